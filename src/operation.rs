@@ -1,0 +1,229 @@
+//! The operations of the OpenAI API that the gateway knows, and how a request names one.
+
+use crate::error::{Code, GatewayError};
+
+/// One operation (README, "Operations"). The names are those of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Operation {
+    /// POST /chat/completions
+    ChatCompletions,
+    /// POST /completions
+    Completions,
+    /// POST /embeddings
+    Embeddings,
+    /// POST /responses
+    Responses,
+    /// GET /models and GET /models/{id}
+    Models,
+    /// POST /audio/transcriptions
+    Transcriptions,
+    /// POST /audio/translations
+    Translations,
+    /// POST /audio/speech
+    Speech,
+    /// POST /images/generations
+    ImageGeneration,
+    /// POST /images/edits and /images/variations
+    ImageEdit,
+    /// POST /rerank
+    Rerank,
+    /// any /files…
+    Files,
+    /// any /batches…
+    Batches,
+}
+
+/// What the body of an operation's request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// One JSON object with a top-level `model`.
+    Json,
+    /// `multipart/form-data` with a field `model`.
+    Multipart,
+    /// No model is named in a body.
+    None,
+}
+
+impl Operation {
+    /// Every operation, in the order of the README's table.
+    pub const ALL: [Self; 13] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Models,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+        Self::ImageGeneration,
+        Self::ImageEdit,
+        Self::Rerank,
+        Self::Files,
+        Self::Batches,
+    ];
+
+    /// The name used in configuration and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Models => "models",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Speech => "speech",
+            Self::ImageGeneration => "image_generation",
+            Self::ImageEdit => "image_edit",
+            Self::Rerank => "rerank",
+            Self::Files => "files",
+            Self::Batches => "batches",
+        }
+    }
+
+    /// The operation of a configuration name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == name)
+    }
+
+    /// What the request's body is.
+    #[must_use]
+    pub fn body_kind(self) -> BodyKind {
+        match self {
+            Self::Transcriptions | Self::Translations | Self::ImageEdit => BodyKind::Multipart,
+            Self::Models | Self::Files | Self::Batches => BodyKind::None,
+            _ => BodyKind::Json,
+        }
+    }
+}
+
+/// A set of operations, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OperationSet(u16);
+
+impl OperationSet {
+    /// Whether the set holds `operation`.
+    #[must_use]
+    pub fn contains(self, operation: Operation) -> bool {
+        self.0 & (1 << operation as u8) != 0
+    }
+
+    /// Every operation of `other` that is in this set too.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl FromIterator<Operation> for OperationSet {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        Self(operations.into_iter().fold(0, |bits, operation| bits | (1 << operation as u8)))
+    }
+}
+
+/// A request's target, relative to `path_prefix`: the operation, and the path that is appended to the
+/// provider's base path (begins with `/`, query string kept).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// Path after the prefix, without query; a trailing slash is dropped.
+    pub path: &'a str,
+    /// The raw query string after `?`, if there is one.
+    pub query: Option<&'a str>,
+}
+
+/// Finds the operation of a request under the prefix. `rest` is `:path` after `path_prefix`, query
+/// included.
+///
+/// # Errors
+/// `unknown_url` and `method_not_allowed`.
+pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayError> {
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let (operation, allowed): (Operation, &[u8]) = match path {
+        "/chat/completions" => (Operation::ChatCompletions, b"POST"),
+        "/completions" => (Operation::Completions, b"POST"),
+        "/embeddings" => (Operation::Embeddings, b"POST"),
+        "/responses" => (Operation::Responses, b"POST"),
+        "/models" => (Operation::Models, b"GET"),
+        "/audio/transcriptions" => (Operation::Transcriptions, b"POST"),
+        "/audio/translations" => (Operation::Translations, b"POST"),
+        "/audio/speech" => (Operation::Speech, b"POST"),
+        "/images/generations" => (Operation::ImageGeneration, b"POST"),
+        "/images/edits" | "/images/variations" => (Operation::ImageEdit, b"POST"),
+        "/rerank" => (Operation::Rerank, b"POST"),
+        _ if path.starts_with("/models/") => (Operation::Models, b"GET"),
+        _ if path == "/files" || path.starts_with("/files/") => (Operation::Files, b""),
+        _ if path == "/batches" || path.starts_with("/batches/") => (Operation::Batches, b""),
+        _ => {
+            return Err(GatewayError::new(
+                Code::UnknownUrl,
+                format!(
+                    "Unknown request URL: {}. See the list of operations that this gateway serves.",
+                    printable(path, 200)
+                ),
+            ));
+        }
+    };
+    if !allowed.is_empty() && method != allowed {
+        return Err(GatewayError::new(
+            Code::MethodNotAllowed,
+            format!("Not allowed: {path} takes {}.", String::from_utf8_lossy(allowed)),
+        ));
+    }
+    Ok(Target { operation, path, query })
+}
+
+/// `text` for a message: at most `limit` characters, control characters left out.
+#[must_use]
+pub fn printable(text: &str, limit: usize) -> String {
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(limit).collect();
+    if text.chars().count() > limit {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(method: &str, rest: &str) -> Result<Operation, Code> {
+        classify(method.as_bytes(), rest).map(|t| t.operation).map_err(|e| e.code)
+    }
+
+    #[test]
+    fn table() {
+        for (method, rest, want) in [
+            ("POST", "/chat/completions", Ok(Operation::ChatCompletions)),
+            ("POST", "/chat/completions/", Ok(Operation::ChatCompletions)),
+            ("POST", "/chat/completions?a=b", Ok(Operation::ChatCompletions)),
+            ("GET", "/chat/completions", Err(Code::MethodNotAllowed)),
+            ("POST", "/chat/completionsx", Err(Code::UnknownUrl)),
+            ("GET", "/models", Ok(Operation::Models)),
+            ("GET", "/models/a/b/c", Ok(Operation::Models)),
+            ("POST", "/models", Err(Code::MethodNotAllowed)),
+            ("DELETE", "/files/x", Ok(Operation::Files)),
+            ("POST", "/filesystem", Err(Code::UnknownUrl)),
+            ("GET", "/batches", Ok(Operation::Batches)),
+            ("POST", "/images/variations", Ok(Operation::ImageEdit)),
+            ("POST", "", Err(Code::UnknownUrl)),
+        ] {
+            assert_eq!(operation(method, rest), want, "{method} {rest}");
+        }
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for operation in Operation::ALL {
+            assert_eq!(Operation::from_name(operation.as_str()), Some(operation));
+        }
+    }
+}
