@@ -125,7 +125,9 @@ pub(super) struct RawChoice {
 }
 
 /// A member: not there, of the wrong type (and how), or a value.
+#[derive(Default)]
 pub(super) enum Field<T> {
+    #[default]
     Absent,
     Wrong(String),
     Given(T),
@@ -142,12 +144,6 @@ pub(super) struct Integer(pub u64);
 /// What a type looks like in JSON, for messages.
 pub(super) trait Shape {
     const EXPECTED: &'static str;
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Field<T> {

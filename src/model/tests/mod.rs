@@ -1,3 +1,6 @@
+#[cfg(not(target_arch = "wasm32"))]
+mod laws;
+
 use serde_json::{Value, json};
 
 use super::*;
