@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
         let last = match first.kind {
             // Deeper tokens are passed over: the next one is the closing bracket.
             Kind::BeginObject | Kind::BeginArray => self.token()?.ok_or(JsonError::Truncated)?,
-            Kind::EndObject | Kind::EndArray => return self.to_end(),
+            Kind::EndObject | Kind::EndArray => return self.skip_to_end(),
             _ => first,
         };
         let raw = self.slice(first.start, last.end)?;
@@ -218,7 +218,7 @@ impl<'a> Walk<'a> {
     fn member(&mut self) -> Result<Option<(Key<'a>, Value<'a>)>, JsonError> {
         let Some(name) = self.token()? else { return Ok(None) };
         if name.kind != Kind::Key {
-            return self.to_end();
+            return self.skip_to_end();
         }
         let key =
             Key { raw: self.slice(name.start, name.end)?, start: self.start + name.start as usize };
@@ -227,7 +227,7 @@ impl<'a> Walk<'a> {
     }
 
     /// After the closing bracket only white space may follow.
-    fn to_end<T>(&mut self) -> Result<Option<T>, JsonError> {
+    fn skip_to_end<T>(&mut self) -> Result<Option<T>, JsonError> {
         while self.token()?.is_some() {}
         Ok(None)
     }
