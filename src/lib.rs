@@ -10,5 +10,6 @@ pub mod model;
 pub mod multipart;
 pub mod normalize;
 pub mod operation;
+pub mod pattern;
 pub mod splice;
 pub mod sse;
