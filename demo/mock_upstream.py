@@ -180,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_json(self, value, status=200):
-        body = json.dumps(value).encode()
+        body = json.dumps(value).encode() + b"\n"
         self.send_head(status, "application/json", len(body))
         self.wfile.write(body)
 
