@@ -5,6 +5,10 @@
 pub mod cache_control;
 pub mod config;
 pub mod error;
+pub mod exchange;
+pub mod headers;
+#[cfg(target_os = "wasi")]
+mod host;
 pub mod json;
 pub mod key;
 pub mod model;
@@ -14,3 +18,4 @@ pub mod operation;
 pub mod pattern;
 pub mod splice;
 pub mod sse;
+pub mod usage;
