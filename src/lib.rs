@@ -2,6 +2,7 @@
 //!
 //! Only `host` names `proxy_wasm`. Everything else is bytes in, decisions out.
 
+pub mod cache_control;
 pub mod config;
 pub mod error;
 pub mod json;
@@ -10,5 +11,6 @@ pub mod model;
 pub mod multipart;
 pub mod normalize;
 pub mod operation;
+pub mod pattern;
 pub mod splice;
 pub mod sse;

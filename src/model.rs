@@ -1,46 +1,18 @@
 //! From the model id that a client sends to a provider and its own model id.
 
-use std::collections::HashMap;
+mod alias;
+mod allowlist;
+
+pub use alias::{AliasTable, AliasTarget, Targets};
+pub use allowlist::{Allowlist, Patterns};
 
 use crate::config::{Config, ProviderId};
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::key::VirtualKey;
+use crate::operation::printable;
 
-/// `model_aliases`: exact names.
-#[derive(Debug, Default)]
-pub struct AliasTable {
-    by_name: HashMap<Box<str>, Targets>,
-}
-
-/// Where an alias leads: one target, or several by weight.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Targets {
-    /// At least one; `cumulative` weights ascend.
-    choices: Vec<(u64, AliasTarget)>,
-}
-
-/// A configured provider and its model id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AliasTarget {
-    /// The provider.
-    pub provider: ProviderId,
-    /// The upstream's own id.
-    pub model: String,
-}
-
-/// `models_allowed`.
-#[derive(Debug, Default)]
-pub enum Allowlist {
-    /// Absent: everything.
-    #[default]
-    All,
-    /// Only what an entry matches; no entry, nothing.
-    Only(Patterns),
-}
-
-/// Patterns in which `*` stands for any run of characters, `/` included.
-#[derive(Debug, Default)]
-pub struct Patterns {}
+/// The longest model id that is looked at, in bytes; real ones have less than 200.
+pub const MAX_MODEL_ID_BYTES: usize = 1_024;
 
 /// A resolved model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,40 +23,120 @@ pub struct Route {
     pub model: String,
 }
 
+/// What an id stands for, before it is known whether the key may use it.
+struct Candidate<'a> {
+    /// A provider that the key is bound to, or `None` if the id leads to none.
+    provider: Option<ProviderId>,
+    /// The upstream's own id; the id as it was sent if it leads to no provider.
+    model: &'a str,
+    /// The alias that was used.
+    alias: Option<&'a str>,
+    /// Whether the provider serves the model, as far as its curated list tells.
+    served: bool,
+}
+
 /// Resolves `id` for `key` and checks its allowlist (README, "How a model id is resolved").
 /// `draw` decides between weighted targets: the same number always gives the same choice.
 ///
+/// An id that leads nowhere is held against the allowlist as it is spelled. So a key with an
+/// allowlist learns that a model does not exist only for ids that it might use, and gets the same
+/// 403 for all others, whether they exist or not.
+///
 /// # Errors
-/// `model_not_allowed` (decided first, so that it does not tell which models exist) and
-/// `model_not_found`.
+/// `invalid_model`, `model_not_allowed` (decided before `model_not_found`) and `model_not_found`.
 pub fn resolve(
     config: &Config,
     key: &VirtualKey,
     id: &str,
     draw: u64,
 ) -> Result<Route, GatewayError> {
-    let _ = (config, key, id, draw);
-    Err(GatewayError::new(crate::error::Code::ModelNotFound, "not built yet"))
-}
-
-impl AliasTable {
-    /// The targets of a name, O(length of the name).
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Targets> {
-        self.by_name.get(name)
+    check_id(id)?;
+    let candidate = locate(config, key, id, draw);
+    let provider = candidate.provider.and_then(|at| Some((at, config.providers.get(at)?)));
+    let allowed = match provider {
+        Some((_, provider)) => key.allowed.allows(candidate.alias, &provider.name, candidate.model),
+        None => key.allowed.allows_id(id),
+    };
+    if !allowed {
+        return Err(refusal(config, Code::ModelNotAllowed, id));
     }
-
-    /// The names, in no particular order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(AsRef::as_ref)
-    }
-}
-
-impl Targets {
-    /// The target that `draw` falls on.
-    #[must_use]
-    pub fn pick(&self, draw: u64) -> Option<&AliasTarget> {
-        let _ = draw;
-        self.choices.first().map(|(_, target)| target)
+    match provider {
+        Some((at, _)) if candidate.served => {
+            Ok(Route { provider: at, model: candidate.model.to_owned() })
+        }
+        _ => Err(refusal(config, Code::ModelNotFound, id)),
     }
 }
+
+fn check_id(id: &str) -> Result<(), GatewayError> {
+    let problem = if id.is_empty() {
+        "is empty"
+    } else if id.len() > MAX_MODEL_ID_BYTES {
+        "is longer than 1024 bytes"
+    } else if id.chars().any(char::is_control) {
+        "holds a control character"
+    } else {
+        return Ok(());
+    };
+    Err(GatewayError::new(Code::InvalidModel, format!("The model id {problem}. Send a valid one."))
+        .with_param("model"))
+}
+
+/// The steps of resolution, in order; each O(1) or O(length of the id).
+fn locate<'a>(config: &'a Config, key: &'a VirtualKey, id: &'a str, draw: u64) -> Candidate<'a> {
+    let nowhere = Candidate { provider: None, model: id, alias: None, served: false };
+    let on = |at: ProviderId, model: &'a str, alias: Option<&'a str>| Candidate {
+        provider: Some(at),
+        model,
+        alias,
+        served: !model.is_empty() && serves(config, at, model),
+    };
+
+    if let Some(targets) = key.aliases.get(id).or_else(|| config.aliases.get(id)) {
+        // A global alias may lead to providers that this key is not bound to: those don't count.
+        return match targets.pick_among(draw, |target| key.bound.contains(target.provider)) {
+            Some(target) => on(target.provider, &target.model, Some(id)),
+            None => nowhere,
+        };
+    }
+    if let Some((name, rest)) = id.split_once('/')
+        && let Some(at) = config.providers.by_name(name)
+        && key.bound.contains(at)
+    {
+        return on(at, rest, None);
+    }
+    let mut listing =
+        config.providers.listing(id).iter().copied().filter(|at| key.bound.contains(*at));
+    if let (Some(only), None) = (listing.next(), listing.next()) {
+        return on(only, id, None);
+    }
+    match key.bound.primary() {
+        Some(primary) if serves(config, primary, id) => on(primary, id, None),
+        _ => nowhere,
+    }
+}
+
+fn serves(config: &Config, at: ProviderId, model: &str) -> bool {
+    config
+        .providers
+        .get(at)
+        .is_some_and(|provider| provider.models.as_ref().is_none_or(|list| list.contains(model)))
+}
+
+/// Both refusals say the same: what was asked for, and where to see what there is.
+fn refusal(config: &Config, code: Code, id: &str) -> GatewayError {
+    let (shown, prefix) = (printable(id, 200), &config.path_prefix);
+    let what = match code {
+        Code::ModelNotAllowed => {
+            format!("The model `{shown}` is not allowed for this virtual key.")
+        }
+        _ => format!("The model `{shown}` does not exist for this virtual key."),
+    };
+    GatewayError::new(code, format!("{what} GET {prefix}/models lists the models that it may use."))
+        .with_param("model")
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod laws;
+#[cfg(test)]
+mod tests;

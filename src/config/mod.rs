@@ -3,8 +3,16 @@
 //! `raw` mirrors the JSON that an operator writes; `compile` turns it into these types and reports
 //! every problem at once. Everything here is immutable and shared by all requests of a worker.
 
+mod compile;
+mod document;
+mod problems;
+mod raw;
 pub mod secret;
+mod structpb;
+mod summary;
+mod text;
 
+pub use problems::Problems;
 pub use secret::Secret;
 
 use std::collections::{HashMap, HashSet};
@@ -292,3 +300,6 @@ impl HeaderNames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

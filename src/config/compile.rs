@@ -1,0 +1,284 @@
+//! From what an operator wrote to what the hot path looks at.
+//!
+//! Every rule is checked and every breach reported: a part that is wrong becomes `None` here, and
+//! the rest goes on being checked. A configuration is handed out only when nothing was reported.
+
+mod alias;
+mod provider;
+mod virtual_key;
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::problems::{Path, Problems, ROOT};
+use super::raw::{Field, Integer, RawCache, RawConfig, RawLimits, RawRouting};
+use super::text::{self, CREDENTIAL_HEADERS};
+use super::{
+    CacheMode, Config, HeaderNames, Limits, ProviderId, Providers, ResponseModel, Secret, document,
+};
+use crate::key::VirtualKeys;
+use crate::model::AliasTable;
+
+/// The variables of the VM's environment, by name.
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The configured providers' names. It holds those of providers that are otherwise wrong, too, so
+/// that one mistake is not reported again wherever the provider is named.
+type Names = HashMap<String, ProviderId>;
+
+/// The most that may be held in memory at once, in bytes: a quarter of what wasm32 can address.
+const MAX_HELD_BYTES: u64 = 1 << 30;
+/// The longest that a fetched model list may be kept, in seconds: a year.
+const MAX_CACHE_SECONDS: u64 = 31_536_000;
+
+impl Config {
+    /// Compiles the plugin configuration that Envoy hands over: JSON text, or the protobuf bytes of
+    /// a `google.protobuf.Struct`. `env` looks up the VM's environment variables.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its path. No value of the configuration or the
+    /// environment is repeated there.
+    pub fn from_plugin_configuration(bytes: &[u8], env: Env<'_>) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let config = document::read(bytes, &mut problems)
+            .and_then(|value| compile(value, env, &mut problems));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => {
+                if problems.is_empty() {
+                    problems.add(ROOT, "could not be compiled, for a reason that was not found");
+                }
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config> {
+    let raw = Field::<RawConfig>::from_value(value).given(ROOT, problems)?;
+    raw.unknown.report(ROOT, problems);
+    let headers = headers(raw.header_prefix, raw.routing, problems);
+    let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
+    let keys = virtual_key::compile(raw.virtual_keys, &names, env, problems);
+    let aliases =
+        alias::compile(raw.model_aliases, &ROOT.field("model_aliases"), &names, None, problems);
+    let config = Config {
+        providers: Providers::new(providers),
+        virtual_keys: VirtualKeys::new(keys),
+        aliases: AliasTable::new(aliases),
+        cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
+        path_prefix: path_prefix(raw.path_prefix, problems)?,
+        limits: limits(raw.limits, problems),
+        models_cache_seconds: integer(
+            raw.models_cache_seconds,
+            (0, MAX_CACHE_SECONDS),
+            60,
+            &ROOT.field("models_cache_seconds"),
+            problems,
+        ),
+        response_model: choice(
+            raw.response_model,
+            &[("upstream", ResponseModel::Upstream), ("requested", ResponseModel::Requested)],
+            &ROOT.field("response_model"),
+            problems,
+        )
+        .unwrap_or(ResponseModel::Upstream),
+        headers: headers?,
+    };
+    Some(config)
+}
+
+/// `None` if a name is wrong.
+fn headers(
+    prefix: Field<String>,
+    routing: Field<RawRouting>,
+    problems: &mut Problems,
+) -> Option<HeaderNames> {
+    let at_prefix = ROOT.field("header_prefix");
+    let prefix = match prefix.given(&at_prefix, problems) {
+        None => Some("x-langwatch".to_owned()),
+        Some(prefix) => match text::header_name(&prefix) {
+            Some(prefix) if text::shadows_a_header(&prefix) => {
+                problems.add(
+                    &at_prefix,
+                    "headers that begin with it are removed from requests, and a header that \
+                     requests need is one of them; choose a longer one such as x-gateway",
+                );
+                None
+            }
+            Some(prefix) => Some(prefix),
+            None => {
+                problems.add(&at_prefix, "not the beginning of a valid header name");
+                None
+            }
+        },
+    };
+
+    let at_routing = ROOT.field("routing");
+    let at_cluster = at_routing.field("cluster_header");
+    let routing = routing.given(&at_routing, problems).unwrap_or_default();
+    routing.unknown.report(&at_routing, problems);
+    let cluster = match routing.cluster_header.given(&at_cluster, problems) {
+        None => Some("x-gateway-cluster".to_owned()),
+        Some(name) => own_header(&name, &at_cluster, problems).filter(|name| {
+            let carries_a_key = CREDENTIAL_HEADERS.contains(&name.as_str());
+            if carries_a_key {
+                problems.add(&at_cluster, "this header carries credentials; choose another");
+            }
+            !carries_a_key
+        }),
+    };
+
+    let names = HeaderNames::new(&prefix?, &cluster?);
+    if names.cluster == names.cache {
+        problems.add(&at_cluster, "this is the request header that overrides the cache mode");
+    }
+    Some(names)
+}
+
+/// A header that the gateway sets on requests, in lower case.
+fn own_header(name: &str, at: &Path<'_>, problems: &mut Problems) -> Option<String> {
+    match text::header_name(name) {
+        None => {
+            problems.add(at, "not a valid header name");
+            None
+        }
+        Some(name) if text::is_reserved(&name) => {
+            problems.add(at, "this header frames or routes the request; choose another");
+            None
+        }
+        name => name,
+    }
+}
+
+fn path_prefix(raw: Field<String>, problems: &mut Problems) -> Option<String> {
+    let at = ROOT.field("path_prefix");
+    let prefix = raw.given(&at, problems).unwrap_or_else(|| "/v1".to_owned());
+    let trimmed = prefix.trim_end_matches('/');
+    if trimmed.is_empty() {
+        return Some(String::new());
+    }
+    if !trimmed.starts_with('/') {
+        problems.add(&at, "must begin with / (or be empty, for every path)");
+        return None;
+    }
+    if !text::is_visible(trimmed) || trimmed.contains(['?', '#', '\\']) || trimmed.contains("//") {
+        problems.add(&at, "must be a plain URL path: no spaces, no ? or #, no empty segment");
+        return None;
+    }
+    Some(trimmed.to_owned())
+}
+
+fn limits(raw: Field<RawLimits>, problems: &mut Problems) -> Limits {
+    let at = ROOT.field("limits");
+    let raw = raw.given(&at, problems).unwrap_or_default();
+    raw.unknown.report(&at, problems);
+    let default = Limits::default();
+    let held = (1, MAX_HELD_BYTES);
+    let mut limit =
+        |raw, range, default, name| integer(raw, range, default, &at.field(name), problems);
+    Limits {
+        max_request_bytes: limit(
+            raw.max_request_bytes,
+            (1, u64::MAX),
+            default.max_request_bytes,
+            "max_request_bytes",
+        ),
+        max_buffered_bytes: limit(
+            raw.max_buffered_bytes,
+            held,
+            default.max_buffered_bytes,
+            "max_buffered_bytes",
+        ),
+        max_answer_bytes: limit(
+            raw.max_answer_bytes,
+            held,
+            default.max_answer_bytes,
+            "max_answer_bytes",
+        ),
+        max_sse_event_bytes: limit(
+            raw.max_sse_event_bytes,
+            held,
+            default.max_sse_event_bytes,
+            "max_sse_event_bytes",
+        ),
+    }
+}
+
+/// A whole number within `range`, both ends included.
+fn integer(
+    raw: Field<Integer>,
+    range: (u64, u64),
+    default: u64,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> u64 {
+    let value = raw.given(at, problems).map_or(default, |Integer(value)| value);
+    let (least, most) = range;
+    if value < least {
+        problems.add(at, format!("must be {least} or more"));
+    } else if value > most {
+        problems.add(at, format!("must be {most} or less"));
+    }
+    value
+}
+
+/// `{mode: …}`; `None` if no mode is given.
+fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option<CacheMode> {
+    let raw = raw.given(at, problems)?;
+    raw.unknown.report(at, problems);
+    let modes = [CacheMode::Respect, CacheMode::Disable, CacheMode::Force];
+    choice(raw.mode, &modes.map(|mode| (mode.as_str(), mode)), &at.field("mode"), problems)
+}
+
+/// One of a few names.
+fn choice<T: Copy>(
+    raw: Field<String>,
+    choices: &[(&str, T)],
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let given = raw.given(at, problems)?;
+    let found = choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
+    if found.is_none() {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        problems.add(at, format!("must be one of: {}", names.join(", ")));
+    }
+    found
+}
+
+/// The elements of a list that are strings and that `is_good` accepts; the others are reported.
+fn strings(
+    raw: Vec<Field<String>>,
+    at: &Path<'_>,
+    problems: &mut Problems,
+    is_good: fn(&str) -> bool,
+    otherwise: &str,
+) -> Vec<String> {
+    let mut kept = Vec::with_capacity(raw.len());
+    for (index, item) in raw.into_iter().enumerate() {
+        let at = at.item(index);
+        match item.given(&at, problems) {
+            Some(text) if is_good(&text) => kept.push(text),
+            Some(_) => problems.add(&at, otherwise),
+            None => {}
+        }
+    }
+    kept
+}
+
+/// The value of an environment variable. The variable's name is not repeated: where a name should
+/// be, people put the key itself.
+fn from_env(name: &str, at: &Path<'_>, env: Env<'_>, problems: &mut Problems) -> Option<Secret> {
+    // `std::env::var` may not be asked for such names.
+    let value = if name.is_empty() || name.contains(['=', '\0']) { None } else { env(name) };
+    if value.is_none() {
+        problems.add(
+            at,
+            "the VM has no environment variable of this name; pass it on in \
+             vm_config.environment_variables",
+        );
+    }
+    value.map(Secret::new)
+}

@@ -1,0 +1,272 @@
+//! `providers`.
+
+use super::super::problems::{Path, Problems, ROOT};
+use super::super::raw::{Field, RawAuth, RawProvider};
+use super::super::text::{self, BaseUrl};
+use super::super::{
+    Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
+};
+use super::{Env, Names, choice, own_header, strings};
+use crate::operation::{Operation, OperationSet};
+
+/// The providers that are good, and the names of all.
+pub(super) fn compile(
+    raw: Field<Vec<Field<RawProvider>>>,
+    headers: Option<&HeaderNames>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> (Vec<Provider>, Names) {
+    let at = ROOT.field("providers");
+    let (mut compiled, mut names) = (Vec::new(), Names::new());
+    let Some(raw) = raw.required(&at, problems) else { return (compiled, names) };
+    if raw.is_empty() {
+        problems.add(&at, "needs at least one provider");
+    }
+    for ((index, provider), id) in raw.into_iter().enumerate().zip((0..).map(ProviderId)) {
+        let at = at.item(index);
+        let Some(provider) = provider.given(&at, problems) else { continue };
+        compiled.extend(self::provider(provider, id, &mut names, headers, &at, env, problems));
+    }
+    (compiled, names)
+}
+
+fn provider(
+    raw: RawProvider,
+    id: ProviderId,
+    names: &mut Names,
+    headers: Option<&HeaderNames>,
+    at: &Path<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Option<Provider> {
+    raw.unknown.report(at, problems);
+    let name = name(raw.name, id, names, &at.field("name"), problems);
+    let kind = choice(
+        raw.kind,
+        &[("openai", ProviderKind::Openai), ("vllm", ProviderKind::Vllm)],
+        &at.field("kind"),
+        problems,
+    )
+    .unwrap_or(ProviderKind::Openai);
+    let base_url = base_url(raw.base_url, kind, &at.field("base_url"), problems);
+    let (auth_header, credential) = auth(raw.auth, headers, &at.field("auth"), env, problems);
+    let at_models = at.field("models");
+    let models = raw.models.given(&at_models, problems).map(|list| {
+        let rule = "a model id must not be empty or hold control characters";
+        Models::new(strings(list, &at_models, problems, text::is_printable, rule))
+    });
+    let at_operations = at.field("operations");
+    let operations = match raw.operations.given(&at_operations, problems) {
+        Some(list) => operations(list, &at_operations, problems),
+        None => default_operations(kind),
+    };
+    let responses_api = choice(
+        raw.responses_api,
+        &[("chat", ResponsesApi::Chat), ("native", ResponsesApi::Native)],
+        &at.field("responses_api"),
+        problems,
+    )
+    .unwrap_or(ResponsesApi::Chat);
+    let stream_usage = raw.stream_usage.given(&at.field("stream_usage"), problems).unwrap_or(true);
+    let at_reasoning = at.field("reasoning_field");
+    let reasoning_field = raw.reasoning_field.given(&at_reasoning, problems);
+    if reasoning_field.as_deref().is_some_and(|field| !text::is_name(field)) {
+        problems.add(&at_reasoning, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
+    }
+    let at_cluster = at.field("cluster");
+    let cluster = raw.cluster.given(&at_cluster, problems);
+    if cluster.as_deref().is_some_and(|cluster| !text::is_visible(cluster)) {
+        problems.add(&at_cluster, "must be printable ASCII without spaces, and not empty");
+    }
+
+    let name = name?;
+    let BaseUrl { authority, path: base_path } = base_url?;
+    Some(Provider {
+        cluster: cluster.unwrap_or_else(|| name.clone()),
+        name,
+        kind,
+        authority,
+        base_path,
+        credential,
+        auth_header,
+        models,
+        operations,
+        responses_api,
+        stream_usage,
+        reasoning_field,
+    })
+}
+
+fn name(
+    raw: Field<String>,
+    id: ProviderId,
+    names: &mut Names,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let name = raw.required(at, problems)?;
+    if !text::is_name(&name) {
+        problems.add(at, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
+        return None;
+    }
+    if let Some(first) = names.get(&name) {
+        problems.add(at, format!("the same as providers[{}].name", first.0));
+        return None;
+    }
+    names.insert(name.clone(), id);
+    Some(name)
+}
+
+fn base_url(
+    raw: Field<String>,
+    kind: ProviderKind,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<BaseUrl> {
+    let url = match kind {
+        ProviderKind::Vllm if !raw.is_there() => "http://localhost:8000".to_owned(),
+        _ => raw.required(at, problems)?,
+    };
+    BaseUrl::parse(&url).map_err(|reason| problems.add(at, reason)).ok()
+}
+
+fn default_operations(kind: ProviderKind) -> OperationSet {
+    let beyond_vllm = [Operation::Speech, Operation::ImageGeneration, Operation::ImageEdit];
+    Operation::ALL
+        .into_iter()
+        .filter(|operation| !is_unroutable(*operation))
+        .filter(|operation| kind == ProviderKind::Openai || !beyond_vllm.contains(operation))
+        .collect()
+}
+
+/// No model names the provider that a request of these should go to.
+fn is_unroutable(operation: Operation) -> bool {
+    matches!(operation, Operation::Files | Operation::Batches)
+}
+
+fn operations(raw: Vec<Field<String>>, at: &Path<'_>, problems: &mut Problems) -> OperationSet {
+    let mut operations = Vec::new();
+    for (index, item) in raw.into_iter().enumerate() {
+        let at = at.item(index);
+        let Some(name) = item.given(&at, problems) else { continue };
+        match Operation::from_name(&name) {
+            Some(operation) if is_unroutable(operation) => problems.add(
+                &at,
+                "files and batches can't be offered: no model in the request tells the provider",
+            ),
+            Some(operation) => operations.push(operation),
+            None => {
+                let known = Operation::ALL.into_iter().filter(|known| !is_unroutable(*known));
+                let names: Vec<&str> = known.map(Operation::as_str).collect();
+                problems.add(&at, format!("must be one of: {}", names.join(", ")));
+            }
+        }
+    }
+    operations.into_iter().collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AuthMode {
+    Bearer,
+    ApiKey,
+    Header,
+    None,
+}
+
+/// The custom header of mode `header`, and the credential to send.
+fn auth(
+    raw: Field<RawAuth>,
+    headers: Option<&HeaderNames>,
+    at: &Path<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> (Option<String>, Option<Credential>) {
+    let raw = raw.given(at, problems).unwrap_or_default();
+    raw.unknown.report(at, problems);
+    let mode = choice(
+        raw.mode,
+        &[
+            ("bearer", AuthMode::Bearer),
+            ("api_key", AuthMode::ApiKey),
+            ("header", AuthMode::Header),
+            ("none", AuthMode::None),
+        ],
+        &at.field("mode"),
+        problems,
+    )
+    .unwrap_or(AuthMode::Bearer);
+
+    let (at_header, at_prefix) = (at.field("header"), at.field("prefix"));
+    let (header, prefix) = if mode == AuthMode::Header {
+        let header = raw.header.required(&at_header, problems);
+        let header = header.and_then(|name| own_header(&name, &at_header, problems));
+        let taken = |names: &HeaderNames| {
+            header
+                .as_ref()
+                .is_some_and(|header| *header == names.cluster || header.starts_with(&names.prefix))
+        };
+        if headers.is_some_and(taken) {
+            problems.add(&at_header, "this is one of the gateway's own headers; choose another");
+        }
+        (header, raw.prefix.given(&at_prefix, problems))
+    } else {
+        for (at, is_there) in
+            [(&at_header, raw.header.is_there()), (&at_prefix, raw.prefix.is_there())]
+        {
+            if is_there {
+                problems.add(at, "only mode header has it");
+            }
+        }
+        (None, None)
+    };
+    if mode == AuthMode::None && (raw.key.is_there() || raw.key_env.is_there()) {
+        problems.add(at, "mode none sends no credential: leave out key and key_env");
+    }
+
+    let Some(key) = key(raw.key, raw.key_env, at, env, problems) else { return (header, None) };
+    let prefix = match (mode, &prefix) {
+        (AuthMode::Bearer, _) => "Bearer ",
+        (AuthMode::Header, Some(prefix)) => prefix.expose(),
+        _ => "",
+    };
+    if prefix.chars().any(char::is_control) {
+        problems.add(&at_prefix, "must not hold control characters");
+    }
+    let value = Secret::new(format!("{prefix}{}", key.expose()));
+    let name = match mode {
+        AuthMode::Bearer => Some("authorization".to_owned()),
+        AuthMode::ApiKey => Some("api-key".to_owned()),
+        AuthMode::Header => header.clone(),
+        AuthMode::None => None,
+    };
+    let credential = name.map(|header| Credential { header, value });
+    (header, credential)
+}
+
+/// The provider's key; `None` if there is none, or it is empty: then no credential is sent.
+fn key(
+    literal: Field<Secret>,
+    variable: Field<String>,
+    at: &Path<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Option<Secret> {
+    if literal.is_there() && variable.is_there() {
+        problems.add(at, "give key or key_env, not both");
+        return None;
+    }
+    let (at_key, at_env) = (at.field("key"), at.field("key_env"));
+    let (key, at) = match variable.given(&at_env, problems) {
+        Some(name) => (super::from_env(&name, &at_env, env, problems)?, &at_env),
+        None => (literal.given(&at_key, problems)?, &at_key),
+    };
+    if key.expose().chars().any(char::is_control) {
+        problems.add(at, "the key holds a control character; is there a line feed at its end?");
+        return None;
+    }
+    if key.expose().trim() != key.expose() {
+        problems.add(at, "the key begins or ends with a space");
+        return None;
+    }
+    (!key.expose().is_empty()).then_some(key)
+}

@@ -1,0 +1,207 @@
+//! `virtual_keys`.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::problems::{Path, Problems, ROOT};
+use super::super::raw::{Field, RawVirtualKey};
+use super::super::{ProviderId, Secret, text};
+use super::{Env, Names, alias, cache, strings};
+use crate::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};
+use crate::model::{AliasTable, Allowlist};
+
+/// The longest `id`: it goes into headers and metric names.
+const MAX_ID_BYTES: usize = 128;
+
+/// Where ids and digests were seen first.
+#[derive(Default)]
+struct Seen {
+    ids: HashMap<String, usize>,
+    digests: HashMap<Digest, usize>,
+}
+
+/// The keys that are good.
+pub(super) fn compile(
+    raw: Field<Vec<Field<RawVirtualKey>>>,
+    names: &Names,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Vec<(Digest, VirtualKey)> {
+    let at = ROOT.field("virtual_keys");
+    let raw = raw.given(&at, problems).unwrap_or_default();
+    let every_provider = Bound::new({
+        let mut ids: Vec<ProviderId> = names.values().copied().collect();
+        ids.sort_unstable();
+        ids
+    });
+    let mut seen = Seen::default();
+    let mut compiled = Vec::with_capacity(raw.len());
+    for (index, key) in raw.into_iter().enumerate() {
+        let at = at.item(index);
+        let Some(key) = key.given(&at, problems) else { continue };
+        key.unknown.report(&at, problems);
+        let digest = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
+        let compiled_key = virtual_key(key, names, &every_provider, &at, problems);
+        if let Some(digest) = digest
+            && let Some(first) = first_seen(&mut seen.digests, digest, index)
+        {
+            problems.add(&at, format!("the same key as virtual_keys[{first}]"));
+        }
+        if let Some(key) = &compiled_key
+            && let Some(first) = first_seen(&mut seen.ids, key.id.clone(), index)
+        {
+            problems.add(&at.field("id"), format!("the same as virtual_keys[{first}].id"));
+        }
+        compiled.extend(digest.zip(compiled_key));
+    }
+    compiled
+}
+
+/// The index at which `value` was seen before, if it was.
+fn first_seen<T: std::hash::Hash + Eq>(
+    seen: &mut HashMap<T, usize>,
+    value: T,
+    index: usize,
+) -> Option<usize> {
+    let first = *seen.entry(value).or_insert(index);
+    (first != index).then_some(first)
+}
+
+fn virtual_key(
+    raw: RawVirtualKey,
+    names: &Names,
+    every_provider: &Bound,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<VirtualKey> {
+    let at_id = at.field("id");
+    let id = raw.id.required(&at_id, problems);
+    if id.as_deref().is_some_and(|id| !text::is_visible(id) || id.len() > MAX_ID_BYTES) {
+        problems.add(
+            &at_id,
+            format!("must be 1 to {MAX_ID_BYTES} characters of printable ASCII without spaces"),
+        );
+    }
+    let bound = match raw.providers.is_there() {
+        true => bound(raw.providers, names, &at.field("providers"), problems),
+        false => Some(every_provider.clone()),
+    };
+    let at_allowed = at.field("models_allowed");
+    let allowed = match raw.models_allowed.given(&at_allowed, problems) {
+        None => Allowlist::All,
+        Some(list) => {
+            let rule = "an entry must not be empty or hold control characters";
+            Allowlist::only(strings(list, &at_allowed, problems, text::is_printable, rule))
+        }
+    };
+    let at_aliases = at.field("model_aliases");
+    let aliases = alias::compile(raw.model_aliases, &at_aliases, names, bound.as_ref(), problems);
+    let cache = cache(raw.cache, &at.field("cache"), problems);
+    let revoked = raw.revoked.given(&at.field("revoked"), problems).unwrap_or(false);
+    let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);
+    Some(VirtualKey {
+        id: id?,
+        bound: bound?,
+        allowed,
+        aliases: AliasTable::new(aliases),
+        cache,
+        revoked,
+        expires_at,
+    })
+}
+
+/// `None` if the list is wrong.
+fn bound(
+    raw: Field<Vec<Field<String>>>,
+    names: &Names,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<Bound> {
+    let raw = raw.given(at, problems)?;
+    if raw.is_empty() {
+        problems.add(at, "binds no provider; leave it out for all of them");
+        return None;
+    }
+    let given = raw.len();
+    let mut ids = Vec::with_capacity(given);
+    for (index, item) in raw.into_iter().enumerate() {
+        let at = at.item(index);
+        let Some(name) = item.given(&at, problems) else { continue };
+        match names.get(&name) {
+            Some(id) => ids.push(*id),
+            None => problems.add(&at, "no provider of this name is configured"),
+        }
+    }
+    (ids.len() == given).then(|| Bound::new(ids))
+}
+
+/// Seconds since the Unix epoch; a time before it is 0.
+fn expiry(raw: Field<String>, at: &Path<'_>, problems: &mut Problems) -> Option<u64> {
+    match OffsetDateTime::parse(&raw.given(at, problems)?, &Rfc3339) {
+        Ok(time) => Some(u64::try_from(time.unix_timestamp()).unwrap_or(0)),
+        Err(_) => {
+            problems.add(at, "must be a time as in RFC 3339, such as 2027-01-01T00:00:00Z");
+            None
+        }
+    }
+}
+
+fn digest(
+    literal: &Field<Secret>,
+    sha256: &Field<Secret>,
+    variable: &Field<String>,
+    at: &Path<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Option<Digest> {
+    let given = [literal.is_there(), sha256.is_there(), variable.is_there()];
+    if given.into_iter().filter(|is_there| *is_there).count() != 1 {
+        problems.add(at, "needs exactly one of key, key_sha256 and key_env");
+        return None;
+    }
+    let (at_key, at_sha256, at_env) =
+        (at.field("key"), at.field("key_sha256"), at.field("key_env"));
+    if let Some(hex) = sha256.get(&at_sha256, problems) {
+        let digest = from_hex(hex.expose());
+        if digest.is_none() {
+            problems.add(&at_sha256, "must be 64 hexadecimal digits: the key's SHA-256");
+        }
+        return digest;
+    }
+    if let Some(name) = variable.get(&at_env, problems) {
+        let key = super::from_env(name, &at_env, env, problems)?;
+        return hash(&key, &at_env, problems);
+    }
+    hash(literal.get(&at_key, problems)?, &at_key, problems)
+}
+
+/// Refuses a key that no request could present.
+fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<Digest> {
+    let key = key.expose();
+    if key.len() > MAX_KEY_BYTES || !text::is_visible(key) || key.contains(',') {
+        problems.add(
+            at,
+            format!(
+                "a virtual key must be 1 to {MAX_KEY_BYTES} characters of printable ASCII, without \
+                 spaces and commas; is there a line feed at its end?"
+            ),
+        );
+        return None;
+    }
+    Some(key::digest(key.as_bytes()))
+}
+
+fn from_hex(hex: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    }
+    Some(digest)
+}

@@ -1,0 +1,198 @@
+//! Properties of any configuration, and the size of a large one.
+
+use proptest::prelude::*;
+use serde_json::Map;
+
+use super::*;
+
+const SECRET: &str = "s3cr3t";
+
+/// The names of all members, so that random objects look like configurations.
+const NAMES: [&str; 36] = [
+    "providers",
+    "virtual_keys",
+    "model_aliases",
+    "cache",
+    "routing",
+    "header_prefix",
+    "path_prefix",
+    "limits",
+    "models_cache_seconds",
+    "response_model",
+    "name",
+    "kind",
+    "base_url",
+    "cluster",
+    "auth",
+    "models",
+    "operations",
+    "responses_api",
+    "stream_usage",
+    "reasoning_field",
+    "mode",
+    "header",
+    "prefix",
+    "key",
+    "key_env",
+    "id",
+    "key_sha256",
+    "models_allowed",
+    "revoked",
+    "expires_at",
+    "cluster_header",
+    "max_request_bytes",
+    "max_buffered_bytes",
+    "target",
+    "weight",
+    "other",
+];
+
+/// Any JSON of these names, in which every string holds [`SECRET`].
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,4}".prop_map(|text| Value::from(format!("{text}{SECRET}"))),
+        Just(json!("http://u:s3cr3t@h/v1?k=s3cr3t")),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::vec((proptest::sample::select(&NAMES[..]), inner), 0..8)
+                .prop_map(|members| {
+                    let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+                    Value::Object(members.collect::<Map<_, _>>())
+                }),
+        ]
+    })
+}
+
+/// A good configuration with keys wherever keys may be.
+fn good(keys: &[String]) -> Value {
+    json!({
+        "providers": [
+            {"name": "a", "base_url": "http://a", "auth": {"key": keys[0]}},
+            {"name": "b", "base_url": "http://b", "auth": {"mode": "api_key", "key_env": "B"}},
+            {"name": "c", "base_url": "http://c",
+             "auth": {"mode": "header", "header": "x-c", "prefix": keys[1], "key": keys[2]}},
+        ],
+        "virtual_keys": [
+            {"id": "x", "key": keys[3]},
+            {"id": "y", "key_env": "Y"},
+        ],
+    })
+}
+
+proptest! {
+    #[test]
+    fn bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for start in [&b""[..], b"{", b"\n", b"\n\x12"] {
+            let bytes = [start, &bytes].concat();
+            prop_assert!(Config::from_plugin_configuration(&bytes, &env).is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_struct_never_panics(at in 0_usize..200, byte: u8) {
+        let mut bytes = super::super::structpb::tests::encode(&base());
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Err(problems) = Config::from_plugin_configuration(&bytes, &env) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn problems_repeat_no_value(config in any_json(), pointer in 0_usize..6) {
+        let places =
+            ["/providers", "/virtual_keys", "/providers/0/auth", "/providers/-", "/virtual_keys/-",
+             "/model_aliases"];
+        let mut changed = base();
+        set(&mut changed, places[pointer], config.clone());
+        for config in [config, changed] {
+            for bytes in [
+                config.to_string().into_bytes(),
+                // Cut in the middle: a syntax error, next to a secret.
+                config.to_string().into_bytes()[..config.to_string().len() / 2].to_vec(),
+            ] {
+                if let Err(problems) = Config::from_plugin_configuration(&bytes, &|_| None) {
+                    prop_assert!(!problems.is_empty());
+                    prop_assert!(!problems.to_string().contains(SECRET), "{}", problems);
+                    let debug = format!("{problems:?}");
+                    prop_assert!(!debug.contains(SECRET));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_configuration_prints_no_key(
+        keys in proptest::collection::hash_set("KEY[a-zA-Z0-9._-]{12}", 6)
+    ) {
+        let keys: Vec<String> = keys.into_iter().collect();
+        let env = |name: &str| match name {
+            "B" => Some(keys[4].clone()),
+            "Y" => Some(keys[5].clone()),
+            _ => None,
+        };
+        let config = Config::from_plugin_configuration(good(&keys).to_string().as_bytes(), &env);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        let printed = format!("{config:?} {config:#?} {} {:?}", config.summary(), config.warnings());
+        for key in &keys {
+            prop_assert!(!printed.contains(key), "{}", printed);
+        }
+        prop_assert!(!printed.contains("KEY"));
+        prop_assert!(config.virtual_keys.authenticate(keys[3].as_bytes(), 0).is_ok());
+        prop_assert!(config.virtual_keys.authenticate(keys[5].as_bytes(), 0).is_ok());
+
+        // The same keys in a configuration that is wrong.
+        let mut wrong = good(&keys);
+        wrong["virtual_keys"][1]["key"] = json!(keys[3]);
+        wrong["providers"][0]["auth"]["header"] = json!(keys[0]);
+        let problems = Config::from_plugin_configuration(wrong.to_string().as_bytes(), &env);
+        let printed = format!("{0} {0:?}", problems.unwrap_err());
+        prop_assert!(!printed.contains("KEY"), "{}", printed);
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a native test may look at the clock")]
+fn ten_thousand_keys() {
+    let keys: Vec<Value> = (0..10_000)
+        .map(|number| {
+            json!({
+                "id": format!("team-{number}"), "key": format!("vk-{number}"),
+                "providers": ["groq"], "models_allowed": ["groq/llama-3*", "BAAI/bge-m3"],
+                "model_aliases": {"gpt-4o": "groq/llama-3.3-70b"},
+                "expires_at": "2027-01-01T00:00:00Z",
+            })
+        })
+        .collect();
+    let aliases: Map<String, Value> =
+        (0..1_000).map(|number| (format!("alias-{number}"), json!("groq/m"))).collect();
+    let mut config = base();
+    config["virtual_keys"] = json!(keys);
+    config["model_aliases"] = json!(aliases);
+    for (form, bytes) in [
+        ("JSON", config.to_string().into_bytes()),
+        ("Struct", super::super::structpb::tests::encode(&config)),
+    ] {
+        let start = std::time::Instant::now();
+        let config = Config::from_plugin_configuration(&bytes, &env).unwrap();
+        println!("10,000 keys and 1,000 aliases, {form}: {:?}", start.elapsed());
+        assert_eq!(config.virtual_keys.len(), 10_000);
+        assert_eq!(config.aliases.len(), 1_000);
+        let start = std::time::Instant::now();
+        for number in 0..10_000 {
+            let presented = format!("vk-{number}");
+            let key = config.virtual_keys.authenticate(presented.as_bytes(), 0).unwrap();
+            let id = format!("alias-{}", number % 1_000);
+            let denied = crate::model::resolve(&config, key, &id, 0).unwrap_err();
+            assert_eq!(denied.code, crate::error::Code::ModelNotAllowed);
+            assert_eq!(key.id, format!("team-{number}"));
+        }
+        println!("authenticate + resolve, {form}: {:?} a request", start.elapsed() / 10_000);
+    }
+}

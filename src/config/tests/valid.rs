@@ -1,0 +1,202 @@
+//! What a configuration means.
+
+use super::super::*;
+use super::{base, env, with};
+use crate::operation::Operation;
+use serde_json::json;
+
+/// The only provider of the base configuration, with members added.
+fn provider(members: serde_json::Value) -> Provider {
+    let changes: Vec<_> = members
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (format!("/providers/0/{name}"), value.clone()))
+        .collect();
+    let changes: Vec<_> = changes.iter().map(|(at, value)| (at.as_str(), value.clone())).collect();
+    let config = with(&changes).unwrap_or_else(|problems| panic!("{problems}"));
+    config.providers.list.into_iter().next().unwrap()
+}
+
+#[test]
+fn defaults() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.cache, CacheMode::Respect);
+    assert_eq!(config.headers, HeaderNames::new("x-langwatch", "x-gateway-cluster"));
+    assert_eq!(config.path_prefix, "/v1");
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.models_cache_seconds, 60);
+    assert_eq!(config.response_model, ResponseModel::Upstream);
+    assert!(config.aliases.is_empty() && config.warnings().is_empty());
+
+    let (id, provider) = config.providers.iter().next().unwrap();
+    assert_eq!((provider.name.as_str(), provider.cluster.as_str()), ("groq", "groq"));
+    assert_eq!(provider.kind, ProviderKind::Openai);
+    assert_eq!(provider.authority, "api.groq.com");
+    assert_eq!(provider.base_path, "/openai/v1");
+    assert!(provider.credential.is_none() && provider.auth_header.is_none());
+    assert!(provider.models.is_none() && provider.reasoning_field.is_none());
+    assert_eq!(provider.responses_api, ResponsesApi::Chat);
+    assert!(provider.stream_usage);
+
+    let key = config.virtual_keys.authenticate(b"vk-s3cret", u64::MAX).unwrap();
+    assert_eq!(key.id, "team");
+    assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id]);
+    assert!(key.allowed.allows(None, "groq", "m"));
+    assert!(key.cache.is_none() && key.expires_at.is_none() && !key.revoked);
+}
+
+#[test]
+fn everything_set() {
+    let config = with(&[
+        ("/providers/-", json!({"name": "vllm", "kind": "vllm"})),
+        ("/virtual_keys/0/providers", json!(["vllm", "groq", "vllm"])),
+        ("/virtual_keys/0/models_allowed", json!(["vllm/*"])),
+        ("/virtual_keys/0/model_aliases", json!({"a": "groq/m/n"})),
+        ("/virtual_keys/0/cache", json!({"mode": "force"})),
+        ("/virtual_keys/0/revoked", json!(false)),
+        ("/virtual_keys/0/expires_at", json!("1970-01-02T00:00:00+01:00")),
+        ("/virtual_keys/-", json!({"id": "b", "key_env": "GROQ_API_KEY", "cache": {}})),
+        ("/cache", json!({"mode": "disable"})),
+        ("/routing", json!({"cluster_header": "X-Route-To"})),
+        ("/header_prefix", json!("X-Acme")),
+        ("/path_prefix", json!("/llm/v1//")),
+        ("/limits", json!({"max_request_bytes": 100, "max_buffered_bytes": 50})),
+        ("/models_cache_seconds", json!(0)),
+        ("/response_model", json!("requested")),
+    ])
+    .unwrap();
+    assert_eq!(config.cache, CacheMode::Disable);
+    assert_eq!(config.headers, HeaderNames::new("x-acme", "x-route-to"));
+    assert_eq!(config.path_prefix, "/llm/v1");
+    let limits = Limits { max_request_bytes: 100, max_buffered_bytes: 50, ..Limits::default() };
+    assert_eq!(config.limits, limits);
+    assert_eq!(config.models_cache_seconds, 0);
+    assert_eq!(config.response_model, ResponseModel::Requested);
+
+    let id = |name| config.providers.by_name(name).unwrap();
+    let vllm = config.providers.get(id("vllm")).unwrap();
+    assert_eq!((vllm.authority.as_str(), vllm.base_path.as_str()), ("localhost:8000", "/v1"));
+    let key = config.virtual_keys.authenticate(b"vk-s3cret", 82_799).unwrap();
+    assert_eq!(key.expires_at, Some(82_800));
+    assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id("vllm"), id("groq")]);
+    assert_eq!(key.cache, Some(CacheMode::Force));
+    let target = key.aliases.get("a").and_then(|targets| targets.pick(0)).unwrap();
+    assert_eq!((target.provider, target.model.as_str()), (id("groq"), "m/n"));
+    assert!(!key.allowed.allows(None, "groq", "m"));
+    let other = config.virtual_keys.authenticate(b"gsk-s3cret", 0).unwrap();
+    assert_eq!(other.bound.iter().collect::<Vec<_>>(), [id("groq"), id("vllm")]);
+    assert_eq!(other.cache, None);
+}
+
+#[test]
+fn path_prefix_may_be_everything() {
+    for prefix in ["", "/", "//"] {
+        assert_eq!(with(&[("/path_prefix", json!(prefix))]).unwrap().path_prefix, "");
+    }
+}
+
+#[test]
+fn credentials() {
+    for (auth, want) in [
+        (json!({"key": "K"}), Some(("authorization", "Bearer K"))),
+        (json!({"mode": "bearer", "key": "K"}), Some(("authorization", "Bearer K"))),
+        (json!({"key_env": "GROQ_API_KEY"}), Some(("authorization", "Bearer gsk-s3cret"))),
+        (json!({"mode": "api_key", "key": "K"}), Some(("api-key", "K"))),
+        (json!({"mode": "header", "header": "X-Key", "key": "K"}), Some(("x-key", "K"))),
+        (
+            json!({"mode": "header", "header": "authorization", "prefix": "Key ", "key": "K"}),
+            Some(("authorization", "Key K")),
+        ),
+        (json!({}), None),
+        (json!({"key": ""}), None),
+        (json!({"key_env": "EMPTY"}), None),
+        (json!({"mode": "api_key"}), None),
+        (json!({"mode": "header", "header": "x-key", "prefix": "Key ", "key": ""}), None),
+        (json!({"mode": "none"}), None),
+    ] {
+        let provider = provider(json!({ "auth": auth }));
+        let got = provider.credential.as_ref().map(|c| (c.header.as_str(), c.value.expose()));
+        assert_eq!(got, want, "{auth}");
+        let header = auth.get("header").map(|name| name.as_str().unwrap().to_ascii_lowercase());
+        assert_eq!(provider.auth_header, header, "{auth}");
+    }
+}
+
+#[test]
+fn operations_by_kind() {
+    use Operation as Op;
+    let beyond_vllm = [Op::Speech, Op::ImageGeneration, Op::ImageEdit];
+    for operation in Op::ALL {
+        let unroutable = matches!(operation, Op::Files | Op::Batches);
+        let openai = provider(json!({})).operations.contains(operation);
+        let vllm = provider(json!({"kind": "vllm"})).operations.contains(operation);
+        assert_eq!(openai, !unroutable, "{operation:?}");
+        assert_eq!(vllm, !unroutable && !beyond_vllm.contains(&operation), "{operation:?}");
+    }
+    let own = provider(json!({"kind": "vllm", "operations": ["speech", "rerank"]})).operations;
+    assert_eq!(own, [Op::Rerank, Op::Speech].into_iter().collect());
+}
+
+#[test]
+fn curated_lists() {
+    let listed = provider(json!({"models": ["b", "a", "b"]})).models.unwrap();
+    assert_eq!(listed.iter().collect::<Vec<_>>(), ["b", "a"]);
+    assert!(listed.contains("a") && !listed.contains("c"));
+    assert_eq!(provider(json!({"models": []})).models.unwrap().iter().count(), 0);
+}
+
+#[test]
+fn other_members_of_a_provider() {
+    let provider = provider(json!({
+        "cluster": "outbound|443||api.groq.com", "responses_api": "native",
+        "stream_usage": false, "reasoning_field": "reasoning_content",
+    }));
+    assert_eq!(provider.cluster, "outbound|443||api.groq.com");
+    assert_eq!(provider.responses_api, ResponsesApi::Native);
+    assert!(!provider.stream_usage);
+    assert_eq!(provider.reasoning_field.as_deref(), Some("reasoning_content"));
+}
+
+#[test]
+fn expiry_before_the_epoch_is_long_ago() {
+    let config = with(&[("/virtual_keys/0/expires_at", json!("1960-01-01T00:00:00Z"))]).unwrap();
+    assert!(config.virtual_keys.authenticate(b"vk-s3cret", 0).is_err());
+}
+
+#[test]
+fn numbers_of_a_struct_are_doubles() {
+    let mut config = base();
+    config["limits"] = json!({"max_request_bytes": 33_554_432.0, "max_answer_bytes": 1e3});
+    let config = Config::from_plugin_configuration(config.to_string().as_bytes(), &env).unwrap();
+    assert_eq!(config.limits.max_request_bytes, 33_554_432);
+    assert_eq!(config.limits.max_answer_bytes, 1_000);
+}
+
+#[test]
+fn summary_and_warnings() {
+    let config = with(&[
+        ("/providers/0/auth", json!({"key": "s3cret"})),
+        ("/virtual_keys/0/revoked", json!(true)),
+        ("/virtual_keys/0/model_aliases", json!({"a": "groq/m"})),
+        ("/model_aliases", json!({"b": "groq/m", "c": "groq/m"})),
+    ])
+    .unwrap();
+    assert_eq!(
+        config.summary(),
+        "1 provider: groq (openai, cluster groq); 1 virtual key (1 revoked); \
+         2 model aliases (and 1 of single keys); cache respect; path prefix /v1"
+    );
+    for keys in [json!([]), json!(null)] {
+        let mut config = base();
+        if keys.is_null() {
+            config.as_object_mut().unwrap().remove("virtual_keys");
+        } else {
+            config["virtual_keys"] = keys;
+        }
+        let config =
+            Config::from_plugin_configuration(config.to_string().as_bytes(), &env).unwrap();
+        assert_eq!(config.warnings().len(), 1);
+        assert!(config.warnings()[0].contains("virtual_keys is empty"));
+    }
+}

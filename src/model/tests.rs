@@ -1,0 +1,201 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::error::Code;
+
+/// groq has a curated list, vllm and together have none, twin lists what groq lists.
+fn config(virtual_key: Value) -> Config {
+    let mut key = json!({"id": "k", "key": "vk"});
+    key.as_object_mut().unwrap().extend(virtual_key.as_object().unwrap().clone());
+    let text = json!({
+        "providers": [
+            {"name": "vllm", "kind": "vllm"},
+            {"name": "groq", "base_url": "http://g", "models": ["llama", "meta/llama", "both"]},
+            {"name": "twin", "base_url": "http://t", "models": ["both", "only/twin"]},
+            {"name": "together", "base_url": "http://o"},
+        ],
+        "virtual_keys": [key],
+        "model_aliases": {
+            "fast": "groq/llama",
+            "far": "together/qwen",
+            "gone": "groq/not-listed",
+            "shadowed": "groq/llama",
+            "mixed": [{"target": "together/a", "weight": 9}, {"target": "groq/llama", "weight": 1}],
+        },
+    });
+    Config::from_plugin_configuration(text.to_string().as_bytes(), &|_| None).unwrap()
+}
+
+fn try_resolve(config: &Config, id: &str, draw: u64) -> Result<String, GatewayError> {
+    let key = config.virtual_keys.authenticate(b"vk", 0).unwrap();
+    let route = resolve(config, key, id, draw)?;
+    Ok(format!("{} {}", config.providers.get(route.provider).unwrap().name, route.model))
+}
+
+fn check(config: &Config, cases: &[(&str, Result<&str, Code>)]) {
+    for (id, want) in cases {
+        let got = try_resolve(config, id, 0).map_err(|error| error.code);
+        assert_eq!(got.as_deref().map_err(|code| *code), *want, "{id}");
+    }
+}
+
+const NOT_FOUND: Result<&str, Code> = Err(Code::ModelNotFound);
+const DENIED: Result<&str, Code> = Err(Code::ModelNotAllowed);
+const INVALID: Result<&str, Code> = Err(Code::InvalidModel);
+
+#[test]
+fn all_providers_bound_the_primary_has_no_list() {
+    let config = config(json!({"model_aliases": {"shadowed": "vllm/own", "x/y": "vllm/z"}}));
+    check(
+        &config,
+        &[
+            ("fast", Ok("groq llama")),
+            ("shadowed", Ok("vllm own")),
+            ("x/y", Ok("vllm z")),
+            ("gone", NOT_FOUND),
+            ("far", Ok("together qwen")),
+            ("groq/llama", Ok("groq llama")),
+            ("groq/meta/llama", Ok("groq meta/llama")),
+            ("groq/not-listed", NOT_FOUND),
+            ("groq/", NOT_FOUND),
+            ("vllm/", NOT_FOUND),
+            ("vllm/a/b/c", Ok("vllm a/b/c")),
+            ("vllm//a", Ok("vllm /a")),
+            ("vllm/fast", Ok("vllm fast")),
+            ("llama", Ok("groq llama")),
+            ("meta/llama", Ok("groq meta/llama")),
+            ("only/twin", Ok("twin only/twin")),
+            ("both", Ok("vllm both")),
+            ("anything", Ok("vllm anything")),
+            ("LLAMA", Ok("vllm LLAMA")),
+            ("Groq/llama", Ok("vllm Groq/llama")),
+            (" llama", Ok("vllm  llama")),
+            ("/", Ok("vllm /")),
+            ("groq", Ok("vllm groq")),
+            ("", INVALID),
+            ("a\nb", INVALID),
+            ("a\u{7f}", INVALID),
+            ("a\u{85}", INVALID),
+        ],
+    );
+    check(&config, &[(&"x".repeat(MAX_MODEL_ID_BYTES + 1), INVALID)]);
+    assert!(try_resolve(&config, &"x".repeat(MAX_MODEL_ID_BYTES), 0).is_ok());
+}
+
+#[test]
+fn unbound_providers_are_out_of_reach() {
+    let config = config(json!({"providers": ["groq", "twin"]}));
+    check(
+        &config,
+        &[
+            ("far", NOT_FOUND),
+            ("together/qwen", NOT_FOUND),
+            ("vllm/x", NOT_FOUND),
+            ("unknown", NOT_FOUND),
+            ("both", Ok("groq both")),
+            ("only/twin", Ok("twin only/twin")),
+        ],
+    );
+    for draw in 0..20 {
+        assert_eq!(try_resolve(&config, "mixed", draw).unwrap(), "groq llama");
+    }
+}
+
+#[test]
+fn the_primary_without_a_list_takes_what_an_unbound_prefix_names() {
+    let config = config(json!({"providers": ["vllm", "groq"]}));
+    check(&config, &[("together/qwen", Ok("vllm together/qwen")), ("far", NOT_FOUND)]);
+}
+
+#[test]
+fn several_listings_and_a_primary_that_does_not_list() {
+    let config = config(json!({"providers": ["twin", "groq"]}));
+    check(&config, &[("both", Ok("twin both")), ("llama", Ok("groq llama"))]);
+}
+
+#[test]
+fn allowlist_matches_any_of_three_spellings() {
+    for (entries, id, want) in [
+        (json!(["groq/llama"]), "llama", Ok("groq llama")),
+        (json!(["groq/llama"]), "fast", Ok("groq llama")),
+        (json!(["llama"]), "groq/llama", Ok("groq llama")),
+        (json!(["llama"]), "fast", Ok("groq llama")),
+        (json!(["fast"]), "fast", Ok("groq llama")),
+        (json!(["fast"]), "groq/llama", DENIED),
+        (json!(["groq/*"]), "meta/llama", Ok("groq meta/llama")),
+        (json!(["*"]), "anything", Ok("vllm anything")),
+        (json!(["vllm/*"]), "anything", Ok("vllm anything")),
+        (json!(["LLAMA"]), "llama", DENIED),
+        (json!([]), "llama", DENIED),
+        (json!([]), "fast", DENIED),
+    ] {
+        check(&config(json!({"models_allowed": entries})), &[(id, want)]);
+    }
+}
+
+#[test]
+fn a_denial_does_not_tell_which_models_exist() {
+    // Nothing but groq's llama may be used: whether another id exists makes no difference.
+    let restricted =
+        json!({"providers": ["groq", "twin"], "models_allowed": ["groq/llama", "ghost"]});
+    let config = config(restricted);
+    check(
+        &config,
+        &[
+            ("llama", Ok("groq llama")),
+            ("meta/llama", DENIED),
+            ("meta/unknown", DENIED),
+            ("only/twin", DENIED),
+            ("only/unknown", DENIED),
+            ("twin/only/twin", DENIED),
+            ("twin/unknown", DENIED),
+            ("groq/", DENIED),
+            ("far", DENIED),
+            ("together/qwen", DENIED),
+            ("gone", DENIED),
+            ("no-such-alias", DENIED),
+            // Spelled in the allowlist, so its absence may be told.
+            ("ghost", NOT_FOUND),
+            ("groq/ghost", NOT_FOUND),
+        ],
+    );
+    let message = |id: &str| try_resolve(&config, id, 0).unwrap_err().message;
+    assert_eq!(
+        message("only/twin").replace("only/twin", "X"),
+        message("nope").replace("nope", "X")
+    );
+    for id in ["only/twin", "ghost", "far"] {
+        let error = try_resolve(&config, id, 0).unwrap_err();
+        assert_eq!(error.param, Some("model"));
+        assert!(error.message.contains(&format!("`{id}`")), "{}", error.message);
+        assert!(error.message.contains("GET /v1/models"), "{}", error.message);
+        for hidden in ["groq", "together", "llama"] {
+            assert!(!error.message.contains(hidden), "{}", error.message);
+        }
+    }
+}
+
+#[test]
+fn an_unlisted_id_does_not_match_by_the_primary() {
+    // Were a bare id held against `groq/*` through the primary, "only/twin" (403) would differ from
+    // an id that nobody lists (404).
+    let config = config(json!({"providers": ["groq", "twin"], "models_allowed": ["groq/*"]}));
+    check(
+        &config,
+        &[
+            ("only/twin", DENIED),
+            ("only/unknown", DENIED),
+            ("llama", Ok("groq llama")),
+            ("groq/unknown", NOT_FOUND),
+            ("far", DENIED),
+        ],
+    );
+}
+
+#[test]
+fn splits_follow_their_weights() {
+    let config = config(json!({}));
+    let together = (0..100)
+        .filter(|draw| try_resolve(&config, "mixed", *draw).unwrap().starts_with("together"));
+    assert_eq!(together.count(), 90);
+}

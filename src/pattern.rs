@@ -1,0 +1,132 @@
+//! Patterns in which `*` stands for any run of characters, none and `/` included.
+
+/// One pattern, case-sensitive. Every character but `*` stands for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(Box<str>);
+
+impl Pattern {
+    /// A pattern; runs of `*` become one.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        let mut text = String::with_capacity(pattern.len());
+        for c in pattern.chars() {
+            if c != '*' || !text.ends_with('*') {
+                text.push(c);
+            }
+        }
+        Self(text.into_boxed_str())
+    }
+
+    /// Whether the whole of `subject` matches. The subject is an iterator, so that pieces need not be
+    /// joined first.
+    ///
+    /// Only the last `*` is ever tried again (an earlier one could not do better), so the time is at
+    /// most the product of the two lengths, and linear for patterns with a final `*` only. Working
+    /// on bytes is right for UTF-8: no character's bytes begin inside another's.
+    pub fn matches(&self, mut subject: impl Iterator<Item = u8> + Clone) -> bool {
+        let mut pattern = self.0.as_bytes();
+        let mut retry = None;
+        loop {
+            if let Some((b'*', rest)) = pattern.split_first() {
+                if rest.is_empty() {
+                    return true;
+                }
+                pattern = rest;
+                retry = Some((rest, subject.clone()));
+                continue;
+            }
+            match (pattern.split_first(), subject.next()) {
+                (None, None) => return true,
+                (Some(_), None) => return false,
+                (Some((want, rest)), Some(byte)) if *want == byte => pattern = rest,
+                (_, Some(_)) => match &mut retry {
+                    None => return false,
+                    Some((rest, from)) => {
+                        // The last `*` takes one byte more.
+                        from.next();
+                        pattern = rest;
+                        subject = from.clone();
+                    }
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, subject: &str) -> bool {
+        Pattern::new(pattern).matches(subject.bytes())
+    }
+
+    #[test]
+    fn table() {
+        for (pattern, subject, want) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("**", "a", true),
+            ("a", "a", true),
+            ("a", "A", false),
+            ("a", "ab", false),
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*a", "bca", true),
+            ("*a", "ab", false),
+            ("*a*", "bab", true),
+            ("*a*", "bb", false),
+            ("a*b", "ab", true),
+            ("a*b", "a/x/b", true),
+            ("a*b", "abc", false),
+            ("a*b", "a", false),
+            ("*ab*ab", "abab", true),
+            ("*ab*ab", "aab", false),
+            ("a*b*c", "a1b2bc", true),
+            ("*aab", "aaaab", true),
+            ("groq/llama-3*", "groq/llama-3.3-70b", true),
+            ("groq/llama-3*", "groq/llama-2", false),
+            ("*.gguf", "x.GGUF", false),
+            ("ü*", "über", true),
+            ("*é", "caf\u{65}\u{301}", false),
+            ("a?c", "abc", false),
+            ("[ab]", "a", false),
+        ] {
+            assert_eq!(matches(pattern, subject), want, "{pattern:?} {subject:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_blow_up() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!matches(&pattern, &"a".repeat(2_000)));
+        assert!(matches(&pattern, &("a".repeat(2_000) + "b")));
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition, with no thought of time.
+    fn obviously(pattern: &[u8], subject: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => subject.is_empty(),
+            Some((b'*', rest)) => (0..=subject.len()).any(|at| obviously(rest, &subject[at..])),
+            Some((c, rest)) => subject.first() == Some(c) && obviously(rest, &subject[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(pattern in "[ab*]{0,8}", subject in "[ab]{0,10}") {
+            prop_assert_eq!(
+                Pattern::new(&pattern).matches(subject.bytes()),
+                obviously(pattern.as_bytes(), subject.as_bytes())
+            );
+        }
+    }
+}
