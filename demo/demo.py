@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""`make demo`: each capability once, without the gateway and through it, each outcome checked.
+
+Exits 0 only when every check holds. A new capability is a function and a line in SCENES.
+"""
+
+import http.client
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+from mock_upstream import UPSTREAM_KEY
+from stack import HOST, Stack, StackError, exit_on_signals, free_ports, paint
+
+TEAM = "vk-demo-team"
+LIMITED = "vk-demo-limited"
+MESSAGES = [{"role": "user", "content": "hello"}]
+SECONDS = 30
+
+
+class NotAsExpected(Exception):
+    """A check that did not hold."""
+
+
+@dataclass
+class Reply:
+    """An answer, read to its end."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self):
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise NotAsExpected(f"not JSON: {self.text[:200]!r}") from None
+
+    def __str__(self):
+        return f"{self.status} {' '.join(self.text.split())}"
+
+
+@dataclass
+class Server:
+    """Where requests go: the mock itself or the gateway."""
+
+    port: int
+    prefix: str = "/v1"
+
+    def request(self, method, path, key=None, body=None, content_type="application/json"):
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        if body is not None:
+            headers["content-type"] = content_type
+        if isinstance(body, dict):
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=SECONDS)
+        try:
+            connection.request(method, self.prefix + path, body, headers)
+            answer = connection.getresponse()
+            fields = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, fields, answer.read())
+        except (http.client.HTTPException, OSError) as error:
+            raise NotAsExpected(f"{method} {path}: {error!r}") from error
+        finally:
+            connection.close()
+
+    def chat(self, model, key=None, **more):
+        body = {"model": model, "messages": MESSAGES, **more}
+        return self.request("POST", "/chat/completions", key, body)
+
+
+@dataclass
+class Scene:
+    """One capability on the stage: what was seen, to be shown."""
+
+    mock: Server
+    hosted: Server
+    gateway: Server
+    lines: list = field(default_factory=list)
+
+    def show(self, when, what, seen):
+        self.lines.append((when, what, str(seen)))
+
+    def check(self, holds, expected, seen):
+        if not holds:
+            raise NotAsExpected(f"expected {expected}, got {seen}")
+
+
+def error_code(reply):
+    """`code` of the OpenAI error object, or None."""
+    error = reply.json.get("error") if isinstance(reply.json, dict) else None
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def answer_text(reply):
+    """The assistant's text of a chat completion."""
+    try:
+        return reply.json["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError):
+        raise NotAsExpected(f"no chat completion: {reply}") from None
+
+
+def allowed_call(scene):
+    """Allowed call: a virtual key goes in, the provider's key goes out"""
+    before = scene.hosted.chat("swift-70b", TEAM)
+    scene.show("before", "hosted API, virtual key", before)
+    scene.check(before.status == 401, "401 for a key that the provider does not know", before)
+
+    after = scene.gateway.chat("hosted/swift-70b", TEAM)
+    scene.show("after", "gateway, virtual key", f"{after.status} {answer_text(after)}")
+    scene.check(after.status == 200, "200", after)
+    scene.check("credential: accepted" in answer_text(after), "the provider's own credential", after)
+
+
+def denied_call(scene):
+    """Denied call: a model outside the key's allowlist, and a key that nobody has"""
+    before = scene.hosted.chat("swift-70b", UPSTREAM_KEY)
+    scene.show("before", "hosted API, its key", f"{before.status} {answer_text(before)}")
+    scene.check(before.status == 200, "200", before)
+
+    after = scene.gateway.chat("hosted/swift-70b", LIMITED)
+    scene.show("after", "gateway, limited key", after)
+    scene.check((after.status, error_code(after)) == (403, "model_not_allowed"), "403 model_not_allowed", after)
+
+    unknown = scene.gateway.chat("hosted/swift-70b", "vk-nobody")
+    scene.show("after", "gateway, unknown key", unknown)
+    scene.check((unknown.status, error_code(unknown)) == (401, "invalid_api_key"), "401 invalid_api_key", unknown)
+
+
+def alias(scene):
+    """Alias: the client says gpt-4o, the operator decides what that is"""
+    before = scene.hosted.chat("gpt-4o", UPSTREAM_KEY)
+    scene.show("before", "hosted API", before)
+    scene.check(before.status == 404, "404", before)
+
+    after = scene.gateway.chat("gpt-4o", TEAM)
+    model = after.headers.get("x-langwatch-model")
+    scene.show("after", "gateway", f"{after.status} x-langwatch-model: {model}; {answer_text(after)}")
+    scene.check((after.status, model) == (200, "swift-70b"), "an answer of swift-70b", after)
+
+
+def upload(scene):
+    """Upload: the model is found and replaced inside multipart, all other bytes stay"""
+    boundary, audio = "demo-boundary", bytes(range(256)) * 1024
+    head = (
+        f'--{boundary}\r\ncontent-disposition: form-data; name="model"\r\n\r\nvllm/mock-whisper\r\n'
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="hello.wav"\r\n'
+        "content-type: audio/wav\r\n\r\n"
+    )
+    body = head.encode() + audio + f"\r\n--{boundary}--\r\n".encode()
+    content_type = f"multipart/form-data; boundary={boundary}"
+    before = scene.mock.request("POST", "/audio/transcriptions", None, body, content_type)
+    scene.show("before", "vLLM", before)
+    scene.check(before.status == 404, "404", before)
+
+    after = scene.gateway.request("POST", "/audio/transcriptions", TEAM, body, content_type)
+    scene.show("after", "gateway", after)
+    expected = f"mock-whisper heard {len(audio)} bytes of hello.wav."
+    scene.check(after.status == 200 and after.json.get("text") == expected, repr(expected), after)
+
+
+def error_in_200(scene):
+    """Repair: an error that the server hides in a 200"""
+    before = scene.mock.chat("error-in-200")
+    scene.show("before", "vLLM", before)
+    scene.check(before.status == 200, "200", before)
+
+    after = scene.gateway.chat("vllm/error-in-200", TEAM)
+    scene.show("after", "gateway", after)
+    scene.check(after.status == 400 and "error" in after.json, "400 with an error object", after)
+    message = after.json["error"].get("message", "")
+    scene.check("context length" in message, "the server's own message", message)
+
+
+def drifting_stream(scene):
+    """Repair: a stream with drifting framing, no [DONE], and a wrong content type"""
+    before = scene.mock.chat("drifting-stream", stream=True)
+    events = before.text.splitlines()
+    scene.show("before", before.headers.get("content-type"), " | ".join(events[:6]))
+    scene.check("[DONE]" not in before.text, "no [DONE]", before)
+
+    after = scene.gateway.chat("vllm/drifting-stream", TEAM, stream=True)
+    kind = after.headers.get("content-type", "")
+    scene.show("after", kind, " | ".join(after.text.splitlines()[:6]))
+    scene.check(kind.startswith("text/event-stream"), "text/event-stream", kind)
+    frames = after.text.split("\n\n")
+    scene.check(frames[-2:] == ["data: [DONE]", ""], "one [DONE] at the end", frames[-2:])
+    scene.check(all(frame.startswith("data: {") for frame in frames[:-2]), "one `data: {…}` an event", frames)
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2]]
+    words = [choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"]]
+    expected = 'drifting-stream heard "hello"; credential: none.'
+    scene.check("".join(words) == expected, repr(expected), "".join(words))
+
+
+def flat_embedding(scene):
+    """Repair: an embedding as bare numbers"""
+    body = {"model": "flat-embedding", "input": "hello", "encoding_format": "float"}
+    before = scene.mock.request("POST", "/embeddings", None, body)
+    scene.show("before", "vLLM", before)
+    numbers = before.json["data"]
+
+    after = scene.gateway.request("POST", "/embeddings", TEAM, {**body, "model": "vllm/flat-embedding"})
+    scene.show("after", "gateway", after)
+    scene.check(after.status == 200, "200", after)
+    expected = [{"object": "embedding", "index": 0, "embedding": numbers}]
+    scene.check(after.json.get("data") == expected, expected, after)
+
+
+def scoped_models(scene):
+    """Model list: what the key may use, of every provider, under the names that it may use"""
+    before = scene.mock.request("GET", "/models")
+    scene.show("before", "vLLM", ", ".join(model["id"] for model in before.json["data"]))
+
+    after = scene.gateway.request("GET", "/models", LIMITED)
+    scene.check(after.status == 200, "200", after)
+    ids = {model["id"] for model in after.json["data"]}
+    scene.show("after", "gateway, limited key", ", ".join(sorted(ids)))
+    allowed = {"hosted/swift-8b", "vllm/mock-chat", "vllm/mock-embed", "vllm/mock-whisper"}
+    scene.check(allowed <= ids, sorted(allowed), sorted(ids))
+    hidden = {"hosted/swift-70b", "vllm/error-in-200", "vllm/meta-llama/Llama-3.2-1B-Instruct"}
+    scene.check(not hidden & ids, f"none of {sorted(hidden)}", sorted(ids))
+
+
+SCENES = [
+    allowed_call,
+    denied_call,
+    alias,
+    upload,
+    error_in_200,
+    drifting_stream,
+    flat_embedding,
+    scoped_models,
+]
+
+
+def shorten(text, width=110):
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def play(number, act, servers):
+    """Runs a scene, prints it, and says whether it held."""
+    scene = Scene(*servers)
+    problem = None
+    try:
+        act(scene)
+    except NotAsExpected as error:
+        problem = str(error)
+    print(f"{paint('1', f'{number}. {act.__doc__}')}")
+    for when, what, seen in scene.lines:
+        colour = "2" if when == "before" else "36"
+        label = f"{when:7}{what + ':':26}"
+        print(f"   {paint(colour, label)} {shorten(seen)}")
+    verdict = paint("31", f"   not as expected: {problem}") if problem else paint("32", "   ok")
+    print(f"{verdict}\n", flush=True)
+    return problem is None
+
+
+def main():
+    exit_on_signals()
+    try:
+        with Stack(free_ports(), access_log=subprocess.DEVNULL) as stack:
+            mock = stack.ports["mock upstream"]
+            servers = (Server(mock), Server(mock, "/hosted/v1"), Server(stack.ports["gateway"]))
+            held = [play(number, act, servers) for number, act in enumerate(SCENES, 1)]
+    except StackError as error:
+        sys.exit(f"{paint('31', 'error:')} {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    failed = held.count(False)
+    print(paint("31", f"{failed} of {len(held)} not as expected.") if failed else f"All {len(held)} as expected.")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

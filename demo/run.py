@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""`make run`: a mock upstream and Envoy with the filter, up until Ctrl-C."""
+
+import sys
+
+from stack import Stack, StackError, exit_on_signals, paint
+
+TEAM = "vk-demo-team"
+LIMITED = "vk-demo-limited"
+WORDS = '"messages":[{"role":"user","content":"hello"}]'
+
+
+def curl(url, path, key, body=None, options="-s"):
+    """A command for a POSIX shell that works from any folder."""
+    line = f"curl {options} {url}/v1/{path} -H 'Authorization: Bearer {key}'"
+    if body:
+        line += f" \\\n  -H 'Content-Type: application/json' -d '{body}'"
+    return line
+
+
+def commands(url):
+    """What to try: a title and a command each."""
+    upload = (
+        f"printf 'no real audio' | {curl(url, 'audio/transcriptions', TEAM)}"
+        " \\\n  -F model=vllm/mock-whisper -F 'file=@-;filename=hello.wav'"
+    )
+    return [
+        ("A chat", curl(url, "chat/completions", TEAM, f'{{"model":"vllm/mock-chat",{WORDS}}}')),
+        (
+            "The same as a stream",
+            curl(url, "chat/completions", TEAM, f'{{"model":"vllm/mock-chat","stream":true,{WORDS}}}', "-sN"),
+        ),
+        (
+            "An alias: gpt-4o is hosted/swift-70b, which wants a key that the client does not have",
+            curl(url, "chat/completions", TEAM, f'{{"model":"gpt-4o",{WORDS}}}'),
+        ),
+        (
+            "Denied: this key may not use that model",
+            curl(url, "chat/completions", LIMITED, f'{{"model":"hosted/swift-70b",{WORDS}}}', "-si"),
+        ),
+        ("Embeddings", curl(url, "embeddings", TEAM, '{"model":"vllm/mock-embed","input":["one","two"]}')),
+        ("An upload", upload),
+        ("The models that a key may use", curl(url, "models", LIMITED)),
+        (
+            "An error that the server hides in a 200, repaired",
+            curl(url, "chat/completions", TEAM, f'{{"model":"vllm/error-in-200",{WORDS}}}', "-si"),
+        ),
+    ]
+
+
+SDK = """\
+from openai import OpenAI  # pip install openai
+
+client = OpenAI(base_url="{url}/v1", api_key="{key}")
+answer = client.chat.completions.create(
+    model="gpt-4o-mini", messages=[{{"role": "user", "content": "hello"}}]
+)
+print(answer.choices[0].message.content)"""
+
+
+def show(stack):
+    print(paint("1;32", f"The gateway is up on {stack.url}/v1"))
+    print(f"  mock upstream  http://127.0.0.1:{stack.ports['mock upstream']}/v1")
+    print(f"  Envoy's admin  http://127.0.0.1:{stack.ports['admin']}   log: {stack.log}")
+    print("  configuration  envoy/envoy.yaml\n")
+    for title, command in commands(stack.url):
+        print(f"{paint('1', f'# {title}')}\n{command}\n")
+    print(f"{paint('1', '# An SDK')}\n{SDK.format(url=stack.url, key=TEAM)}\n")
+    print(paint("2", "Below: Envoy's access log, a line a request. Ctrl-C stops everything."), flush=True)
+
+
+def main():
+    exit_on_signals()
+    try:
+        with Stack() as stack:
+            show(stack)
+            status = stack.envoy.wait()
+            raise StackError(f"Envoy stopped with status {status}:\n{stack.last_log_lines()}")
+    except StackError as error:
+        sys.exit(f"{paint('31', 'error:')} {error}")
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+if __name__ == "__main__":
+    main()

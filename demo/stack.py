@@ -1,0 +1,164 @@
+"""Starts and stops what `make run` and `make demo` need: the mock upstream and Envoy with the filter."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from mock_upstream import Handler, Server
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "envoy" / "envoy.yaml"
+ENVOY = Path(os.environ.get("ENVOY_BIN") or ROOT / ".envoy" / "bin" / "envoy")
+MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+HOST = "127.0.0.1"
+# The ports in envoy/envoy.yaml, by what listens there.
+PORTS = {"gateway": 10000, "admin": 9901, "mock upstream": 18000}
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class StackError(Exception):
+    """Why it did not start, for the user."""
+
+
+class Stack:
+    """The mock upstream in this process, Envoy in another. A context manager: it stops both."""
+
+    def __init__(self, ports=None, access_log=None):
+        """`ports` as PORTS; `access_log` is where Envoy's standard output goes (default: ours)."""
+        self.ports = ports or PORTS
+        self.access_log = access_log
+        self.mock = None
+        self.envoy = None
+        self.folder = tempfile.TemporaryDirectory(prefix="openai-gateway-filter-")
+        self.log = Path(self.folder.name) / "envoy.log"
+
+    @property
+    def url(self):
+        return f"http://{HOST}:{self.ports['gateway']}"
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+    def start(self):
+        for path, target in ((ENVOY, "envoy"), (ROOT / MODULE, "wasm")):
+            if not path.exists():
+                raise StackError(f"{path} is missing: run `make {target}` first.")
+        # Before Envoy starts: it listens with SO_REUSEPORT, so that two of them would share a port and
+        # the requests on it without a word.
+        for name, port in self.ports.items():
+            check_free(name, port)
+        self.mock = Server((HOST, self.ports["mock upstream"]), Handler)
+        threading.Thread(target=self.mock.serve_forever, daemon=True).start()
+        with self.log.open("wb") as log:
+            self.envoy = subprocess.Popen(
+                [
+                    ENVOY,
+                    *("-c", self.config()),
+                    # Another Envoy on this machine is no relative of this one.
+                    "--disable-hot-restart",
+                    # The access log is to be seen at once, not every 10 seconds.
+                    *("--file-flush-interval-msec", "100"),
+                ],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=self.access_log,
+                stderr=log,
+                # Ctrl-C in the terminal is for us; we stop Envoy.
+                start_new_session=True,
+            )
+        self.wait_until_ready()
+
+    def config(self):
+        """envoy/envoy.yaml itself, or a copy with other ports."""
+        if self.ports == PORTS:
+            return CONFIG
+        text = CONFIG.read_text()
+        for name, port in PORTS.items():
+            text = text.replace(f"port_value: {port}", f"port_value: {self.ports[name]}")
+            text = text.replace(f"{HOST}:{port}", f"{HOST}:{self.ports[name]}")
+        copy = Path(self.folder.name) / "envoy.yaml"
+        copy.write_text(text)
+        return copy
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.envoy.poll() is not None:
+                raise StackError(f"Envoy stopped with status {self.envoy.returncode}:\n{self.last_log_lines()}")
+            try:
+                with urllib.request.urlopen(f"http://{HOST}:{self.ports['admin']}/ready", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise StackError(f"Envoy is not ready after {START_SECONDS} seconds:\n{self.last_log_lines()}")
+
+    def last_log_lines(self, count=15):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def stop(self):
+        if self.envoy and self.envoy.poll() is None:
+            self.envoy.terminate()
+            try:
+                self.envoy.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.envoy.kill()
+                self.envoy.wait()
+        if self.mock:
+            self.mock.shutdown()
+            self.mock.server_close()
+        self.folder.cleanup()
+
+
+def check_free(name, port):
+    with socket.socket() as probe:
+        # As servers do: connections of a server that has just stopped do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise StackError(
+                f"Port {port} of {HOST} ({name}) can't be used: {error.strerror}.\n"
+                f"Stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), or change the port in "
+                f"{CONFIG.relative_to(ROOT)} and demo/stack.py."
+            ) from error
+
+
+def free_ports():
+    """Ports that nothing uses now, in the form of PORTS."""
+    probes = {name: socket.socket() for name in PORTS}
+    for probe in probes.values():
+        probe.bind((HOST, 0))
+    ports = {name: probe.getsockname()[1] for name, probe in probes.items()}
+    for probe in probes.values():
+        probe.close()
+    return ports
+
+
+def exit_on_signals():
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def paint(code, text):
+    """ANSI colour on a terminal, nothing elsewhere (https://no-color.org)."""
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        return f"\033[{code}m{text}\033[0m"
+    return text

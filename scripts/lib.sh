@@ -1,0 +1,49 @@
+# Sourced by the scripts beside it. Bash 3.2 (macOS) and later.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+CACHE="$ROOT/.cache" # tools and decisions that `make clean` keeps
+
+say() { printf '== %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# limited SECONDS COMMAND...: so that a registry that never answers can't hold a build for ever.
+limited() {
+  local seconds=$1; shift
+  if have timeout; then timeout "$seconds" "$@"; else "$@"; fi
+}
+
+# version_at_least HAVE WANT: both dotted numbers.
+version_at_least() {
+  awk -v have="$1" -v want="$2" 'BEGIN {
+    n = split(want, w, "."); split(have, h, ".")
+    for (i = 1; i <= n; i++) { if (h[i]+0 > w[i]+0) exit 0; if (h[i]+0 < w[i]+0) exit 1 }
+    exit 0 }'
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# apt_install PACKAGE...: Debian's packages, without a question. May replace Debian's own older Rust
+# (rustc-web conflicts with rustc), and refuses when anything else would have to go.
+apt_install() {
+  have apt-get || return 1
+  if [ "$(id -u)" != 0 ] && ! { have sudo && sudo -n true 2>/dev/null; }; then
+    say "root is needed to install: apt-get install $*"
+    return 1
+  fi
+  say "installing Debian's packages: $*"
+  as_root apt-get update -qq || say "apt-get update failed; trying with the package lists there are"
+  local plan removed
+  plan=$(apt-get install --simulate --no-install-recommends "$@") || return 1
+  removed=$(printf '%s\n' "$plan" | awk '$1 == "Remv" { print $2 }' |
+    grep -vxE 'rustc|cargo|rust-src|rustfmt|rust-clippy|libstd-rust-dev.*|libstd-rust-[0-9.]+' || true)
+  if [ -n "$removed" ]; then
+    say "not installed, since apt would remove: $removed"
+    return 1
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+}

@@ -1,0 +1,174 @@
+//! Every error body, of any server and any shape, as one OpenAI error.
+//!
+//! [`from_http`] reads the body of a 4xx or 5xx, [`from_ok`] finds the error that hides in an HTTP 200,
+//! [`from_event`] the one that hides in an event of a stream. What a message may be is bounded
+//! ([`text::MAX_MESSAGE_CHARS`]), holds no markup and does not repeat the request.
+
+mod ok;
+mod python;
+mod shape;
+mod status;
+mod text;
+
+use serde_json::{Map, Value};
+
+pub use ok::{Event, from_event, from_ok, may_be_error};
+pub use status::registered;
+pub use text::MAX_MESSAGE_CHARS;
+
+use crate::error::{Code, ErrorAnswer, ErrorObject, default_type};
+use shape::Draft;
+
+/// How much of an error body is read. More is read as text up to here: an error needs no megabyte.
+pub const MAX_ERROR_BYTES: usize = 1_048_576;
+
+/// What becomes of an error body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Normalised {
+    /// It is canonical already: status and bytes can go on untouched.
+    Unchanged,
+    /// It leaves as this.
+    Rewritten(ErrorAnswer),
+}
+
+impl Normalised {
+    /// The answer to send, unless the upstream's own will do.
+    #[must_use]
+    pub fn into_answer(self) -> Option<ErrorAnswer> {
+        match self {
+            Self::Unchanged => None,
+            Self::Rewritten(answer) => Some(answer),
+        }
+    }
+}
+
+/// The error of a 4xx or 5xx answer, Envoy's own local replies among them.
+///
+/// The status is kept but for the CDN statuses of [`registered`]. `content_type` is a header's bytes;
+/// what the body is decides more than what it is called.
+#[must_use]
+pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Normalised {
+    let status_out = registered(status);
+    let head = body.get(..MAX_ERROR_BYTES).unwrap_or(body);
+    let text = String::from_utf8_lossy(head);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let json = json_of(text);
+    let draft = match &json {
+        Some(value) => shape::read(value),
+        None => of_text(text, content_type),
+    };
+    let error = settle(status_out, draft, || {
+        let body = if text.is_empty() { "an empty body" } else { "no readable message" };
+        format!("The upstream answered HTTP {status} with {body}.")
+    });
+    let canonical = status == status_out
+        && std::str::from_utf8(body).is_ok_and(|whole| whole.trim() == text)
+        && json.as_ref().is_some_and(|value| is_envelope_of(value, &error));
+    if canonical {
+        Normalised::Unchanged
+    } else {
+        Normalised::Rewritten(ErrorAnswer { status: status_out, error })
+    }
+}
+
+/// Whether `value` is exactly the envelope that `error` would leave as.
+fn is_envelope_of(value: &Value, error: &ErrorObject) -> bool {
+    value.as_object().is_some_and(|top| {
+        top.len() == 1
+            && top
+                .get("error")
+                .is_some_and(|given| serde_json::to_value(error).is_ok_and(|ours| ours == *given))
+    })
+}
+
+/// The JSON of an error body: the whole, or the first value in lines of SSE or NDJSON.
+fn json_of(text: &str) -> Option<Value> {
+    if text.starts_with(['{', '[', '"']) {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        return values.next()?.ok();
+    }
+    text.lines()
+        .take(32)
+        .filter_map(|line| line.strip_prefix("data:").or_else(|| line.strip_prefix("error:")))
+        .map(str::trim)
+        .find(|data| data.starts_with(['{', '[']))
+        .and_then(|data| serde_json::from_str(data).ok())
+}
+
+/// An error that is no JSON.
+fn of_text(text: &str, content_type: Option<&[u8]>) -> Option<Draft> {
+    if text.is_empty() || is_binary(text) {
+        return None;
+    }
+    let says_html = content_type.is_some_and(|value| {
+        value.to_ascii_lowercase().windows(9).any(|window| window == b"text/html")
+    });
+    if text::is_markup(text) || (says_html && text.contains('<')) {
+        let page = text::page(text);
+        return Some(Draft {
+            message: Some(text::clean(&page.message)).filter(|message| !message.is_empty()),
+            code: page.code.map(Value::from),
+            ..Draft::default()
+        });
+    }
+    if let Some((message, code)) = text::envoy_reply(text) {
+        return Some(Draft {
+            message: Some(text::clean(&message)),
+            code: Some(Value::from(code)),
+            ..Draft::default()
+        });
+    }
+    Some(Draft { message: Some(text::clean(&text::collapse(text))), ..Draft::default() })
+}
+
+/// A body that is no text: compressed although not asked for, or garbage.
+fn is_binary(text: &str) -> bool {
+    let strange = |c: &char| {
+        *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_ascii_whitespace())
+    };
+    let head = text.chars().take(1_024);
+    head.clone().filter(strange).count() * 10 > head.count()
+}
+
+/// The draft with OpenAI's defaults where it says nothing.
+fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) -> ErrorObject {
+    let draft = draft.unwrap_or_default();
+    let message = draft.message.unwrap_or_else(|| match &draft.code {
+        Some(Value::String(code)) => format!("The upstream answered with the error {code:?}."),
+        _ => silent(),
+    });
+    let mut extra = draft.extra;
+    // The envelope has these four once: an extra of the same name would make a second one.
+    for name in ["message", "type", "param", "code"] {
+        extra.remove(name);
+    }
+    ErrorObject {
+        message,
+        kind: draft.kind.unwrap_or_else(|| default_type(status).to_owned()),
+        param: draft.param,
+        code: draft.code.unwrap_or(Value::Null),
+        extra,
+    }
+}
+
+/// An error of the gateway's own about an answer that is no answer.
+fn invalid(message: impl Into<String>) -> ErrorAnswer {
+    own(Code::InvalidUpstreamResponse, message.into())
+}
+
+fn own(code: Code, message: String) -> ErrorAnswer {
+    let status = code.status();
+    ErrorAnswer {
+        status,
+        error: ErrorObject {
+            message: text::clean(&message),
+            kind: default_type(status).to_owned(),
+            param: None,
+            code: Value::from(code.as_str()),
+            extra: Map::new(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+//! Reads any JSON error body into one draft. The shapes are those of the servers' own sources; a
+//! reader for each *idea* (an object inside `error`, a list of findings, a text in one of many names)
+//! covers their combinations, which gateways between them make up.
+
+use serde_json::{Map, Value};
+
+use super::text::{clean, is_markup, page};
+
+/// What an error body says, before status and defaults are settled.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// The message, cleaned and bounded.
+    pub message: Option<String>,
+    /// The upstream's `type`.
+    pub kind: Option<String>,
+    /// The parameter at fault.
+    pub param: Option<String>,
+    /// The upstream's code: a string or a number.
+    pub code: Option<Value>,
+    /// Further fields of the error object.
+    pub extra: Map<String, Value>,
+    /// Everything that may tell the status, the most telling first.
+    pub hints: Vec<Value>,
+}
+
+/// Names of the text, the most specific first. `error` and containers are looked at before.
+const MESSAGE: [&str; 25] = [
+    "message",
+    "msg",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "errorMsg",
+    "errmsg",
+    "err_msg",
+    "status_msg",
+    "error_description",
+    "detail",
+    "details",
+    "faultstring",
+    "description",
+    "title",
+    "reason",
+    "text",
+    "err",
+    "Message",
+    "ErrorMessage",
+    "errors",
+    "messages",
+    "status_message",
+    "failure_reason",
+    "info",
+];
+
+const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
+
+const CODE: [&str; 16] = [
+    "code",
+    "error_code",
+    "errorCode",
+    "errorcode",
+    "errcode",
+    "err_code",
+    "Code",
+    "ErrorCode",
+    "statusCode",
+    "status_code",
+    "http_status_code",
+    "http_code",
+    "http_status",
+    "httpStatus",
+    "StatusCode",
+    "status",
+];
+
+const PARAM: [&str; 3] = ["param", "parameter", "field"];
+
+/// Members that hold the error object itself.
+const CONTAINER: [&str; 9] = [
+    "error",
+    "errors",
+    "fault",
+    "base_resp",
+    "x_groq",
+    "header",
+    "Error",
+    "ResponseMetadata",
+    "response",
+];
+
+/// Names under which servers send the request back; never repeated to the client.
+const ECHO: [&str; 8] =
+    ["input", "inputs", "prompt", "messages", "query", "body", "request", "instructions"];
+
+/// The longest code or type, in characters.
+const MAX_NAME_CHARS: usize = 256;
+
+/// How many findings of a list are told.
+const MAX_FINDINGS: usize = 16;
+
+/// The longest extra field, in bytes of JSON.
+const MAX_EXTRA_BYTES: usize = 16_384;
+
+impl Draft {
+    fn of_text(text: &str) -> Option<Self> {
+        settle_text(text)
+    }
+
+    /// Whether anything was found that names the error.
+    fn is_empty(&self) -> bool {
+        self.message.is_none() && self.kind.is_none() && self.code.is_none()
+    }
+
+    /// Fills what is missing from `outer`.
+    fn or(mut self, outer: Self) -> Self {
+        self.message = self.message.or(outer.message);
+        self.kind = self.kind.or(outer.kind);
+        self.param = self.param.or(outer.param);
+        self.code = self.code.or(outer.code);
+        self.hints.extend(outer.hints);
+        self
+    }
+}
+
+/// Reads a JSON value that is known to be an error. `None` when it says nothing at all.
+pub fn read(value: &Value) -> Option<Draft> {
+    match value {
+        Value::String(text) => Draft::of_text(text),
+        Value::Array(items) => findings(items),
+        Value::Object(map) => Some(object(map)).filter(|draft| !draft.is_empty()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// Python's idea of truth, which the SDKs apply to `error`. An object of nothing but falsy members is
+/// false as well: some servers always send one.
+pub fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(map) => map.values().any(truthy),
+    }
+}
+
+fn object(map: &Map<String, Value>) -> Draft {
+    let inner = CONTAINER.iter().find_map(|name| {
+        let value = map.get(*name).filter(|value| truthy(value))?;
+        let mut draft = match value {
+            Value::Object(inner) => Some(object(inner)).filter(|draft| !draft.is_empty())?,
+            Value::Array(items) if name.starts_with("error") => findings(items)?,
+            _ => return None,
+        };
+        if let (Value::Object(inner), "error") = (value, *name) {
+            draft.extra = extras(inner, &["message", "type", "param", "code"]);
+        }
+        Some(draft)
+    });
+    match inner {
+        Some(inner) => inner.or(flat(map)),
+        None => {
+            let mut draft = flat(map);
+            draft.extra = flat_extras(map);
+            draft
+        }
+    }
+}
+
+/// The members of one object, containers aside.
+fn flat(map: &Map<String, Value>) -> Draft {
+    let mut draft = Draft::default();
+    for name in KIND {
+        if let Some(kind) = map.get(name).and_then(Value::as_str).and_then(type_name) {
+            draft.kind.get_or_insert(kind);
+        }
+    }
+    for name in CODE {
+        let Some(code) = map.get(name).and_then(code) else { continue };
+        draft.hints.push(code.clone());
+        draft.code.get_or_insert(code);
+    }
+    draft.hints.extend(draft.kind.iter().map(|kind| Value::from(kind.as_str())));
+    draft.param = PARAM
+        .iter()
+        .find_map(|name| map.get(*name)?.as_str())
+        .filter(|param| !param.trim().is_empty())
+        .map(|param| clean(param).chars().take(MAX_NAME_CHARS).collect())
+        .or_else(|| map.get("loc").and_then(location).and_then(|(_, param)| param));
+
+    let label = map.get("error").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+    let told = MESSAGE.iter().find_map(|name| {
+        let value = map.get(*name)?;
+        // A message that an object spells out is a chat message, not a text, when it has a role.
+        if value.get("role").is_some() || (*name == "messages" && label.is_some()) {
+            return None;
+        }
+        read(value).filter(|found| found.message.is_some()).map(|found| (*name, found))
+    });
+    // {"faultstring":…,"detail":{"errorcode":…}}: beside a text, an object holds the code.
+    let aside = ["detail", "details"].iter().find_map(|name| map.get(*name)?.as_object()).map(flat);
+    match (label, told) {
+        // {"error":"Unauthorized","message":"Invalid token"}: the sentence is the message.
+        (Some(label), Some((name, found))) if specific(name) => {
+            draft = draft.or(found);
+            if !label.contains(char::is_whitespace) {
+                draft.hints.push(Value::from(label));
+                draft.code.get_or_insert_with(|| Value::from(label));
+            }
+        }
+        (Some(label), _) => {
+            let found = Draft::of_text(label).unwrap_or_default();
+            draft = draft.or(found);
+        }
+        (None, Some((_, found))) => draft = draft.or(found),
+        (None, None) => {}
+    }
+    match aside {
+        Some(aside) => draft.or(aside),
+        None => draft,
+    }
+}
+
+/// Whether a text under `name` tells more than a string under `error` beside it.
+fn specific(name: &str) -> bool {
+    matches!(
+        name,
+        "message" | "msg" | "error_message" | "errorMessage" | "error_msg" | "error_description"
+    )
+}
+
+/// A list of findings: FastAPI's `[{loc,msg,type}]`, `[{message,code}]`, `[{error:{…}}]`, texts.
+fn findings(items: &[Value]) -> Option<Draft> {
+    let mut all = Draft::default();
+    let mut messages: Vec<String> = Vec::new();
+    for item in items.iter().take(MAX_FINDINGS) {
+        let Some(mut found) = finding(item) else { continue };
+        if let Some(message) = found.message.take().filter(|message| !messages.contains(message)) {
+            messages.push(message);
+        }
+        all = all.or(found);
+    }
+    if !messages.is_empty() {
+        all.message = Some(clean(&messages.join("; ")));
+    }
+    Some(all).filter(|draft| !draft.is_empty())
+}
+
+fn finding(item: &Value) -> Option<Draft> {
+    let validation = item.as_object().and_then(|map| {
+        let message = map.get("msg")?.as_str()?;
+        Some((message, map.get("loc").and_then(location)?))
+    });
+    match validation {
+        // The type of a finding ("missing") is not the type of the error.
+        Some((message, (place, param))) => Some(Draft {
+            message: Some(clean(&format!("{place}: {message}"))),
+            param,
+            ..Draft::default()
+        }),
+        None => read(item).map(|found| Draft { extra: Map::new(), ..found }),
+    }
+}
+
+/// FastAPI's `loc`: the whole path, and the parameter, which is the path without where it was sent.
+fn location(loc: &Value) -> Option<(String, Option<String>)> {
+    let steps: Vec<String> = loc
+        .as_array()?
+        .iter()
+        .filter_map(|step| match step {
+            Value::String(name) => Some(clean(name)),
+            Value::Number(index) => Some(index.to_string()),
+            _ => None,
+        })
+        .collect();
+    let place = steps.join(".");
+    let param = match steps.split_first() {
+        Some((first, rest))
+            if matches!(first.as_str(), "body" | "query" | "path" | "header" | "cookie") =>
+        {
+            rest.join(".")
+        }
+        _ => place.clone(),
+    };
+    (!place.is_empty()).then(|| (place, Some(param).filter(|param| !param.is_empty())))
+}
+
+fn type_name(kind: &str) -> Option<String> {
+    let kind = kind.trim();
+    // Anthropic's marker and RFC 9457's problem URIs name no OpenAI type.
+    let generic = kind.is_empty()
+        || kind.eq_ignore_ascii_case("error")
+        || kind == "about:blank"
+        || kind.starts_with("http://")
+        || kind.starts_with("https://");
+    (!generic).then(|| clean(kind).chars().take(MAX_NAME_CHARS).collect())
+}
+
+fn code(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::String(text) => {
+            let text: String = clean(text).chars().take(MAX_NAME_CHARS).collect();
+            (!text.trim().is_empty()).then(|| Value::from(text))
+        }
+        _ => None,
+    }
+}
+
+/// What a nested error object says besides OpenAI's four fields: kept as it is.
+fn extras(map: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
+    map.iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .filter_map(|(name, value)| {
+            let value = without_echo(value);
+            // Only a pathological field is measured to the end: texts tell their length at once.
+            let size = value.as_str().map_or_else(|| value.to_string().len(), str::len);
+            (size <= MAX_EXTRA_BYTES).then(|| (name.clone(), value))
+        })
+        .collect()
+}
+
+/// Of a flat error body only plain values that were not used for anything else, such as a request id.
+fn flat_extras(map: &Map<String, Value>) -> Map<String, Value> {
+    let used = |name: &str| {
+        [&MESSAGE[..], &KIND, &CODE, &PARAM, &CONTAINER, &ECHO]
+            .iter()
+            .any(|list| list.contains(&name))
+            || matches!(name, "object" | "success" | "ok" | "loc" | "timestamp" | "path")
+    };
+    map.iter()
+        .filter(|(name, value)| {
+            !used(name)
+                && match value {
+                    Value::String(text) => text.len() <= 1_024,
+                    Value::Number(_) | Value::Bool(_) => true,
+                    _ => false,
+                }
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// `value` without the `input` and `ctx` of FastAPI's findings, which repeat the request.
+fn without_echo(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_echo).collect(),
+        Value::Object(map) => {
+            let finding = map.contains_key("loc") && map.contains_key("msg");
+            map.iter()
+                .filter(|(name, _)| !(finding && matches!(name.as_str(), "input" | "ctx")))
+                .map(|(name, value)| (name.clone(), without_echo(value)))
+                .collect::<Map<_, _>>()
+                .into()
+        }
+        _ => value.clone(),
+    }
+}
+
+/// A text as message. A text that is itself an error body (JSON or a page: gateways put their
+/// upstream's whole answer there) is read in turn, for as long as that says anything.
+fn settle_text(text: &str) -> Option<Draft> {
+    let text = clean(text);
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return None;
+    }
+    if trimmed.starts_with(['{', '[']) {
+        let inner = serde_json::from_str::<Value>(trimmed).ok().and_then(|value| read(&value));
+        let inner = inner.or_else(|| super::python::findings(trimmed));
+        // Each layer of quoting at least doubles the escapes, so this ends after a few steps.
+        if let Some(inner) = inner.filter(|inner| inner.message.is_some()) {
+            return Some(Draft { extra: Map::new(), ..inner });
+        }
+    } else if is_markup(trimmed) {
+        let page = page(trimmed);
+        let message = Some(page.message).filter(|message| !message.is_empty())?;
+        return Some(Draft { message: Some(message), ..Draft::default() });
+    } else if let Some(inner) = super::python::findings(trimmed) {
+        return Some(inner);
+    }
+    Some(Draft { message: Some(text), ..Draft::default() })
+}

@@ -1,0 +1,102 @@
+"""Fixtures: upstreams and Envoys, and the checks that follow every test."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness import ENVOY_BIN, FILTER_WASM, Envoy, Setting, Upstream
+
+UPSTREAMS = {
+    **{name: name for name in ("alpha", "beta", "delta", "keyless", "vllm")},
+    **{name: name for name in ("listed", "other", "narrow", "plain")},
+    "gamma": "gamma-cluster",
+}
+"""Upstreams by name, each with its Envoy cluster."""
+
+Upstreams = dict[str, Upstream]
+StartEnvoy = Callable[..., Envoy]
+
+
+def pytest_sessionstart() -> None:
+    for path in (ENVOY_BIN, FILTER_WASM):
+        if not path.exists():
+            pytest.exit(f"{path} is missing: run `make wasm envoy` first", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def all_upstreams() -> Iterator[Upstreams]:
+    servers = {name: Upstream(name) for name in UPSTREAMS}
+    yield servers
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def ports(all_upstreams: Upstreams) -> Iterator[dict[str, int]]:
+    """The port of every cluster. `down` is a port that refuses connections."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        clusters = {UPSTREAMS[name]: server.port for name, server in all_upstreams.items()}
+        yield {**clusters, "down": bound.getsockname()[1]}
+
+
+@pytest.fixture(scope="session")
+def running() -> list[Envoy]:
+    """Every Envoy that runs now."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def gateway(ports: dict[str, int], running: list[Envoy]) -> Iterator[Envoy]:
+    """The Envoy that tests share, with the suite's own configuration and one worker."""
+    with Envoy(Setting(), ports) as envoy:
+        running.append(envoy)
+        yield envoy
+        running.remove(envoy)
+
+
+@pytest.fixture(scope="module")
+def start_envoy(ports: dict[str, int], running: list[Envoy]) -> Iterator[StartEnvoy]:
+    """Starts an Envoy with another Setting; equal ones are shared within a file."""
+    started: list[Envoy] = []
+
+    def start(**fields: object) -> Envoy:
+        setting = Setting(**fields)
+        for envoy in started:
+            if envoy.setting == setting and not setting.ecds:
+                return envoy
+        envoy = Envoy(setting, ports)
+        started.append(envoy)
+        running.append(envoy)
+        return envoy
+
+    yield start
+    for envoy in started:
+        running.remove(envoy)
+        envoy.stop()
+
+
+@pytest.fixture(autouse=True)
+def upstreams(all_upstreams: Upstreams) -> Upstreams:
+    """The scripted upstreams by name, with nothing scripted and nothing recorded."""
+    for server in all_upstreams.values():
+        server.reset()
+    return all_upstreams
+
+
+@pytest.fixture(autouse=True)
+def clean(running: list[Envoy], upstreams: Upstreams) -> Iterator[None]:
+    """After every test: no panic, no secret where it does not belong, no virtual key upstream."""
+    from harness import plugin
+
+    yield
+    for envoy in running:
+        envoy.check()
+    for name, server in upstreams.items():
+        for request in server.requests:
+            sent = request.head.raw.decode("latin-1")
+            leaked = [key for key in plugin.VK.values() if key in sent]
+            assert not leaked, f"{name} was sent {leaked}"

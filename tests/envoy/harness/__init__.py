@@ -1,0 +1,37 @@
+"""Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
+
+from . import expect, memory, openai_shapes, plugin, quirks, wire
+from .bootstrap import ROUTING_HEADER, Setting
+from .client import Connection, Incoming, Response
+from .client2 import H2Connection
+from .envoy import ENVOY_BIN, FILTER_WASM, ROOT, Envoy, headers, refused_log
+from .script import PATIENCE, Answer, Gate, answer, sse
+from .upstream import Recorded, Upstream
+
+__all__ = [
+    "ENVOY_BIN",
+    "FILTER_WASM",
+    "PATIENCE",
+    "ROOT",
+    "ROUTING_HEADER",
+    "Answer",
+    "Connection",
+    "Envoy",
+    "Gate",
+    "H2Connection",
+    "Incoming",
+    "Recorded",
+    "Response",
+    "Setting",
+    "Upstream",
+    "answer",
+    "expect",
+    "headers",
+    "memory",
+    "openai_shapes",
+    "plugin",
+    "quirks",
+    "refused_log",
+    "sse",
+    "wire",
+]

@@ -1,0 +1,190 @@
+"""Envoy's bootstrap, built for one test setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from . import plugin
+
+Json = dict[str, Any]
+HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+ROUTING_HEADER = "x-gateway-cluster"
+PLUGIN_NAME = "openai_gateway"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What may differ between two Envoys of the suite. Defaults are what most tests run with."""
+
+    config: Json | str = field(default_factory=plugin.configuration)
+    form: Literal["string", "struct"] = "string"
+    filter_at: Literal["downstream", "upstream", "nowhere"] = "downstream"
+    """`upstream`: in the cluster `alpha`, to which everything is routed."""
+    env: dict[str, str] = field(default_factory=lambda: dict(plugin.ENV))
+    concurrency: int = 1
+    stop_iteration: bool = True
+    """`allow_on_headers_stop_iteration`."""
+    buffer_bytes: int = 1_048_576
+    """`per_connection_buffer_limit_bytes` of the listener and of every cluster."""
+    route_buffer_bytes: int | None = None
+    """`request_body_buffer_limit` of the virtual host."""
+    max_header_kb: int = 2048
+    idle_timeout: str = "300s"
+    retry: Json | None = None
+    """`retry_policy` of the routes."""
+    compress: bool = False
+    """Envoy's compressor toward the client, as in the example configuration."""
+    ecds: bool = False
+    """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
+
+
+def _any(name: str, **fields: Any) -> Json:
+    return {"@type": f"type.googleapis.com/{name}", **fields}
+
+
+def _named(name: str, message: str, **fields: Any) -> Json:
+    return {"name": name, "typed_config": _any(message, **fields)}
+
+
+def plugin_filter(setting: Setting, wasm: Path) -> Json:
+    """The typed config of the filter under test."""
+    code = {"local": {"filename": str(wasm)}}
+    return _any(
+        "envoy.extensions.filters.http.wasm.v3.Wasm",
+        config={
+            "name": PLUGIN_NAME,
+            "root_id": PLUGIN_NAME,
+            "failure_policy": "FAIL_RELOAD",
+            "allow_on_headers_stop_iteration": setting.stop_iteration,
+            "vm_config": {
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": code,
+                "environment_variables": {"host_env_keys": sorted(setting.env)},
+            },
+            "configuration": plugin.encode(setting.config, setting.form),
+        },
+    )
+
+
+def ecds_file(setting: Setting, wasm: Path, version: str) -> Json:
+    """The discovery file that holds the filter."""
+    resource = _any(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        name=PLUGIN_NAME,
+        typed_config=plugin_filter(setting, wasm),
+    )
+    return {"version_info": version, "resources": [resource]}
+
+
+def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Path) -> Json:
+    """A bootstrap with one listener, whose port the OS chooses, and a cluster per upstream."""
+    return {
+        "node": {"id": "test", "cluster": "test"},
+        "admin": {"address": _address(0)},
+        "static_resources": {
+            "listeners": [_listener(setting, wasm, ecds_path)],
+            "clusters": [_cluster(setting, wasm, name, port) for name, port in ports.items()],
+        },
+    }
+
+
+def _address(port: int) -> Json:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
+    filters: list[Json] = []
+    if setting.compress:
+        filters.append(_compressor())
+    if setting.filter_at == "downstream":
+        filters.append(_filter(setting, wasm, ecds_path))
+    filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router"))
+    log_format = "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL%\n"
+    access_log = _named(
+        "stdout",
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"text_format_source": {"inline_string": log_format}},
+    )
+    manager = _named(
+        "hcm",
+        HCM,
+        stat_prefix="gateway",
+        codec_type="AUTO",
+        http_protocol_options={"enable_trailers": True},
+        max_request_headers_kb=setting.max_header_kb,
+        stream_idle_timeout=setting.idle_timeout,
+        normalize_path=True,
+        merge_slashes=True,
+        access_log=[access_log],
+        http_filters=filters,
+        route_config=_routes(setting),
+    )
+    return {
+        "name": "gateway",
+        "address": _address(0),
+        "per_connection_buffer_limit_bytes": setting.buffer_bytes,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _filter(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
+    if not setting.ecds:
+        return {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
+    source = {"path": str(ecds_path), "watched_directory": {"path": str(ecds_path.parent)}}
+    type_url = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+    discovery = {"config_source": {"path_config_source": source}, "type_urls": [type_url]}
+    return {"name": PLUGIN_NAME, "config_discovery": discovery}
+
+
+def _compressor() -> Json:
+    gzip = _named("gzip", "envoy.extensions.compression.gzip.compressor.v3.Gzip")
+    return _named(
+        "compressor",
+        "envoy.extensions.filters.http.compressor.v3.Compressor",
+        compressor_library=gzip,
+    )
+
+
+def _routes(setting: Setting) -> Json:
+    """`/plain` goes to the cluster `plain`; everything else where the routing header says. With
+    `x-test-route: timeout` Envoy waits 0.3 s for an answer."""
+    to_chosen: Json = {"cluster_header": ROUTING_HEADER, "timeout": "0s"}
+    if setting.filter_at == "upstream":
+        to_chosen = {"cluster": "alpha", "timeout": "0s"}
+    if setting.retry:
+        to_chosen["retry_policy"] = setting.retry
+    impatient = {"prefix": "/", "headers": [_exactly("x-test-route", "timeout")]}
+    routes = [
+        {"match": {"prefix": "/plain"}, "route": {"cluster": "plain"}},
+        {"match": impatient, "route": {**to_chosen, "timeout": "0.3s"}},
+        {"match": {"prefix": "/"}, "route": to_chosen},
+    ]
+    host: Json = {"name": "all", "domains": ["*"], "routes": routes}
+    if setting.route_buffer_bytes is not None:
+        host["request_body_buffer_limit"] = setting.route_buffer_bytes
+    return {"name": "routes", "virtual_hosts": [host]}
+
+
+def _exactly(name: str, value: str) -> Json:
+    return {"name": name, "string_match": {"exact": value}}
+
+
+def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
+    options: Json = {
+        "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+    }
+    if setting.filter_at == "upstream" and name == "alpha":
+        codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+        own = {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
+        options["http_filters"] = [own, _named("codec", codec)]
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}
+    protocol = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {
+        "name": name,
+        "connect_timeout": "2s",
+        "per_connection_buffer_limit_bytes": setting.buffer_bytes,
+        "typed_extension_protocol_options": {protocol: _any(protocol, **options)},
+        "load_assignment": {"cluster_name": name, "endpoints": [endpoint]},
+    }

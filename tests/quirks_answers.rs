@@ -1,0 +1,160 @@
+//! Recorded quirks of real servers, categories B (errors) and C (embeddings), through the pure
+//! normalisers. The whole module in a real Envoy is tested elsewhere; here a failure names the rule.
+#![cfg(not(target_arch = "wasm32"))]
+// A test says by its panic what is wrong with its data.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::path::PathBuf;
+
+use openai_gateway_filter::error::ErrorAnswer;
+use openai_gateway_filter::normalize::drift::trim_drift;
+use openai_gateway_filter::normalize::error::{Normalised, from_http, from_ok};
+use openai_gateway_filter::operation::Operation;
+use serde_json::Value;
+
+struct Case {
+    id: String,
+    meta: Value,
+    body: Vec<u8>,
+}
+
+fn cases(category: &str) -> Vec<Case> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/quirks/cases");
+    let mut cases: Vec<Case> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(category))
+        .map(|path| Case {
+            id: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            meta: serde_json::from_slice(&std::fs::read(path.join("meta.json")).unwrap()).unwrap(),
+            body: std::fs::read(path.join("upstream.body")).unwrap(),
+        })
+        .collect();
+    cases.sort_by(|a, b| a.id.cmp(&b.id));
+    assert!(!cases.is_empty(), "no cases of {category}");
+    cases
+}
+
+/// What the client gets: a status and a JSON body.
+struct Outcome {
+    status: u16,
+    body: Value,
+}
+
+impl From<ErrorAnswer> for Outcome {
+    fn from(answer: ErrorAnswer) -> Self {
+        let body = serde_json::from_slice(&answer.error.to_envelope()).unwrap();
+        Self { status: answer.status, body }
+    }
+}
+
+fn normalise_errors(case: &Case) -> Outcome {
+    let upstream = &case.meta["upstream"];
+    let status = u16::try_from(upstream["status"].as_u64().unwrap()).unwrap();
+    let content_type = upstream["headers"]["content-type"].as_str().map(str::as_bytes);
+    let rewritten = if status >= 400 {
+        from_http(status, content_type, &case.body).into_answer()
+    } else {
+        from_ok(Operation::ChatCompletions, &case.body)
+    };
+    match rewritten {
+        Some(answer) => answer.into(),
+        None => Outcome {
+            status,
+            body: serde_json::from_slice(&case.body[trim_drift(&case.body)]).unwrap(),
+        },
+    }
+}
+
+/// Checks `outcome` against one expected answer; says what differs.
+fn differs(expected: &Value, outcome: &Outcome) -> Option<String> {
+    let status = u64::from(outcome.status);
+    let alternatives = expected["status_alternatives"].as_array().cloned().unwrap_or_default();
+    if expected["status"] != status && !alternatives.contains(&status.into()) {
+        return Some(format!("status {status}, not {}", expected["status"]));
+    }
+    match expected["kind"].as_str() {
+        Some("json_error") => error_differs(&expected["error"], &outcome.body),
+        Some("json") => subset_differs(&expected["body_subset"], &outcome.body)
+            .or_else(|| subset_differs(&expected["usage"], &outcome.body["usage"])),
+        other => Some(format!("unknown kind {other:?}")),
+    }
+}
+
+fn error_differs(expected: &Value, body: &Value) -> Option<String> {
+    let error = &body["error"];
+    let shape = error["message"].as_str().is_some_and(|message| !message.is_empty())
+        && error["type"].as_str().is_some_and(|kind| !kind.is_empty())
+        && (error["param"].is_null() || error["param"].is_string())
+        && matches!(error["code"], Value::Null | Value::String(_) | Value::Number(_))
+        && error.get("param").is_some()
+        && error.get("code").is_some();
+    if !shape || body.as_object().unwrap().len() != 1 {
+        return Some(format!("not the envelope: {body}"));
+    }
+    let loose = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (name, want) in expected.as_object().unwrap() {
+        let generic = name == "message" && want.as_str().unwrap().starts_with("<generic:");
+        if !want.is_null() && !generic && loose(want) != loose(&error[name]) {
+            return Some(format!("error.{name} {}, not {want}", error[name]));
+        }
+    }
+    None
+}
+
+/// Whether `expected` is not contained in `given`: objects member by member, lists one to one.
+fn subset_differs(expected: &Value, given: &Value) -> Option<String> {
+    match (expected, given) {
+        (Value::Null, _) => None,
+        (Value::Object(want), Value::Object(have)) => want
+            .iter()
+            .find_map(|(name, want)| {
+                let have = have.get(name)?;
+                subset_differs(want, have)
+            })
+            .or_else(|| {
+                want.keys()
+                    .find(|name| !have.contains_key(*name))
+                    .map(|name| format!("no {name} in {given}"))
+            }),
+        (Value::Array(want), Value::Array(have)) if want.len() == have.len() => {
+            want.iter().zip(have).find_map(|(want, have)| subset_differs(want, have))
+        }
+        (Value::Number(want), Value::Number(have)) if want.as_f64() == have.as_f64() => None,
+        _ if expected == given => None,
+        _ => Some(format!("{given}, not {expected}")),
+    }
+}
+
+fn check(case: &Case, outcome: &Outcome, failures: &mut Vec<String>) {
+    let expected = &case.meta["expected"];
+    let allowed = expected["one_of"].as_array().cloned().unwrap_or_else(|| vec![expected.clone()]);
+    let found: Vec<String> = allowed.iter().filter_map(|one| differs(one, outcome)).collect();
+    if found.len() == allowed.len() {
+        failures.push(format!("{}: {}", case.id, found.join(" / ")));
+    }
+}
+
+#[test]
+fn errors() {
+    let mut failures = Vec::new();
+    for case in cases("b-") {
+        check(&case, &normalise_errors(&case), &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn normalising_an_error_twice_changes_nothing() {
+    for case in cases("b-") {
+        let Some(status) = case.meta["upstream"]["status"].as_u64().filter(|status| *status >= 400)
+        else {
+            continue;
+        };
+        let status = u16::try_from(status).unwrap();
+        if let Normalised::Rewritten(answer) = from_http(status, None, &case.body) {
+            let again = from_http(answer.status, None, &answer.error.to_envelope());
+            assert_eq!(again, Normalised::Unchanged, "{}", case.id);
+        }
+    }
+}
