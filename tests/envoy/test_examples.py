@@ -39,7 +39,7 @@ Loader.yaml_implicit_resolvers = {
 
 
 def load(text: str) -> dict:
-    return yaml.load(text, Loader)  # noqa: S506: a SafeLoader
+    return yaml.load(text, Loader)
 
 
 def name_of(path: Path) -> str:
