@@ -21,8 +21,6 @@ const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(in super::super) struct Json {
     collected: Vec<u8>,
-    peek: Peek,
-    seen: Seen,
     labelled_json: bool,
     cached: Option<bool>,
 }
@@ -30,13 +28,7 @@ pub(in super::super) struct Json {
 impl Json {
     /// `labelled_json`: the content-type says so.
     pub(super) fn new(labelled_json: bool) -> Self {
-        Self {
-            collected: Vec::new(),
-            peek: Peek::default(),
-            seen: Seen::Undecided,
-            labelled_json,
-            cached: None,
-        }
+        Self { collected: Vec::new(), labelled_json, cached: None }
     }
 
     pub(super) fn cached(&self) -> Option<bool> {
@@ -45,12 +37,8 @@ impl Json {
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
-        if self.seen == Seen::Undecided {
-            self.seen = self.peek.push(bytes);
-        }
         self.collected.extend_from_slice(bytes);
-        if self.seen != Seen::Good
-            && let Some(kind) = stream_kind(route.operation)
+        if let Some(kind) = stream_kind(route.operation)
             && sniff(&self.collected) == Sniff::Sse
         {
             let reader = stream::Stream::new(kind, context.config, route);
@@ -71,7 +59,7 @@ impl Json {
         let plain = self.labelled_json
             && context.config.response_model == ResponseModel::Upstream
             && self.collected.trim_ascii_start().first() != Some(&b':');
-        if self.seen == Seen::Good && plain && self.collected.len() >= keep {
+        if plain && self.collected.len() >= keep {
             self.collected = Vec::new();
             return Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
