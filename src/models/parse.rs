@@ -138,7 +138,7 @@ fn model(element: Value<'_>) -> Option<ListedModel> {
             "owned_by" => keep(&mut owners, 0, owner(value)),
             "organization" => keep(&mut owners, 1, owner(value)),
             "object" => {}
-            _ => extra.add(key, &name, value),
+            _ => extra.add(key, name, value),
         }
     }
     Some(ListedModel {
@@ -187,17 +187,17 @@ struct Extra<'a> {
 }
 
 impl<'a> Extra<'a> {
-    fn add(&mut self, key: Key<'a>, name: &Cow<'a, str>, value: Value<'a>) {
+    fn add(&mut self, key: Key<'a>, name: Cow<'a, str>, value: Value<'a>) {
         let plain = matches!(value.kind, Kind::Number | Kind::True | Kind::False);
         let printable = !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         let wanted = printable && (plain || PUBLIC.contains(&name.as_ref()));
         let size = key.span().len() + value.raw().len() + 2;
-        // A text that is no Unicode would spoil the whole answer.
+        // A text that is no Unicode, or a number that is none to most, would spoil the whole answer.
         if !wanted
             || self.text.len() + size > MAX_EXTRA
-            || self.names.contains(name)
-            || std::str::from_utf8(value.raw()).is_err()
+            || self.names.contains(&name)
+            || serde_json::from_slice::<serde_json::Value>(value.raw()).is_err()
         {
             return;
         }
@@ -205,7 +205,7 @@ impl<'a> Extra<'a> {
         self.text.extend_from_slice(name.as_bytes());
         self.text.extend_from_slice(b"\":");
         self.text.extend_from_slice(value.raw());
-        self.names.push(name.clone());
+        self.names.push(name);
     }
 }
 
@@ -300,9 +300,9 @@ mod tests {
             "x".repeat(MAX_EXTRA)
         ));
         assert_eq!(long.extra, br#","context_length":1"#);
-        assert_eq!(
-            parse_list(b"[{\"id\":\"a\",\"type\":\"\xff\"}]", 99).unwrap().models[0].extra,
-            b""
-        );
+        for odd in [&b"\"\xff\""[..], br#""\ud800""#, br#"["\ud800"]"#, b"1e999"] {
+            let body = [br#"[{"id":"a","type":"#, odd, b"}]"].concat();
+            assert_eq!(parse_list(&body, 99).unwrap().models[0].extra, b"", "{odd:?}");
+        }
     }
 }
