@@ -5,6 +5,10 @@
 pub mod cache_control;
 pub mod config;
 pub mod error;
+pub mod exchange;
+pub mod headers;
+#[cfg(target_os = "wasi")]
+mod host;
 pub mod json;
 pub mod key;
 pub mod model;
@@ -14,6 +18,7 @@ pub mod operation;
 pub mod pattern;
 pub mod splice;
 pub mod sse;
+pub mod usage;
 
 // Unit tests are plain `#[test]` functions that run natively and, by `make wasm-test`, as wasm on
 // Node. For that each test module says `use crate::test;`: the attribute of the target at hand.
