@@ -30,31 +30,8 @@ else
 fi
 
 say "the project's own rules"
-failed=0
-rule() { # MESSAGE FINDINGS
-  [ -z "$2" ] || { failed=1; printf 'error: %s\n%s\n' "$1" "$2" >&2; }
-}
-sources() { find src -name '*.rs' "$@"; }
-
-rule "only src/host may name proxy_wasm (everything else is bytes in, decisions out)" \
-  "$(sources -not -path 'src/host/*' -exec grep -nE '^[^/]*\bproxy_wasm\b' {} + || true)"
-
-# Without the line the tests of the file pass natively and are silently absent from make wasm-test.
-rule "a test module outside src/host says \`use crate::test;\` (see src/lib.rs)" \
-  "$(sources -not -path 'src/host/*' -exec grep -lE '^ *#\[test\]' {} + |
-    while read -r file; do
-      awk -v file="$file" '
-        /cfg\(all\(test, not\(target_arch = "wasm32"\)\)\)/ { native = 1 }
-        /^ *(pub )?mod [a-z_]+ \{/ { exempt = native; native = 0; uses = 0 }
-        /^ *use proptest/ { exempt = 1 }
-        /^ *use crate::test;/ || /^ *use crate::\{(.*, )?test[,}]/ { uses = 1 }
-        /^ *#\[test\]/ && !exempt && !uses && !told { print file ":" FNR; told = 1 }' "$file"
-    done)"
-
-rule "a merge left its marks" "$(git grep -nE '^(<<<<<<<|>>>>>>>) ' || true)"
-
-for script in scripts/*.sh .ci/run; do bash -n "$script" || failed=1; done
-[ "$failed" = 0 ] || exit 1
+.venv/bin/python scripts/lint_rules.py
+for script in scripts/*.sh .ci/run; do bash -n "$script"; done
 
 say "ruff"
 .venv/bin/python -m ruff check --no-cache .

@@ -56,6 +56,7 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn matches(pattern: &str, subject: &str) -> bool {
         Pattern::new(pattern).matches(subject.bytes())

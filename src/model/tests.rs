@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::Code;
+use crate::test;
 
 /// groq has a curated list, vllm and together have none, twin lists what groq lists.
 fn config(virtual_key: Value) -> Config {
