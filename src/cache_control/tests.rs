@@ -259,7 +259,7 @@ mod laws {
             prop_assert_eq!(serde_json::from_str::<Json>(&after).unwrap(), want);
             prop_assert_eq!(&forced(&after), &after);
             // Insertions, and markers in the place of null: nothing of the original is lost.
-            prop_assert!(edits.iter().all(|edit| ["", "null"].contains(&&body[edit.span.clone()])));
+            prop_assert!(edits.iter().all(|edit| matches!(body.get(edit.span.clone()), Some("" | "null"))));
         }
     }
 }

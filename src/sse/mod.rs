@@ -1,1 +1,109 @@
-//! (being built)
+//! Server-sent events that drift, made canonical: `data: <json>\n\n` … `data: [DONE]\n\n`.
+//!
+//! [`SseNormalizer`] is pure: chunks of the upstream's body in, bytes for the client out. How it goes:
+//!
+//! 1. Bytes are cut into lines at LF, CR and CRLF, wherever the chunks end (`lines`, `normalizer`).
+//! 2. Lines become payloads. A payload is passed on as soon as its JSON is complete, whatever comes
+//!    next; only JSON that goes on over several lines is collected (`pending`).
+//! 3. `scan` reads a payload once. What needs no repair leaves as the very bytes that came in, and a
+//!    chunk whose every event is canonical is not copied at all (`sink`).
+//! 4. The rest is looked at member by member and edited in place (`chunk`, `tools`, `usage`, `typed`).
+//!
+//! The concatenated output depends on the input's bytes alone, not on how they were cut into chunks.
+//! The one exception is meant: usage that follows `[DONE]` in the same chunk is put before it, because
+//! `[DONE]` waits for no other chunk.
+
+mod chunk;
+mod errors;
+mod lines;
+mod normalizer;
+mod pending;
+mod sanitize;
+mod scan;
+mod sink;
+mod sniff;
+// The recorded streams are files: natively only.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;
+mod tools;
+mod typed;
+mod usage;
+
+pub use normalizer::SseNormalizer;
+pub use sink::Out;
+pub use sniff::{Sniff, sniff};
+
+use crate::error::ErrorAnswer;
+
+/// Which protocol the stream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// `chat.completion.chunk` objects, then `[DONE]`.
+    Chat,
+    /// `text_completion` objects, then `[DONE]`.
+    Completions,
+    /// `transcript.text.*` events (OpenAI), or chunks with `choices` and `[DONE]` (vLLM).
+    Transcription,
+    /// The Responses API's own events: `event:` lines are kept, no `[DONE]` is added.
+    Responses,
+}
+
+impl StreamKind {
+    /// Whether chunks have `choices` and nothing else is a chunk.
+    fn is_chunked(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions)
+    }
+}
+
+/// What a normaliser needs to know beforehand.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The stream's protocol.
+    pub kind: StreamKind,
+    /// Bytes that one line or one event may have; above, the stream ends in an error.
+    pub max_event_bytes: usize,
+    /// Replaces `model` of every event (Responses: inside `response`).
+    pub response_model: Option<String>,
+}
+
+/// How the upstream's body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// As HTTP says.
+    Clean,
+    /// The connection was lost.
+    Reset,
+}
+
+/// What is known about the answer's head. It goes on only when this is no longer `Undecided`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Head {
+    /// No event so far. Comments are kept until there is one, so nothing is to be sent yet: hold the
+    /// head, or give up waiting with [`SseNormalizer::release`].
+    Undecided,
+    /// A stream: status 200, `content-type: text/event-stream`, no `content-length`.
+    Stream,
+    /// The first event was an error, or there was none: answer with this instead. Nothing else follows.
+    Error(ErrorAnswer),
+}
+
+/// Turns one JSON answer (`chat.completion`, `text_completion`, a Responses object, a transcription)
+/// into the whole stream that a client which asked for `stream: true` can read.
+///
+/// [`SseNormalizer`] does the same with a body that turns out to be JSON; this is for a body that is
+/// there already.
+///
+/// # Errors
+/// The HTTP error to answer with when the body is an error or no completion.
+pub fn from_completion(json: &[u8], options: Options) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    let mut normalizer = SseNormalizer::new(options);
+    let mut out = match normalizer.push(json) {
+        Out::Unchanged => json.to_vec(),
+        Out::Bytes(bytes) => bytes,
+    };
+    out.extend(normalizer.finish(StreamEnd::Clean));
+    match normalizer.head() {
+        Head::Error(answer) => Err(Box::new(answer.clone())),
+        Head::Undecided | Head::Stream => Ok(out),
+    }
+}

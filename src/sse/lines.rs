@@ -1,0 +1,106 @@
+//! What one line of the stream is.
+
+/// A line without its line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    Blank,
+    /// With its colon.
+    Comment(&'a [u8]),
+    /// Value without white space around it; may be empty.
+    Data(&'a [u8]),
+    /// `[DONE]` in any case, quoted or not, with or without `data:`.
+    Done,
+    Event(&'a [u8]),
+    /// llama.cpp's `error: {…}`.
+    Error(&'a [u8]),
+    /// A field that is not passed on, such as `id:` and `retry:`.
+    Field,
+    /// No field name: JSON, or part of it, or nothing that matters.
+    Bare(&'a [u8]),
+}
+
+#[inline]
+pub(super) fn classify(line: &[u8]) -> Line<'_> {
+    if let Some(value) = line.strip_prefix(b"data:") {
+        return data(value);
+    }
+    match line.first() {
+        None => return Line::Blank,
+        Some(b':') => return Line::Comment(line),
+        Some(_) => {}
+    }
+    let text = line.trim_ascii();
+    if is_done(text) {
+        return Line::Done;
+    }
+    let (name, value) = match text.iter().position(|&byte| byte == b':') {
+        Some(colon) => (text.get(..colon), text.get(colon + 1..).unwrap_or_default()),
+        // A name alone is a field with an empty value (WHATWG, "event stream interpretation").
+        None => (Some(text), &b""[..]),
+    };
+    match name.unwrap_or_default() {
+        b"data" => data(value),
+        b"event" => Line::Event(value.trim_ascii()),
+        b"error" => Line::Error(value.trim_ascii()),
+        b"id" | b"retry" => Line::Field,
+        _ => Line::Bare(text),
+    }
+}
+
+#[inline]
+fn data(mut value: &[u8]) -> Line<'_> {
+    loop {
+        value = value.trim_ascii();
+        match value.strip_prefix(b"data:") {
+            Some(rest) => value = rest,
+            None if is_done(value) => return Line::Done,
+            None => return Line::Data(value),
+        }
+    }
+}
+
+/// No payload begins so, and what follows on the line says nothing: a `[DONE]` is known as such
+/// before its line ends, as some servers never end it.
+#[inline]
+fn is_done(text: &[u8]) -> bool {
+    if !matches!(text.first(), Some(b'[' | b'"' | b'\'')) {
+        return false;
+    }
+    let text = text.strip_prefix(b"\"").or_else(|| text.strip_prefix(b"'")).unwrap_or(text);
+    text.trim_ascii_start().get(..6).is_some_and(|head| head.eq_ignore_ascii_case(b"[DONE]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table() {
+        for (line, want) in [
+            (&b""[..], Line::Blank),
+            (b": hi", Line::Comment(b": hi")),
+            (b":", Line::Comment(b":")),
+            (b"data: {}", Line::Data(b"{}")),
+            (b"data:{}", Line::Data(b"{}")),
+            (b"data:data: data:  {} ", Line::Data(b"{}")),
+            (b" data: {}", Line::Data(b"{}")),
+            (b"data:", Line::Data(b"")),
+            (b"data", Line::Data(b"")),
+            (b"data: [DONE]", Line::Done),
+            (b"data:  [done] ", Line::Done),
+            (b"data: \"[Done]\"", Line::Done),
+            (b"[DONE]", Line::Done),
+            (b" [DONE]", Line::Done),
+            (b"data: [1]", Line::Data(b"[1]")),
+            (b"event: error", Line::Event(b"error")),
+            (b"error: {}", Line::Error(b"{}")),
+            (b"id:1", Line::Field),
+            (b"retry: 3", Line::Field),
+            (b"  \"error\": {", Line::Bare(b"\"error\": {")),
+            (b" {\"a\":1}", Line::Bare(b"{\"a\":1}")),
+            (b"text", Line::Bare(b"text")),
+        ] {
+            assert_eq!(classify(line), want, "{}", String::from_utf8_lossy(line));
+        }
+    }
+}

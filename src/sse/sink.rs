@@ -1,0 +1,64 @@
+//! Collects output and notices when it is the input.
+
+/// What leaves for a chunk that came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// The very bytes of the chunk.
+    Unchanged,
+    /// These bytes (maybe none) instead of the chunk.
+    Bytes(Vec<u8>),
+}
+
+/// Output for one chunk. As long as what is written equals the chunk's own bytes, nothing is copied.
+#[derive(Debug)]
+pub(super) struct Sink<'a> {
+    chunk: &'a [u8],
+    /// While `copied` is `None`: the output is `chunk[..same]`.
+    same: usize,
+    copied: Option<Vec<u8>>,
+}
+
+impl<'a> Sink<'a> {
+    /// A sink for the output of `chunk`; `before` goes first.
+    pub(super) fn new(chunk: &'a [u8], before: Vec<u8>) -> Self {
+        Self { chunk, same: 0, copied: (!before.is_empty()).then_some(before) }
+    }
+
+    #[inline]
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if let Some(copied) = &mut self.copied {
+            copied.extend_from_slice(bytes);
+            return;
+        }
+        let next = self.chunk.get(self.same..).unwrap_or_default();
+        // The chunk's own bytes at the same place need no comparison.
+        let own = std::ptr::eq(next.as_ptr(), bytes.as_ptr()) && bytes.len() <= next.len();
+        if own || next.starts_with(bytes) {
+            self.same += bytes.len();
+            return;
+        }
+        let mut copied = Vec::with_capacity(self.chunk.len().saturating_add(bytes.len()));
+        copied.extend_from_slice(self.chunk.get(..self.same).unwrap_or_default());
+        copied.extend_from_slice(bytes);
+        self.copied = Some(copied);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.same = 0;
+        self.copied = None;
+    }
+
+    pub(super) fn finish(self) -> Out {
+        match self.copied {
+            None if self.same == self.chunk.len() => Out::Unchanged,
+            _ => Out::Bytes(self.into_bytes()),
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.copied {
+            Some(copied) => copied,
+            None => self.chunk.get(..self.same).unwrap_or_default().to_vec(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Recorded streams of real servers, and the laws that hold for all streams.
+
+use super::*;
+use serde_json::Value;
+
+fn options(kind: StreamKind) -> Options {
+    Options { kind, max_event_bytes: 1 << 20, response_model: None }
+}
+
+/// Feeds `chunks` and returns all output and the head.
+fn run(options: Options, chunks: &[&[u8]], end: StreamEnd) -> (Vec<u8>, Head) {
+    let mut normalizer = SseNormalizer::new(options);
+    let mut out = Vec::new();
+    for chunk in chunks {
+        match normalizer.push(chunk) {
+            Out::Unchanged => out.extend_from_slice(chunk),
+            Out::Bytes(bytes) => out.extend(bytes),
+        }
+        assert!(*normalizer.head() == Head::Stream || out.is_empty());
+    }
+    out.extend(normalizer.finish(end));
+    assert_ne!(*normalizer.head(), Head::Undecided);
+    assert!(normalizer.is_done());
+    (out, normalizer.head().clone())
+}
+
+fn chat(body: &[u8]) -> (String, Head) {
+    let (out, head) = run(options(StreamKind::Chat), &[body], StreamEnd::Clean);
+    (String::from_utf8(out).unwrap(), head)
+}
+
+fn in_steps(body: &[u8], step: usize) -> Vec<&[u8]> {
+    body.chunks(step).collect()
+}
+
+/// What a strict client reads.
+#[derive(Debug, Default)]
+struct Read {
+    text: String,
+    finish: Option<String>,
+    usage: Option<Value>,
+    tool_calls: Vec<(String, String, String)>,
+    error: Option<Value>,
+    done: usize,
+    events: Vec<Value>,
+}
+
+/// Reads canonical framing and nothing else.
+fn read(out: &[u8]) -> Read {
+    let text = std::str::from_utf8(out).unwrap();
+    let mut found = Read::default();
+    assert!(text.is_empty() || text.ends_with("\n\n"), "{text:?}");
+    for event in text.split_terminator("\n\n") {
+        if event.starts_with(':') {
+            assert!(!event.contains('\n'));
+            continue;
+        }
+        let payload = event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}"));
+        assert!(!payload.contains(['\n', '\r']), "{event:?}");
+        assert_eq!(found.done, 0, "something follows [DONE]");
+        if payload == "[DONE]" {
+            found.done += 1;
+            continue;
+        }
+        let chunk: Value = serde_json::from_str(payload).unwrap();
+        if chunk["error"].is_object() {
+            assert!(chunk["error"]["message"].is_string());
+            found.error = Some(chunk["error"].clone());
+            continue;
+        }
+        assert!(chunk["choices"].is_array(), "{chunk}");
+        for choice in chunk["choices"].as_array().unwrap() {
+            for part in [&choice["delta"]["content"], &choice["text"]] {
+                found.text.push_str(part.as_str().unwrap_or_default());
+            }
+            if let Some(reason) = choice["finish_reason"].as_str() {
+                found.finish = Some(reason.to_owned());
+            }
+            for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+                let index = call["index"].as_u64().unwrap() as usize;
+                if found.tool_calls.len() <= index {
+                    found.tool_calls.resize(index + 1, Default::default());
+                }
+                let (id, name, arguments) = &mut found.tool_calls[index];
+                id.push_str(call["id"].as_str().unwrap_or_default());
+                name.push_str(call["function"]["name"].as_str().unwrap_or_default());
+                arguments.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+            }
+        }
+        if chunk["usage"].is_object() {
+            found.usage = Some(chunk["usage"].clone());
+        }
+        found.events.push(chunk);
+    }
+    found
+}
+
+struct Case {
+    id: String,
+    meta: Value,
+    body: Vec<u8>,
+}
+
+impl Case {
+    fn asked_for_stream(&self) -> bool {
+        self.meta["request"]["body"]["stream"] == true
+    }
+
+    fn kind(&self) -> StreamKind {
+        match self.meta["request"]["path"].as_str().unwrap() {
+            "/v1/completions" => StreamKind::Completions,
+            _ => StreamKind::Chat,
+        }
+    }
+
+    fn end(&self) -> StreamEnd {
+        if self.meta["upstream"]["close"] == "reset" { StreamEnd::Reset } else { StreamEnd::Clean }
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.meta["upstream"]["headers"].get("content-encoding").is_some()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/quirks/cases");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| {
+            let id = path.file_name()?.to_str()?.to_owned();
+            id.starts_with("a-").then(|| Case {
+                id,
+                meta: serde_json::from_slice(&std::fs::read(path.join("meta.json")).unwrap())
+                    .unwrap(),
+                body: std::fs::read(path.join("upstream.body")).unwrap(),
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found
+}
+
+/// Why an outcome is not the expected one.
+fn mismatch(expected: &Value, out: &[u8], head: &Head) -> Option<String> {
+    let wrong = |what: &str, got: String| Some(format!("{what}: {got}"));
+    let message_fits = |want: &Value, got: &Value| {
+        let want = want["message"].as_str().unwrap();
+        want.starts_with("<generic") || got["message"] == want
+    };
+    if let Head::Error(answer) = head {
+        let body: Value = serde_json::from_slice(&answer.error.to_envelope()).unwrap();
+        // The first event was an error: a status instead of the event.
+        let is_error = expected["error"].is_object();
+        if !is_error || !message_fits(&expected["error"], &body["error"]) {
+            return wrong("error", body.to_string());
+        }
+        if expected["kind"] == "json_error" && expected["status"] != answer.status {
+            return wrong("status", answer.status.to_string());
+        }
+        for member in ["type", "code"] {
+            let want = &expected["error"][member];
+            if !want.is_null() && *want != body["error"][member] {
+                return wrong(member, body.to_string());
+            }
+        }
+        return None;
+    }
+    if expected["kind"] != "sse" {
+        return wrong("kind", "a stream".to_owned());
+    }
+    let got = read(out);
+    let text = expected["text"].as_str().unwrap();
+    let text_fits = match expected["text_len"].as_u64() {
+        Some(len) => got.text.len() as u64 == len,
+        None => got.text == text,
+    };
+    if !text_fits {
+        return wrong("text", got.text);
+    }
+    if expected["finish_reason"].as_str() != got.finish.as_deref() {
+        return wrong("finish_reason", format!("{:?}", got.finish));
+    }
+    match (&expected["error"], &got.error) {
+        (Value::Null, None) => {}
+        (want, Some(got)) if want.is_object() && message_fits(want, got) => {}
+        (_, got) => return wrong("error", format!("{got:?}")),
+    }
+    if got.done != 1 {
+        return wrong("done", got.done.to_string());
+    }
+    for (member, want) in expected["usage"].as_object().into_iter().flatten() {
+        if got.usage.as_ref().map(|usage| &usage[member]) != Some(want) {
+            return wrong("usage", format!("{:?}", got.usage));
+        }
+    }
+    let calls = expected["tool_calls"].as_array().into_iter().flatten();
+    let calls: Vec<_> = calls
+        .enumerate()
+        .map(|(at, call)| {
+            let id = call["id"].as_str().unwrap();
+            let made = got.tool_calls.get(at).map(|call| call.0.clone()).unwrap_or_default();
+            let id = if id.starts_with('<') && made.len() > 8 { made } else { id.to_owned() };
+            let member = |name: &str| call[name].as_str().unwrap().to_owned();
+            (id, member("name"), member("arguments"))
+        })
+        .collect();
+    if expected["tool_calls"].is_array() && calls != got.tool_calls {
+        return wrong("tool_calls", format!("{:?}", got.tool_calls));
+    }
+    None
+}
+
+#[test]
+fn recorded_streams() {
+    let mut checked = 0;
+    for case in cases().iter().filter(|case| case.asked_for_stream() && !case.is_compressed()) {
+        let whole = run(options(case.kind()), &[&case.body], case.end());
+        let expected = &case.meta["expected"];
+        let any = expected["one_of"].as_array().cloned().unwrap_or_else(|| vec![expected.clone()]);
+        let wrong: Vec<_> =
+            any.iter().map(|expected| mismatch(expected, &whole.0, &whole.1)).collect();
+        assert!(
+            wrong.iter().any(Option::is_none),
+            "{}: {wrong:?}\n{}",
+            case.id,
+            String::from_utf8_lossy(&whole.0)
+        );
+        for step in [1, 2, 3, 7, 64, 150, 1000] {
+            let cut = run(options(case.kind()), &in_steps(&case.body, step), case.end());
+            assert!(cut == whole, "{} in steps of {step}", case.id);
+        }
+        checked += 1;
+    }
+    assert!(checked > 50, "{checked}");
+}
+
+#[test]
+fn recorded_json_bodies_are_told_from_streams() {
+    for case in cases().iter().filter(|case| !case.is_compressed()) {
+        let is_json = matches!(sniff(&case.body), Sniff::Json(_));
+        // A stream may begin with a bare JSON line; a body that was not asked as a stream is JSON.
+        assert!(is_json || case.asked_for_stream(), "{}", case.id);
+        if !case.asked_for_stream() {
+            let Sniff::Json(start) = sniff(&case.body) else { panic!("{}", case.id) };
+            serde_json::from_slice::<Value>(&case.body[start..]).unwrap();
+        }
+    }
+}
