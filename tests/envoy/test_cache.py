@@ -48,7 +48,9 @@ def without_marks(value):
     return [without_marks(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("value", ["", "off", "Respect ", "respect,force", "disable\xff", "x" * 9000])
+@pytest.mark.parametrize(
+    "value", ["", "off", "Respect ", "respect,force", "disable\xff", "x" * 9000]
+)
 def test_other_modes_are_refused(gateway, value):
     with gateway.sends_nothing():
         reply = gateway.post(body=PLAIN, fields=[("x-langwatch-cache", value)])

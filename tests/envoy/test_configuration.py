@@ -38,8 +38,14 @@ REFUSED = {
     "unknown limit": (with_top(limits={"max": 1}), ["limits", "max"]),
     "bad name": (with_provider(name="a/b"), ["providers[0].name"]),
     "empty name": (with_provider(name=""), ["providers[0].name"]),
-    "two of a name": ({"providers": [PROVIDER, PROVIDER], "virtual_keys": []}, ["providers[1].name"]),
-    "no base_url": ({"providers": [{"name": "alpha"}], "virtual_keys": []}, ["providers[0].base_url"]),
+    "two of a name": (
+        {"providers": [PROVIDER, PROVIDER], "virtual_keys": []},
+        ["providers[1].name"],
+    ),
+    "no base_url": (
+        {"providers": [{"name": "alpha"}], "virtual_keys": []},
+        ["providers[0].base_url"],
+    ),
     "base_url without host": (with_provider(base_url="/v1"), ["providers[0].base_url"]),
     "base_url of another scheme": (with_provider(base_url="ftp://x"), ["providers[0].base_url"]),
     "base_url with a line end": (
@@ -75,7 +81,10 @@ REFUSED = {
         ["virtual_keys[1].id"],
     ),
     "unknown provider of a key": (with_key(providers=["nobody"]), ["virtual_keys[0].providers[0]"]),
-    "models_allowed of numbers": (with_key(models_allowed=[1]), ["virtual_keys[0].models_allowed[0]"]),
+    "models_allowed of numbers": (
+        with_key(models_allowed=[1]),
+        ["virtual_keys[0].models_allowed[0]"],
+    ),
     "alias to nobody": (
         with_key(model_aliases={"x": "nobody/m"}),
         ["virtual_keys[0].model_aliases"],
@@ -89,7 +98,10 @@ REFUSED = {
     "bad date": (with_key(expires_at="tomorrow"), ["virtual_keys[0].expires_at"]),
     "bad cache mode": (with_top(cache={"mode": "on"}), ["cache.mode"]),
     "bad prefix": (with_top(header_prefix="x y"), ["header_prefix"]),
-    "bad routing header": (with_top(routing={"cluster_header": ":path"}), ["routing.cluster_header"]),
+    "bad routing header": (
+        with_top(routing={"cluster_header": ":path"}),
+        ["routing.cluster_header"],
+    ),
     "bad path prefix": (with_top(path_prefix="v1"), ["path_prefix"]),
     "negative limit": (with_top(limits={"max_request_bytes": -1}), ["limits.max_request_bytes"]),
     "unknown response model": (with_top(response_model="both"), ["response_model"]),

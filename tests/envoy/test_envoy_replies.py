@@ -47,9 +47,7 @@ def test_an_upstream_that_does_not_speak_http(gateway, upstreams):
 def test_a_held_body_over_envoys_buffer(start_envoy):
     """`max_buffered_bytes` above Envoy's own buffer limit: Envoy's 413, in the envelope."""
     limits = {"max_buffered_bytes": 33_554_432}
-    envoy: Envoy = start_envoy(
-        buffer_bytes=65_536, config=plugin.configuration(limits=limits)
-    )
+    envoy: Envoy = start_envoy(buffer_bytes=65_536, config=plugin.configuration(limits=limits))
     body = b'{"x":"' + b"x" * 200_000 + b'","model":"alpha/m"}'
     with envoy.sends_nothing():
         envoys_own(envoy.post(body=body), 413)
@@ -85,6 +83,8 @@ def test_own_errors_are_not_normalised_again(gateway, call, status, code):
 
 def test_a_reply_while_the_client_still_sends(gateway):
     with gateway.connect() as client:
-        client.send_head("POST", "/v1/chat/completions", headers("main", None, [("content-length", "9")]))
+        client.send_head(
+            "POST", "/v1/chat/completions", headers("main", None, [("content-length", "9")])
+        )
         client.send(b"[")
         expect.gateway_error(client.answer().rest(), 400, "invalid_json")

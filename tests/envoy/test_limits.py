@@ -104,7 +104,9 @@ def test_the_refusal_does_not_wait_for_the_rest(small):
         expect.gateway_error(client.answer().rest(), 413, "request_too_large")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "zstd", "GZIP", "gzip, identity", "x"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "br", "deflate", "zstd", "GZIP", "gzip, identity", "x"]
+)
 def test_what_cannot_be_read_is_refused(gateway, encoding):
     fields = headers("main", "application/json", [("content-encoding", encoding)])
     with gateway.sends_nothing(), gateway.connect() as client:

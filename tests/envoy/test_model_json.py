@@ -49,7 +49,9 @@ def test_only_the_models_bytes_change(gateway, upstreams, body, size):
         assert got.header("transfer-encoding") is None
 
 
-@pytest.mark.parametrize("model", ["m", "M" * 5000, "org/sub/model:v1.2@x", "mod el", 'q"uo\\te', "über-模型-🙂"])
+@pytest.mark.parametrize(
+    "model", ["m", "M" * 5000, "org/sub/model:v1.2@x", "mod el", 'q"uo\\te', "über-模型-🙂"]
+)
 def test_any_id_goes_upstream_as_it_is(gateway, upstreams, model):
     body = json.dumps({"messages": [], "model": f"alpha/{model}", "n": 1}, separators=(",", ":"))
     expect.good(gateway.post(body=body.encode()))
@@ -165,7 +167,9 @@ def test_a_model_id_of_a_megabyte(gateway):
     assert len(message) < 1000
 
 
-@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "application/json; charset=utf-8"])
+@pytest.mark.parametrize(
+    "content_type", [None, "application/json", "text/plain", "application/json; charset=utf-8"]
+)
 def test_content_types(gateway, upstreams, content_type):
     expect.good(gateway.post(body=b'{"model":"alpha/m"}', content_type=content_type))
     assert upstreams["alpha"].only.header("content-type") == (content_type or "application/json")

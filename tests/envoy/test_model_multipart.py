@@ -16,7 +16,9 @@ AUDIO = random.Random(1).randbytes(20_000)
 def part(name: str, value: bytes, *more: str, boundary: str = "B") -> bytes:
     """One part; `more` are further header lines."""
     lines = [f'Content-Disposition: form-data; name="{name}"', *more]
-    return f"--{boundary}\r\n".encode() + "\r\n".join(lines).encode() + b"\r\n\r\n" + value + b"\r\n"
+    return (
+        f"--{boundary}\r\n".encode() + "\r\n".join(lines).encode() + b"\r\n\r\n" + value + b"\r\n"
+    )
 
 
 def audio(value: bytes = AUDIO, boundary: str = "B") -> bytes:
@@ -68,7 +70,10 @@ def test_only_the_models_bytes_change(gateway, upstreams, body, size):
 @pytest.mark.parametrize(
     ("boundary", "content_type"),
     [
-        ("----WebKitFormBoundaryABC123", "multipart/form-data; boundary=----WebKitFormBoundaryABC123"),
+        (
+            "----WebKitFormBoundaryABC123",
+            "multipart/form-data; boundary=----WebKitFormBoundaryABC123",
+        ),
         ("a b:c?d", 'multipart/form-data; boundary="a b:c?d"'),
         ("B", "Multipart/Form-Data; BOUNDARY=B"),
         ("B", 'multipart/form-data; charset=utf-8; boundary="B"'),
@@ -95,7 +100,8 @@ REFUSED = {
     "two, other case": (MODEL + part("MODEL", b"beta/x") + END, "duplicate_model"),
     "two, one unquoted": (MODEL + MODEL.replace(b'"model"', b"model") + END, "duplicate_model"),
     "model as a file": (
-        b'--B\r\nContent-Disposition: form-data; name="model"; filename="f"\r\n\r\nalpha/x\r\n' + END,
+        b'--B\r\nContent-Disposition: form-data; name="model"; filename="f"\r\n\r\nalpha/x\r\n'
+        + END,
         {"invalid_model", "invalid_multipart"},
     ),
     "not UTF-8": (part("model", b"alpha/\xff") + END, {"invalid_model", "invalid_multipart"}),
@@ -106,7 +112,10 @@ REFUSED = {
     "other boundary": (MODEL.replace(b"--B", b"--D") + b"--D--\r\n", "invalid_multipart"),
     "only an end": (END, {"missing_model", "invalid_multipart"}),
     "JSON": (b'{"model":"alpha/m"}', "invalid_multipart"),
-    "endless header": (b"--B\r\nX: " + b"x" * 200_000 + b"\r\n\r\n" + MODEL + END, "invalid_multipart"),
+    "endless header": (
+        b"--B\r\nX: " + b"x" * 200_000 + b"\r\n\r\n" + MODEL + END,
+        "invalid_multipart",
+    ),
 }
 
 
@@ -150,9 +159,7 @@ def test_a_form_is_no_json(gateway):
 def test_the_allowlist_holds_for_forms(gateway):
     body = part("model", b"alpha/denied") + audio() + END
     with gateway.sends_nothing():
-        reply = gateway.post(
-            PATH, body, vk="allow", content_type="multipart/form-data; boundary=B"
-        )
+        reply = gateway.post(PATH, body, vk="allow", content_type="multipart/form-data; boundary=B")
         expect.gateway_error(reply, 403, "model_not_allowed", "model")
 
 

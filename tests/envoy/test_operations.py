@@ -22,7 +22,12 @@ FORM_PATHS = {
     "image_edit": "/images/edits",
     "image_edit, variations": "/images/variations",
 }
-UNSUPPORTED_BY_VLLM = ["/audio/speech", "/images/generations", "/images/edits", "/images/variations"]
+UNSUPPORTED_BY_VLLM = [
+    "/audio/speech",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+]
 
 
 def form(model: str) -> bytes:
@@ -79,7 +84,9 @@ def test_a_provider_may_offer_less(gateway, upstreams):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("path", ["/files", "/files/", "/files/f-1/content", "/batches", "/batches/b"])
+@pytest.mark.parametrize(
+    "path", ["/files", "/files/", "/files/f-1/content", "/batches", "/batches/b"]
+)
 def test_files_and_batches_name_no_provider(gateway, method, path):
     with gateway.sends_nothing():
         body = b"{}" if method == "POST" else None
@@ -142,7 +149,8 @@ def test_the_query_string_is_kept(gateway, upstreams):
 
 
 @pytest.mark.parametrize(
-    "query", ["?model=x", "?a=1&model=x", "?model", "?model=", "?%6dodel=x", "?MODEL=x", "?a;b&model=x"]
+    "query",
+    ["?model=x", "?a=1&model=x", "?model", "?model=", "?%6dodel=x", "?MODEL=x", "?a;b&model=x"],
 )
 def test_a_model_in_the_query_is_refused(gateway, query):
     with gateway.sends_nothing():

@@ -25,10 +25,16 @@ def test_credentials(start_envoy, upstreams, quirk):
     auth = {**MODES[wanted["auth"]], "key": KEY}
     auth |= {name: wanted[name] for name in ("header", "prefix") if name in wanted}
     provider = {"name": "alpha", "base_url": "http://alpha.test", "auth": auth}
-    envoy: Envoy = start_envoy(config=plugin.configuration(providers=[provider], model_aliases={},
-                                                           virtual_keys=[main_key()]))
-    expect.good(envoy.request("POST", quirk.path, headers("main", None, quirk.fields),
-                              body=quirk.request_body))
+    envoy: Envoy = start_envoy(
+        config=plugin.configuration(
+            providers=[provider], model_aliases={}, virtual_keys=[main_key()]
+        )
+    )
+    expect.good(
+        envoy.request(
+            "POST", quirk.path, headers("main", None, quirk.fields), body=quirk.request_body
+        )
+    )
     got = upstreams["alpha"].only
     for name, value in quirk.expected["headers"].items():
         assert got.header(name) == (value and value.replace("UPKEY", KEY)), name
@@ -43,7 +49,12 @@ def deciding(start_envoy) -> Envoy:
     """`alpha` is the primary; `main` may ask for anything, `allow` for `allowed` only."""
     names = ["alpha", "custom-groq"]
     providers = [
-        {"name": name, "base_url": f"http://{name}.test", "cluster": "alpha", "auth": {"mode": "none"}}
+        {
+            "name": name,
+            "base_url": f"http://{name}.test",
+            "cluster": "alpha",
+            "auth": {"mode": "none"},
+        }
         for name in names
     ]
     allowed = {"id": "allow", "key": plugin.VK["allow"], "models_allowed": ["allowed"]}

@@ -83,9 +83,9 @@ def test_20_mb_grow_envoy_by_less_than_8_mb(
         )
     got = upstreams["alpha"].only
     assert len(got.body) == len(body) - len("alpha/")
-    assert hashlib.sha256(got.body).digest() == hashlib.sha256(
-        body.replace(b"alpha/m", b"m")
-    ).digest()
+    assert (
+        hashlib.sha256(got.body).digest() == hashlib.sha256(body.replace(b"alpha/m", b"m")).digest()
+    )
     assert growth < 8 * MIB
     assert after < 8 * MIB
 

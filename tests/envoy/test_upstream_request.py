@@ -148,7 +148,9 @@ def test_paths_are_judged_as_envoy_routes_them(gateway, upstreams, path):
 
 def test_answers_say_who_answered(gateway, upstreams):
     reply = expect.good(gateway.post(body=BODY % b"beta"))
-    seen = {name: reply.header(f"x-langwatch-{name}") for name in ("provider", "model", "cache-mode")}
+    seen = {
+        name: reply.header(f"x-langwatch-{name}") for name in ("provider", "model", "cache-mode")
+    }
     assert seen == {"provider": "beta", "model": "m", "cache-mode": "respect"}
     assert reply.header("x-langwatch-request-id") == upstreams["beta"].only.header("x-request-id")
 

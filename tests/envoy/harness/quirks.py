@@ -75,9 +75,7 @@ class Quirk:
         status = upstream["status"]
         end = upstream.get("close", "clean")
         framing = "length" if cut is None and end == "clean" else "chunked"
-        scripted = answer(
-            self.upstream_body, status, content_type=None, headers=fields, chunks=cut
-        )
+        scripted = answer(self.upstream_body, status, content_type=None, headers=fields, chunks=cut)
         scripted.framing, scripted.end = framing, end
         return scripted
 
