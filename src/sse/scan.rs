@@ -70,7 +70,7 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
     is_chunk.then_some((found, reader.holes))
 }
 
-/// An event with a plain `type` and no `error`.
+/// An event of OpenAI's own, without `error`.
 pub(super) fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
     let mut found = Typed::default();
     let mut name: &[u8] = b"";
@@ -98,7 +98,8 @@ pub(super) fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
         _ => reader.value(),
     })?;
     found.is_last = super::typed::is_last(name);
-    let is_event = reader.ended() && !name.is_empty() && std::str::from_utf8(text).is_ok();
+    let is_event =
+        reader.ended() && super::typed::is_protocol(name) && std::str::from_utf8(text).is_ok();
     is_event.then_some((found, reader.holes))
 }
 

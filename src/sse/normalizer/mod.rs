@@ -7,14 +7,13 @@ use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
 
-use super::lines::{Line, classify};
+use super::lines::{Line, MARK, classify};
 use super::memo::Memo;
 use super::pending::{Origin, Pending};
 use super::sink::{Out, Sink};
 use super::tools::Tools;
 use super::{Head, Options, StreamEnd, StreamKind, errors, scan};
 
-const MARK: &[u8] = "\u{feff}".as_bytes();
 const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Comments that wait for the first event. One more, and the head goes on without it.
 const MAX_HELD_COMMENTS: usize = 64;

@@ -1,8 +1,10 @@
 //! What holds for every stream and every way to cut it.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
-use super::recorded::cases;
+use super::recorded::{Case, cases};
 use super::*;
 
 /// A body that shows as text when a law fails.
@@ -132,8 +134,8 @@ proptest! {
         case in any::<prop::sample::Index>(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
-        let cases = cases();
-        let case = case.get(&cases);
+        static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+        let case = case.get(&CASES);
         prop_assume!(case.asked_for_stream() && !case.is_compressed());
         let whole = run(options(case.kind()), &[&case.body], case.end());
         prop_assert_eq!(run(options(case.kind()), &cut(&case.body, &cuts), case.end()), whole);
