@@ -205,6 +205,7 @@ impl GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn envelope_has_openai_order_and_escapes() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -46,7 +47,7 @@ pub struct Bound {
 /// All virtual keys, found by digest.
 #[derive(Default)]
 pub struct VirtualKeys {
-    list: Vec<VirtualKey>,
+    list: Vec<Rc<VirtualKey>>,
     /// By the first 8 bytes of the digest; the rest is compared in constant time.
     by_digest: HashMap<[u8; 8], Vec<(Digest, usize)>>,
 }
@@ -110,7 +111,7 @@ impl VirtualKeys {
         table.by_digest.reserve(keys.len());
         for (index, (digest, key)) in keys.into_iter().enumerate() {
             table.by_digest.entry(bucket(&digest)).or_default().push((digest, index));
-            table.list.push(key);
+            table.list.push(Rc::new(key));
         }
         table
     }
@@ -119,7 +120,7 @@ impl VirtualKeys {
     ///
     /// # Errors
     /// `invalid_api_key`, `virtual_key_revoked`, `virtual_key_expired`.
-    pub fn authenticate(&self, presented: &[u8], now: u64) -> Result<&VirtualKey, GatewayError> {
+    pub fn authenticate(&self, presented: &[u8], now: u64) -> Result<Rc<VirtualKey>, GatewayError> {
         let key = self.find(presented).ok_or_else(|| {
             GatewayError::new(
                 Code::InvalidApiKey,
@@ -145,10 +146,10 @@ impl VirtualKeys {
                 ),
             ));
         }
-        Ok(key)
+        Ok(Rc::clone(key))
     }
 
-    fn find(&self, presented: &[u8]) -> Option<&VirtualKey> {
+    fn find(&self, presented: &[u8]) -> Option<&Rc<VirtualKey>> {
         if presented.len() > MAX_KEY_BYTES {
             return None;
         }
@@ -175,7 +176,7 @@ impl VirtualKeys {
 
     /// The keys, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &VirtualKey> {
-        self.list.iter()
+        self.list.iter().map(AsRef::as_ref)
     }
 }
 
@@ -266,6 +267,7 @@ fn several_keys(header: &str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn key(id: &str) -> VirtualKey {
         VirtualKey {

@@ -6,6 +6,8 @@ mod allowlist;
 pub use alias::{AliasTable, AliasTarget, Targets};
 pub use allowlist::{Allowlist, Patterns};
 
+use std::ops::Range;
+
 use crate::config::{Config, ProviderId};
 use crate::error::{Code, GatewayError};
 use crate::key::VirtualKey;
@@ -13,6 +15,16 @@ use crate::operation::printable;
 
 /// The longest model id that is looked at, in bytes; real ones have less than 200.
 pub const MAX_MODEL_ID_BYTES: usize = 1_024;
+
+/// The model id of a request's body and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Offsets in the body of what an edit replaces: in JSON the string with its quotes, in a form
+    /// exactly the field's bytes.
+    pub span: Range<u64>,
+    /// The id, decoded and checked by [`check_id`].
+    pub id: String,
+}
 
 /// A resolved model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +80,15 @@ pub fn resolve(
     }
 }
 
-fn check_id(id: &str) -> Result<(), GatewayError> {
+/// What every model id must be, wherever it is written.
+///
+/// # Errors
+/// `invalid_model`.
+pub fn check_id(id: &str) -> Result<(), GatewayError> {
     let problem = if id.is_empty() {
         "is empty"
     } else if id.len() > MAX_MODEL_ID_BYTES {
-        "is longer than 1024 bytes"
+        "is longer than 1,024 bytes"
     } else if id.chars().any(char::is_control) {
         "holds a control character"
     } else {
@@ -136,7 +152,5 @@ fn refusal(config: &Config, code: Code, id: &str) -> GatewayError {
         .with_param("model")
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
-mod laws;
 #[cfg(test)]
 mod tests;

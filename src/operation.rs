@@ -194,6 +194,7 @@ pub fn printable(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn operation(method: &str, rest: &str) -> Result<Operation, Code> {
         classify(method.as_bytes(), rest).map(|t| t.operation).map_err(|e| e.code)

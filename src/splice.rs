@@ -37,6 +37,7 @@ pub fn growth(edits: &[Edit]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn replaces_inserts_and_removes() {

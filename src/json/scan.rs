@@ -4,30 +4,17 @@
 //! Everything that could make another parser see another model is refused: a second `model` key in
 //! any spelling, data after the value, anything that is not strict JSON.
 
-use std::ops::Range;
-
 use super::JsonError;
 use super::string;
 use super::tokenizer::{Kind, Token, Tokenizer};
 use crate::error::{Code, GatewayError};
-
-/// The longest model id, in bytes of UTF-8.
-pub const MAX_MODEL_BYTES: usize = 1_024;
+use crate::model::{Found, MAX_MODEL_ID_BYTES, check_id};
 
 /// A model id as it may be written: quotes, and six bytes for each (`\u0061`).
-const MAX_MODEL_RAW: usize = 2 + 6 * MAX_MODEL_BYTES;
+const MAX_MODEL_RAW: usize = 2 + 6 * MAX_MODEL_ID_BYTES;
 
 /// Longer names than any that is looked for, however they are escaped.
 const MAX_KEY_RAW: usize = 2 + 6 * "encoding_format".len();
-
-/// The model id and where it stands in the body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Offsets of the value in the body, a JSON string's quotes included.
-    pub span: Range<u64>,
-    /// The id, decoded.
-    pub id: String,
-}
 
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -210,7 +197,7 @@ impl Scanner {
                 let id = string::decode(inner)
                     .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
                     .into_owned();
-                check_model(&id)?;
+                check_id(&id)?;
                 return Ok(Some(Found { span: token.start..token.end, id }));
             }
             (Member::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
@@ -264,31 +251,10 @@ impl Scanner {
         let room = (limit + 1).saturating_sub(self.carry.len());
         self.carry.extend_from_slice(piece.get(..room).unwrap_or(piece));
         if self.carry.len() > MAX_MODEL_RAW {
-            return Err(model_too_long());
+            return Err(invalid_model("\"model\" is too long."));
         }
         Ok(())
     }
-}
-
-/// What every model id must be, wherever it is written.
-///
-/// # Errors
-/// `invalid_model`.
-pub fn check_model(id: &str) -> Result<(), GatewayError> {
-    if id.is_empty() {
-        return Err(invalid_model("\"model\" is empty."));
-    }
-    if id.len() > MAX_MODEL_BYTES {
-        return Err(model_too_long());
-    }
-    if id.chars().any(char::is_control) {
-        return Err(invalid_model("\"model\" holds control characters."));
-    }
-    Ok(())
-}
-
-fn model_too_long() -> GatewayError {
-    invalid_model(&format!("\"model\" is longer than {MAX_MODEL_BYTES} bytes."))
 }
 
 fn invalid_model(message: &str) -> GatewayError {
@@ -314,6 +280,7 @@ fn not_an_object() -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn scan(body: &[u8]) -> Result<(Option<Found>, Facts), Code> {
         let mut scanner = Scanner::new(true);

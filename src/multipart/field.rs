@@ -2,8 +2,9 @@
 
 use super::boundary::is_utf8_charset;
 use super::header::{Parametrised, is_control, is_token, lower, trim};
-use super::{MAX_FACT, MAX_MODEL, invalid};
+use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
+use crate::model::{MAX_MODEL_ID_BYTES, check_id};
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Field {
     /// How many bytes of its value are kept, `None` for none.
     pub fn limit(self) -> Option<usize> {
         match self {
-            Self::Model => Some(MAX_MODEL),
+            Self::Model => Some(MAX_MODEL_ID_BYTES),
             Self::Stream | Self::ResponseFormat => Some(MAX_FACT),
             Self::NearlyModel | Self::Other => None,
         }
@@ -203,22 +204,14 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// The model's value.
 pub(super) fn model(value: &[u8]) -> Result<String, GatewayError> {
-    if value.is_empty() {
-        return Err(bad_model("The form field 'model' is empty. Set it to a model id."));
-    }
-    if value.len() > MAX_MODEL {
-        return Err(too_long());
-    }
-    let text = std::str::from_utf8(value)
+    let id = std::str::from_utf8(value)
         .map_err(|_| bad_model("The form field 'model' is not valid UTF-8."))?;
-    if text.chars().any(char::is_control) {
-        return Err(bad_model("The form field 'model' holds a control character."));
-    }
-    Ok(text.to_owned())
+    check_id(id)?;
+    Ok(id.to_owned())
 }
 
 pub(super) fn too_long() -> GatewayError {
-    bad_model(format!("The form field 'model' is longer than {MAX_MODEL} bytes."))
+    bad_model(format!("The form field 'model' is longer than {MAX_MODEL_ID_BYTES} bytes."))
 }
 
 fn bad_model(message: impl Into<String>) -> GatewayError {

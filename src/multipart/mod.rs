@@ -17,11 +17,10 @@ mod part;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use memchr::memmem;
 
 use crate::error::{Code, GatewayError};
+use crate::model::Found;
 use field::{Field, PartHead};
 use part::Part;
 
@@ -29,21 +28,10 @@ pub use boundary::boundary;
 
 /// Longest accepted header block of one part, its closing empty line included, in bytes.
 pub const MAX_PART_HEADERS: usize = 8 * 1024;
-/// Longest accepted model id, in bytes.
-pub const MAX_MODEL: usize = 1024;
 /// Most parts of one form.
 pub const MAX_PARTS: usize = 1_000;
 /// Longest value that is remembered of a field in [`Facts`], in bytes.
 const MAX_FACT: usize = 64;
-
-/// The model's value and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Absolute offsets in the body of exactly the value's bytes.
-    pub span: Range<u64>,
-    /// The value: 1 to [`MAX_MODEL`] bytes, no control characters.
-    pub value: String,
-}
 
 /// What other fields say about the answer to expect. Complete only after [`Scanner::finish`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -285,10 +273,10 @@ impl Scanner {
         let value = usize::try_from(length).ok().and_then(|length| part.value.get(..length));
         match part.head.field {
             Field::Model => {
-                let value = field::model(value.unwrap_or_default())?;
+                let id = field::model(value.unwrap_or_default())?;
                 self.found = true;
                 let span = part.start..part.start.saturating_add(length);
-                return Ok(Some(Found { span, value }));
+                return Ok(Some(Found { span, id }));
             }
             Field::Stream => self.facts.stream = value.is_some_and(field::is_true),
             Field::ResponseFormat => self.facts.response_format = value.and_then(field::text),

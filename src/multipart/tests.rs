@@ -1,4 +1,5 @@
 use super::*;
+use crate::test;
 
 /// What came of a body: the model, its span and the facts, or the error's code.
 type Outcome = Result<(Found, Facts), Code>;
@@ -27,13 +28,13 @@ fn scan(boundary: &str, body: &[u8]) -> Outcome {
     }
     if let Ok((found, _)) = &whole {
         let span = found.span.start as usize..found.span.end as usize;
-        assert_eq!(&body[span], found.value.as_bytes());
+        assert_eq!(&body[span], found.id.as_bytes());
     }
     whole
 }
 
 fn model(boundary: &str, body: &[u8]) -> Result<String, Code> {
-    scan(boundary, body).map(|(found, _)| found.value)
+    scan(boundary, body).map(|(found, _)| found.id)
 }
 
 /// A form with the boundary `B` and a good `model` part after `before`.
@@ -55,12 +56,12 @@ const FILE: &str = "Content-Disposition: form-data; name=\"file\"; filename=\"a.
 fn what_clients_send() {
     let openai_python = b"--a5\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--a5\r\nContent-Disposition: form-data; name=\"response_format\"\r\n\r\nverbose_json\r\n--a5\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\nfalse\r\n--a5\r\nContent-Disposition: form-data; name=\"timestamp_granularities[]\"\r\n\r\nword\r\n--a5\r\nContent-Disposition: form-data; name=\"timestamp_granularities[]\"\r\n\r\nsegment\r\n--a5\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a%22b\xc3\xa9%0D%0A\\\\%.wav\"\r\nContent-Type: audio/x-wav\r\n\r\nRIFF\r\n\x00\xff\r\n--a5--\r\n";
     let (found, facts) = scan("a5", openai_python).unwrap();
-    assert_eq!(found.value, "whisper-1");
+    assert_eq!(found.id, "whisper-1");
     assert_eq!(facts, Facts { stream: false, response_format: Some("verbose_json".to_owned()) });
 
     let openai_node = b"------formdata-undici-07\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%.wav\"\r\nContent-Type: application/octet-stream\r\n\r\nRIFF\xc3\xbf\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n------formdata-undici-07--\r\n";
     let (found, facts) = scan("----formdata-undici-07", openai_node).unwrap();
-    assert_eq!(found.value, "whisper-1");
+    assert_eq!(found.id, "whisper-1");
     assert_eq!(facts, Facts { stream: true, response_format: None });
 
     let aiohttp = b"--bd\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\xc3\xa9\r\n--bd--\r\n";
@@ -276,7 +277,7 @@ fn part_headers() {
 
 #[test]
 fn values() {
-    let longest = "m".repeat(MAX_MODEL);
+    let longest = "m".repeat(crate::model::MAX_MODEL_ID_BYTES);
     for (value, want) in [
         ("meta-llama/Llama 3.2:é", Ok(())),
         (longest.as_str(), Ok(())),
@@ -446,7 +447,7 @@ mod laws {
             let body = form(&id);
             let chunks = cut(&body, &cuts);
             let (found, _) = scan_chunks("B-", chunks.iter().map(Vec::as_slice)).unwrap();
-            prop_assert_eq!(&found.value, &id);
+            prop_assert_eq!(&found.id, &id);
             let edit = Edit {
                 span: found.span.start as usize..found.span.end as usize,
                 with: other.clone().into_bytes(),

@@ -166,7 +166,7 @@ fn without_choices(
         Some(choices) => change.replace(choices, b"[]"),
         None => change.insert(value, b"\"choices\":[]"),
     }
-    let facts = Facts { cached: Some(usage::cached(&counted)), ..Facts::default() };
+    let facts = Facts { cached: Some(crate::usage::cached(&counted)), ..Facts::default() };
     change.head(value, root, kind, about.response_model);
     change.usage(value, root.usage, nested.filter(usage::counts));
     Verdict::Emit(change.apply(), facts)
@@ -249,14 +249,14 @@ impl Change<'_> {
         nested: Option<Value<'_>>,
     ) -> Option<bool> {
         match (own, nested) {
-            (Some(own), _) if usage::counts(&own) => return Some(usage::cached(&own)),
+            (Some(own), _) if usage::counts(&own) => return Some(crate::usage::cached(&own)),
             (Some(own), Some(nested)) => self.replace(own, nested.raw()),
             (None, Some(nested)) => self.insert(root, &[b"\"usage\":", nested.raw()].concat()),
             // A placeholder must not hide counts that came before.
             (Some(own), None) if !own.is_null() => self.replace(own, b"null"),
             (_, None) => {}
         }
-        nested.map(|nested| usage::cached(&nested))
+        nested.map(|nested| crate::usage::cached(&nested))
     }
 
     fn choice<'v>(

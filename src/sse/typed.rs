@@ -78,7 +78,7 @@ pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<
     }
     let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);
-    facts.cached = counts.map(|counts| usage::cached(&counts));
+    facts.cached = counts.map(|counts| crate::usage::cached(&counts));
     let model = response.and_then(|response| response.get("model"));
     let edited = match (model, about.response_model) {
         (Some(model), Some(with)) => {
@@ -137,7 +137,7 @@ fn whole_response(text: &[u8], root: &Value<'_>, about: Context<'_>) -> Verdict 
     let facts = Facts {
         ends: true,
         is_error: false,
-        cached: counts.map(|counts| usage::cached(&counts)),
+        cached: counts.map(|counts| crate::usage::cached(&counts)),
         sequence: Some(1),
     };
     let events = vec![("response.created", event("response.created", 0)), (last, event(last, 1))];

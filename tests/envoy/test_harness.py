@@ -14,7 +14,9 @@ def bare(start_envoy) -> Envoy:
 
 def test_bytes_arrive_as_sent(bare, upstreams):
     body = bytes(range(256)) * 10
-    reply = bare.request("POST", "/plain/x?q=1", [("x-odd", "\xff\xfe")], pieces=[body[:7], body[7:]])
+    reply = bare.request(
+        "POST", "/plain/x?q=1", [("x-odd", "\xff\xfe")], pieces=[body[:7], body[7:]]
+    )
     assert reply.status == 200
     got = upstreams["plain"].only
     assert (got.method, got.path, got.body) == ("POST", "/plain/x?q=1", body)

@@ -1,6 +1,6 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
-from . import expect, openai_shapes, plugin, wire
+from . import expect, memory, openai_shapes, plugin, quirks, wire
 from .bootstrap import ROUTING_HEADER, Setting
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
@@ -27,8 +27,10 @@ __all__ = [
     "answer",
     "expect",
     "headers",
+    "memory",
     "openai_shapes",
     "plugin",
+    "quirks",
     "refused_log",
     "sse",
     "wire",

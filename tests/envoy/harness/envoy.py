@@ -19,6 +19,7 @@ from .bootstrap import Setting, bootstrap, ecds_file
 from .client import Connection, Response
 from .client2 import H2Connection
 from .script import PATIENCE
+from .upstream import Upstream
 from .wire import Fields
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -175,6 +176,20 @@ class Envoy:
         yield
         sent = self._upstream_requests() - before
         assert sent == 0, f"{sent} requests went upstream"
+
+    @contextmanager
+    def completes_nothing(self, upstreams: dict[str, Upstream]) -> Iterator[None]:
+        """What runs inside completes no request: none was begun, or what was begun was aborted."""
+        before = self._upstream_requests()
+        yield
+        if self._upstream_requests() == before:
+            return
+        # Envoy may drop an aborted request before its head is on the wire, so the
+        # record may stay empty; one that is on its way is given time to arrive.
+        time.sleep(0.05)
+        for server in upstreams.values():
+            for request in list(server.requests):
+                request.wait_aborted()
 
     def _upstream_requests(self) -> int:
         stats = self.admin("/stats?filter=^cluster\\..*\\.upstream_rq_total$")

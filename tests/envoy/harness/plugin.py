@@ -123,4 +123,3 @@ def encode(config: Json | str, form: Literal["string", "struct"]) -> Json:
         return {"@type": "type.googleapis.com/google.protobuf.Struct", "value": config}
     text = config if isinstance(config, str) else json.dumps(config)
     return {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
-

@@ -45,7 +45,7 @@ class Answer:
     `framing`: `length` and `chunked` (a piece is a chunk) add their header; `close` ends the body by
     closing; `raw` adds nothing, so that a test may write its own lengths.
     `end`: `clean`, `cut` (FIN where it stands), `reset` (RST), `never` (stays open and silent).
-    `early` answers before the request's body is read.
+    `early` answers before the request's body is read; `silent` sends no head of HTTP, only `steps`.
     """
 
     status: int = 200
@@ -56,6 +56,7 @@ class Answer:
     end: Literal["clean", "cut", "reset", "never"] = "clean"
     hold: Gate | None = None
     early: bool = False
+    silent: bool = False
     reason: str = "Scripted"
 
     @property

@@ -224,7 +224,8 @@ class Upstream:
         if answer.status == 204:
             framing = []
         start = f"HTTP/1.1 {answer.status} {answer.reason}"
-        sock.sendall(wire.head_bytes(start, [*answer.headers, *framing]))
+        if not answer.silent:
+            sock.sendall(wire.head_bytes(start, [*answer.headers, *framing]))
         if bodiless:
             return
         chunked = answer.framing == "chunked"

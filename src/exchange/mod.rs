@@ -1,0 +1,178 @@
+//! The life of one HTTP exchange, without I/O: heads and bytes in, steps out.
+//!
+//! ```text
+//!            head                    model found                 end
+//! Request:   Start ──> Reading ─────────────────> Streaming ───────────> Done
+//!              │          │ (head and bytes held)     │ (checked to the end)
+//!              └──────────┴────────────┬──────────────┘
+//!                                      └──> Replied (our own answer; its way back is left alone)
+//! ```
+//!
+//! The host layer feeds events and carries out the returned steps; it decides nothing.
+
+mod request;
+mod response;
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use crate::config::{CacheMode, Config, ProviderId};
+use crate::error::ErrorAnswer;
+use crate::headers::HeaderEdit;
+use crate::json::scan::Facts;
+use crate::key::VirtualKey;
+use crate::operation::Operation;
+use crate::splice::Edit;
+
+/// What the host does next with the request.
+#[derive(Debug)]
+pub enum RequestStep {
+    /// Hand on what is there as it is.
+    Continue,
+    /// Keep the head and all of the body so far.
+    Hold,
+    /// Change the held head and the held body, then hand both on.
+    Release(Release),
+    /// Keep everything, and give the whole held body to [`Exchange::on_request_whole`].
+    ReadWhole,
+    /// Answer in the upstream's place. What has already gone upstream is reset by Envoy.
+    Reply(Reply),
+}
+
+/// Changes to a held request.
+#[derive(Debug, Default)]
+pub struct Release {
+    /// Edits of the head, in order.
+    pub headers: Vec<HeaderEdit>,
+    /// Edits of the held body, ascending.
+    pub body: Vec<Edit>,
+}
+
+/// An answer of the gateway's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers beside `:status`.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+/// What the host does next with the answer.
+#[derive(Debug)]
+pub enum ResponseStep {
+    /// Hand on what is there as it is.
+    Continue,
+    /// Keep the head and all of the body so far.
+    Hold,
+    /// Change the head (held until now) and what is visible of the body, then hand both on.
+    Release(Vec<HeaderEdit>, BodyOut),
+    /// Put this in the place of an answer that has no body. Only in answer to a head.
+    Reply(Reply),
+}
+
+/// What becomes of the bytes of the body that are visible now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BodyOut {
+    /// They go on as they are.
+    Same,
+    /// These go on in their place.
+    Replace(Vec<u8>),
+}
+
+/// What the access log may show of an exchange. Names no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// The virtual key's id.
+    VirtualKey,
+    /// The operation.
+    Operation,
+    /// The provider's name.
+    Provider,
+    /// The upstream's model id.
+    Model,
+    /// `hit`, `miss` or `bypass`.
+    Cache,
+}
+
+impl Note {
+    /// The filter state key, read in an access log as `%FILTER_STATE(wasm.<key>:PLAIN)%`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::VirtualKey => "gateway_virtual_key",
+            Self::Operation => "gateway_operation",
+            Self::Provider => "gateway_provider",
+            Self::Model => "gateway_model",
+            Self::Cache => "gateway_cache",
+        }
+    }
+}
+
+/// One exchange. See the module's picture.
+#[derive(Debug)]
+pub struct Exchange {
+    config: Rc<Config>,
+    request: request::Phase,
+    response: response::Phase,
+    /// The answer's head has gone on, so that it can't be changed any more.
+    response_head_sent: bool,
+    /// Envoy's `x-request-id`.
+    request_id: Option<String>,
+    notes: Vec<(Note, String)>,
+}
+
+/// What is known of a request that has been sent upstream.
+#[derive(Debug)]
+struct Route {
+    operation: Operation,
+    provider: ProviderId,
+    /// The upstream's own model id.
+    model: String,
+    /// The id that the client asked for.
+    requested: String,
+    cache: CacheMode,
+    facts: Facts,
+}
+
+/// A request's identity after authentication.
+#[derive(Debug)]
+struct Caller {
+    key: Rc<VirtualKey>,
+    cache: CacheMode,
+}
+
+impl Exchange {
+    /// An exchange before its first event.
+    #[must_use]
+    pub fn new(config: Rc<Config>) -> Self {
+        Self {
+            config,
+            request: request::Phase::Start,
+            response: response::Phase::Passing,
+            response_head_sent: false,
+            request_id: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// What has become known for the access log since the last call.
+    pub fn take_notes(&mut self) -> Vec<(Note, String)> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The reply that carries `answer`.
+    fn reply(&mut self, answer: &ErrorAnswer) -> RequestStep {
+        self.request = request::Phase::Replied;
+        let mut headers = vec![(Cow::Borrowed("content-type"), "application/json".to_owned())];
+        if let Some(id) = &self.request_id {
+            headers.push((self.config.headers.request_id.clone().into(), id.clone()));
+        }
+        RequestStep::Reply(Reply {
+            status: answer.status,
+            headers,
+            body: answer.error.to_envelope(),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
+
+use super::{BodyOut, Context, Rest, Verdict};
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::headers::Headers;
+use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
+
+/// An error body that is being collected.
+#[derive(Debug)]
+pub(in super::super) struct Failure {
+    status: u16,
+    content_type: Option<Vec<u8>>,
+    collected: Vec<u8>,
+}
+
+impl Failure {
+    pub(super) fn new(status: u16, headers: &Headers) -> Self {
+        let content_type = headers.get("content-type").map(<[u8]>::to_vec);
+        Self { status, content_type, collected: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        self.collected.extend_from_slice(bytes);
+        if !end && self.collected.len() < MAX_ERROR_BYTES {
+            return Verdict::Hold;
+        }
+        match self.answer(context) {
+            Some(answer) => Verdict::Fail(answer),
+            None => Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass },
+        }
+    }
+
+    /// What the answer becomes; `None` when it is canonical already.
+    pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
+        if self.status == 413 && context.route.is_none() {
+            // The request was still held, so this is Envoy's buffer limit, not the upstream's answer.
+            return Some(
+                GatewayError::new(
+                    Code::RequestTooLarge,
+                    "More of the body than Envoy may buffer came before \"model\". Put \"model\" \
+                     first, before large values and files.",
+                )
+                .with_param("model")
+                .to_answer(),
+            );
+        }
+        from_http(self.status, self.content_type.as_deref(), &self.collected).into_answer()
+    }
+}

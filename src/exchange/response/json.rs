@@ -1,0 +1,103 @@
+//! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
+//! an error is held until it is decided.
+
+use super::{BodyOut, Context, Phase, Rest, Verdict, invalid, stream, stream_kind};
+use crate::config::ResponseModel;
+use crate::headers::HeaderEdit;
+use crate::json::{cursor, string};
+use crate::normalize::drift::trim_drift;
+use crate::normalize::error::from_ok;
+use crate::operation::Operation;
+use crate::splice::{Edit, apply};
+use crate::sse::{Sniff, sniff};
+use crate::usage;
+
+/// How much of a good answer is held for its `<prefix>-cache` header. Envoy ends a held answer that
+/// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well
+/// below.
+const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
+
+/// A JSON answer that is being collected.
+#[derive(Debug)]
+pub(in super::super) struct Json {
+    collected: Vec<u8>,
+    labelled_json: bool,
+    cached: Option<bool>,
+}
+
+impl Json {
+    /// `labelled_json`: the content-type says so.
+    pub(super) fn new(labelled_json: bool) -> Self {
+        Self { collected: Vec::new(), labelled_json, cached: None }
+    }
+
+    pub(super) fn cached(&self) -> Option<bool> {
+        self.cached
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        let Some(route) = context.route else { return super::pass(BodyOut::Same) };
+        self.collected.extend_from_slice(bytes);
+        if let Some(kind) = stream_kind(route.operation)
+            && sniff(&self.collected) == Sniff::Sse
+        {
+            let reader = stream::Stream::new(kind, context.config, route);
+            return Verdict::HandOver(
+                Phase::Stream(Box::new(reader)),
+                std::mem::take(&mut self.collected),
+            );
+        }
+        if end {
+            return self.finish(context, route);
+        }
+        let has_usage = matches!(
+            route.operation,
+            Operation::ChatCompletions | Operation::Completions | Operation::Responses
+        );
+        let keep = if has_usage { HOLD_FOR_USAGE_BYTES } else { 0 };
+        // What must be edited at its end, or stands behind a comment, is not let go early.
+        let plain = self.labelled_json
+            && context.config.response_model == ResponseModel::Upstream
+            && self.collected.trim_ascii_start().first() != Some(&b':');
+        if plain && self.collected.len() >= keep {
+            self.collected = Vec::new();
+            return Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
+        }
+        let limit = context.config.limits.max_answer_bytes;
+        if self.collected.len() as u64 > limit {
+            let error = invalid(format!("The upstream's answer is larger than {limit} bytes."));
+            return Verdict::Fail(error.to_answer());
+        }
+        Verdict::Hold
+    }
+
+    fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
+        if let Some(answer) = from_ok(route.operation, &self.collected) {
+            return Verdict::Fail(answer);
+        }
+        let span = trim_drift(&self.collected);
+        let whole = span == (0..self.collected.len());
+        let json = self.collected.get(span).unwrap_or_default();
+        let mut edits = Vec::new();
+        if let Ok(answer) = cursor::parse(json) {
+            self.cached = answer.get("usage").map(|usage| usage::cached(&usage));
+            if context.config.response_model == ResponseModel::Requested
+                && let Some(model) = answer.get("model")
+            {
+                edits.push(Edit { span: model.span(), with: string::encode(&route.requested) });
+            }
+        }
+        let mut head = Vec::new();
+        if !self.labelled_json {
+            head.push(HeaderEdit::set("content-type", "application/json"));
+        }
+        let body = if whole && edits.is_empty() {
+            BodyOut::Same
+        } else {
+            let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
+            head.push(HeaderEdit::set("content-length", body.len().to_string()));
+            BodyOut::Replace(body)
+        };
+        Verdict::Pass { edits: head, body, rest: Rest::Pass }
+    }
+}

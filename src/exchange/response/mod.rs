@@ -1,0 +1,296 @@
+//! The response half: what kind of answer comes back decides who reads it.
+//!
+//! | answer | read by | its head goes on |
+//! | --- | --- | --- |
+//! | not of a governed request, or our own | nobody | at once |
+//! | 4xx, 5xx | [`failure`] | with the whole body |
+//! | an event stream, or what was asked to be one | [`stream`] | with the first event |
+//! | JSON | [`json`] | with the whole body, or once it is known to be good |
+//! | the rest: audio, text, 204, 3xx, compressed | nobody | at once |
+
+mod failure;
+mod json;
+mod stream;
+
+use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
+use crate::config::{CacheMode, Config};
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::headers::{HeaderEdit, Headers, is_media_type};
+use crate::operation::Operation;
+
+/// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
+/// `x-ratelimit` or `ratelimit`.
+const KEPT: [&str; 4] = ["retry-after", "retry-after-ms", "x-should-retry", "www-authenticate"];
+
+/// Where the answer stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Nothing has come yet, or it passes as it is.
+    Passing,
+    /// An error body is collected.
+    Failure(failure::Failure),
+    /// A JSON body is collected.
+    Json(json::Json),
+    /// An event stream passes through its normaliser.
+    Stream(Box<stream::Stream>),
+    /// What still comes has been answered for: it is dropped.
+    Swallowing,
+}
+
+/// What a reader of the body decides after each piece.
+enum Verdict {
+    /// Go on collecting; what is there stays held.
+    Hold,
+    /// What is visible goes on as `body`, under a head with `edits` if it is still held.
+    Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
+    /// The answer becomes this error, as long as its head is held.
+    Fail(ErrorAnswer),
+    /// The body is for another reader, which gets all that was collected.
+    HandOver(Phase, Vec<u8>),
+}
+
+/// Who reads what comes after a [`Verdict::Pass`].
+enum Rest {
+    /// The same reader.
+    Read,
+    /// Nobody.
+    Pass,
+}
+
+/// What readers may know of the exchange.
+struct Context<'a> {
+    config: &'a Config,
+    route: Option<&'a Route>,
+}
+
+impl Phase {
+    fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        match self {
+            Self::Failure(failure) => failure.push(bytes, end, context),
+            Self::Json(json) => json.push(bytes, end, context),
+            Self::Stream(stream) => stream.push(bytes, end),
+            Self::Passing => pass(BodyOut::Same),
+            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
+        }
+    }
+
+    /// Whether usage told of cached prompt tokens; `None` as long as there was no usage.
+    fn cached(&self) -> Option<bool> {
+        match self {
+            Self::Json(json) => json.cached(),
+            Self::Stream(stream) => stream.cached(),
+            Self::Passing | Self::Failure(_) | Self::Swallowing => None,
+        }
+    }
+}
+
+fn pass(body: BodyOut) -> Verdict {
+    Verdict::Pass { edits: Vec::new(), body, rest: Rest::Read }
+}
+
+impl Exchange {
+    /// The answer's head. `end`: it has no body.
+    pub fn on_response_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
+        // While the request is still held, an answer can only be Envoy's own: a limit or a timeout.
+        if !matches!(self.request, request::Phase::Streaming(_) | request::Phase::Reading(_)) {
+            return ResponseStep::Continue;
+        }
+        let status = status(headers);
+        let context = self.context();
+        let phase = match context.route {
+            _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
+            Some(route) if status == 200 => reader(context.config, route, headers),
+            _ => Phase::Passing,
+        };
+        if matches!(phase, Phase::Passing) {
+            self.response_head_sent = true;
+            return ResponseStep::Release(self.own_headers(), BodyOut::Same);
+        }
+        if end {
+            return self.answer_bodiless(status, headers);
+        }
+        self.response = phase;
+        ResponseStep::Hold
+    }
+
+    /// Whether the bytes of the answer's body are to be read. Where not, [`Self::on_response_body`] is
+    /// to be called without them.
+    #[must_use]
+    pub fn reads_response_body(&self) -> bool {
+        !matches!(self.response, Phase::Passing | Phase::Swallowing)
+    }
+
+    /// The next bytes of the body (never the same twice). `end`: these are the last.
+    pub fn on_response_body(&mut self, bytes: &[u8], end: bool) -> ResponseStep {
+        if matches!(self.response, Phase::Passing) {
+            return ResponseStep::Continue;
+        }
+        let mut phase = std::mem::replace(&mut self.response, Phase::Passing);
+        let context = self.context();
+        let mut verdict = phase.push(bytes, end, &context);
+        if let Verdict::HandOver(next, collected) = verdict {
+            phase = next;
+            verdict = phase.push(&collected, end, &context);
+        }
+        match verdict {
+            // No reader hands over twice.
+            Verdict::Hold | Verdict::HandOver(..) => {
+                self.response = phase;
+                ResponseStep::Hold
+            }
+            Verdict::Fail(answer) => {
+                self.response = Phase::Swallowing;
+                self.replace(&answer)
+            }
+            Verdict::Pass { mut edits, body, rest } => {
+                let cache = if end || !self.response_head_sent { phase.cached() } else { None };
+                if let Some(outcome) = cache.and_then(|hit| self.cache_outcome(hit)) {
+                    self.notes.push((Note::Cache, outcome.to_owned()));
+                    if matches!(phase, Phase::Json(_)) {
+                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
+                    }
+                }
+                if !self.response_head_sent {
+                    self.response_head_sent = true;
+                    edits.extend(self.own_headers());
+                }
+                if matches!(rest, Rest::Read) {
+                    self.response = phase;
+                }
+                ResponseStep::Release(edits, body)
+            }
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        let route = match &self.request {
+            request::Phase::Streaming(streaming) => Some(&streaming.route),
+            _ => None,
+        };
+        Context { config: &self.config, route }
+    }
+
+    /// The headers that every answer of a routed request gets.
+    fn own_headers(&self) -> Vec<HeaderEdit> {
+        let names = &self.config.headers;
+        let mut edits = Vec::with_capacity(4);
+        if let Some(route) = self.context().route {
+            if let Some(provider) = self.config.providers.get(route.provider) {
+                edits.push(HeaderEdit::set(names.provider.clone(), provider.name.clone()));
+            }
+            edits.push(HeaderEdit::set(names.model.clone(), route.model.clone()));
+            edits.push(HeaderEdit::set(names.cache_mode.clone(), route.cache.as_str()));
+        }
+        if let Some(id) = &self.request_id {
+            edits.push(HeaderEdit::set(names.request_id.clone(), id.clone()));
+        }
+        edits
+    }
+
+    fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
+        let route = self.context().route?;
+        Some(match (route.cache, cached) {
+            (CacheMode::Disable, _) => "bypass",
+            (_, true) => "hit",
+            (_, false) => "miss",
+        })
+    }
+
+    /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
+    fn replace(&mut self, answer: &ErrorAnswer) -> ResponseStep {
+        let body = answer.error.to_envelope();
+        let mut edits = self.own_headers();
+        edits.push(HeaderEdit::set(":status", answer.status.to_string()));
+        edits.push(HeaderEdit::set("content-type", "application/json"));
+        edits.push(HeaderEdit::set("content-length", body.len().to_string()));
+        self.response_head_sent = true;
+        ResponseStep::Release(edits, BodyOut::Replace(body))
+    }
+
+    /// An answer that should have a body has none, and Envoy lets no body be added to it: it is
+    /// replaced as a whole.
+    fn answer_bodiless(&mut self, status: u16, headers: &Headers) -> ResponseStep {
+        let answer = if status >= 400 {
+            failure::Failure::new(status, headers).answer(&self.context())
+        } else {
+            Some(invalid("The upstream answered HTTP 200 with an empty body.").to_answer())
+        };
+        let Some(answer) = answer else { return ResponseStep::Continue };
+        let mut kept = vec![("content-type".into(), "application/json".to_owned())];
+        for (name, value) in headers.iter() {
+            let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
+                continue;
+            };
+            let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
+            if limit || KEPT.contains(&name) {
+                kept.push((name.to_owned().into(), value.to_owned()));
+            }
+        }
+        for edit in self.own_headers() {
+            if let HeaderEdit::Set(name, value) = edit {
+                kept.push((name, String::from_utf8_lossy(&value).into_owned()));
+            }
+        }
+        let body = answer.error.to_envelope();
+        ResponseStep::Reply(Reply { status: answer.status, headers: kept, body })
+    }
+}
+
+/// Who reads an answer with status 200.
+fn reader(config: &Config, route: &Route, headers: &Headers) -> Phase {
+    // Asked for identity, and yet compressed: nobody here can read it, so it is left to the client.
+    if headers
+        .get("content-encoding")
+        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+    {
+        return Phase::Passing;
+    }
+    let content_type = headers.get("content-type").unwrap_or_default();
+    let is_stream = is_media_type(content_type, "text/event-stream");
+    let is_json = content_type.is_empty() || is_media_type(content_type, "application/json");
+    let kind = stream_kind(route.operation);
+    match route.operation {
+        // Partial images are events of a kind of their own; audio is bytes.
+        Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
+            if is_stream || !is_json =>
+        {
+            Phase::Passing
+        }
+        // Plain text, SRT and VTT are what was asked for.
+        Operation::Transcriptions | Operation::Translations
+            if !is_stream && !is_json && !route.facts.stream =>
+        {
+            Phase::Passing
+        }
+        _ => match kind {
+            Some(kind) if route.facts.stream => {
+                Phase::Stream(Box::new(stream::Stream::new(kind, config, route)))
+            }
+            _ => Phase::Json(json::Json::new(is_json)),
+        },
+    }
+}
+
+/// The protocol of an operation's streams.
+fn stream_kind(operation: Operation) -> Option<crate::sse::StreamKind> {
+    use crate::sse::StreamKind;
+    match operation {
+        Operation::ChatCompletions => Some(StreamKind::Chat),
+        Operation::Completions => Some(StreamKind::Completions),
+        Operation::Responses => Some(StreamKind::Responses),
+        Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
+        _ => None,
+    }
+}
+
+fn status(headers: &Headers) -> u16 {
+    headers
+        .get(":status")
+        .and_then(|status| str::from_utf8(status).ok())
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0)
+}
+
+fn invalid(message: impl Into<String>) -> GatewayError {
+    GatewayError::new(Code::InvalidUpstreamResponse, message)
+}

@@ -1,0 +1,128 @@
+//! Heads: reading one as a block of bytes, and the edits that are made to one.
+
+use std::borrow::Cow;
+
+/// One change to a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// The header gets this value, and only this one.
+    Set(Cow<'static, str>, Vec<u8>),
+    /// The header goes, with all its values.
+    Remove(Cow<'static, str>),
+}
+
+impl HeaderEdit {
+    /// Sets `name`, given as a literal or an owned string.
+    pub fn set(name: impl Into<Cow<'static, str>>, value: impl Into<Vec<u8>>) -> Self {
+        Self::Set(name.into(), value.into())
+    }
+
+    /// Removes `name`.
+    pub fn remove(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::Remove(name.into())
+    }
+}
+
+/// A head as the proxy-wasm ABI serialises a header map: a count, then the lengths of each name and
+/// value (all u32, little-endian), then the names and values, each with a closing NUL. Values are
+/// bytes: HTTP does not promise UTF-8.
+#[derive(Debug, Default)]
+pub struct Headers {
+    block: Vec<u8>,
+}
+
+impl Headers {
+    /// Takes the block as the host gave it.
+    #[must_use]
+    pub fn new(block: Vec<u8>) -> Self {
+        Self { block }
+    }
+
+    /// The block as the host takes it.
+    #[must_use]
+    pub fn block(&self) -> &[u8] {
+        &self.block
+    }
+
+    /// A block of these pairs.
+    #[must_use]
+    pub fn from_pairs(pairs: &[(&str, &[u8])]) -> Self {
+        let mut block = Vec::new();
+        block.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
+        for (name, value) in pairs {
+            block.extend_from_slice(&(name.len() as u32).to_le_bytes());
+            block.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        }
+        for (name, value) in pairs {
+            block.extend_from_slice(name.as_bytes());
+            block.push(0);
+            block.extend_from_slice(value);
+            block.push(0);
+        }
+        Self { block }
+    }
+
+    /// All pairs in order; names are lower case. Stops early at a malformed block.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (count, rest) = self.block.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let sizes_len = (u32::from_le_bytes(*count) as usize).saturating_mul(8);
+        let (sizes, mut data) = rest.split_at_checked(sizes_len).unwrap_or((&[], &[]));
+        let (sizes, _) = sizes.as_chunks::<8>();
+        sizes.iter().map_while(move |&[a, b, c, d, e, f, g, h]| {
+            let name = take(&mut data, u32::from_le_bytes([a, b, c, d]))?;
+            let value = take(&mut data, u32::from_le_bytes([e, f, g, h]))?;
+            Some((name, value))
+        })
+    }
+
+    /// The first value of `name` (lower case).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(candidate, _)| *candidate == name.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+/// Cuts `len` bytes and the NUL behind them off the front of `data`.
+fn take<'a>(data: &mut &'a [u8], len: u32) -> Option<&'a [u8]> {
+    let (head, rest) = data.split_at_checked(len as usize)?;
+    *data = rest.split_first()?.1;
+    Some(head)
+}
+
+/// Whether a `content-type` value names `media_type`, parameters and case aside (RFC 9110 section
+/// 8.3.1).
+#[must_use]
+pub fn is_media_type(value: &[u8], media_type: &str) -> bool {
+    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn blocks_round_trip() {
+        let pairs = [(":path", &b"/v1"[..]), ("x-bin", b"a\xff\0b"), ("empty", b"")];
+        let headers = Headers::from_pairs(&pairs);
+        let seen: Vec<_> = headers.iter().collect();
+        let want: Vec<_> = pairs.iter().map(|(n, v)| (n.as_bytes(), *v)).collect();
+        assert_eq!(seen, want);
+        assert_eq!(headers.get("x-bin"), Some(&b"a\xff\0b"[..]));
+        assert_eq!(headers.get("none"), None);
+    }
+
+    #[test]
+    fn malformed_blocks_stop_early() {
+        for block in [&b""[..], b"\x01", b"\xff\xff\xff\xff", b"\x01\0\0\0\x09\0\0\0\0\0\0\0ab"] {
+            assert_eq!(Headers::new(block.to_vec()).iter().count(), 0);
+        }
+    }
+
+    #[test]
+    fn media_types() {
+        assert!(is_media_type(b"application/JSON; charset=utf-8", "application/json"));
+        assert!(!is_media_type(b"application/jsonl", "application/json"));
+    }
+}

@@ -1,0 +1,215 @@
+//! One HTTP stream: callbacks in, [`Exchange`] steps out, carried out with host calls.
+
+use std::rc::Rc;
+
+use log::{error, warn};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::calls::{self, Body, Head, Status};
+use crate::config::Config;
+use crate::error::{Code, GatewayError};
+use crate::exchange::{BodyOut, Exchange, Release, Reply, RequestStep, ResponseStep};
+use crate::headers::{HeaderEdit, Headers};
+use crate::splice;
+
+/// One direction's body, as the host shows it.
+#[derive(Default)]
+struct Visible {
+    /// Bytes that have been read already. While a body is held, Envoy shows it from its start in every
+    /// call; once it flows, each call shows one chunk.
+    read: usize,
+    /// What is visible now.
+    size: usize,
+}
+
+impl Visible {
+    /// The bytes that this call shows for the first time.
+    fn fresh(&mut self, body: Body, size: usize) -> Result<Vec<u8>, Status> {
+        self.size = size;
+        let fresh = size.saturating_sub(self.read);
+        if fresh == 0 {
+            return Ok(Vec::new());
+        }
+        let bytes = calls::body(body, self.read, fresh)?;
+        self.read = size;
+        Ok(bytes)
+    }
+
+    /// What was visible has been handed on.
+    fn handed_on(&mut self) {
+        self.read = 0;
+        self.size = 0;
+    }
+}
+
+/// A stream's context.
+pub struct Http {
+    /// `None` only if Envoy starts a stream on a root that was never configured.
+    exchange: Option<Exchange>,
+    request: Visible,
+    response: Visible,
+}
+
+impl Http {
+    /// A context for a new stream.
+    pub fn new(config: Option<Rc<Config>>) -> Self {
+        Self {
+            exchange: config.map(Exchange::new),
+            request: Visible::default(),
+            response: Visible::default(),
+        }
+    }
+
+    fn on_request(&mut self, event: impl FnOnce(&mut Exchange) -> RequestStep) -> Action {
+        let Some(exchange) = &mut self.exchange else {
+            return self.fail("the filter has no configuration");
+        };
+        let mut step = event(exchange);
+        if matches!(step, RequestStep::ReadWhole) {
+            step = match calls::body(Body::Request, 0, self.request.size) {
+                Ok(body) => exchange.on_request_whole(&body),
+                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
+            };
+        }
+        write_notes(exchange);
+        match step {
+            RequestStep::Continue => {
+                self.request.handed_on();
+                Action::Continue
+            }
+            RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
+            RequestStep::Release(release) => match self.release(&release) {
+                Ok(()) => {
+                    self.request.handed_on();
+                    Action::Continue
+                }
+                Err(status) => self.fail(&format!("can't change the request: {status:?}")),
+            },
+            RequestStep::Reply(reply) => send(&reply),
+        }
+    }
+
+    fn release(&self, release: &Release) -> Result<(), Status> {
+        if let Some(last) = release.body.last() {
+            // Only the start of a body can be replaced: up to the last edit.
+            let length = last.span.end;
+            let start = calls::body(Body::Request, 0, length)?;
+            let edited = splice::apply(&start, &release.body).ok_or(Status(2))?;
+            calls::replace_start(Body::Request, length, &edited)?;
+        }
+        apply(Head::Request, &release.headers)
+    }
+
+    fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
+        let Some(exchange) = &mut self.exchange else { return Action::Continue };
+        let step = event(exchange);
+        write_notes(exchange);
+        let edited = match step {
+            ResponseStep::Hold => return Action::Pause,
+            ResponseStep::Continue => Ok(()),
+            ResponseStep::Release(headers, body) => {
+                apply(Head::Response, &headers).and_then(|()| match body {
+                    BodyOut::Same => Ok(()),
+                    BodyOut::Replace(with) => {
+                        calls::replace_start(Body::Response, self.response.size, &with)
+                    }
+                })
+            }
+            ResponseStep::Reply(reply) => return send(&reply),
+        };
+        if let Err(status) = edited {
+            return self.fail(&format!("can't change the answer: {status:?}"));
+        }
+        self.response.handed_on();
+        Action::Continue
+    }
+
+    /// A host call failed that never should: the stream ends with an error instead of going on half
+    /// changed.
+    fn fail(&mut self, why: &str) -> Action {
+        error!("{why}");
+        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        let answer = error.to_answer();
+        send(&Reply {
+            status: answer.status,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: answer.error.to_envelope(),
+        })
+    }
+}
+
+/// Gives the access log what has become known.
+fn write_notes(exchange: &mut Exchange) {
+    for (note, value) in exchange.take_notes() {
+        if let Err(status) = calls::set_filter_state(note.key(), &value) {
+            warn!("can't set {}: {status:?}", note.key());
+        }
+    }
+}
+
+fn apply(head: Head, edits: &[HeaderEdit]) -> Result<(), Status> {
+    edits.iter().try_for_each(|edit| calls::edit(head, edit))
+}
+
+/// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
+/// happens.
+fn send(reply: &Reply) -> Action {
+    let pairs: Vec<_> =
+        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
+    if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
+        error!("can't send a reply: {status:?}");
+    }
+    Action::Pause
+}
+
+impl Context for Http {}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        match calls::headers(Head::Request) {
+            Ok(headers) => {
+                let now = calls::now();
+                self.on_request(|exchange| exchange.on_request_head(&headers, end, now))
+            }
+            Err(status) => self.fail(&format!("can't read the request's head: {status:?}")),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        if !self.exchange.as_ref().is_some_and(Exchange::reads_request_body) {
+            return Action::Continue;
+        }
+        match self.request.fresh(Body::Request, size) {
+            Ok(bytes) => self.on_request(|exchange| exchange.on_request_body(&bytes, end)),
+            Err(status) => self.fail(&format!("can't read the body: {status:?}")),
+        }
+    }
+
+    /// A body with trailers ends here, never in the body callback.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        self.on_request(|exchange| exchange.on_request_body(&[], true))
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        match calls::headers(Head::Response) {
+            Ok(headers) => self.on_response(|exchange| exchange.on_response_head(&headers, end)),
+            Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if !self.exchange.as_ref().is_some_and(Exchange::reads_response_body) {
+            self.response.size = size;
+            return self.on_response(|exchange| exchange.on_response_body(&[], end));
+        }
+        match self.response.fresh(Body::Response, size) {
+            Ok(bytes) => self.on_response(|exchange| exchange.on_response_body(&bytes, end)),
+            Err(status) => self.fail(&format!("can't read the answer: {status:?}")),
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.on_response(|exchange| exchange.on_response_body(&[], true))
+    }
+}

@@ -1,0 +1,86 @@
+"""The recorded quirks (tests/quirks), as requests and scripted answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .envoy import ROOT
+from .script import Answer, answer
+from .wire import Fields
+
+CASES = ROOT / "tests" / "quirks" / "cases"
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """One folder of tests/quirks/cases."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        return json.loads((self.folder / "meta.json").read_text())
+
+    @property
+    def category(self) -> str:
+        return self.meta["category"]
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        return self.meta["expected"]
+
+    @property
+    def method(self) -> str:
+        return self.meta["request"]["method"]
+
+    @property
+    def path(self) -> str:
+        return self.meta["request"]["path"]
+
+    @property
+    def fields(self) -> Fields:
+        """The request's headers without credentials and framing, which are the test's matter."""
+        ours = {"authorization", "x-api-key", "api-key", "transfer-encoding", "content-length"}
+        given = self.meta["request"]["headers"].items()
+        return [(name, value) for name, value in given if name.lower() not in ours]
+
+    @property
+    def request_body(self) -> bytes:
+        file = self.folder / "request.body"
+        if file.exists():
+            return file.read_bytes()
+        body = self.meta["request"].get("body")
+        if isinstance(body, str):
+            return body.encode()
+        return b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+
+    @property
+    def upstream_body(self) -> bytes:
+        return (self.folder / "upstream.body").read_bytes()
+
+    def answer(self, chunks: list[int] | int | str | None = None) -> Answer:
+        """What the server answers, cut as recorded, or as `chunks` says."""
+        upstream = self.meta["upstream"]
+        fields = list(upstream["headers"].items())
+        cut = chunks if chunks is not None else upstream.get("chunks")
+        status = upstream["status"]
+        end = upstream.get("close", "clean")
+        framing = "length" if cut is None and end == "clean" else "chunked"
+        scripted = answer(self.upstream_body, status, content_type=None, headers=fields, chunks=cut)
+        scripted.framing, scripted.end = framing, end
+        return scripted
+
+
+def load(choose: Callable[[Quirk], bool] = lambda _: True) -> list[Quirk]:
+    """The quirks that `choose` wants, by id."""
+    quirks = [Quirk(folder) for folder in sorted(CASES.iterdir()) if folder.is_dir()]
+    return [quirk for quirk in quirks if choose(quirk)]

@@ -1,0 +1,175 @@
+"""The model id in JSON bodies: found wherever it is, changed alone, refused when in doubt."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import expect, wire
+
+GOOD = {
+    "first": b'{"model":"alpha/m","messages":[]}',
+    "last": b'{"messages":[{"role":"user","content":"hi"}],"model":"alpha/m"}',
+    "alone": b'{"model":"alpha/m"}',
+    "white space": b' \t\r\n{ \n "model"\t:\r\n  "alpha/m" , "x" : 1 } \n\n',
+    "key in escapes": b'{"\\u006d\\u006f\\u0064el":"alpha/m"}',
+    "value in escapes": b'{"model":"\\u0061lpha\\/m"}',
+    "decoys before": b'{"x":"{\\"model\\":\\"beta/x\\"}","y":{"model":"beta/x"},"z":[{"model":"no"}],"model":"alpha/m"}',
+    "decoys after": b'{"model":"alpha/m","x":"\\"model\\":\\"beta/x\\"","y":{"model":"beta/x","model":"b"}}',
+    "key that only begins so": b'{"models":"beta/x","mode":"beta/y","model":"alpha/m","model_":"x"}',
+    "decoy value": b'{"x":"model","y":"model","model":"alpha/m"}',
+    "numbers": b'{"a":-0,"b":1e400,"c":12345678901234567890123,"d":0.10,"model":"alpha/m"}',
+    "not UTF-8 elsewhere in a string is not our matter": b'{"model":"alpha/m","x":"\\ud800"}',
+    "BOM": b'\xef\xbb\xbf{"model":"alpha/m"}',
+    "200 deep": b'{"x":' + b"[" * 200 + b"]" * 200 + b',"model":"alpha/m"}',
+    "empty keys": b'{"":{},"model":"alpha/m","":[]}',
+    "other duplicates": b'{"x":1,"x":2,"model":"alpha/m"}',
+}
+SPELLINGS = [b'"alpha/m"', b'"\\u0061lpha\\/m"']
+
+
+def with_model(body: bytes, value: bytes) -> bytes:
+    """A body of GOOD with the top-level model's value replaced."""
+    spelling = next(spelling for spelling in SPELLINGS if spelling in body)
+    assert body.count(spelling) == 1
+    return body.replace(spelling, value)
+
+
+@pytest.mark.parametrize("size", [None, 1], ids=["whole", "1-byte"])
+@pytest.mark.parametrize("body", GOOD.values(), ids=GOOD)
+def test_only_the_models_bytes_change(gateway, upstreams, body, size):
+    sent = {"pieces": wire.split(body, size)} if size else {"body": body}
+    expect.good(gateway.post(**sent))
+    got = upstreams["alpha"].only
+    expected = with_model(body, b'"m"')
+    assert got.body in (expected, expected.removeprefix(b"\xef\xbb\xbf"))
+    if size is None:
+        assert got.header("content-length") == str(len(got.body))
+        assert got.header("transfer-encoding") is None
+
+
+@pytest.mark.parametrize(
+    "model", ["m", "M" * 5000, "org/sub/model:v1.2@x", "mod el", 'q"uo\\te', "über-模型-🙂"]
+)
+def test_any_id_goes_upstream_as_it_is(gateway, upstreams, model):
+    body = json.dumps({"messages": [], "model": f"alpha/{model}", "n": 1}, separators=(",", ":"))
+    expect.good(gateway.post(body=body.encode()))
+    got = upstreams["alpha"].only
+    assert got.json() == {"messages": [], "model": model, "n": 1}
+    assert got.header("content-length") == str(len(got.body))
+
+
+def test_an_id_that_is_not_changed_leaves_the_body_byte_for_byte(gateway, upstreams):
+    body = b'{ "model" : "caf\\u00e9\\/x" , "x":[1,2 ]}\n'
+    expect.good(gateway.post(body=body))
+    assert upstreams["alpha"].only.body == body
+
+
+REFUSED = {
+    "no body": (b"", {"missing_model", "invalid_json"}),
+    "blank": (b" \n", {"missing_model", "invalid_json"}),
+    "empty object": (b"{}", "missing_model"),
+    "no model": (b'{"messages":[]}', "missing_model"),
+    "only nested": (b'{"x":{"model":"alpha/m"}}', "missing_model"),
+    "null": (b'{"model":null}', "invalid_model"),
+    "number": (b'{"model":1}', "invalid_model"),
+    "true": (b'{"model":true}', "invalid_model"),
+    "array": (b'{"model":["alpha/m"]}', "invalid_model"),
+    "object": (b'{"model":{"id":"alpha/m"}}', "invalid_model"),
+    "empty string": (b'{"model":""}', {"invalid_model", "missing_model"}),
+    "not UTF-8": (b'{"model":"alpha/\xff\xfe"}', {"invalid_model", "invalid_json"}),
+    "half a surrogate": (b'{"model":"alpha/\\ud800"}', {"invalid_model", "invalid_json"}),
+    "raw control character": (b'{"model":"alpha/\x01"}', {"invalid_model", "invalid_json"}),
+    "twice": (b'{"model":"alpha/m","model":"alpha/m"}', "duplicate_model"),
+    "twice, escaped": (b'{"model":"alpha/m","mod\\u0065l":"beta/m"}', "duplicate_model"),
+    "twice, other case": (b'{"model":"alpha/m","Model":"beta/m"}', "duplicate_model"),
+    "twice, escaped case": (b'{"MOD\\u0045L":"alpha/m","model":"beta/m"}', "duplicate_model"),
+    "twice, far apart": (b'{"model":"alpha/m","x":{"y":[1]},"model":null}', "duplicate_model"),
+    "array body": (b'[{"model":"alpha/m"}]', "invalid_json"),
+    "string body": (b'"model"', "invalid_json"),
+    "number body": (b"1", "invalid_json"),
+    "null body": (b"null", "invalid_json"),
+    "second object": (b'{"model":"alpha/m"}{"model":"beta/m"}', "invalid_json"),
+    "trailing word": (b'{"model":"alpha/m"} x', "invalid_json"),
+    "trailing NUL": (b'{"model":"alpha/m"}\0', "invalid_json"),
+    "cut": (b'{"model":"alpha/m"', "invalid_json"),
+    "cut in the model": (b'{"model":"alpha/', "invalid_json"),
+    "cut in a key": (b'{"model":"alpha/m","mo', "invalid_json"),
+    "trailing comma": (b'{"model":"alpha/m",}', "invalid_json"),
+    "no colon": (b'{"model" "alpha/m"}', "invalid_json"),
+    "no comma": (b'{"model":"alpha/m" "x":1}', "invalid_json"),
+    "single quotes": (b"{'model':'alpha/m'}", "invalid_json"),
+    "bare key": (b'{model:"alpha/m"}', "invalid_json"),
+    "comment": (b'{/* */"model":"alpha/m"}', "invalid_json"),
+    "bad number": (b'{"model":"alpha/m","x":01}', "invalid_json"),
+    "NaN": (b'{"model":"alpha/m","x":NaN}', "invalid_json"),
+    "bad escape": (b'{"model":"alpha/m","x":"\\x"}', "invalid_json"),
+    "mismatched": (b'{"model":"alpha/m","x":[1}}', "invalid_json"),
+    "UTF-16": ('{"model":"alpha/m"}'.encode("utf-16"), "invalid_json"),
+    "form": (b"model=alpha%2Fm", "invalid_json"),
+    "a million arrays": (b'{"x":' + b"[" * 1_000_000, {"invalid_json", "request_too_large"}),
+}
+
+
+@pytest.mark.parametrize("size", [None, 1], ids=["whole", "1-byte"])
+@pytest.mark.parametrize(("body", "code"), REFUSED.values(), ids=REFUSED)
+def test_in_doubt_the_request_is_refused(gateway, upstreams, body, code, size):
+    if size and len(body) > 1000:
+        size = 50_000
+    sent = {"pieces": wire.split(body, size)} if size else {"body": body}
+    with gateway.completes_nothing(upstreams):
+        reply = gateway.post(**sent)
+    status = 413 if reply.status == 413 and "request_too_large" in code else 400
+    expect.gateway_error(reply, status, code, "model" if "model" in str(code) else None)
+
+
+@pytest.mark.parametrize("body", [GOOD["last"], GOOD["alone"]])
+def test_held_until_complete_when_refused_in_one_piece(gateway, body):
+    """A whole bad body that came at once is never sent at all."""
+    with gateway.sends_nothing():
+        expect.gateway_error(gateway.post(body=body + b"x"), 400, "invalid_json")
+
+
+def test_a_million_arrays_after_the_model(gateway, upstreams):
+    deep = b'{"model":"alpha/m","x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"
+    reply = gateway.post(body=deep)
+    if reply.status == 200:
+        assert upstreams["alpha"].only.body == deep.replace(b"alpha/m", b"m")
+    else:
+        expect.gateway_error(reply, 400, "invalid_json")
+    expect.good(gateway.post(body=b'{"model":"alpha/m"}'))
+
+
+def test_a_key_of_a_megabyte(gateway, upstreams):
+    key = b"k" * 300_000
+    body = b'{"' + key + b'":1,"model":"alpha/m","' + b"l" * 1_000_000 + b'":2}'
+    expect.good(gateway.post(body=body))
+    assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")
+
+
+def test_a_string_of_10_mb_before_model(gateway):
+    body = b'{"x":"' + b"x" * 10_000_000 + b'","model":"alpha/m"}'
+    with gateway.sends_nothing():
+        message = expect.gateway_error(gateway.post(body=body), 413, "request_too_large")
+    assert "`model` first" in message
+
+
+def test_a_model_id_of_a_megabyte(gateway):
+    body = b'{"model":"alpha/' + b"m" * 1_000_000 + b'"}'
+    with gateway.sends_nothing():
+        reply = gateway.post(body=body)
+        status = reply.status
+        assert status in (400, 404, 413)
+        message = expect.gateway_error(
+            reply, status, {"invalid_model", "model_not_found", "request_too_large"}
+        )
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "application/json", "text/plain", "application/json; charset=utf-8"]
+)
+def test_content_types(gateway, upstreams, content_type):
+    expect.good(gateway.post(body=b'{"model":"alpha/m"}', content_type=content_type))
+    assert upstreams["alpha"].only.header("content-type") == (content_type or "application/json")
