@@ -71,6 +71,7 @@ def show(stack):
 
 def main():
     exit_on_signals()
+    print("Starting the mock upstream and Envoy …", file=sys.stderr)
     try:
         with Stack() as stack:
             show(stack)

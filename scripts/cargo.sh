@@ -4,6 +4,7 @@
 #   scripts/cargo.sh host SUBCOMMAND ARGS...
 #   scripts/cargo.sh wasm32-wasip1 SUBCOMMAND ARGS...           adds --target
 #   scripts/cargo.sh wasm32-unknown-unknown SUBCOMMAND ARGS...  adds --target
+#   scripts/cargo.sh TARGET --can SUBCOMMAND                    whether that toolchain has it
 #
 # In this order: the cargo on PATH where it has the target's standard library; rustup, which can add
 # it; Debian's rustc-web, which builds the standard library from source (needs root once).
@@ -11,6 +12,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 TARGET=${1:?target}; SUBCOMMAND=${2:?cargo subcommand}; shift 2
+CAN=
+if [ "$SUBCOMMAND" = --can ]; then CAN=1 SUBCOMMAND=${1:?cargo subcommand}; shift; fi
 OLDEST_RUST=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 DEBIAN_PACKAGES="rustc-web cargo-web rust-web-src lld wasi-libc"
 CHOICE="$CACHE/toolchain-$TARGET"
@@ -36,7 +39,8 @@ debian_wasm_ready() {
 
 # --- what runs ---
 
-run_plain() { # --target only for wasm: without it build scripts and tests are the host's
+run_plain() {
+  if [ -n "$CAN" ]; then cargo "$SUBCOMMAND" --version >/dev/null 2>&1; exit; fi
   if [ "$TARGET" = host ]; then exec cargo "$SUBCOMMAND" "$@"; fi
   exec cargo "$SUBCOMMAND" --target "$TARGET" "$@"
 }
@@ -49,6 +53,7 @@ run_debian() {
     clippy) cargo=(/usr/bin/cargo-clippy clippy) ;;
     fmt) cargo=(/usr/bin/cargo-fmt) ;;
   esac
+  if [ -n "$CAN" ]; then [ -x "${cargo[0]}" ]; exit; fi
   [ -x "${cargo[0]}" ] || die "Debian's ${cargo[0]##*/} is not installed (rust-web-clippy, rustfmt-web)"
   if [ "$TARGET" = host ]; then exec "${cargo[@]}" "$@"; fi
   export RUSTC_BOOTSTRAP=1 # build-std is not stable yet
@@ -81,7 +86,7 @@ use_debian() {
   fi
   debian_wasm_ready || return 1
   mkdir -p "$CACHE"; echo debian >"$CHOICE"
-  say "$TARGET with Debian's toolchain (the first build makes the standard library too)"
+  [ -n "$CAN" ] || say "$TARGET with Debian's toolchain (the first build makes the standard library too)"
   run_debian "$@"
 }
 

@@ -100,6 +100,7 @@ pub fn is_media_type(value: &[u8], media_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn blocks_round_trip() {

@@ -267,6 +267,7 @@ fn several_keys(header: &str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn key(id: &str) -> VirtualKey {
         VirtualKey {

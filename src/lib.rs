@@ -12,6 +12,7 @@ mod host;
 pub mod json;
 pub mod key;
 pub mod model;
+pub mod models;
 pub mod multipart;
 pub mod normalize;
 pub mod operation;

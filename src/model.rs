@@ -152,7 +152,5 @@ fn refusal(config: &Config, code: Code, id: &str) -> GatewayError {
         .with_param("model")
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
-mod laws;
 #[cfg(test)]
 mod tests;

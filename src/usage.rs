@@ -21,6 +21,7 @@ pub fn cached(usage: &Value<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::json::cursor;
+    use crate::test;
 
     #[test]
     fn every_known_name() {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use openai_gateway_filter::error::ErrorAnswer;
 use openai_gateway_filter::normalize::drift::trim_drift;
+use openai_gateway_filter::normalize::embeddings::{self, Facts, Format, Recogniser, Verdict};
 use openai_gateway_filter::normalize::error::{Normalised, from_http, from_ok};
 use openai_gateway_filter::operation::Operation;
 use serde_json::Value;
@@ -156,5 +157,58 @@ fn normalising_an_error_twice_changes_nothing() {
             let again = from_http(answer.status, None, &answer.error.to_envelope());
             assert_eq!(again, Normalised::Unchanged, "{}", case.id);
         }
+    }
+}
+
+/// What `input` of a request counts.
+fn facts(request: &Value) -> Facts {
+    let inputs = match &request["input"] {
+        Value::Array(items) if items.iter().all(Value::is_number) => 1,
+        Value::Array(items) => items.len(),
+        _ => 1,
+    };
+    let base64 = request["encoding_format"] == "base64";
+    Facts {
+        inputs: Some(inputs),
+        format: if base64 { Format::Base64 } else { Format::Float },
+        model: request["model"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+#[test]
+fn embeddings() {
+    let mut failures = Vec::new();
+    for case in cases("c-") {
+        let facts = facts(&case.meta["request"]["body"]);
+        let outcome = match embeddings::answer(&case.body, &facts) {
+            Ok(body) => Outcome { status: 200, body: serde_json::from_slice(&body).unwrap() },
+            Err(answer) => (*answer).into(),
+        };
+        check(&case, &outcome, &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn small_embeddings_are_always_checked_as_a_whole() {
+    for case in cases("c-") {
+        let verdict = Recogniser::new(&facts(&case.meta["request"]["body"])).push(&case.body);
+        assert!(matches!(verdict, Verdict::Undecided | Verdict::Hold), "{}", case.id);
+    }
+}
+
+#[test]
+fn the_same_vectors_come_as_base64_when_that_was_asked() {
+    for case in cases("c-") {
+        let facts = facts(&case.meta["request"]["body"]);
+        let base64 = Facts { format: Format::Base64, ..facts.clone() };
+        let float = embeddings::answer(&case.body, &facts);
+        let Ok(body) = embeddings::answer(&case.body, &base64) else {
+            assert!(float.is_err(), "{}", case.id);
+            continue;
+        };
+        let back = embeddings::answer(&body, &facts).unwrap();
+        let data = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["data"].clone();
+        assert_eq!(data(&back), data(&float.unwrap()), "{}", case.id);
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::splice;
+use crate::test;
 
 fn disabled(body: &str) -> String {
     edited(body, disable(body.as_bytes()).unwrap())

@@ -9,6 +9,7 @@ mod virtual_key;
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::problems::{Path, Problems, ROOT};
@@ -56,7 +57,14 @@ impl Config {
 }
 
 fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config> {
-    let raw = Field::<RawConfig>::from_value(value).given(ROOT, problems)?;
+    let raw = match Field::<RawConfig>::deserialize(value) {
+        Ok(raw) => raw.given(ROOT, problems)?,
+        // Every mistake is kept in its field; serde's own text would show the value.
+        Err(_) => {
+            problems.add(ROOT, "can't be read");
+            return None;
+        }
+    };
     raw.unknown.report(ROOT, problems);
     let headers = headers(raw.header_prefix, raw.routing, problems);
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);

@@ -115,6 +115,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn problems(bytes: &[u8]) -> String {
         let mut problems = Problems::default();

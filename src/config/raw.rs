@@ -7,10 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, Visitor};
-use serde_json::Value;
+use serde::de::value::{
+    BoolDeserializer, F64Deserializer, I64Deserializer, MapAccessDeserializer,
+    SeqAccessDeserializer, StrDeserializer, StringDeserializer, U64Deserializer, UnitDeserializer,
+};
+use serde::de::{self, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use super::problems::{Path, Problems};
 use super::secret::Secret;
@@ -125,7 +129,9 @@ pub(super) struct RawChoice {
 }
 
 /// A member: not there, of the wrong type (and how), or a value.
+#[derive(Default)]
 pub(super) enum Field<T> {
+    #[default]
     Absent,
     Wrong(String),
     Given(T),
@@ -142,12 +148,6 @@ pub(super) struct Integer(pub u64);
 /// What a type looks like in JSON, for messages.
 pub(super) trait Shape {
     const EXPECTED: &'static str;
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Field<T> {
@@ -189,33 +189,88 @@ impl<T> Field<T> {
     }
 }
 
-impl<T: for<'de> Deserialize<'de> + Shape> Field<T> {
-    pub(super) fn from_value(value: Value) -> Self {
-        let got = describe(&value);
-        // Serde's own text would show the value.
-        T::deserialize(value).map_or_else(
-            |_| Self::Wrong(format!("expected {}, got {got}", T::EXPECTED)),
-            Self::Given,
+impl<'de, T: Deserialize<'de> + Shape> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(FieldVisitor(PhantomData))
+    }
+}
+
+/// Hands what it finds on to `T` without a copy, and turns a refusal into [`Field::Wrong`]. The
+/// refusal's own text is dropped: it would show the value.
+struct FieldVisitor<T>(PhantomData<T>);
+
+impl<T: Shape> FieldVisitor<T> {
+    fn field<E>(read: Result<T, E>, got: &str) -> Field<T> {
+        read.map_or_else(
+            |_| Field::Wrong(format!("expected {}, got {got}", T::EXPECTED)),
+            Field::Given,
         )
     }
 }
 
-impl<'de, T: for<'any> Deserialize<'any> + Shape> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Value::deserialize(input).map(Self::from_value)
+impl<'de, T: Deserialize<'de> + Shape> Visitor<'de> for FieldVisitor<T> {
+    type Value = Field<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Field<T>, E> {
+        let input: UnitDeserializer<E> = ().into_deserializer();
+        Ok(Self::field(T::deserialize(input), "null (leave the field out instead)"))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Field<T>, E> {
+        let input: BoolDeserializer<E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), "a boolean"))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Field<T>, E> {
+        let input: U64Deserializer<E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), "a number"))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Field<T>, E> {
+        let input: I64Deserializer<E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), describe(value as f64)))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Field<T>, E> {
+        let input: F64Deserializer<E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), describe(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Field<T>, E> {
+        let input: StrDeserializer<'_, E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), "a string"))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Field<T>, E> {
+        let input: StringDeserializer<E> = value.into_deserializer();
+        Ok(Self::field(T::deserialize(input), "a string"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<T>, A::Error> {
+        let read = T::deserialize(SeqAccessDeserializer::new(&mut items));
+        // What `T` did not want has to be read over.
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::field(read, "a list"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field<T>, A::Error> {
+        let read = T::deserialize(MapAccessDeserializer::new(&mut members));
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::field(read, "an object"))
     }
 }
 
-fn describe(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null (leave the field out instead)",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.as_f64().is_some_and(|n| n < 0.0) => "a negative number",
-        Value::Number(number) if number.as_f64().is_some_and(|n| n.fract() != 0.0) => "a fraction",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+fn describe(number: f64) -> &'static str {
+    if number < 0.0 {
+        "a negative number"
+    } else if number.fract() != 0.0 {
+        "a fraction"
+    } else {
+        "a number"
     }
 }
 
@@ -230,13 +285,25 @@ impl Unknown {
 
 impl<'de> Deserialize<'de> for RawTargets {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        match Value::deserialize(input)? {
-            Value::String(target) => Ok(Self::One(target)),
-            Value::Array(items) => {
-                Ok(Self::Split(items.into_iter().map(Field::from_value).collect()))
-            }
-            _ => Err(de::Error::custom(Self::EXPECTED)),
-        }
+        input.deserialize_any(TargetsVisitor)
+    }
+}
+
+struct TargetsVisitor;
+
+impl<'de> Visitor<'de> for TargetsVisitor {
+    type Value = RawTargets;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(RawTargets::EXPECTED)
+    }
+
+    fn visit_str<E: de::Error>(self, target: &str) -> Result<RawTargets, E> {
+        Ok(RawTargets::One(target.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RawTargets, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(RawTargets::Split)
     }
 }
 

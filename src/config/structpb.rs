@@ -69,6 +69,7 @@ fn value(from: PbValue, at: &Path<'_>, problems: &mut Problems) -> Value {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::test;
     use serde_json::json;
 
     /// The Struct that Envoy makes of a configuration.

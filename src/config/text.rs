@@ -136,6 +136,7 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn base_urls() {

@@ -280,6 +280,7 @@ fn not_an_object() -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn scan(body: &[u8]) -> Result<(Option<Found>, Facts), Code> {
         let mut scanner = Scanner::new(true);

@@ -379,6 +379,7 @@ fn is_special(byte: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn check(text: &[u8]) -> Result<Vec<Token>, JsonError> {
         let mut tokenizer = Tokenizer::new();

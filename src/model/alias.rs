@@ -131,6 +131,7 @@ impl Targets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn target(number: u32) -> AliasTarget {
         AliasTarget { provider: ProviderId(number), model: format!("m{number}") }

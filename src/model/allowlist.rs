@@ -83,6 +83,7 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn allows(entries: &[&str], alias: Option<&str>, provider: &str, model: &str) -> bool {
         Allowlist::only(entries.iter().map(|entry| (*entry).to_owned()))

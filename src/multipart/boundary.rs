@@ -49,6 +49,7 @@ pub(super) fn is_utf8_charset(charset: Option<&[u8]>) -> bool {
 mod tests {
     use super::*;
     use crate::error::Code;
+    use crate::test;
 
     #[test]
     fn what_clients_send() {

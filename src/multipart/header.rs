@@ -93,6 +93,7 @@ fn trim_start(mut bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn parse(value: &str) -> Option<(String, Vec<(String, String)>)> {
         Parametrised::parse(value.as_bytes()).map(|parsed| {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::test;
 
 /// What came of a body: the model, its span and the facts, or the error's code.
 type Outcome = Result<(Found, Facts), Code>;

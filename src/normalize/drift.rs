@@ -70,6 +70,7 @@ fn trailing(rest: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn json(body: &str) -> &str {
         body.get(trim_drift(body.as_bytes())).unwrap()

@@ -6,4 +6,6 @@
 //! and never held or rebuilt.
 
 pub mod drift;
+pub mod embeddings;
 pub mod error;
+pub mod peek;

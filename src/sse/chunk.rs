@@ -4,6 +4,7 @@ use crate::error::ErrorAnswer;
 use crate::json::cursor::{self, Value};
 use crate::json::string;
 use crate::json::tokenizer::Kind;
+use crate::normalize::error::{Event, from_event};
 use crate::splice::{self, Edit};
 
 use super::errors;
@@ -35,9 +36,8 @@ pub(super) struct Facts {
 /// What the payload's surroundings say about it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Context<'a> {
-    /// It came as `event: error`, or in an `error:` field.
-    pub(super) is_error: bool,
-    pub(super) status_hint: Option<u16>,
+    /// What the framing says about errors.
+    pub(super) event: Event,
     pub(super) response_model: Option<&'a str>,
 }
 
@@ -83,8 +83,8 @@ impl<'a> Root<'a> {
         this
     }
 
-    /// An error that counts even beside choices.
-    fn has_error(&self) -> bool {
+    /// Whether there is one of the names of an error that count even beside choices.
+    fn may_be_error(&self) -> bool {
         let x_groq = self.x_groq.and_then(|value| value.get("error"));
         let status = self.base_resp.and_then(|value| value.get("status_code"));
         self.error.as_ref().is_some_and(errors::is_truthy)
@@ -119,7 +119,7 @@ pub(super) fn repair(
         return without_choices(&value, &root, &mut change, kind, about);
     }
     let mut facts = Facts { has_choices: true, ..Facts::default() };
-    let mut failure = None;
+    let mut failed = false;
     let seed = Seed {
         id: root.id.map_or(b"", |id| id.raw()),
         created: root.created.map_or(b"", |created| created.raw()),
@@ -128,33 +128,21 @@ pub(super) fn repair(
     let mut has_content = false;
     for (position, choice) in choices.iter().enumerate() {
         let seen = change.choice(choice, position, kind, tools, seed);
-        facts.finished |= seen.finish.is_some() && seen.failed.is_none();
+        facts.finished |= seen.finished;
         inner_usage = inner_usage.or(seen.usage);
         has_content |= seen.has_content;
-        failure = failure.or(seen.failed);
+        failed |= seen.failed;
     }
     change.head(&value, &root, kind, about.response_model);
     let nested = inner_usage.or(root.x_groq.and_then(|value| value.get("usage")));
     facts.cached = change.usage(&value, root.usage, nested.filter(usage::counts));
-    if root.has_error() || failure.is_some() {
-        let answer = root
-            .has_error()
-            .then(|| from_root(text, &root, about))
-            .flatten()
-            .or(failure)
-            .unwrap_or_else(|| errors::from_text(text, about.status_hint));
+    if (failed || root.may_be_error())
+        && let Some(answer) = from_event(text, about.event)
+    {
         let before = if has_content { unfinished(&mut change, &choices) } else { None };
         return Verdict::Error(Box::new(answer), before);
     }
     Verdict::Emit(change.apply(), facts)
-}
-
-fn from_root(text: &[u8], root: &Root<'_>, about: Context<'_>) -> Option<ErrorAnswer> {
-    let x_groq = root.x_groq.filter(|value| {
-        value.get("error").as_ref().is_some_and(errors::is_truthy)
-            && !root.error.as_ref().is_some_and(errors::is_truthy)
-    });
-    errors::from_payload(x_groq.map_or(text, |value| value.raw()), about.status_hint)
 }
 
 fn without_choices(
@@ -167,14 +155,10 @@ fn without_choices(
     let text = change.text;
     let nested = root.x_groq.and_then(|value| value.get("usage"));
     let counted = root.usage.filter(usage::counts).or(nested.filter(usage::counts));
-    let judged = about.is_error || root.has_error() || (counted.is_none() && !root.is_chatter());
-    if judged && let Some(answer) = from_root(text, root, about) {
+    let judged =
+        about.event.marked || root.may_be_error() || (counted.is_none() && !root.is_chatter());
+    if judged && let Some(answer) = from_event(text, about.event) {
         return Verdict::Error(Box::new(answer), None);
-    }
-    if about.is_error || root.has_error() {
-        let said = value.as_str();
-        let said = said.as_deref().map_or(text, str::as_bytes);
-        return Verdict::Error(Box::new(errors::from_text(said, about.status_hint)), None);
     }
     let Some(counted) = counted else { return Verdict::Drop };
     match root.choices {
@@ -200,8 +184,8 @@ fn unfinished(change: &mut Change<'_>, choices: &[Value<'_>]) -> Option<Vec<u8>>
 /// What one choice said.
 #[derive(Default)]
 struct Seen<'a> {
-    finish: Option<()>,
-    failed: Option<ErrorAnswer>,
+    finished: bool,
+    failed: bool,
     usage: Option<Value<'a>>,
     has_content: bool,
 }
@@ -284,7 +268,7 @@ impl Change<'_> {
         seed: Seed<'_>,
     ) -> Seen<'v> {
         let mut seen = Seen::default();
-        let (mut delta, mut message, mut index, mut error) = (None, None, None, None);
+        let (mut delta, mut message, mut index) = (None, None, None);
         for (key, value) in choice.members().map_while(Result::ok) {
             match key.as_str().as_deref() {
                 Some("index") => index = Some(value),
@@ -292,15 +276,9 @@ impl Change<'_> {
                 Some("message") => message = Some((key, value)),
                 Some("text") => seen.has_content |= value.raw().len() > 2 && !value.is_null(),
                 Some("usage") => seen.usage = Some(value).filter(usage::counts),
-                Some("error") => error = Some(value).filter(errors::is_truthy),
                 Some("finish_reason") => self.finish_reason(value, &mut seen),
                 _ => {}
             }
-        }
-        if let Some(failed) = &mut seen.failed
-            && let Some(said) = error.and_then(|error| errors::from_payload(error.raw(), None))
-        {
-            *failed = said;
         }
         let number = match index.and_then(|index| index.as_f64()) {
             Some(number) if number >= 0.0 => number as u64,
@@ -353,7 +331,7 @@ impl Change<'_> {
         let openai: &[u8] = match &*reason {
             "" | "null" => return self.replace(value, b"null"),
             "error" | "network_error" => {
-                seen.failed = Some(errors::from_finish_reason(&reason));
+                seen.failed = true;
                 return self.replace(value, b"null");
             }
             // TGI, Together, and what Anthropic-shaped servers let through.
@@ -361,11 +339,11 @@ impl Change<'_> {
             "max_tokens" | "model_length" => b"\"length\"",
             "tool_use" => b"\"tool_calls\"",
             _ => {
-                seen.finish = Some(());
+                seen.finished = true;
                 return;
             }
         };
-        seen.finish = Some(());
+        seen.finished = true;
         self.replace(value, openai);
     }
 }

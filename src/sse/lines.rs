@@ -73,6 +73,7 @@ fn is_done(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn table() {

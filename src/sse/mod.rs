@@ -23,7 +23,8 @@ mod scan;
 mod sink;
 mod sniff;
 // The recorded streams are files: natively only.
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(not(target_arch = "wasm32"))]
+#[cfg(test)]
 mod tests;
 mod tools;
 mod typed;

@@ -5,6 +5,7 @@ use memchr::memchr2;
 use crate::error::ErrorAnswer;
 use crate::json::cursor;
 use crate::json::{JsonError, string};
+use crate::normalize::error::{Event, from_event};
 
 use super::chunk::{self, Context};
 use super::lines::{Line, classify};
@@ -224,14 +225,14 @@ impl SseNormalizer {
 
     #[inline]
     fn line(&mut self, line: &[u8], sink: &mut Sink<'_>) {
-        if line.len() > self.options.max_event_bytes {
-            return self.fail(self.oversized(), sink);
-        }
-        let line = self.unmarked(line);
+        let (limit, len) = (self.options.max_event_bytes, line.len());
+        let line = classify(self.unmarked(line));
         self.at_start = false;
-        let line = classify(line);
         if self.phase == Phase::Ending {
             return self.after_done(line, sink);
+        }
+        if len > limit {
+            return self.fail(self.oversized(), sink);
         }
         match line {
             Line::Data(value) => self.payload(Origin::Data, value, sink),
@@ -240,7 +241,8 @@ impl SseNormalizer {
             Line::Done => self.done(sink),
             Line::Event(name) => {
                 self.empty_event = true;
-                self.event = (!name.is_empty()).then(|| name.to_vec());
+                let is_name = !name.is_empty() && std::str::from_utf8(name).is_ok();
+                self.event = is_name.then(|| name.to_vec());
             }
             Line::Field => self.empty_event = true,
             Line::Error(value) => self.payload(Origin::ErrorField, value, sink),
@@ -364,10 +366,10 @@ impl SseNormalizer {
     }
 
     fn text(&mut self, text: &[u8], is_error: bool, sink: &mut Sink<'_>) {
-        if is_error {
-            self.fail(errors::from_text(text, self.status_hint), sink);
-        } else {
-            self.idle(sink);
+        let event = Event { marked: true, status: self.status_hint };
+        match is_error.then(|| from_event(text, event)).flatten() {
+            Some(answer) => self.fail(answer, sink),
+            None => self.idle(sink),
         }
     }
 
@@ -420,13 +422,12 @@ impl SseNormalizer {
             let mended = sanitize::one_line(text);
             return self.json(origin, &mended, sink);
         }
-        let about = Context {
-            is_error: origin == Origin::ErrorField || self.is_error_event(),
-            status_hint: self.status_hint,
-            response_model: None,
+        let event = Event {
+            marked: origin == Origin::ErrorField || self.is_error_event(),
+            status: self.status_hint,
         };
         let model = self.options.response_model.clone();
-        let about = Context { response_model: model.as_deref(), ..about };
+        let about = Context { event, response_model: model.as_deref() };
         if self.options.kind.is_chunked() {
             return self.chunk(text, about, sink);
         }

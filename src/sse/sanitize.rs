@@ -48,6 +48,7 @@ pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn table() {

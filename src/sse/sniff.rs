@@ -69,6 +69,7 @@ fn is_half_field(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn table() {

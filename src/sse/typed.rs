@@ -5,6 +5,7 @@ use crate::error::ErrorAnswer;
 use crate::json::cursor::{self, Value};
 use crate::json::string;
 use crate::json::tokenizer::Kind;
+use crate::normalize::error::{Event, from_event};
 use crate::splice::{self, Edit};
 
 use super::chunk::Context;
@@ -59,12 +60,10 @@ pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<
         sequence: sequence.filter(|number| *number >= 0.0).map(|number| number as u64),
     };
     if facts.is_error && first {
-        let inner = root.get("error").filter(|inner| inner.kind == Kind::BeginObject);
-        let said = inner.map_or(text, |inner| inner.raw());
-        let answer = errors::from_payload(said, about.status_hint);
-        return Verdict::Error(Box::new(
-            answer.unwrap_or_else(|| errors::from_text(said, about.status_hint)),
-        ));
+        let event = Event { marked: true, ..about.event };
+        if let Some(answer) = from_event(text, event) {
+            return Verdict::Error(Box::new(answer));
+        }
     }
     let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);
@@ -95,13 +94,10 @@ fn untyped(text: &[u8], root: &Value<'_>, kind: StreamKind, about: Context<'_>) 
     {
         return whole_transcription(text, root, &said);
     }
-    let found = errors::from_payload(text, about.status_hint);
-    let answer = match found {
-        Some(answer) => answer,
-        None if has_error || about.is_error => errors::from_text(text, about.status_hint),
-        None => return Verdict::Emit(None, Facts::default()),
-    };
-    Verdict::Error(Box::new(answer))
+    match from_event(text, about.event) {
+        Some(answer) => Verdict::Error(Box::new(answer)),
+        None => Verdict::Emit(None, Facts::default()),
+    }
 }
 
 /// The least that `responses.stream()` can be read from: the first and the last event.

@@ -1,6 +1,7 @@
 //! What is refused, and with which words.
 
 use super::*;
+use crate::test;
 
 /// Each change alone must give one line: this path, and a reason that holds these words.
 fn refused(cases: &[(&str, Value, &str, &str)]) {

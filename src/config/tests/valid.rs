@@ -3,6 +3,7 @@
 use super::super::*;
 use super::{base, env, with};
 use crate::operation::Operation;
+use crate::test;
 use serde_json::json;
 
 /// The only provider of the base configuration, with members added.

@@ -125,6 +125,7 @@ fn literal(quote: char, chars: &mut Peekable<Chars<'_>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn tells_place_and_finding_and_nothing_of_the_request() {

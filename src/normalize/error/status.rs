@@ -164,6 +164,7 @@ pub fn from_vendor(code: i64) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
     use serde_json::json;
 
     #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::operation::Operation;
+use crate::test;
 use serde_json::json;
 
 fn rewritten(status: u16, body: &str) -> ErrorAnswer {

@@ -282,6 +282,7 @@ pub fn envoy_reply(text: &str) -> Option<(String, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn pages_become_their_title_heading_or_first_text() {

@@ -1,7 +1,11 @@
+#[cfg(not(target_arch = "wasm32"))]
+mod laws;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::error::Code;
+use crate::test;
 
 /// groq has a curated list, vllm and together have none, twin lists what groq lists.
 fn config(virtual_key: Value) -> Config {
@@ -28,7 +32,7 @@ fn config(virtual_key: Value) -> Config {
 
 fn try_resolve(config: &Config, id: &str, draw: u64) -> Result<String, GatewayError> {
     let key = config.virtual_keys.authenticate(b"vk", 0).unwrap();
-    let route = resolve(config, key, id, draw)?;
+    let route = resolve(config, &key, id, draw)?;
     Ok(format!("{} {}", config.providers.get(route.provider).unwrap().name, route.model))
 }
 

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs each target of fuzz/fuzz_targets for FUZZ_SECONDS (default 30), or those named in FUZZ_TARGETS.
+# Inputs that were found before (fuzz/corpus/TARGET) and seeds (fuzz/seeds/TARGET) are the start.
+# An input that crashes is left in fuzz/artifacts/, and the run fails.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+VERSION=${1:?cargo-fuzz version}
+SECONDS_EACH=${FUZZ_SECONDS:-30}
+
+ls fuzz/fuzz_targets/*.rs >/dev/null 2>&1 || die "there is no fuzz target yet (fuzz/fuzz_targets)"
+
+TOOL="$CACHE/cargo-fuzz-$VERSION"
+if [ ! -x "$TOOL/bin/cargo-fuzz" ]; then
+  say "building cargo-fuzz $VERSION (once)"
+  CARGO_TARGET_DIR="$TOOL/target" scripts/cargo.sh host install cargo-fuzz --version "=$VERSION" \
+    --locked --debug --quiet --root "$TOOL"
+  rm -rf "$TOOL/target"
+fi
+
+# Coverage and sanitizer flags are nightly's. A stable toolchain takes the coverage flags with
+# RUSTC_BOOTSTRAP; without the address sanitizer, which safe Rust misses least.
+if have rustup && rustup run nightly rustc --version >/dev/null 2>&1; then
+  export RUSTUP_TOOLCHAIN=nightly
+  sanitizer=address
+else
+  say "no nightly toolchain: fuzzing with the stable one, without the address sanitizer"
+  export RUSTC_BOOTSTRAP=1
+  sanitizer=none
+fi
+
+targets=${FUZZ_TARGETS:-$(cd fuzz/fuzz_targets && ls ./*.rs | sed 's|^\./||; s|\.rs$||')}
+for target in $targets; do
+  say "fuzzing $target for $SECONDS_EACH s"
+  mkdir -p "fuzz/corpus/$target"
+  seeds=()
+  [ ! -d "fuzz/seeds/$target" ] || seeds=("fuzz/seeds/$target")
+  "$TOOL/bin/cargo-fuzz" fuzz run --sanitizer "$sanitizer" "$target" "fuzz/corpus/$target" \
+    ${seeds[@]+"${seeds[@]}"} -- -max_total_time="$SECONDS_EACH" -rss_limit_mb=4096 -print_final_stats=1
+done
+say "no fuzz target found a fault: $(echo "$targets" | wc -w | tr -d ' ') targets, $SECONDS_EACH s each"

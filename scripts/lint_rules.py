@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The project's rules that no compiler holds. Prints each breach and exits 1 when there is one.
+
+1. Only src/host names proxy_wasm: everything else is bytes in, decisions out.
+2. A unit test outside src/host also runs as wasm: its module says `use crate::test;` (see
+   src/lib.rs), or is native only by a cfg with `not(target_arch = "wasm32")`. Without the line it
+   would pass natively and be silently absent from `make wasm-test`.
+
+It reads lines as rustfmt lays them out, so it runs after rustfmt's check.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+SRC = Path(__file__).resolve().parent.parent / "src"
+NATIVE = re.compile(r'#\[cfg\(.*not\(target_arch = "wasm32"\)')
+MODULE = re.compile(r"^( *)(?:pub(?:\([a-z]+\))? )?mod (\w+)( \{|;)$")
+USES_TEST = re.compile(r"^ *use crate::(test;|\{.*\btest[,}])")
+
+
+def attributes(lines, index):
+    """The attribute lines right above a line."""
+    above = []
+    while index and lines[index - 1].lstrip().startswith("#["):
+        index -= 1
+        above.append(lines[index])
+    return above
+
+
+def is_native(lines, index):
+    return any(NATIVE.search(line) for line in attributes(lines, index))
+
+
+def folder_of_children(path):
+    return path.parent if path.name in ("lib.rs", "mod.rs") else path.with_suffix("")
+
+
+def native_only_paths(path, lines):
+    """What `mod name;` under a native-only cfg brings in: a file, or a folder of them."""
+    for index, line in enumerate(lines):
+        module = MODULE.match(line)
+        if module and module[3] == ";" and is_native(lines, index):
+            child = folder_of_children(path) / module[2]
+            yield child.with_suffix(".rs")
+            yield child
+
+
+def inline_modules(lines):
+    """(first line, last line, native only) of each `mod name { … }`, outer ones first."""
+    for index, line in enumerate(lines):
+        module = MODULE.match(line)
+        if module and module[3] == " {":
+            end = lines.index(module[1] + "}", index)
+            yield index, end, is_native(lines, index)
+
+
+def tests_absent_from_wasm(lines):
+    modules = [(-1, len(lines), False), *inline_modules(lines)]
+    told = set()
+    for index, line in enumerate(lines):
+        if line.strip() != "#[test]":
+            continue
+        around = [m for m in modules if m[0] < index < m[1]]
+        start, end, _ = around[-1]
+        if any(native for _, _, native in around) or start in told:
+            continue
+        if not any(USES_TEST.match(inner) for inner in lines[start + 1 : end]):
+            told.add(start)
+            yield index + 1
+
+
+def main():
+    files = {path: path.read_text().splitlines() for path in sorted(SRC.rglob("*.rs"))}
+    core = {p: lines for p, lines in files.items() if not p.is_relative_to(SRC / "host")}
+    native = [n for path, lines in core.items() for n in native_only_paths(path, lines)]
+    breaches = []
+    for path, lines in core.items():
+        name = path.relative_to(SRC.parent)
+        for number, line in enumerate(lines, 1):
+            if re.search(r"\bproxy_wasm\b", line.split("//")[0]):
+                breaches.append(f"{name}:{number}: only src/host may name proxy_wasm")
+        if not any(path.is_relative_to(n) for n in native):
+            for number in tests_absent_from_wasm(lines):
+                breaches.append(f"{name}:{number}: this test's module lacks `use crate::test;` (src/lib.rs)")
+    for breach in breaches:
+        print(f"error: {breach}", file=sys.stderr)
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

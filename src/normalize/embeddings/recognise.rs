@@ -1,0 +1,232 @@
+//! Tells from its beginning what an embeddings answer needs.
+
+use std::borrow::Cow;
+
+use super::vector::MAX_NUMBER;
+use super::{Facts, Format};
+use crate::json::tokenizer::{Kind, Token, Tokenizer};
+use crate::normalize::peek::Carry;
+
+/// Answers up to this many bytes are always held and checked as a whole: that costs nothing, and finds
+/// drift in any item, in `usage` and in the number of vectors.
+pub const WINDOW: u64 = 65_536;
+
+/// What the beginning of an answer says about the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Less than [`WINDOW`] bytes came, or not one whole item: hold them. At the body's end:
+    /// [`super::answer`].
+    Undecided,
+    /// Spec-shaped, in the format that was asked for: let it go on untouched.
+    ///
+    /// The evidence: at least [`WINDOW`] bytes with a top-level object, in it `"data"` as an array of
+    /// objects, the first one complete with `"object":"embedding"`, its own index, and a vector in the
+    /// right format; indices in order, `"object":"list"` if it came yet, no error. Drift that only
+    /// shows later (a `usage` that never comes) is not repaired.
+    PassThrough,
+    /// The same, but in the other number format or without some field: let it go through a
+    /// [`super::Converter`], from its first byte. Its length changes.
+    Convert,
+    /// Anything else: hold it to its end (bounded by `max_answer_bytes`), then [`super::answer`].
+    Hold,
+}
+
+/// The member whose value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Data,
+    /// `object` of the answer or of an item.
+    Object,
+    Index,
+    Embedding,
+    Error,
+    Other,
+}
+
+/// The last bytes of the chunks before this one: a number may begin in them.
+#[derive(Debug, Default)]
+pub(super) struct Tail(Vec<u8>);
+
+impl Tail {
+    /// The text of a number that ends in `chunk`. Longer ones than [`MAX_NUMBER`] are cut.
+    pub(super) fn text<'c>(&self, token: Token, chunk: &'c [u8], base: u64) -> Cow<'c, [u8]> {
+        let end = usize::try_from(token.end.saturating_sub(base)).unwrap_or(usize::MAX);
+        let before = usize::try_from(base.saturating_sub(token.start)).unwrap_or(usize::MAX);
+        if before == 0 {
+            let start = usize::try_from(token.start - base).unwrap_or(usize::MAX);
+            return Cow::Borrowed(chunk.get(start..end).unwrap_or_default());
+        }
+        let kept = self.0.get(self.0.len().saturating_sub(before)..).unwrap_or_default();
+        Cow::Owned([kept, chunk.get(..end).unwrap_or_default()].concat())
+    }
+
+    pub(super) fn keep(&mut self, chunk: &[u8]) {
+        let from = chunk.len().saturating_sub(MAX_NUMBER);
+        self.0.extend_from_slice(chunk.get(from..).unwrap_or_default());
+        let surplus = self.0.len().saturating_sub(MAX_NUMBER);
+        self.0.drain(..surplus);
+    }
+}
+
+/// One item of `data`, as far as it came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Item {
+    labelled: bool,
+    indexed: bool,
+    /// The vector's format.
+    format: Option<Format>,
+}
+
+/// The incremental look at one answer's body.
+#[derive(Debug)]
+pub struct Recogniser {
+    format: Format,
+    verdict: Verdict,
+    tokenizer: Tokenizer,
+    carry: Carry,
+    tail: Tail,
+    member: Member,
+    in_data: bool,
+    /// Position of the item that is being read.
+    position: u64,
+    item: Item,
+    complete: bool,
+    /// Something must be written that is not there.
+    convert: bool,
+}
+
+impl Recogniser {
+    /// Before the first byte of an answer to the request of `facts`.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        Self {
+            format: facts.format,
+            verdict: Verdict::Undecided,
+            tokenizer: Tokenizer::new(),
+            carry: Carry::default(),
+            tail: Tail::default(),
+            member: Member::Other,
+            in_data: false,
+            position: 0,
+            item: Item::default(),
+            complete: false,
+            convert: false,
+        }
+    }
+
+    /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
+    /// never changes once it is no longer [`Verdict::Undecided`]: then nothing more need be pushed.
+    pub fn push(&mut self, chunk: &[u8]) -> Verdict {
+        if self.verdict != Verdict::Undecided {
+            return self.verdict;
+        }
+        let base = self.tokenizer.base();
+        let mut at = 0;
+        loop {
+            // The numbers of a vector (depth 4) are told from what must not be in it.
+            match self.tokenizer.next(chunk, &mut at, 4) {
+                Ok(Some(token)) => {
+                    let fits = self.token(token, chunk, base);
+                    if !fits {
+                        self.verdict = Verdict::Hold;
+                    } else if self.complete && token.end >= WINDOW {
+                        self.verdict =
+                            if self.convert { Verdict::Convert } else { Verdict::PassThrough };
+                    }
+                    if self.verdict != Verdict::Undecided {
+                        return self.verdict;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    self.verdict = Verdict::Hold;
+                    return self.verdict;
+                }
+            }
+        }
+        self.carry.keep(&self.tokenizer, chunk, base);
+        self.tail.keep(chunk);
+        self.verdict
+    }
+
+    /// Whether the answer still fits OpenAI's shape after `token`.
+    fn token(&mut self, token: Token, chunk: &[u8], base: u64) -> bool {
+        match (token.depth, token.kind) {
+            (0, kind) => kind == Kind::BeginObject,
+            (1, Kind::Key) => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"data\"" => Member::Data,
+                    b"\"object\"" => Member::Object,
+                    b"\"error\"" => Member::Error,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (1, Kind::EndArray | Kind::EndObject) => {
+                self.in_data = false;
+                true
+            }
+            (1, kind) => match self.member {
+                Member::Data => {
+                    self.in_data = kind == Kind::BeginArray;
+                    self.in_data
+                }
+                Member::Object => self.carry.text(token, chunk, base) == b"\"list\"",
+                Member::Error => kind == Kind::Null,
+                _ => true,
+            },
+            _ if !self.in_data => true,
+            (2, Kind::BeginObject) => {
+                self.item = Item::default();
+                true
+            }
+            (2, Kind::EndObject) => {
+                self.position += 1;
+                self.complete = true;
+                self.convert |= !self.item.labelled
+                    || !self.item.indexed
+                    || self.item.format != Some(self.format);
+                self.item.format.is_some()
+            }
+            (2, _) => false,
+            (3, Kind::Key) => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"embedding\"" => Member::Embedding,
+                    b"\"object\"" => Member::Object,
+                    b"\"index\"" => Member::Index,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (3, Kind::EndArray | Kind::EndObject) => {
+                self.member = Member::Other;
+                true
+            }
+            (3, kind) => match self.member {
+                Member::Embedding => {
+                    let format = match kind {
+                        Kind::BeginArray => Some(Format::Float),
+                        Kind::String => Some(Format::Base64),
+                        _ => None,
+                    };
+                    let first = self.item.format.is_none();
+                    self.item.format = format;
+                    first && format.is_some()
+                }
+                Member::Object => {
+                    self.item.labelled = self.carry.text(token, chunk, base) == b"\"embedding\"";
+                    self.item.labelled
+                }
+                Member::Index => {
+                    self.item.indexed = true;
+                    kind == Kind::Number
+                        && self.tail.text(token, chunk, base)
+                            == self.position.to_string().as_bytes()
+                }
+                _ => true,
+            },
+            (4, kind) => self.member != Member::Embedding || kind == Kind::Number,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What holds for every stream and every way to cut it.
+
+use proptest::prelude::*;
+
+use super::recorded::cases;
+use super::*;
+
+/// A body that shows as text when a law fails.
+#[derive(Clone)]
+struct Body(Vec<u8>);
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+fn kinds() -> impl Strategy<Value = StreamKind> {
+    prop::sample::select(vec![
+        StreamKind::Chat,
+        StreamKind::Completions,
+        StreamKind::Transcription,
+        StreamKind::Responses,
+    ])
+}
+
+/// Pieces that drifting streams are made of; `[DONE]` comes only last (see [`streams`]).
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let fixed = [
+        r#"{"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"Hé"},"finish_reason":null}]}"#,
+        r#"{"id":"c","object":"text_completion","model":"m","choices":[{"index":0,"text":"Hi","finish_reason":null}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[],"usage":{"total_tokens":3}}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"eos"}],"usage":{"total_tokens":0}}"#,
+        "{\n  \"choices\": [\n{\"index\":0,\n\"delta\":\n{\"content\":\"x\"}}\n]}",
+        r#"{"type":"response.completed","sequence_number":4,"response":{"model":"m"}}"#,
+        r#"{"type":"transcript.text.done","text":"x"}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"error":{"message":"m","code":429}}"#,
+        r#"{"choices":[NaN]}"#,
+        "{",
+        "}",
+        "\"",
+        "[",
+        "[1]",
+        "text",
+        "data:",
+        "data: ",
+        "data",
+        "event: error",
+        "event: ping",
+        "id: 1",
+        "error: {\"message\":\"x\"}",
+        ": comment",
+        ":",
+        ":HTTP_STATUS/429",
+        "\u{feff}",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\n",
+        "\n",
+    ];
+    prop_oneof![
+        20 => prop::sample::select(fixed.map(|piece| piece.as_bytes().to_vec()).to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ]
+}
+
+fn streams() -> impl Strategy<Value = Body> {
+    let done =
+        prop::sample::select(vec!["", "data: [DONE]", "[done]\n\n", "data: \"[DONE]\"\r\n: x"]);
+    (prop::collection::vec(pieces(), 0..24), done)
+        .prop_map(|(pieces, done)| Body([&pieces.concat()[..], done.as_bytes()].concat()))
+}
+
+fn cut<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+    at.extend([0, body.len()]);
+    at.sort_unstable();
+    at.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn output_does_not_depend_on_the_chunks(
+        Body(body) in streams(),
+        kind in kinds(),
+        limit in prop::sample::select(vec![40, 150, 1 << 20]),
+        renamed in any::<bool>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let options = Options {
+            kind,
+            max_event_bytes: limit,
+            response_model: renamed.then(|| "mine".to_owned()),
+        };
+        let whole = run(options.clone(), &[&body], StreamEnd::Clean);
+        prop_assert_eq!(&run(options.clone(), &cut(&body, &cuts), StreamEnd::Clean), &whole);
+        prop_assert_eq!(&run(options, &in_steps(&body, 1), StreamEnd::Clean), &whole);
+    }
+
+    #[test]
+    fn output_is_canonical(Body(body) in streams(), kind in kinds()) {
+        let (out, head) = run(options(kind), &[&body], StreamEnd::Clean);
+        if kind.is_chunked() && head == Head::Stream {
+            prop_assert_eq!(read(&out).done, 1);
+        }
+        for line in out.split(|&byte| byte == b'\n') {
+            prop_assert!(std::str::from_utf8(line).is_ok());
+            if let Some(payload) = line.strip_prefix(b"data: ") {
+                let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok();
+                prop_assert!(is_json || payload == b"[DONE]");
+            }
+        }
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing(Body(body) in streams(), kind in kinds()) {
+        let first = &b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"text\":\"\"}]}\n\n"[..];
+        let (once, head) = run(options(kind), &[first, &body], StreamEnd::Clean);
+        prop_assert_eq!(head, Head::Stream);
+        let (twice, _) = run(options(kind), &[&once], StreamEnd::Clean);
+        prop_assert_eq!(String::from_utf8(twice).unwrap(), String::from_utf8(once).unwrap());
+    }
+
+    #[test]
+    fn recorded_streams_in_any_chunks(
+        case in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let cases = cases();
+        let case = case.get(&cases);
+        prop_assume!(case.asked_for_stream() && !case.is_compressed());
+        let whole = run(options(case.kind()), &[&case.body], case.end());
+        prop_assert_eq!(run(options(case.kind()), &cut(&case.body, &cuts), case.end()), whole);
+    }
+}

@@ -1,0 +1,404 @@
+//! One drift each, in streams of chunks.
+
+use super::*;
+
+const HEL: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#;
+const LO: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#;
+const STOP: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+const USAGE: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+
+fn data(payloads: &[&str]) -> String {
+    payloads.iter().map(|payload| format!("data: {payload}\n\n")).collect()
+}
+
+fn with_choice(choice: &str) -> String {
+    format!(r#"{{"id":"c","object":"chat.completion.chunk","created":1,"choices":[{choice}]}}"#)
+}
+
+fn read_chat(body: &str) -> Read {
+    let (out, head) = chat(body.as_bytes());
+    assert_eq!(head, Head::Stream, "{out}");
+    read(out.as_bytes())
+}
+
+fn head_error(body: &str) -> ErrorAnswer {
+    match chat(body.as_bytes()) {
+        (out, Head::Error(answer)) => {
+            assert_eq!(out, "");
+            answer
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn canonical_chunks_are_not_copied() {
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    for event in [HEL, LO, STOP, USAGE, "[DONE]"] {
+        assert_eq!(normalizer.push(data(&[event]).as_bytes()), Out::Unchanged, "{event}");
+    }
+    assert_eq!(normalizer.finish(StreamEnd::Clean), b"");
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    let whole = format!(": hi\n\n{}:\n\n{}", data(&[HEL]), data(&[STOP, USAGE, "[DONE]"]));
+    assert_eq!(normalizer.push(whole.as_bytes()), Out::Unchanged);
+    assert!(normalizer.is_done());
+    assert_eq!(normalizer.cached(), Some(false));
+}
+
+#[test]
+fn an_event_does_not_wait() {
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    // The first line end is enough: the blank line may come much later.
+    let Out::Bytes(out) = normalizer.push(format!("data:{HEL}\n").as_bytes()) else { panic!() };
+    assert_eq!(out, data(&[HEL]).as_bytes());
+    let Out::Bytes(out) = normalizer.push(format!("{STOP}\r").as_bytes()) else { panic!() };
+    assert_eq!(out, data(&[STOP]).as_bytes());
+    // A server that never ends this line keeps the client waiting no longer.
+    assert_eq!(normalizer.push(b"data: [DO"), Out::Bytes(vec![]));
+    assert_eq!(normalizer.push(b"NE]"), Out::Bytes(b"data: [DONE]\n\n".to_vec()));
+    assert!(normalizer.is_done());
+    assert_eq!(normalizer.push(b"\n\ndata: {}\n\n"), Out::Bytes(vec![]));
+}
+
+#[test]
+fn unknown_fields_keep_their_bytes() {
+    let odd = r#"{ "x" : [1.50, {"y":"\u00e9"}] ,"choices":[{"delta":{"content":"a","z":1e3},"finish_reason":"eos_token"}]}"#;
+    let want = r#"{ "x" : [1.50, {"y":"\u00e9"}] ,"choices":[{"delta":{"content":"a","z":1e3},"finish_reason":"stop","index":0}]}"#;
+    assert_eq!(chat(data(&[odd]).as_bytes()).0, data(&[want, "[DONE]"]));
+}
+
+#[test]
+fn payloads_over_lines() {
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::from_str::<Value>(HEL).unwrap()).unwrap();
+    let prefixed = pretty.replace('\n', "\ndata: ");
+    for body in [
+        format!("data: {prefixed}\n\n{}", data(&[STOP])),
+        // Only the first line says `data:`.
+        format!("data: {pretty}\n\n{}", data(&[STOP])),
+        format!("{pretty}\n{STOP}\n[DONE]\n"),
+        // A blank line between two lines without field names.
+        format!("{}\n{STOP}\n", pretty.replacen('\n', "\n\n", 1)),
+        // Cut inside a string: the line end belongs to the text, as the specification says.
+        format!("data: {}\n\n{}", HEL.replace("Hel", "He\ndata: l"), data(&[STOP])),
+    ] {
+        let got = read_chat(&body);
+        assert_eq!(got.text.replace('\n', ""), "Hel", "{body}");
+        assert_eq!((got.finish.as_deref(), got.done), (Some("stop"), 1));
+    }
+}
+
+#[test]
+fn stray_fragments_do_not_swallow_events() {
+    for stray in
+        ["{\n", "data: {\n", "{\n\n", "[\n", "data: hello\n", "data: 12\n", "data: null\n\n"]
+    {
+        let got = read_chat(&format!("{stray}{}", data(&[HEL, STOP])));
+        assert_eq!((got.text.as_str(), got.error), ("Hel", None), "{stray:?}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_mended_or_an_error() {
+    let bad_utf8 =
+        [b"data: ", &HEL.as_bytes().replace_all(b"Hel", b"H\xffl")[..], b"\n\n"].concat();
+    let got = read(&run(options(StreamKind::Chat), &[&bad_utf8], StreamEnd::Clean).0);
+    assert_eq!(got.text, "H\u{fffd}l");
+    let nan = with_choice(r#"{"index":0,"delta":{"content":"a"},"logprobs":[NaN,-Infinity]}"#);
+    let got = read_chat(&data(&[&nan, STOP]));
+    assert_eq!(got.events[0]["choices"][0]["logprobs"], serde_json::json!([null, null]));
+    let tab = HEL.replace("Hel", "H\tl");
+    assert_eq!(read_chat(&data(&[&tab, STOP])).text, "H\tl");
+    let got = read_chat(&data(&[HEL, r#"{"id":"c","choi"#, STOP]));
+    assert_eq!(got.error.unwrap()["code"], "invalid_upstream_response");
+    let deep =
+        format!(r#"{{"choices":[{{"index":0,"delta":{}1{}}}]}}"#, "[".repeat(600), "]".repeat(600));
+    assert_eq!(head_error(&data(&[&deep])).error.code, "invalid_upstream_response");
+}
+
+trait ReplaceAll {
+    fn replace_all(&self, from: &[u8], to: &[u8]) -> Vec<u8>;
+}
+
+impl ReplaceAll for [u8] {
+    fn replace_all(&self, from: &[u8], to: &[u8]) -> Vec<u8> {
+        let at = self.windows(from.len()).position(|window| window == from).unwrap();
+        [&self[..at], to, &self[at + from.len()..]].concat()
+    }
+}
+
+#[test]
+fn usage_after_done_in_the_same_read() {
+    let got = read_chat(&data(&[HEL, STOP, "[DONE]", USAGE]));
+    assert_eq!(got.usage.unwrap()["total_tokens"], 5);
+    // In a later read it is too late: [DONE] was not held back.
+    let (first, second) = (data(&[HEL, STOP, "[DONE]"]), data(&[USAGE]));
+    let chunks = [first.as_bytes(), second.as_bytes()];
+    let (out, _) = run(options(StreamKind::Chat), &chunks, StreamEnd::Clean);
+    assert_eq!(out, first.as_bytes());
+}
+
+#[test]
+fn token_counts_are_found_at_the_top() {
+    let zero = r#""usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+    let real = r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":2}}"#;
+    let stop = r#"{"index":0,"delta":{},"finish_reason":"stop""#;
+    for (chunk, why) in [
+        (format!(r#"{{"choices":[{stop},"usage":{real}}}]}}"#), "in the choice"),
+        (format!(r#"{{"choices":[{stop}}}],"x_groq":{{"usage":{real}}}}}"#), "in x_groq"),
+        (format!(r#"{{"choices":[{stop},"usage":{real}}}],{zero}}}"#), "over a placeholder"),
+        (format!(r#"{{"choices":[{stop},"usage":{real}}}],"usage":null}}"#), "over null"),
+        (format!(r#"{{"choices":{{}},"usage":{real}}}"#), "no list"),
+        (format!(r#"{{"x_groq":{{"usage":{real}}}}}"#), "no choices"),
+    ] {
+        let late = format!(r#"{{"choices":[],{zero}}}"#);
+        let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+        let body = data(&[HEL, &chunk, &late, STOP, "[DONE]"]);
+        let Out::Bytes(out) = normalizer.push(body.as_bytes()) else { panic!("{why}") };
+        let got = read(&out);
+        assert_eq!(got.usage, Some(serde_json::from_str(real).unwrap()), "{why}");
+        assert_eq!(normalizer.cached(), Some(true), "{why}");
+    }
+}
+
+#[test]
+fn finish_reasons() {
+    for (reason, want) in [
+        ("\"\"", None),
+        ("\"null\"", None),
+        ("\"eos_token\"", Some("stop")),
+        ("\"stop_sequence\"", Some("stop")),
+        ("\"eos\"", Some("stop")),
+        ("\"max_tokens\"", Some("length")),
+        ("\"length\"", Some("length")),
+        ("\"insufficient_system_resource\"", Some("insufficient_system_resource")),
+    ] {
+        let chunk = with_choice(&format!(r#"{{"index":0,"delta":{{}},"finish_reason":{reason}}}"#));
+        assert_eq!(read_chat(&data(&[&chunk, "[DONE]"])).finish.as_deref(), want);
+    }
+    for reason in ["error", "network_error"] {
+        let chunk = with_choice(&format!(
+            r#"{{"index":0,"delta":{{"content":"x"}},"finish_reason":"{reason}"}}"#
+        ));
+        let got = read_chat(&data(&[HEL, &chunk, "[DONE]"]));
+        assert_eq!((got.text.as_str(), got.finish, got.done), ("Helx", None, 1));
+        assert!(got.error.is_some());
+    }
+}
+
+#[test]
+fn errors_in_the_stream() {
+    let error = r#"{"error":{"message":"busy","code":429}}"#;
+    let got = read_chat(&data(&[HEL, error, LO, "[DONE]"]));
+    assert_eq!((got.text.as_str(), got.done), ("Hel", 1));
+    assert_eq!(got.error.unwrap()["message"], "busy");
+    assert_eq!(head_error(&data(&[error])).status, 429);
+    assert_eq!(head_error(&format!(": wait\n\n{}", data(&[error]))).status, 429);
+    assert_eq!(head_error("event: error\ndata: boom\n\n").error.message, "boom");
+    assert_eq!(
+        head_error("event: error\n\ndata: {\"message\":\"boom\"}\n\n").error.message,
+        "boom"
+    );
+    assert_eq!(head_error("error: \"boom\"\n").error.message, "boom");
+    let hint =
+        "event:error\n:HTTP_STATUS/429\ndata:{\"code\":\"Throttling\",\"message\":\"slow\"}\n\n";
+    assert_eq!(head_error(hint).status, 429);
+    // Chatter with a message is no error.
+    let chatter = r#"{"type":"status","message":"searching"}"#;
+    assert_eq!(read_chat(&data(&[chatter, HEL, STOP])).text, "Hel");
+}
+
+#[test]
+fn ends() {
+    assert_eq!(head_error("").error.code, errors::TRUNCATED);
+    assert_eq!(head_error(": keep-alive\n\n").status, 502);
+    let got = read_chat(&data(&[HEL]));
+    assert_eq!(got.error.unwrap()["code"], errors::TRUNCATED);
+    let cut = format!("{}data: {}", data(&[HEL]), LO.split_at(40).0);
+    assert_eq!(read_chat(&cut).error.unwrap()["code"], errors::TRUNCATED);
+    let (out, _) = run(options(StreamKind::Chat), &[data(&[HEL]).as_bytes()], StreamEnd::Reset);
+    assert!(read(&out).error.unwrap()["message"].as_str().unwrap().contains("lost"));
+    let (out, _) =
+        run(options(StreamKind::Chat), &[data(&[HEL, STOP]).as_bytes()], StreamEnd::Reset);
+    assert_eq!(out, data(&[HEL, STOP, "[DONE]"]).as_bytes());
+    assert_eq!(chat(b"data: [DONE]\n\n"), ("data: [DONE]\n\n".to_owned(), Head::Stream));
+}
+
+#[test]
+fn a_connection_that_stays_open_after_the_finish_reason() {
+    for idle in [
+        ": ping\n\n: ping\n\n",
+        "event: ping\n\ndata:\n\n",
+        ": ping\n\ndata: {\"type\":\"ping\"}\n\n",
+    ] {
+        let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+        let _ = normalizer.push(data(&[HEL, STOP, USAGE]).as_bytes());
+        let Out::Bytes(out) = normalizer.push(idle.as_bytes()) else { panic!("{idle}") };
+        assert!(out.ends_with(b"data: [DONE]\n\n"), "{idle}");
+        assert_eq!(normalizer.push(data(&[LO]).as_bytes()), Out::Bytes(vec![]));
+    }
+    // Another choice may still be running.
+    let running = format!(": ping\n\n{}: ping\n\n", data(&[LO]));
+    assert_eq!(read_chat(&format!("{}{running}{}", data(&[STOP]), data(&[HEL]))).text, "loHel");
+}
+
+#[test]
+fn comments_wait_for_the_first_event_but_not_for_ever() {
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    assert_eq!(normalizer.push(b": a\n\n"), Out::Bytes(vec![]));
+    assert_eq!(*normalizer.head(), Head::Undecided);
+    assert_eq!(normalizer.push(b":b\r\n\r\n"), Out::Bytes(vec![]));
+    let event = data(&[HEL]);
+    let want = format!(": a\n\n:b\n\n{event}");
+    assert_eq!(normalizer.push(event.as_bytes()), Out::Bytes(want.into_bytes()));
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    let pushes = (0..).take_while(|_| {
+        let _ = normalizer.push(b": keep-alive\n\n");
+        *normalizer.head() == Head::Undecided
+    });
+    assert_eq!(pushes.count(), 64);
+    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+    assert_eq!(normalizer.push(b": a\n\n"), Out::Bytes(vec![]));
+    assert_eq!(normalizer.release(), b": a\n\n");
+    assert_eq!(*normalizer.head(), Head::Stream);
+    assert_eq!(normalizer.push(b": b\n\n"), Out::Unchanged);
+}
+
+#[test]
+fn events_above_the_limit() {
+    let small = || Options { max_event_bytes: 200, ..options(StreamKind::Chat) };
+    let long = HEL.replace("Hel", &"x".repeat(200));
+    let body = data(&[HEL, &long, LO]);
+    for chunks in [vec![body.as_bytes()], in_steps(body.as_bytes(), 7)] {
+        let got = read(&run(small(), &chunks, StreamEnd::Clean).0);
+        assert_eq!((got.text.as_str(), got.done), ("Hel", 1));
+        assert_eq!(got.error.unwrap()["code"], "invalid_upstream_response");
+    }
+    // Many short lines of one event.
+    let body = format!("{}data: {{\n{}", data(&[HEL]), "data: \"a\":[\n".repeat(100));
+    let got = read(&run(small(), &[body.as_bytes()], StreamEnd::Clean).0);
+    assert_eq!(got.error.unwrap()["code"], "invalid_upstream_response");
+}
+
+fn calls(deltas: &[&str]) -> Vec<(String, String, String)> {
+    let chunks: Vec<String> = deltas
+        .iter()
+        .map(|calls| {
+            with_choice(&format!(
+                r#"{{"index":0,"delta":{{"tool_calls":[{calls}]}},"finish_reason":null}}"#
+            ))
+        })
+        .chain([with_choice(r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}"#)])
+        .collect();
+    let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+    read_chat(&data(&chunks)).tool_calls
+}
+
+#[test]
+fn tool_calls_are_kept_apart() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        (id.to_owned(), name.to_owned(), arguments.to_owned())
+    };
+    let two = [call("a", "f", "{}"), call("b", "g", "{}")];
+    // No index: by id, over two chunks and in one.
+    let f = r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}"#;
+    let g = r#"{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}"#;
+    assert_eq!(calls(&[f, g]), two);
+    assert_eq!(calls(&[&format!("{f},{g}")]), two);
+    // An index that lies.
+    let zero = |call: &str| call.replacen('{', r#"{"index":0,"#, 1);
+    assert_eq!(calls(&[&zero(f), &zero(g)]), two);
+    // Id and name again with each delta; a new id with each delta; null ones; nothing at all.
+    let start = r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}"#;
+    for more in [
+        r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"}"}}"#,
+        r#"{"index":0,"id":"zz","function":{"arguments":"}"}}"#,
+        r#"{"index":0,"id":null,"function":{"name":null,"arguments":"}"}}"#,
+        r#"{"index":0,"id":"","function":{"name":"","arguments":"}"}}"#,
+        r#"{"index":0,"function":{"arguments":"}"}}"#,
+        r#"{"function":{"arguments":"}"}}"#,
+        r#"{"index":null,"function":{"arguments":"}"}}"#,
+    ] {
+        assert_eq!(calls(&[start, more]), [call("a", "f", "{}")], "{more}");
+    }
+    // No id anywhere: one is made, the same every time, another for each call.
+    let nameless =
+        r#"{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"g","arguments":"{}"}}"#;
+    let made = calls(&[nameless]);
+    assert_eq!(made, calls(&[nameless]));
+    assert!(made[0].0.starts_with("call_") && made[0].0.len() == 29 && made[0].0 != made[1].0);
+    assert_eq!((made[0].1.as_str(), made[1].1.as_str()), ("f", "g"));
+}
+
+#[test]
+fn canonical_tool_calls_are_not_copied() {
+    let body = data(&[
+        &with_choice(
+            r#"{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}"#,
+        ),
+        &with_choice(
+            r#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"finish_reason":null}"#,
+        ),
+        &with_choice(r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}"#),
+        "[DONE]",
+    ]);
+    assert_eq!(SseNormalizer::new(options(StreamKind::Chat)).push(body.as_bytes()), Out::Unchanged);
+}
+
+#[test]
+fn chunks_without_a_delta_or_an_index() {
+    for (choice, want) in [
+        (r#"{"finish_reason":null}"#, r#"{"finish_reason":null,"index":0,"delta":{}}"#),
+        (r#"{"index":0,"delta":null}"#, r#"{"index":0,"delta":{}}"#),
+        (r#"{}"#, r#"{"index":0,"delta":{}}"#),
+    ] {
+        let (out, _) = chat(data(&[&with_choice(choice), STOP, "[DONE]"]).as_bytes());
+        assert_eq!(out, data(&[&with_choice(want), STOP, "[DONE]"]));
+    }
+}
+
+#[test]
+fn a_whole_completion_becomes_a_stream() {
+    let completion = serde_json::json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "m", "service_tier": "x",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": "Hel", "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "b", "type": "function", "function": {"name": "g", "arguments": "[]"}},
+            ],
+        }}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    });
+    let pretty = serde_json::to_vec_pretty(&completion).unwrap();
+    for body in [&serde_json::to_vec(&completion).unwrap(), &pretty] {
+        let out = from_completion(body, options(StreamKind::Chat)).unwrap();
+        let got = read(&out);
+        assert_eq!(
+            (got.text.as_str(), got.finish.as_deref(), got.done),
+            ("Hel", Some("tool_calls"), 1)
+        );
+        assert_eq!(got.tool_calls[1], ("b".to_owned(), "g".to_owned(), "[]".to_owned()));
+        assert_eq!(got.usage.unwrap()["total_tokens"], 5);
+        assert_eq!(got.events[0]["object"], "chat.completion.chunk");
+        assert_eq!(got.events[0]["service_tier"], "x");
+    }
+    let text = br#"{"id":"c","object":"text_completion","choices":[{"index":0,"text":"Hi","finish_reason":"stop"}]}"#;
+    let out = from_completion(text, options(StreamKind::Completions)).unwrap();
+    assert_eq!(read(&out).text, "Hi");
+    let error =
+        from_completion(br#"{"error":{"message":"no","code":404}}"#, options(StreamKind::Chat));
+    assert_eq!(error.unwrap_err().status, 404);
+    let cut = from_completion(&pretty[..90], options(StreamKind::Chat));
+    assert_eq!(cut.unwrap_err().status, 502);
+}
+
+#[test]
+fn the_model_can_be_renamed() {
+    let renamed =
+        || Options { response_model: Some("mine \"x\"".to_owned()), ..options(StreamKind::Chat) };
+    let bare = r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+    let (out, _) = run(renamed(), &[data(&[HEL, bare, STOP, USAGE]).as_bytes()], StreamEnd::Clean);
+    let got = read(&out);
+    assert_eq!(got.events.len(), 4);
+    assert!(got.events.iter().all(|event| event["model"] == "mine \"x\""));
+}

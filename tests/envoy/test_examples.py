@@ -1,0 +1,228 @@
+"""The configurations that operators copy: each is accepted by Envoy with the module loaded.
+
+`envoy --mode validate` loads the module and runs its `on_configure`, so that the filter's own
+configuration is checked as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import ENVOY_BIN, FILTER_WASM, ROOT
+
+MAIN = ROOT / "envoy" / "envoy.yaml"
+EXAMPLES = sorted((ROOT / "examples").glob("*/envoy.yaml"))
+ISTIO = sorted((ROOT / "envoy" / "istio").glob("*.yaml"))
+MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+FILTER = "openai-gateway-filter"
+HCM = "envoy.filters.network.http_connection_manager"
+# Envoy logs these at `warning` and goes on; a model to copy has none.
+COMPLAINTS = re.compile(r"deprecated|unknown field", re.IGNORECASE)
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as Envoy reads it: a date is a string."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(text: str) -> dict:
+    return yaml.load(text, Loader)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def env_names(value: object) -> set[str]:
+    """Every name below any `host_env_keys`."""
+    if isinstance(value, dict):
+        return {name for key, item in value.items() for name in (item if key == "host_env_keys" else env_names(item))}
+    if isinstance(value, list):
+        return {name for item in value for name in env_names(item)}
+    return set()
+
+
+def validate(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs Envoy on a configuration, with this build's module and a value for each variable."""
+    path = folder / "envoy.yaml"
+    path.write_text(text.replace(MODULE, str(FILTER_WASM)))
+    environment = os.environ | {name: f"value-of-{name}" for name in env_names(load(text))}
+    command = [ENVOY_BIN, "--mode", "validate", "-c", path]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def expect_valid(text: str, folder: Path) -> None:
+    result = validate(text, folder)
+    assert result.returncode == 0, result.stderr[-3000:]
+    complaints = [line for line in result.stderr.splitlines() if COMPLAINTS.search(line)]
+    assert not complaints, "\n".join(complaints)
+
+
+def connection_manager(config: dict) -> dict:
+    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def replace_filter(config: dict, typed_config: dict) -> None:
+    """Puts a filter configuration where the one of `config` is."""
+    filters = connection_manager(config)["http_filters"]
+    (index,) = (i for i, item in enumerate(filters) if item["name"] == FILTER)
+    filters[index] = {"name": FILTER, "typed_config": typed_config}
+
+
+@pytest.mark.parametrize("path", [MAIN, *EXAMPLES], ids=name_of)
+def test_is_valid(path: Path, tmp_path: Path) -> None:
+    expect_valid(path.read_text(), tmp_path)
+
+
+def test_providers_that_are_commented_out_are_valid(tmp_path: Path) -> None:
+    lines, commented = [], []
+    for line in MAIN.read_text().splitlines():
+        match = re.fullmatch(r"( *)# ?(.*)", line)
+        start = match and re.fullmatch(r"- name: (groq|together)", match[2])
+        inside = match and (start or (lines and lines[-1][1]))
+        if start:
+            commented.append(start[1])
+        lines.append((match[1] + match[2] if inside else line, bool(inside)))
+    assert sorted(commented) == ["groq", "groq", "together", "together"], "a provider and a cluster each"
+    expect_valid("\n".join(line for line, _ in lines), tmp_path)
+
+
+def test_hot_reload_discovers_a_valid_filter(tmp_path: Path) -> None:
+    folder = ROOT / "examples" / "hot-reload"
+    config = load((folder / "envoy.yaml").read_text())
+    (resource,) = load((folder / "filter.yaml").read_text())["resources"]
+    (discovery,) = (item for item in connection_manager(config)["http_filters"] if item["name"] == FILTER)
+    assert resource["name"] == discovery["name"]
+    assert config["node"]["id"], "discovery needs a node"
+    replace_filter(config, resource["typed_config"])
+    expect_valid(json.dumps(config), tmp_path)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_the_shared_parts_are_the_same(path: Path) -> None:
+    """Examples differ in providers, keys and clusters; all else is explained in one place."""
+
+    def shared(config: dict) -> dict:
+        config = copy.deepcopy(config)
+        config.pop("node", None)
+        config["static_resources"].pop("clusters")
+        filters = connection_manager(config)["http_filters"]
+        settings = next((item for item in filters if item["name"] == FILTER and "typed_config" in item), None)
+        if settings is None:
+            replace_filter(config, {})
+            return config
+        plugin = settings["typed_config"]["config"]
+        plugin.pop("configuration")
+        plugin["vm_config"].pop("environment_variables", None)
+        return config
+
+    main, example = shared(load(MAIN.read_text())), shared(load(path.read_text()))
+    if path.parent.name == "hot-reload":
+        replace_filter(main, {})
+    assert example == main
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_has_a_readme_that_the_index_names(path: Path) -> None:
+    assert (path.parent / "README.md").exists()
+    assert f"({path.parent.name}/)" in (ROOT / "examples" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("allow_on_headers_stop_iteration", "allow_on_header_stop_iteration"),
+        ("kind: vllm", "kind: vllmm"),
+        ("models_allowed", "models_alowed"),
+    ],
+)
+def test_a_mistake_is_found(old: str, new: str, tmp_path: Path) -> None:
+    """That the tests above can fail: in Envoy's fields and in the filter's."""
+    text = MAIN.read_text()
+    assert old in text
+    assert validate(text.replace(old, new), tmp_path).returncode != 0
+
+
+@pytest.mark.parametrize("path", ISTIO, ids=name_of)
+def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> None:
+    """What Istio would make of the EnvoyFilter, in a bootstrap with static parts."""
+    documents = list(yaml.load_all(path.read_text(), Loader))
+    (envoy_filter,) = (item for item in documents if item["kind"] == "EnvoyFilter")
+    patches = {}
+    for patch in envoy_filter["spec"]["configPatches"]:
+        assert patch["applyTo"] not in patches
+        patches[patch["applyTo"]] = patch["patch"]["value"]
+
+    extension, inserted = patches.pop("EXTENSION_CONFIG"), patches.pop("HTTP_FILTER")
+    plugin = extension["typed_config"]["config"]
+    assert plugin["allow_on_headers_stop_iteration"] is True
+    assert extension["name"] == inserted["name"]
+    discovery = inserted["config_discovery"]
+    assert extension["typed_config"]["@type"] in discovery["type_urls"]
+    code = plugin["vm_config"]["code"]
+    assert code.keys() <= {"remote", "local"}
+    # Istio's agent replaces a remote by the file that it fetched.
+    downloads = "remote" in code
+    plugin["vm_config"]["code"] = {"local": {"filename": MODULE}}
+
+    config = load(MAIN.read_text())
+    manager = connection_manager(config)
+    replace_filter(config, extension["typed_config"])
+    manager["route_config"]["virtual_hosts"][0] |= patches.pop("VIRTUAL_HOST")
+    merged = patches.pop("NETWORK_FILTER")["typed_config"]
+    assert merged["@type"] == manager["@type"]
+    manager |= merged
+    assert not patches, "every patch is validated"
+    expect_valid(json.dumps(config), tmp_path)
+
+    # The discovery as it stands. Nothing answers; Envoy would wait.
+    config = load(MAIN.read_text())
+    filters = connection_manager(config)["http_filters"]
+    (index,) = (i for i, item in enumerate(filters) if item["name"] == FILTER)
+    filters[index] = inserted
+    config["node"] = {"id": "test", "cluster": "test"}
+    config["dynamic_resources"] = {
+        "ads_config": {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "vllm"}}],
+        }
+    }
+    expect_valid(json.dumps(config), tmp_path)
+    rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+    assert (rbac in discovery["type_urls"]) == downloads
+
+
+def test_istio_routes_name_the_clusters_of_the_providers() -> None:
+    documents = list(yaml.load_all((ROOT / "envoy" / "istio" / "gateway.yaml").read_text(), Loader))
+    kinds: dict[str, list[dict]] = {}
+    for document in documents:
+        kinds.setdefault(document["kind"], []).append(document["spec"])
+    (patch,) = (item for item in kinds["EnvoyFilter"][0]["configPatches"] if item["applyTo"] == "EXTENSION_CONFIG")
+    settings = patch["patch"]["value"]["typed_config"]["config"]["configuration"]["value"]
+    header = settings["routing"]["cluster_header"]
+    clusters = {provider["cluster"] for provider in settings["providers"]}
+
+    matched = {}
+    for route in kinds["VirtualService"][0]["http"]:
+        for match in route.get("match", []):
+            matched[match["headers"][header]["exact"]] = route["route"][0]["destination"]
+    assert matched.keys() == clusters
+    hosts = {host for entry in kinds["ServiceEntry"] for host in entry["hosts"]}
+    for cluster, destination in matched.items():
+        assert cluster == f"outbound|{destination['port']['number']}||{destination['host']}"
+        assert destination["host"] in hosts
+        assert destination["host"] in {rule["host"] for rule in kinds["DestinationRule"]}
