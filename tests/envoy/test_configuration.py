@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness import ROOT, Setting, expect, plugin, refused_log
+from harness import ROOT, Envoy, Setting, expect, plugin, refused_log
 
 PROVIDER = {"name": "alpha", "base_url": "http://alpha.test", "auth": {"mode": "none"}}
 KEY = {"id": "a", "key_sha256": plugin.key_sha256("main")}
@@ -64,7 +64,7 @@ REFUSED = {
     ),
     "key_env not there": (
         with_provider(auth={"key_env": "NOT_SET_ANYWHERE"}),
-        ["providers[0].auth.key_env", "NOT_SET_ANYWHERE"],
+        ["providers[0].auth.key_env"],
     ),
     "unknown operation": (with_provider(operations=["chat"]), ["providers[0].operations[0]"]),
     "key with two sources": (with_key(key="k"), ["virtual_keys[0]"]),
@@ -73,7 +73,7 @@ REFUSED = {
     "empty key": (with_top(virtual_keys=[{"id": "a", "key": ""}]), ["virtual_keys[0].key"]),
     "key from nowhere": (
         with_top(virtual_keys=[{"id": "a", "key_env": "NOT_SET_ANYWHERE"}]),
-        ["virtual_keys[0].key_env", "NOT_SET_ANYWHERE"],
+        ["virtual_keys[0].key_env"],
     ),
     "one key twice": (with_top(virtual_keys=[KEY, {**KEY, "id": "b"}]), ["virtual_keys[1]"]),
     "one id twice": (
@@ -112,14 +112,36 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def offer(start_envoy):
+    """Offers a configuration to a running Envoy, which asks the module as at start; its log when it
+    was refused."""
+    envoy: Envoy = start_envoy(ecds=True)
+
+    def refused(config, form="string") -> str:
+        taken, log = envoy.offer_filter(Setting(config=config, form=form, ecds=True))
+        assert not taken, log
+        return log
+
+    return refused
+
+
 @pytest.mark.parametrize(("config", "paths"), REFUSED.values(), ids=REFUSED)
-def test_refused(ports, config, paths):
-    log = refused_log(Setting(config=config), ports)
+def test_refused(offer, config, paths):
+    log = offer(config)
     for path in paths:
         assert path in log, log
 
 
-def test_every_problem_is_named_at_once(ports):
+@pytest.mark.parametrize("config", [with_provider(kind="azure"), "{"], ids=["a value", "not JSON"])
+def test_envoy_does_not_start(ports, config):
+    """What is refused while Envoy runs keeps it from starting, too."""
+    log = refused_log(Setting(config=config), ports)
+    assert "Unable to create Wasm plugin" in log
+    assert "openai_gateway: the configuration is refused" in log
+
+
+def test_every_problem_is_named_at_once(offer):
     config = {
         "providers": [{**PROVIDER, "kind": "azure"}, {"name": "b/c", "base_url": "http://b.test"}],
         "virtual_keys": [
@@ -130,7 +152,7 @@ def test_every_problem_is_named_at_once(ports):
         "limits": {"max_request_bytes": "many"},
         "wrong": 1,
     }
-    log = refused_log(Setting(config=config), ports)
+    log = offer(config)
     for path in (
         "providers[0].kind",
         "providers[1].name",
@@ -144,14 +166,14 @@ def test_every_problem_is_named_at_once(ports):
         assert path in log, (path, log)
 
 
-def test_a_refusal_shows_no_secret(ports):
+def test_a_refusal_shows_no_secret(offer):
     """Wrong values that may be keys are not quoted."""
     secret = plugin.VK["main"]
     config = with_top(
         virtual_keys=[{"id": "a", "key_sha256": secret}, {"id": "b", "key": [secret]}],
         providers=[{**PROVIDER, "auth": {"key": {"x": secret}}}],
     )
-    log = refused_log(Setting(config=config), ports)
+    log = offer(config)
     assert "virtual_keys[0].key_sha256" in log
 
 
@@ -167,9 +189,9 @@ def test_both_forms_of_a_configuration(start_envoy, upstreams, form):
 
 
 @pytest.mark.parametrize("form", ["string", "struct"])
-def test_a_struct_is_checked_like_json(ports, form):
+def test_a_struct_is_checked_like_json(offer, form):
     config = with_provider(auth={"mode": "none", "token": 1}, models=["m", 7])
-    log = refused_log(Setting(config=config, form=form), ports)
+    log = offer(config, form)
     assert "providers[0].auth" in log and "token" in log
 
 
@@ -203,4 +225,4 @@ def test_other_names(start_envoy, upstreams):
     assert reply.header("x-langwatch-provider") is None
     got = upstreams["beta"].only
     assert (got.path, got.header("x-acme-y")) == ("/v1/chat/completions", None)
-    assert envoy.post("/v1/chat/completions", {"model": "beta/m"}, vk=None).status == 404
+    assert envoy.post("/v1/chat/completions", {"model": "beta/m"}, vk=None).status == 503

@@ -28,7 +28,7 @@ def audio(value: bytes = AUDIO, boundary: str = "B") -> bytes:
 
 MODEL = part("model", b"alpha/whisper-1")
 END = b"--B--\r\n"
-DECOYS = b'--C\r\n"model":"x"\r\n--Bx\r\n-B\r\n--\r\nname="model"\r\n\r\nbeta/x\xff\xfe\r\n\r\n--'
+DECOYS = b'--C\r\n"model":"x"\r\n--b\r\n-B\r\n--\r\nname="model"\r\n\r\nbeta/x\xff\xfe\r\n\r\n--'
 
 GOOD = {
     "first": MODEL + audio() + END,
@@ -38,8 +38,6 @@ GOOD = {
     "decoys in the file": audio(DECOYS) + MODEL + END,
     "file that ends in dashes": audio(b"\r\n--") + MODEL + END,
     "empty file": audio(b"") + MODEL + END,
-    "preamble": b"this is ignored\r\n" + MODEL + END,
-    "epilogue": MODEL + b"--B--\r\nthis is ignored",
     "no last line end": MODEL + b"--B--",
     "more headers": part("model", b"alpha/whisper-1", "Content-Type: text/plain") + END,
     "file named model": b'--B\r\nContent-Disposition: form-data; name="file"; filename="model"\r\n\r\nx\r\n'
@@ -47,7 +45,6 @@ GOOD = {
     + END,
     "header in other case": MODEL.replace(b"Content-Disposition", b"CONTENT-disposition") + END,
     "name without quotes": MODEL.replace(b'"model"', b"model") + END,
-    "padding after the boundary": b"--B  \r\n" + MODEL.removeprefix(b"--B\r\n") + END,
     "similar names": part("models", b"beta/x") + part("mode", b"y") + MODEL + END,
 }
 
@@ -112,6 +109,11 @@ REFUSED = {
     "other boundary": (MODEL.replace(b"--B", b"--D") + b"--D--\r\n", "invalid_multipart"),
     "only an end": (END, {"missing_model", "invalid_multipart"}),
     "JSON": (b'{"model":"alpha/m"}', "invalid_multipart"),
+    # Readers of forms differ in these, and no client library writes them
+    "text before": (b"ignored?\r\n" + MODEL + END, "invalid_multipart"),
+    "text after": (MODEL + END + b"ignored?", "invalid_multipart"),
+    "padding": (MODEL.replace(b"--B\r", b"--B  \r") + END, "invalid_multipart"),
+    "longer boundary": (audio(b"x\r\n--Bx\r\ny") + MODEL + END, "invalid_multipart"),
     "endless header": (
         b"--B\r\nX: " + b"x" * 200_000 + b"\r\n\r\n" + MODEL + END,
         "invalid_multipart",
@@ -127,7 +129,7 @@ def test_in_doubt_the_form_is_refused(gateway, upstreams, body, code, size):
     sent = {"pieces": wire.split(body, size)} if size else {"body": body}
     with gateway.completes_nothing(upstreams):
         reply = gateway.post(PATH, content_type="multipart/form-data; boundary=B", **sent)
-    expect.gateway_error(reply, 400, code, "model" if "model" in str(code) else None)
+    expect.gateway_error(reply, 400, code, "model" if str(code).endswith("_model") else None)
 
 
 @pytest.mark.parametrize(

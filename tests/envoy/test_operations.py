@@ -112,7 +112,7 @@ def test_files_and_batches_name_no_provider(gateway, method, path):
         "/v1/images",
         "/v1/engines/x/completions",
         "/v1/chat%2Fcompletions",
-        "/v1/\xff\xfe",
+        "/v1/%ff%fe",
         "/v1/" + "x" * 20_000,
     ],
     ids=lambda path: path[:30].encode("ascii", "replace").decode(),

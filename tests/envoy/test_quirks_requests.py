@@ -102,4 +102,4 @@ def test_a_deployments_path(deciding):
     quirk = next(quirk for quirk in DECISIONS if quirk.id == "f-azure-no-body-model")
     fields = headers("main", None, [*quirk.fields, ("x-gateway-cluster", "alpha")])
     with deciding.sends_nothing():
-        assert deciding.request("POST", quirk.path, fields, body=quirk.request_body).status == 404
+        assert deciding.request("POST", quirk.path, fields, body=quirk.request_body).status == 503

@@ -40,11 +40,11 @@ class Setting:
     """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
 
 
-def _any(name: str, **fields: Any) -> Json:
-    return {"@type": f"type.googleapis.com/{name}", **fields}
+def _any(message: str, /, **fields: Any) -> Json:
+    return {"@type": f"type.googleapis.com/{message}", **fields}
 
 
-def _named(name: str, message: str, **fields: Any) -> Json:
+def _named(name: str, message: str, /, **fields: Any) -> Json:
     return {"name": name, "typed_config": _any(message, **fields)}
 
 

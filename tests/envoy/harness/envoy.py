@@ -132,6 +132,26 @@ class Envoy:
         """Puts another filter configuration in place of the discovered one, by a rename."""
         self._write_filter(setting)
 
+    def offer_filter(self, setting: Setting) -> tuple[bool, str]:
+        """The same, and waits for Envoy's decision: whether it took it, and what it logged."""
+        logged, before = len(self.log()), self._decisions()
+        self._write_filter(setting)
+        deadline = time.monotonic() + PATIENCE
+        while (now := self._decisions()) == before:
+            assert time.monotonic() < deadline, f"no decision\n{self.log()[logged:]}"
+            time.sleep(0.01)
+        return now[0] > before[0], self.log()[logged:]
+
+    def _decisions(self) -> tuple[int, int]:
+        """How many discovered configurations were taken and refused."""
+        stats = self.admin("/stats?filter=^extension_config_discovery\\.")
+        counts = dict(line.rsplit(": ", 1) for line in stats.splitlines())
+        ends = ("update_success", "update_rejected")
+        taken, refused = (
+            sum(int(count) for name, count in counts.items() if name.endswith(end)) for end in ends
+        )
+        return taken, refused
+
     def _write_filter(self, setting: Setting) -> None:
         self._ecds_version += 1
         content = ecds_file(setting, FILTER_WASM, str(self._ecds_version))

@@ -43,8 +43,9 @@ def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, 
 def stream() -> Answer:
     """A canonical stream that says TEXT."""
     half = len(TEXT) // 2
-    pieces = [chunk({"content": TEXT[:half]}), chunk({"content": TEXT[half:]}), chunk({}, "stop")]
-    return sse(*pieces, "[DONE]")
+    first, second = TEXT[:half], TEXT[half:]
+    pieces = [chunk({"role": "assistant", "content": first}), chunk({"content": second})]
+    return sse(*pieces, chunk({}, "stop"), "[DONE]")
 
 
 def embeddings(vectors: int = 1) -> dict[str, Any]:
