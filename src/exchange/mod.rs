@@ -67,7 +67,7 @@ pub enum ResponseStep {
     Hold,
     /// Change the head (held until now) and what is visible of the body, then hand both on.
     Release(Vec<HeaderEdit>, BodyOut),
-    /// Put this in the place of an answer that has no body. Only in answer to a head.
+    /// Put this in the place of the answer. Where the head has gone on already, Envoy resets the stream.
     Reply(Reply),
 }
 
