@@ -20,7 +20,6 @@ use crate::config::{CacheMode, Config, ProviderId};
 use crate::error::ErrorAnswer;
 use crate::headers::HeaderEdit;
 use crate::json::scan::Facts;
-use crate::key::VirtualKey;
 use crate::operation::Operation;
 use crate::splice::Edit;
 
@@ -94,6 +93,8 @@ pub enum Note {
     Model,
     /// `hit`, `miss` or `bypass`.
     Cache,
+    /// What was decided, for a further attempt at the same request. Not for logs.
+    Attempt,
 }
 
 impl Note {
@@ -106,6 +107,7 @@ impl Note {
             Self::Provider => "gateway_provider",
             Self::Model => "gateway_model",
             Self::Cache => "gateway_cache",
+            Self::Attempt => "gateway_attempt",
         }
     }
 }
@@ -134,13 +136,6 @@ struct Route {
     requested: String,
     cache: CacheMode,
     facts: Facts,
-}
-
-/// A request's identity after authentication.
-#[derive(Debug)]
-struct Caller {
-    key: Rc<VirtualKey>,
-    cache: CacheMode,
 }
 
 impl Exchange {

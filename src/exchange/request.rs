@@ -1,22 +1,21 @@
 //! The request half: authenticate, find the model, decide, rewrite, and go on checking to the end.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
-use super::{Caller, Exchange, Note, Release, RequestStep, Route};
-use crate::config::{CacheMode, Config, Provider, ResponsesApi};
+use serde::{Deserialize, Serialize};
+
+use super::{Exchange, Note, Release, RequestStep, Route};
+use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::json::scan::Facts;
 use crate::json::string;
-use crate::key::presented_key;
+use crate::key::{VirtualKey, presented_key};
 use crate::model::{self, Found};
 use crate::operation::{self, BodyKind, Operation};
 use crate::splice::{self, Edit};
 use crate::{json, multipart};
-
-/// A body without a declared length is held until this much has come: then most requests can be sent
-/// with a `content-length`, which some servers insist on (mlx-lm answers 411).
-const HOLD_UNDECLARED_BYTES: u64 = 16 * 1024;
 
 /// Where the request stands.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub(super) struct Reading {
     head: Head,
     body: Body,
     /// Set as soon as the model is known; what is left is to wait for the rest of the body.
-    route: Option<(Route, Edit)>,
+    chosen: Option<(Route, Option<Edit>)>,
 }
 
 /// A request on its way upstream.
@@ -51,15 +50,40 @@ pub(super) struct Streaming {
 
 /// What is kept of the head while the body is read.
 #[derive(Debug)]
-struct Head {
-    caller: Caller,
+enum Head {
+    /// The request as its client sent it.
+    Client(ClientHead),
+    /// A request that this filter has rewritten before (see [`Attempt`]).
+    Rewritten(Attempt),
+}
+
+#[derive(Debug)]
+struct ClientHead {
+    key: Rc<VirtualKey>,
+    cache: CacheMode,
     operation: Operation,
     /// Path after the prefix, with its query.
     path: String,
-    /// `content-type` is there.
     has_content_type: bool,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
     removals: Vec<HeaderEdit>,
+}
+
+/// What an earlier instance of this filter decided about the same request.
+///
+/// As an upstream filter, Envoy makes one instance for each attempt. A second attempt gets the head as
+/// the first one left it, with the provider's credential in the place of the virtual key, but the body
+/// as the client sent it. So the decision is kept in filter state, which all attempts share and no
+/// client can write.
+#[derive(Debug, Serialize, Deserialize)]
+struct Attempt {
+    operation: String,
+    provider: String,
+    model: String,
+    requested: String,
+    cache: String,
+    /// `content-length` of the rewritten body, where it was known.
+    length: Option<u64>,
 }
 
 /// The body as far as it has come.
@@ -69,6 +93,8 @@ struct Body {
     /// `content-length`.
     declared: Option<u64>,
     counted: u64,
+    /// It ends with trailers, which need chunked framing.
+    trailers: bool,
 }
 
 /// The scanner for the operation's kind of body.
@@ -99,6 +125,14 @@ impl Reader {
             Self::Multipart(scanner) => {
                 Facts { stream: scanner.facts().stream, ..Facts::default() }
             }
+        }
+    }
+
+    /// Whether the text is complete, so that its end must follow.
+    fn is_complete(&self) -> bool {
+        match self {
+            Self::Json(scanner) => scanner.is_complete(),
+            Self::Multipart(scanner) => scanner.finish().is_ok(),
         }
     }
 
@@ -134,9 +168,20 @@ impl Body {
 
 impl Exchange {
     /// The request's head. `end`: it has no body. `now`: Unix seconds.
-    pub fn on_request_head(&mut self, headers: &Headers, end: bool, now: u64) -> RequestStep {
+    ///
+    /// `recall` reads what [`Note::Attempt`] wrote in an earlier attempt at the same request.
+    pub fn on_request_head(
+        &mut self,
+        headers: &Headers,
+        end: bool,
+        now: u64,
+        recall: impl Fn() -> Option<Vec<u8>>,
+    ) -> RequestStep {
         let path = headers.get(":path").unwrap_or_default();
         let Some(rest) = under_prefix(path, &self.config.path_prefix) else {
+            if let Some(step) = recall().and_then(|note| self.attempt_again(headers, end, &note)) {
+                return step;
+            }
             self.request = Phase::Untouched;
             let removals = own_headers(&self.config, headers);
             return if removals.is_empty() {
@@ -151,6 +196,10 @@ impl Exchange {
             .map(str::to_owned);
         match self.accept_head(headers, rest, end, now) {
             Ok(step) => step,
+            // In a second attempt the virtual key is no longer there.
+            Err(error) if error.code == Code::InvalidApiKey => recall()
+                .and_then(|note| self.attempt_again(headers, end, &note))
+                .unwrap_or_else(|| self.refuse(&error)),
             Err(error) => self.refuse(&error),
         }
     }
@@ -180,6 +229,14 @@ impl Exchange {
         step.unwrap_or_else(|error| self.refuse(&error))
     }
 
+    /// The trailers: the end of a body that has some.
+    pub fn on_request_trailers(&mut self) -> RequestStep {
+        if let Phase::Reading(reading) = &mut self.request {
+            reading.body.trailers = true;
+        }
+        self.on_request_body(&[], true)
+    }
+
     /// The whole body, after [`RequestStep::ReadWhole`].
     pub fn on_request_whole(&mut self, body: &[u8]) -> RequestStep {
         match self.release(Some(body), true) {
@@ -206,7 +263,7 @@ impl Exchange {
         let method = headers.get(":method").unwrap_or_default();
         let target = operation::classify(method, rest)?;
         self.notes.push((Note::Operation, target.operation.as_str().to_owned()));
-        let caller = Caller { cache: cache_mode(&self.config, &key, headers)?, key };
+        let cache = cache_mode(&self.config, &key, headers)?;
         let declared = check_limits(&self.config, headers)?;
         if target.query.is_some_and(names_model) {
             return Err(GatewayError::new(
@@ -215,43 +272,52 @@ impl Exchange {
             )
             .with_param("model"));
         }
-        let counts_inputs = target.operation == Operation::Embeddings;
-        let reader = match target.operation.body_kind() {
-            BodyKind::Json => Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs))),
-            BodyKind::Multipart => {
-                let content_type = headers.get("content-type").unwrap_or_default();
-                let boundary = multipart::boundary(content_type)?;
-                Reader::Multipart(Box::new(multipart::Scanner::new(&boundary)))
-            }
-            BodyKind::None => return self.without_body(&caller, target.operation),
+        let Some(reader) = reader(target.operation, headers)? else {
+            return self.without_body(&key, target.operation);
         };
         let path = match target.query {
             Some(query) => format!("{}?{query}", target.path),
             None => target.path.to_owned(),
         };
-        self.request = Phase::Reading(Box::new(Reading {
-            head: Head {
-                removals: removals(&self.config, headers),
-                has_content_type: headers.get("content-type").is_some(),
-                operation: target.operation,
-                caller,
-                path,
-            },
-            body: Body { reader, declared, counted: 0 },
-            route: None,
-        }));
+        let head = Head::Client(ClientHead {
+            removals: removals(&self.config, headers),
+            has_content_type: headers.get("content-type").is_some(),
+            operation: target.operation,
+            cache,
+            key,
+            path,
+        });
+        Ok(self.read_body(head, reader, declared, end))
+    }
+
+    /// Takes up a request that an earlier instance has rewritten. `None` when the note is of no use.
+    fn attempt_again(&mut self, headers: &Headers, end: bool, note: &[u8]) -> Option<RequestStep> {
+        let attempt: Attempt = serde_json::from_slice(note).ok()?;
+        let reader = reader(Operation::from_name(&attempt.operation)?, headers).ok()??;
+        // The declared length may be that of the first attempt's body: the end will tell.
+        Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
+    }
+
+    fn read_body(
+        &mut self,
+        head: Head,
+        reader: Reader,
+        declared: Option<u64>,
+        end: bool,
+    ) -> RequestStep {
+        let body = Body { reader, declared, counted: 0, trailers: false };
+        self.request = Phase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.
-        if end { Ok(self.on_request_body(&[], true)) } else { Ok(RequestStep::Hold) }
+        if end { self.on_request_body(&[], true) } else { RequestStep::Hold }
     }
 
     /// Operations that name no model in a body.
     fn without_body(
         &mut self,
-        caller: &Caller,
+        key: &VirtualKey,
         operation: Operation,
     ) -> Result<RequestStep, GatewayError> {
-        let name = caller
-            .key
+        let name = key
             .bound
             .primary()
             .and_then(|id| self.config.providers.get(id))
@@ -266,29 +332,50 @@ impl Exchange {
         end: bool,
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
+        let limit = self.config.limits.max_buffered_bytes;
         if let Some(found) = found {
-            let route = resolve(&self.config, reading, &found, self.request_id.as_deref())?;
-            let (start, end) = (found.span.start as usize, found.span.end as usize);
-            let with = reading.body.reader.write(&route.model);
-            reading.route = Some((route, Edit { span: start..end, with }));
+            if found.span.end > limit {
+                return Err(too_much_held(limit));
+            }
+            let route = match &reading.head {
+                Head::Client(head) => {
+                    resolve(&self.config, head, &found.id, self.request_id.as_deref())?
+                }
+                Head::Rewritten(attempt) => attempt.route(&self.config, &found.id)?,
+            };
+            // An id that stays as it is leaves the body untouched, however it is escaped.
+            let edit = (route.model != found.id).then(|| Edit {
+                span: found.span.start as usize..found.span.end as usize,
+                with: reading.body.reader.write(&route.model),
+            });
+            reading.chosen = Some((route, edit));
         }
         let body = &reading.body;
-        let complete = body.is_complete(end);
-        let whole = needs_whole_body(reading);
-        if reading.route.is_some() && complete {
+        let Some((route, _)) = &reading.chosen else {
+            return if body.counted > limit {
+                Err(too_much_held(limit))
+            } else {
+                Ok(RequestStep::Hold)
+            };
+        };
+        // Cache markers are edited anywhere in the body, so all of it must be there.
+        let whole = matches!(body.reader, Reader::Json(_)) && route.cache != CacheMode::Respect;
+        if body.is_complete(end) {
             return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
         }
-        let wait = reading.route.is_none()
-            || whole
-            || (body.declared.is_none() && body.counted <= HOLD_UNDECLARED_BYTES);
-        if !wait {
-            return self.release(None, false);
+        if whole && body.counted > limit {
+            return Err(GatewayError::new(
+                Code::RequestTooLarge,
+                format!(
+                    "The body is larger than {limit} bytes, and cache mode {} has to hold all of it.",
+                    route.cache.as_str()
+                ),
+            ));
         }
-        let limit = self.config.limits.max_buffered_bytes;
-        if body.counted > limit {
-            return Err(too_much_held(limit, reading.route.is_none()));
-        }
-        Ok(RequestStep::Hold)
+        // The end of a complete body is about to come: with it the length is known, which some servers
+        // insist on (mlx-lm answers 411 without).
+        let length_is_near = body.declared.is_none() && body.reader.is_complete();
+        if whole || length_is_near { Ok(RequestStep::Hold) } else { self.release(None, false) }
     }
 
     /// The model is known and allowed: settles head and body. `whole` is the complete body where the
@@ -301,46 +388,115 @@ impl Exchange {
         let Phase::Reading(reading) = std::mem::replace(&mut self.request, Phase::Replied) else {
             return Err(internal());
         };
-        let Reading { head, body, route } = *reading;
-        let (mut route, model_edit) = route.ok_or_else(internal)?;
+        let Reading { head, body, chosen } = *reading;
+        let (mut route, model_edit) = chosen.ok_or_else(internal)?;
         route.facts = body.reader.facts();
-        let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-
-        let mut edits = match (whole, head.caller.cache) {
+        let mut edits = match (whole, route.cache) {
             (Some(whole), CacheMode::Disable) => crate::cache_control::disable(whole)?,
             (Some(whole), CacheMode::Force) => crate::cache_control::force(whole)?,
             _ => Vec::new(),
         };
-        let at = edits.partition_point(|edit| edit.span.start < model_edit.span.start);
-        edits.insert(at, model_edit);
-
-        let length = match (body.declared, complete) {
-            (Some(length), _) => Some(length),
-            (None, true) => Some(body.counted),
-            (None, false) => None,
+        if let Some(edit) = model_edit {
+            let at = edits.partition_point(|other| other.span.start < edit.span.start);
+            edits.insert(at, edit);
+        }
+        let headers = match head {
+            Head::Client(head) => {
+                let length = match (body.declared, complete && !body.trailers) {
+                    (Some(length), _) => Some(length),
+                    (None, true) => Some(body.counted),
+                    (None, false) => None,
+                }
+                .map(|length| length.saturating_add_signed(splice::growth(&edits)));
+                self.client_head(&route, head, body.declared, length)?
+            }
+            // Everything else is still as the first attempt set it.
+            Head::Rewritten(_) if edits.is_empty() => Vec::new(),
+            Head::Rewritten(attempt) => attempt.length.map(content_length).into_iter().collect(),
         };
-        let length = length.map(|length| length.saturating_add_signed(splice::growth(&edits)));
-        let headers = upstream_head(&self.config, provider, head, length);
-
-        self.notes.push((Note::Provider, provider.name.clone()));
-        self.notes.push((Note::Model, route.model.clone()));
         self.request = Phase::Streaming(Box::new(Streaming { body, route }));
         Ok(RequestStep::Release(Release { headers, body: edits }))
+    }
+
+    /// The head that the upstream gets, and what is noted of it. The routing header comes last: each
+    /// change makes Envoy choose the route anew.
+    fn client_head(
+        &mut self,
+        route: &Route,
+        head: ClientHead,
+        declared: Option<u64>,
+        length: Option<u64>,
+    ) -> Result<Vec<HeaderEdit>, GatewayError> {
+        let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
+        let mut edits = head.removals;
+        if let Some(header) = &provider.auth_header {
+            edits.push(HeaderEdit::remove(header.clone()));
+        }
+        if let Some(credential) = &provider.credential {
+            edits.push(HeaderEdit::set(
+                credential.header.clone(),
+                credential.value.expose().as_bytes().to_vec(),
+            ));
+        }
+        if !head.has_content_type && head.operation.body_kind() == BodyKind::Json {
+            edits.push(HeaderEdit::set("content-type", "application/json"));
+        }
+        if head.cache == CacheMode::Disable {
+            edits.push(HeaderEdit::set("cache-control", "no-cache"));
+        }
+        if length != declared {
+            edits.extend(length.map(content_length));
+        }
+        edits.push(HeaderEdit::set(":authority", provider.authority.clone()));
+        edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, head.path)));
+        edits.push(HeaderEdit::set(self.config.headers.cluster.clone(), provider.cluster.clone()));
+
+        let attempt = Attempt {
+            operation: route.operation.as_str().to_owned(),
+            provider: provider.name.clone(),
+            model: route.model.clone(),
+            requested: route.requested.clone(),
+            cache: route.cache.as_str().to_owned(),
+            length,
+        };
+        if let Ok(attempt) = serde_json::to_string(&attempt) {
+            self.notes.push((Note::Attempt, attempt));
+        }
+        self.notes.push((Note::Provider, provider.name.clone()));
+        self.notes.push((Note::Model, route.model.clone()));
+        Ok(edits)
+    }
+}
+
+impl Attempt {
+    /// The same decision again. `found` is the id in the body: the client's own, or the upstream's if
+    /// the body was rewritten before it came here.
+    fn route(&self, config: &Config, found: &str) -> Result<Route, GatewayError> {
+        if found != self.requested && found != self.model {
+            return Err(internal());
+        }
+        Ok(Route {
+            operation: Operation::from_name(&self.operation).ok_or_else(internal)?,
+            provider: config.providers.by_name(&self.provider).ok_or_else(internal)?,
+            model: self.model.clone(),
+            requested: self.requested.clone(),
+            cache: CacheMode::from_name(&self.cache).ok_or_else(internal)?,
+            facts: Facts::default(),
+        })
     }
 }
 
 /// Resolves the model, and checks that the provider serves the operation.
 fn resolve(
     config: &Config,
-    reading: &Reading,
-    found: &Found,
+    head: &ClientHead,
+    id: &str,
     request_id: Option<&str>,
 ) -> Result<Route, GatewayError> {
-    let head = &reading.head;
-    // The same request always draws the same target, also when Envoy tries it again.
+    // The same request always draws the same target.
     let mut hasher = DefaultHasher::new();
     request_id.hash(&mut hasher);
-    let chosen = model::resolve(config, &head.caller.key, &found.id, hasher.finish())?;
+    let chosen = model::resolve(config, &head.key, id, hasher.finish())?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
     let translated =
         head.operation == Operation::Responses && provider.responses_api == ResponsesApi::Chat;
@@ -351,49 +507,28 @@ fn resolve(
         operation: head.operation,
         provider: chosen.provider,
         model: chosen.model,
-        requested: found.id.clone(),
-        cache: head.caller.cache,
+        requested: id.to_owned(),
+        cache: head.cache,
         facts: Facts::default(),
     })
 }
 
-/// Whether the body is edited elsewhere than at the model, so that it must be there as a whole.
-fn needs_whole_body(reading: &Reading) -> bool {
-    matches!(reading.body.reader, Reader::Json(_))
-        && reading.head.caller.cache != CacheMode::Respect
+/// The scanner for an operation's body; `None` for an operation without one.
+fn reader(operation: Operation, headers: &Headers) -> Result<Option<Reader>, GatewayError> {
+    let counts_inputs = operation == Operation::Embeddings;
+    Ok(match operation.body_kind() {
+        BodyKind::Json => Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs)))),
+        BodyKind::Multipart => {
+            let content_type = headers.get("content-type").unwrap_or_default();
+            let boundary = multipart::boundary(content_type)?;
+            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary))))
+        }
+        BodyKind::None => None,
+    })
 }
 
-/// The head that the upstream gets. The routing header comes last: each change makes Envoy choose the
-/// route anew.
-fn upstream_head(
-    config: &Config,
-    provider: &Provider,
-    head: Head,
-    length: Option<u64>,
-) -> Vec<HeaderEdit> {
-    let mut edits = head.removals;
-    if let Some(header) = &provider.auth_header {
-        edits.push(HeaderEdit::remove(header.clone()));
-    }
-    if let Some(credential) = &provider.credential {
-        edits.push(HeaderEdit::set(
-            credential.header.clone(),
-            credential.value.expose().as_bytes().to_vec(),
-        ));
-    }
-    if !head.has_content_type && head.operation.body_kind() == BodyKind::Json {
-        edits.push(HeaderEdit::set("content-type", "application/json"));
-    }
-    if head.caller.cache == CacheMode::Disable {
-        edits.push(HeaderEdit::set("cache-control", "no-cache"));
-    }
-    if let Some(length) = length {
-        edits.push(HeaderEdit::set("content-length", length.to_string()));
-    }
-    edits.push(HeaderEdit::set(":authority", provider.authority.clone()));
-    edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, head.path)));
-    edits.push(HeaderEdit::set(config.headers.cluster.clone(), provider.cluster.clone()));
-    edits
+fn content_length(length: u64) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
 }
 
 /// What is removed from every governed request.
@@ -424,7 +559,7 @@ fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
 /// The cache mode: the request's header over the key's over the global one.
 fn cache_mode(
     config: &Config,
-    key: &crate::key::VirtualKey,
+    key: &VirtualKey,
     headers: &Headers,
 ) -> Result<CacheMode, GatewayError> {
     let Some(value) = headers.get(&config.headers.cache) else {
@@ -507,16 +642,15 @@ fn too_large(limit: u64) -> GatewayError {
     GatewayError::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes."))
 }
 
-fn too_much_held(limit: u64, model_missing: bool) -> GatewayError {
-    let message = if model_missing {
+fn too_much_held(limit: u64) -> GatewayError {
+    GatewayError::new(
+        Code::RequestTooLarge,
         format!(
-            "No \"model\" in the first {limit} bytes of the body. Put \"model\" first, before large \
-             values and files: then the rest need not be held."
-        )
-    } else {
-        format!("The body is larger than {limit} bytes, and this cache mode has to hold all of it.")
-    };
-    GatewayError::new(Code::RequestTooLarge, message).with_param("model")
+            "No model in the first {limit} bytes of the body. Put `model` first, before large values \
+             and files: then the rest need not be held."
+        ),
+    )
+    .with_param("model")
 }
 
 fn internal() -> GatewayError {

@@ -9,7 +9,7 @@ use proxy_wasm::types::Action;
 use super::calls::{self, Body, Head, Status};
 use crate::config::Config;
 use crate::error::{Code, GatewayError};
-use crate::exchange::{BodyOut, Exchange, Release, Reply, RequestStep, ResponseStep};
+use crate::exchange::{BodyOut, Exchange, Note, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
 
@@ -86,7 +86,16 @@ impl Http {
                 }
                 Err(status) => self.fail(&format!("can't change the request: {status:?}")),
             },
-            RequestStep::Reply(reply) => send(&reply),
+            RequestStep::Reply(reply) => {
+                // What is held would go on growing until the reply is carried out, and Envoy's own 413
+                // could overtake it.
+                if self.request.size > 0
+                    && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
+                {
+                    warn!("can't drop the body: {status:?}");
+                }
+                send(&reply)
+            }
         }
     }
 
@@ -170,7 +179,11 @@ impl HttpContext for Http {
         match calls::headers(Head::Request) {
             Ok(headers) => {
                 let now = calls::now();
-                self.on_request(|exchange| exchange.on_request_head(&headers, end, now))
+                self.on_request(|exchange| {
+                    exchange.on_request_head(&headers, end, now, || {
+                        calls::property(&[Note::Attempt.key()]).ok()
+                    })
+                })
             }
             Err(status) => self.fail(&format!("can't read the request's head: {status:?}")),
         }
@@ -188,7 +201,7 @@ impl HttpContext for Http {
 
     /// A body with trailers ends here, never in the body callback.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        self.on_request(|exchange| exchange.on_request_body(&[], true))
+        self.on_request(Exchange::on_request_trailers)
     }
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {

@@ -115,6 +115,12 @@ impl Scanner {
         Err(GatewayError::new(Code::MissingModel, message).with_param("model"))
     }
 
+    /// Whether the body's one value is complete: only white space may follow.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.tokenizer.is_complete()
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn facts(&self) -> Facts {

@@ -314,6 +314,7 @@ fn name(raw: &[u8], operation: Operation) -> Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn verdict(operation: Operation, body: &str) -> Verdict {
         Peek::new(operation).push(body.as_bytes())

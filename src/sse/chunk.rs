@@ -162,7 +162,7 @@ fn without_choices(
     }
     let Some(counted) = counted else { return Verdict::Drop };
     match root.choices {
-        Some(choices) if choices.kind == Kind::BeginArray => {}
+        Some(choices) if choices.raw().trim_ascii() == b"[]" => {}
         Some(choices) => change.replace(choices, b"[]"),
         None => change.insert(value, b"\"choices\":[]"),
     }

@@ -1,5 +1,8 @@
 //! What one line of the stream is.
 
+/// The byte order mark in UTF-8.
+pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A line without its line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -29,7 +32,7 @@ pub(super) fn classify(line: &[u8]) -> Line<'_> {
         Some(b':') => return Line::Comment(line),
         Some(_) => {}
     }
-    let text = line.trim_ascii();
+    let text = trim(line);
     if is_done(text) {
         return Line::Done;
     }
@@ -41,7 +44,7 @@ pub(super) fn classify(line: &[u8]) -> Line<'_> {
     match name.unwrap_or_default() {
         b"data" => data(value),
         b"event" => Line::Event(value.trim_ascii()),
-        b"error" => Line::Error(value.trim_ascii()),
+        b"error" => Line::Error(trim(value)),
         b"id" | b"retry" => Line::Field,
         _ => Line::Bare(text),
     }
@@ -50,13 +53,23 @@ pub(super) fn classify(line: &[u8]) -> Line<'_> {
 #[inline]
 fn data(mut value: &[u8]) -> Line<'_> {
     loop {
-        value = value.trim_ascii();
+        value = trim(value);
         match value.strip_prefix(b"data:") {
             Some(rest) => value = rest,
             None if is_done(value) => return Line::Done,
             None => return Line::Data(value),
         }
     }
+}
+
+/// Without white space around it, and without the byte order mark of a text that was pasted in.
+#[inline]
+fn trim(mut text: &[u8]) -> &[u8] {
+    text = text.trim_ascii();
+    while let Some(rest) = text.strip_prefix(MARK) {
+        text = rest.trim_ascii_start();
+    }
+    text
 }
 
 /// No payload begins so, and what follows on the line says nothing: a `[DONE]` is known as such
@@ -92,6 +105,7 @@ mod tests {
             (b"data: \"[Done]\"", Line::Done),
             (b"[DONE]", Line::Done),
             (b" [DONE]", Line::Done),
+            (b"data: \xef\xbb\xbf{}", Line::Data(b"{}")),
             (b"data: [1]", Line::Data(b"[1]")),
             (b"event: error", Line::Event(b"error")),
             (b"error: {}", Line::Error(b"{}")),

@@ -5,7 +5,7 @@
 //! 1. Bytes are cut into lines at LF, CR and CRLF, wherever the chunks end (`lines`, `normalizer`).
 //! 2. Lines become payloads. A payload is passed on as soon as its JSON is complete, whatever comes
 //!    next; only JSON that goes on over several lines is collected (`pending`).
-//! 3. `scan` reads a payload once. What needs no repair leaves as the very bytes that came in, and a
+//! 3. `scan` reads a payload once, and `memo` spares even that where it has the last one's shape. What needs no repair leaves as the very bytes that came in, and a
 //!    chunk whose every event is canonical is not copied at all (`sink`).
 //! 4. The rest is looked at member by member and edited in place (`chunk`, `tools`, `usage`, `typed`).
 //!
@@ -16,6 +16,7 @@
 mod chunk;
 mod errors;
 mod lines;
+mod memo;
 mod normalizer;
 mod pending;
 mod sanitize;

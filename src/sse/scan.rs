@@ -3,76 +3,88 @@
 //! Every function answers `None` for "look closer": the text is no JSON, or it holds something that
 //! may have to be repaired. `None` is never wrong, only slower.
 
-use std::ops::Range;
-
 use crate::json::tokenizer::plain_run;
 
 use super::StreamKind;
+use super::memo::{Hole, Holes};
 
 /// Deeper payloads are read by the slower path, which needs no stack.
 const MAX_DEPTH: u32 = 32;
 
 /// A chunk with `choices` that may leave as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunk {
     /// A choice has its finish reason.
     pub(super) finished: bool,
-    /// The value of `model`.
-    pub(super) model: Option<Range<usize>>,
+    /// The value of `model` stands here.
+    pub(super) model: Option<(usize, usize)>,
+    /// It goes on with this tool call: choice and index. Whether that call exists is not known here.
+    pub(super) call: Option<(u64, u64)>,
+    /// It has token counts, none of them cached.
+    pub(super) counted: bool,
 }
 
 /// An event that is named by its `type`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Typed<'a> {
-    pub(super) name: &'a [u8],
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Typed {
     pub(super) sequence: Option<u64>,
     /// It carries a Responses object.
     pub(super) has_response: bool,
+    /// It is the last one of its protocol.
+    pub(super) is_last: bool,
 }
 
 /// A chunk that is as OpenAI would have sent it.
-pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<Chunk> {
+pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
     let (object, part): (&[u8], &[u8]) = match kind {
         StreamKind::Chat => (b"chat.completion.chunk", b"delta"),
         StreamKind::Completions => (b"text_completion", b"text"),
         StreamKind::Transcription | StreamKind::Responses => return None,
     };
-    let mut found = Chunk { finished: false, model: None };
+    let mut found = Chunk::default();
     let mut choices = 0_u32;
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = Reader::new(text);
     reader.object(|reader, key| match key {
         b"object" => (reader.plain_string()? == object).then_some(()),
         b"choices" if choices == 0 => reader.array(|reader| {
             choices += 1;
-            found.finished |= reader.choice(part)?;
-            Some(())
+            reader.choice(part, &mut found)
         }),
         b"model" if found.model.is_none() => {
             let start = reader.at;
             reader.string()?;
-            found.model = Some(start..reader.at);
+            found.model = Some((start, reader.at));
             Some(())
+        }
+        b"usage" if !found.counted && reader.peek()? == b'{' => {
+            found.counted = reader.usage()?;
+            found.counted.then_some(())
         }
         b"choices" | b"model" => None,
         b"usage" | b"error" | b"x_groq" | b"base_resp" => reader.null(),
+        // OpenAI's padding against traffic analysis.
+        b"obfuscation" => reader.hole(),
         _ => reader.value(),
     })?;
-    (reader.ended() && choices > 0 && std::str::from_utf8(text).is_ok()).then_some(found)
+    let is_chunk = reader.ended() && choices > 0 && std::str::from_utf8(text).is_ok();
+    is_chunk.then_some((found, reader.holes))
 }
 
-/// An event with a plain `type` and no `error`.
-pub(super) fn typed(text: &[u8]) -> Option<Typed<'_>> {
-    let mut found = Typed { name: b"", sequence: None, has_response: false };
-    let mut reader = Reader { text, at: 0, depth: 0 };
+/// An event of OpenAI's own, without `error`.
+pub(super) fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
+    let mut found = Typed::default();
+    let mut name: &[u8] = b"";
+    let mut reader = Reader::new(text);
     reader.object(|reader, key| match key {
-        b"type" if found.name.is_empty() => {
-            found.name = reader.plain_string()?;
+        b"type" if name.is_empty() => {
+            name = reader.plain_string()?;
             Some(())
         }
         b"type" => None,
         b"sequence_number" => {
             let start = reader.at;
-            reader.value()?;
+            reader.number()?;
+            reader.holes.push(Hole { start, end: reader.at, is_number: true });
             let digits = text.get(start..reader.at)?;
             found.sequence = std::str::from_utf8(digits).ok()?.parse().ok();
             Some(())
@@ -82,49 +94,127 @@ pub(super) fn typed(text: &[u8]) -> Option<Typed<'_>> {
             reader.value()
         }
         b"error" => reader.null(),
+        b"delta" | b"obfuscation" => reader.hole(),
         _ => reader.value(),
     })?;
-    (reader.ended() && !found.name.is_empty() && std::str::from_utf8(text).is_ok()).then_some(found)
+    found.is_last = super::typed::is_last(name);
+    let is_event =
+        reader.ended() && super::typed::is_protocol(name) && std::str::from_utf8(text).is_ok();
+    is_event.then_some((found, reader.holes))
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     depth: u32,
+    holes: Holes,
 }
 
 impl<'a> Reader<'a> {
-    /// One choice; whether it has a finish reason.
-    fn choice(&mut self, part: &[u8]) -> Option<bool> {
-        let mut finished = false;
-        let (mut has_part, mut has_index) = (false, false);
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, depth: 0, holes: Holes::default() }
+    }
+
+    /// How far it has read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    fn choice(&mut self, part: &[u8], found: &mut Chunk) -> Option<()> {
+        let mut has_part = false;
+        let (mut index, mut call) = (None, None);
         self.object(|reader, key| match key {
-            b"index" => {
-                has_index = true;
-                reader.number()
+            b"index" if index.is_none() => {
+                index = Some(reader.integer()?);
+                Some(())
             }
-            b"delta" if part == b"delta" => {
+            b"delta" if part == b"delta" && !has_part => {
                 has_part = true;
                 reader.object(|reader, key| match key {
+                    b"tool_calls" if reader.peek()? == b'[' => {
+                        let first = call.is_none() && found.call.is_none();
+                        reader.array(|reader| {
+                            let one = first && call.is_none();
+                            call = Some(reader.tool_call()?);
+                            one.then_some(())
+                        })
+                    }
                     b"tool_calls" => reader.null(),
-                    _ => reader.value(),
+                    b"role" => reader.value(),
+                    _ => reader.hole(),
                 })
             }
-            b"text" if part == b"text" => {
+            b"text" if part == b"text" && !has_part => {
                 has_part = true;
-                reader.string().map(|_| ())
+                (reader.peek()? == b'"').then_some(())?;
+                reader.hole()
             }
             b"finish_reason" => {
                 if reader.peek()? == b'n' {
                     return reader.null();
                 }
-                finished = true;
+                found.finished = true;
                 is_finish_reason(reader.plain_string()?).then_some(())
             }
+            b"index" | b"delta" | b"text" => None,
             b"usage" | b"error" => reader.null(),
             _ => reader.value(),
         })?;
-        (has_part && has_index).then_some(finished)
+        let index = index?;
+        if let Some(call) = call {
+            found.call = Some((index, call));
+        }
+        has_part.then_some(())
+    }
+
+    /// The index of a delta that does nothing but go on with a call's arguments.
+    fn tool_call(&mut self) -> Option<u64> {
+        let mut index = None;
+        self.object(|reader, key| match key {
+            b"index" if index.is_none() => {
+                index = Some(reader.integer()?);
+                Some(())
+            }
+            b"function" => reader.object(|reader, key| match key {
+                b"arguments" => reader.hole(),
+                _ => None,
+            }),
+            _ => None,
+        })?;
+        index
+    }
+
+    /// Whether there are token counts other than zero. Nothing may say that some were cached.
+    fn usage(&mut self) -> Option<bool> {
+        let mut counted = false;
+        self.object(|reader, key| match reader.peek()? {
+            b'n' => reader.null(),
+            byte if byte.is_ascii_digit() => {
+                let is_tokens =
+                    matches!(key, b"prompt_tokens" | b"completion_tokens" | b"total_tokens");
+                counted |= reader.integer()? > 0 && is_tokens;
+                is_tokens.then_some(())
+            }
+            _ => None,
+        })?;
+        Some(counted)
+    }
+
+    fn integer(&mut self) -> Option<u64> {
+        let start = self.at;
+        self.number()?;
+        std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
+    }
+
+    /// A value that nothing depends on; a string may be another one next time.
+    fn hole(&mut self) -> Option<()> {
+        if self.peek()? != b'"' {
+            return self.value();
+        }
+        let start = self.at + 1;
+        self.string()?;
+        self.holes.push(Hole { start, end: self.at - 1, is_number: false });
+        Some(())
     }
 
     #[inline]
@@ -198,7 +288,7 @@ impl<'a> Reader<'a> {
     /// Any value, checked and passed over.
     fn value(&mut self) -> Option<()> {
         match self.peek()? {
-            b'"' => self.string().map(|_| ()),
+            b'"' => self.string(),
             b'{' => self.nested(|reader| reader.object(|reader, _| reader.value())),
             b'[' => self.nested(|reader| reader.array(Self::value)),
             b'n' => self.null(),
@@ -226,7 +316,7 @@ impl<'a> Reader<'a> {
         self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
     }
 
-    fn number(&mut self) -> Option<()> {
+    pub(super) fn number(&mut self) -> Option<()> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
@@ -269,19 +359,23 @@ impl<'a> Reader<'a> {
         rest.get(..len)
     }
 
-    /// Any string, with its quotes.
+    /// Any string.
     #[inline]
-    fn string(&mut self) -> Option<&'a [u8]> {
-        let start = self.at;
+    fn string(&mut self) -> Option<()> {
         (self.peek()? == b'"').then_some(())?;
         self.at += 1;
+        self.string_rest()?;
+        self.at += 1;
+        Some(())
+    }
+
+    /// A string's inside: stops at the closing quote.
+    #[inline]
+    pub(super) fn string_rest(&mut self) -> Option<()> {
         loop {
             self.at += plain_run(self.text.get(self.at..)?);
             match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return self.text.get(start..self.at);
-                }
+                b'"' => return Some(()),
                 b'\\' => self.escape()?,
                 _ => return None,
             }

@@ -1,6 +1,6 @@
 //! What a body is, whatever its content-type says.
 
-use super::lines::{Line, classify};
+use super::lines::{Line, MARK, classify};
 
 /// The kind of a body, from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,6 @@ pub enum Sniff {
 /// something.
 #[must_use]
 pub fn sniff(body: &[u8]) -> Sniff {
-    const MARK: &[u8] = "\u{feff}".as_bytes();
     if MARK.starts_with(body) {
         return Sniff::NeedMore;
     }

@@ -104,6 +104,13 @@ impl Tools {
         changed.then(|| rebuild(delta, &known, Some(index), new_id.as_deref().map(Some), false))
     }
 
+    /// Whether a delta with this index, and no id or name, goes on with a call as it is.
+    pub(super) fn has(&self, choice: u64, index: u64) -> bool {
+        let newest =
+            |call: &&Call| call.choice == choice && call.upstream.unwrap_or(call.index) == index;
+        self.calls.iter().rev().find(newest).is_some_and(|call| call.index == index)
+    }
+
     fn next_index(&self, choice: u64) -> u64 {
         let of_choice = self.calls.iter().filter(|call| call.choice == choice);
         of_choice.map(|call| call.index.saturating_add(1)).max().unwrap_or(0)

@@ -47,6 +47,11 @@ pub(super) fn is_last(name: &[u8]) -> bool {
     )
 }
 
+/// Whether `name` is an event of OpenAI's own, which is never an error however it reads.
+pub(super) fn is_protocol(name: &[u8]) -> bool {
+    name.starts_with(b"response.") || name.starts_with(b"transcript.")
+}
+
 /// Looks at a payload member by member. `first`: no event has left yet.
 pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<'_>) -> Verdict {
     let Ok(root) = cursor::parse(text) else { return Verdict::Emit(None, Facts::default()) };
@@ -59,11 +64,17 @@ pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<
         cached: None,
         sequence: sequence.filter(|number| *number >= 0.0).map(|number| number as u64),
     };
-    if facts.is_error && first {
-        let event = Event { marked: true, ..about.event };
-        if let Some(answer) = from_event(text, event) {
-            return Verdict::Error(Box::new(answer));
-        }
+    // Only the Responses API has an error event of its own, and before its first event an error is
+    // still a status. Names of other protocols' events say little: those that name an error are one.
+    let is_own = is_protocol(name.as_bytes());
+    let fails = if facts.is_error {
+        first || kind != StreamKind::Responses
+    } else {
+        !is_own && (about.event.marked || name.contains("error"))
+    };
+    let event = Event { marked: about.event.marked || facts.is_error, ..about.event };
+    if fails && let Some(answer) = from_event(text, event) {
+        return Verdict::Error(Box::new(answer));
     }
     let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);

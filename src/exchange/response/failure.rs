@@ -37,7 +37,7 @@ impl Failure {
             return Some(
                 GatewayError::new(
                     Code::RequestTooLarge,
-                    "More of the body than Envoy may buffer came before \"model\". Put \"model\" \
+                    "More of the body than Envoy may buffer came before \"model\". Put `model` \
                      first, before large values and files.",
                 )
                 .with_param("model")

@@ -52,14 +52,18 @@ pub struct Facts {
 /// # Errors
 /// The error that the body is, or 502 `invalid_upstream_response` for what can't be expressed.
 pub fn answer<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
-    if let Some(error) = from_ok(Operation::Embeddings, body) {
-        // NaN is no JSON: say so rather than that the body is broken.
-        return Err(Box::new(match rebuild(body, facts) {
-            Err(flaw) if read::holds_nan(body) => flaw.to_answer(),
-            _ => error,
-        }));
-    }
-    rebuild(body, facts).map_err(|error| Box::new(error.to_answer()))
+    let flaw = match rebuild::count_and_rebuild(body, facts) {
+        // Vectors are no error, whatever else is said beside them.
+        Ok((vectors, out)) if vectors > 0 => return Ok(out),
+        Ok((_, out)) => {
+            return from_ok(Operation::Embeddings, body)
+                .map_or(Ok(out), |error| Err(Box::new(error)));
+        }
+        Err(flaw) => flaw.to_answer(),
+    };
+    // NaN is no JSON: say so rather than that the body is broken.
+    let error = from_ok(Operation::Embeddings, body).filter(|_| !read::holds_nan(body));
+    Err(Box::new(error.unwrap_or(flaw)))
 }
 
 fn invalid(what: impl std::fmt::Display) -> GatewayError {

@@ -29,6 +29,9 @@ const ITEM_VECTORS: [&str; 6] = ["embedding", "embeddings", "vector", "values", 
 /// How deep containers may hold containers.
 const MAX_CONTAINERS: u32 = 4;
 
+/// How many arrays may stand around a vector for nothing.
+const MAX_NESTED: u32 = 3;
+
 /// The most members of an answer's object; OpenAI's has four.
 const MAX_MEMBERS: usize = 1_024;
 
@@ -57,11 +60,13 @@ pub(super) struct Item<'a> {
     pub(super) index: Option<u64>,
     /// Spelled as OpenAI spells it, if vector and index are right.
     pub(super) tidy: bool,
+    /// `object` has members that OpenAI's item has not.
+    pub(super) more: bool,
 }
 
 impl<'a> Item<'a> {
     fn bare(vector: Vector<'a>) -> Self {
-        Self { vector, object: None, name: "", index: None, tidy: false }
+        Self { vector, object: None, name: "", index: None, tidy: false, more: false }
     }
 }
 
@@ -184,19 +189,20 @@ impl Reader {
             // One element may hold the vectors of all inputs.
             let inner = Parts::of(&only)?.vector;
             if is_list_of_lists(&inner) {
-                let bare = |vector| Ok(Item::bare(single(&vector)?.0));
+                let bare = |vector| Ok(Item::bare(single(&vector, MAX_NESTED)?.0));
                 return self.each(&inner, bare).map(Shape::Several);
             }
         }
         self.each(value, |element| {
             let parts = Parts::of(&element)?;
-            let (vector, nested) = single(&parts.vector)?;
+            let (vector, nested) = single(&parts.vector, MAX_NESTED)?;
             Ok(Item {
                 vector,
                 object: Some(element).filter(|element| element.kind == Kind::BeginObject),
                 name: parts.name,
                 index: parts.index,
                 tidy: parts.tidy && !nested,
+                more: parts.more,
             })
         })
         .map(Shape::Items)
@@ -233,15 +239,17 @@ struct Parts<'a> {
     name: &'static str,
     index: Option<u64>,
     tidy: bool,
+    more: bool,
 }
 
 impl<'a> Parts<'a> {
     fn of(item: &Value<'a>) -> Result<Self, GatewayError> {
         if item.kind != Kind::BeginObject {
-            return Ok(Self { vector: *item, name: "", index: None, tidy: false });
+            return Ok(Self { vector: *item, name: "", index: None, tidy: false, more: false });
         }
         let mut vector: Option<(usize, Value<'a>)> = None;
         let (mut index, mut plain_index, mut labelled, mut sparse) = (None, false, false, false);
+        let mut more = false;
         for (key, value) in item.members().map_while(Result::ok) {
             let name = key.as_str().unwrap_or_default();
             match &*name {
@@ -249,11 +257,15 @@ impl<'a> Parts<'a> {
                     index = integer(&value);
                     plain_index = value.kind == Kind::Number && index.is_some();
                 }
-                "text_index" if index.is_none() => index = integer(&value),
+                "text_index" => {
+                    index = index.or_else(|| integer(&value));
+                    more = true;
+                }
                 "object" => labelled = value.raw() == b"\"embedding\"",
                 "value" | "indices" => sparse = true,
                 name => {
                     let rank = ITEM_VECTORS.iter().position(|known| *known == name);
+                    more |= name != "embedding";
                     if let Some(rank) =
                         rank.filter(|rank| vector.is_none_or(|(best, _)| *rank < best))
                     {
@@ -268,11 +280,11 @@ impl<'a> Parts<'a> {
             // {"embedding":{"values":[…]}}
             Some((name, value)) if value.kind == Kind::BeginObject => {
                 let (_, vector) = Object::read(&value)?.container()?;
-                Ok(Self { vector, name, index, tidy: false })
+                Ok(Self { vector, name, index, tidy: false, more: true })
             }
             Some((name, vector)) => {
                 let tidy = labelled && plain_index && name == "embedding";
-                Ok(Self { vector, name, index, tidy })
+                Ok(Self { vector, name, index, tidy, more })
             }
             None => Err(invalid("an item has no vector")),
         }
@@ -284,7 +296,7 @@ fn integer(value: &Value<'_>) -> Option<u64> {
 }
 
 /// The vector of one item, and whether it was taken out of an array of its own.
-fn single<'a>(value: &Value<'a>) -> Result<(Vector<'a>, bool), GatewayError> {
+fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(Vector<'a>, bool), GatewayError> {
     match value.kind {
         Kind::String => Ok((Vector::Text(*value), false)),
         Kind::BeginArray => {
@@ -294,7 +306,8 @@ fn single<'a>(value: &Value<'a>) -> Result<(Vector<'a>, bool), GatewayError> {
             };
             match first.kind {
                 Kind::BeginArray if elements.next().is_some() => Err(too_many_an_input()),
-                Kind::BeginArray => single(&first).map(|(vector, _)| (vector, true)),
+                Kind::BeginArray if depth == 0 => Err(invalid(Flaw::NotNumbers)),
+                Kind::BeginArray => single(&first, depth - 1).map(|(vector, _)| (vector, true)),
                 Kind::BeginObject => Err(invalid("the vectors are sparse")),
                 Kind::String if numeric(&first).is_none() && elements.next().is_none() => {
                     Ok((Vector::Text(first), true))

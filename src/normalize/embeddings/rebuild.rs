@@ -21,19 +21,25 @@ use crate::normalize::drift::trim_drift;
 /// 502 `invalid_upstream_response`: no JSON, no vectors, NaN, several vectors for one input, sparse
 /// vectors, another number of vectors than of inputs.
 pub fn rebuild<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, GatewayError> {
-    let json = body.get(trim_drift(body)).unwrap_or(body);
-    let (out, mut changed) = match std::str::from_utf8(json) {
-        Ok(_) => write(json, facts)?,
-        Err(_) => (write(String::from_utf8_lossy(json).as_bytes(), facts)?.0, true),
-    };
-    changed |= json.len() != body.trim_ascii().len();
-    Ok(if changed { Cow::Owned(out) } else { Cow::Borrowed(body) })
+    count_and_rebuild(body, facts).map(|(_, out)| out)
 }
 
-/// The text in OpenAI's shape, and whether it says anything that `json` does not.
-fn write(json: &[u8], facts: &Facts) -> Result<(Vec<u8>, bool), GatewayError> {
-    let top = cursor::parse(json).map_err(|error| {
-        if holds_nan(json) {
+/// The same, and how many vectors there are.
+pub(super) fn count_and_rebuild<'a>(
+    body: &'a [u8],
+    facts: &Facts,
+) -> Result<(usize, Cow<'a, [u8]>), GatewayError> {
+    let json = body.get(trim_drift(body)).unwrap_or(body);
+    let lossy;
+    let text = match std::str::from_utf8(json) {
+        Ok(text) => text.as_bytes(),
+        Err(_) => {
+            lossy = String::from_utf8_lossy(json);
+            lossy.as_bytes()
+        }
+    };
+    let top = cursor::parse(text).map_err(|error| {
+        if holds_nan(text) {
             invalid(Flaw::NotFinite)
         } else {
             invalid(format!("its JSON is broken: {error}"))
@@ -41,10 +47,12 @@ fn write(json: &[u8], facts: &Facts) -> Result<(Vec<u8>, bool), GatewayError> {
     })?;
     let members = Object::read(&top)?;
     let found = find(&top, &members, facts.inputs)?;
-    let out = Vec::with_capacity(json.len().saturating_add(256));
-    let mut writer = Writer { out, json, facts, changed: false };
+    let out = Vec::with_capacity(text.len().saturating_add(256));
+    let changed = text != body.trim_ascii();
+    let mut writer = Writer { out, json: text, facts, changed };
     writer.body(&members, &found)?;
-    Ok((writer.out, writer.changed))
+    let out = if writer.changed { Cow::Owned(writer.out) } else { Cow::Borrowed(body) };
+    Ok((found.items.len(), out))
 }
 
 struct Writer<'w> {
@@ -94,7 +102,7 @@ impl Writer<'_> {
         self.text(",\"embedding\":");
         self.vector(&item.vector)?;
         self.changed |= !item.tidy || item.index != Some(position as u64);
-        if let Some(object) = item.object {
+        if let Some(object) = item.object.filter(|_| item.more) {
             self.others(&Object::read(&object)?, &["object", "index", "embedding", item.name]);
         }
         self.out.push(b'}');

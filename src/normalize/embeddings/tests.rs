@@ -1,4 +1,5 @@
 use super::*;
+use crate::test;
 use serde_json::{Value, json};
 
 fn facts(inputs: usize, format: Format) -> Facts {

@@ -215,6 +215,7 @@ fn write_f32(number: f32, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn floats(text: &str) -> Result<String, Flaw> {
         let mut out = Vec::new();

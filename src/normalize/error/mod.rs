@@ -12,7 +12,7 @@ mod text;
 
 use serde_json::{Map, Value};
 
-pub use ok::{Event, from_event, from_ok, may_be_error};
+pub use ok::{Event, from_event, from_ok};
 pub use status::registered;
 pub use text::MAX_MESSAGE_CHARS;
 

@@ -4,7 +4,6 @@
 //! `base_resp.status_code` other than 0, `x_groq.error` and a `finish_reason` of `error` count. Where
 //! it holds none, any of the usual names of an error does.
 
-use memchr::memmem;
 use serde_json::{Map, Value};
 
 use super::shape::{self, Draft, truthy};
@@ -137,29 +136,6 @@ pub fn from_event(data: &[u8], event: Event) -> Option<ErrorAnswer> {
             }
         }
         answer
-    })
-}
-
-/// Whether [`from_event`] may find an error in a chunk of a stream, told by three searches of its
-/// bytes. `false` is certain for the chunks of chat and text completions: they need not be parsed.
-#[must_use]
-pub fn may_be_error(data: &[u8]) -> bool {
-    let holds = |needle: &[u8]| memmem::find(data, needle).is_some();
-    // Names spelled with escapes are valid JSON, if nobody's habit.
-    !has_choice(data)
-        || holds(b"error")
-        || holds(b"base_resp")
-        || holds(b"\\u006")
-        || holds(b"\\u007")
-        || holds(b"\\u005")
-}
-
-/// Whether a member `choices` begins with an object.
-fn has_choice(data: &[u8]) -> bool {
-    memmem::find(data, b"\"choices\"").is_some_and(|at| {
-        let rest = data.get(at + "\"choices\"".len()..).unwrap_or_default();
-        let mut bytes = rest.iter().filter(|byte| !byte.is_ascii_whitespace());
-        bytes.by_ref().take(3).eq(b":[{")
     })
 }
 

@@ -101,11 +101,35 @@ const MAX_FINDINGS: usize = 16;
 /// The longest extra field, in bytes of JSON.
 const MAX_EXTRA_BYTES: usize = 16_384;
 
-impl Draft {
-    fn of_text(text: &str) -> Option<Self> {
-        settle_text(text)
+/// How much reading one body is worth. Servers nest two or three levels; some of the names are looked
+/// at from two sides, so without an end a body nested on purpose would take exponential time.
+struct Budget {
+    /// Values still to be read.
+    steps: u32,
+    /// Levels still to be gone down.
+    levels: u32,
+}
+
+impl Budget {
+    fn spend(&mut self, steps: u32) -> bool {
+        let enough = self.steps >= steps;
+        self.steps = self.steps.saturating_sub(steps);
+        enough
     }
 
+    /// One level further down.
+    fn below<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.levels == 0 || !self.spend(1) {
+            return None;
+        }
+        self.levels -= 1;
+        let found = read(self);
+        self.levels += 1;
+        found
+    }
+}
+
+impl Draft {
     /// Whether anything was found that names the error.
     fn is_empty(&self) -> bool {
         self.message.is_none() && self.kind.is_none() && self.code.is_none()
@@ -124,12 +148,16 @@ impl Draft {
 
 /// Reads a JSON value that is known to be an error. `None` when it says nothing at all.
 pub fn read(value: &Value) -> Option<Draft> {
-    match value {
-        Value::String(text) => Draft::of_text(text),
-        Value::Array(items) => findings(items),
-        Value::Object(map) => Some(object(map)).filter(|draft| !draft.is_empty()),
+    read_within(value, &mut Budget { steps: 1_024, levels: 16 })
+}
+
+fn read_within(value: &Value, budget: &mut Budget) -> Option<Draft> {
+    budget.below(|budget| match value {
+        Value::String(text) => of_text(text, budget),
+        Value::Array(items) => findings(items, budget),
+        Value::Object(map) => Some(object(map, budget)).filter(|draft| !draft.is_empty()),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
-    }
+    })
 }
 
 /// Python's idea of truth, which the SDKs apply to `error`. An object of nothing but falsy members is
@@ -145,23 +173,21 @@ pub fn truthy(value: &Value) -> bool {
     }
 }
 
-fn object(map: &Map<String, Value>) -> Draft {
+fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
     let inner = CONTAINER.iter().find_map(|name| {
         let value = map.get(*name).filter(|value| truthy(value))?;
-        let mut draft = match value {
-            Value::Object(inner) => Some(object(inner)).filter(|draft| !draft.is_empty())?,
-            Value::Array(items) if name.starts_with("error") => findings(items)?,
-            _ => return None,
-        };
-        if let (Value::Object(inner), "error") = (value, *name) {
+        let list = value.is_array() && name.starts_with("error");
+        let mut draft =
+            (value.is_object() || list).then(|| read_within(value, budget)).flatten()?;
+        if let (Value::Object(inner), "error", true) = (value, *name, budget.spend(64)) {
             draft.extra = extras(inner, &["message", "type", "param", "code"]);
         }
         Some(draft)
     });
     match inner {
-        Some(inner) => inner.or(flat(map)),
+        Some(inner) => inner.or(flat(map, budget)),
         None => {
-            let mut draft = flat(map);
+            let mut draft = flat(map, budget);
             draft.extra = flat_extras(map);
             draft
         }
@@ -169,7 +195,7 @@ fn object(map: &Map<String, Value>) -> Draft {
 }
 
 /// The members of one object, containers aside.
-fn flat(map: &Map<String, Value>) -> Draft {
+fn flat(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
     let mut draft = Draft::default();
     for name in KIND {
         if let Some(kind) = map.get(name).and_then(Value::as_str).and_then(type_name) {
@@ -196,10 +222,14 @@ fn flat(map: &Map<String, Value>) -> Draft {
         if value.get("role").is_some() || (*name == "messages" && label.is_some()) {
             return None;
         }
-        read(value).filter(|found| found.message.is_some()).map(|found| (*name, found))
+        let found = read_within(value, budget)?;
+        found.message.is_some().then_some((*name, found))
     });
     // {"faultstring":…,"detail":{"errorcode":…}}: beside a text, an object holds the code.
-    let aside = ["detail", "details"].iter().find_map(|name| map.get(*name)?.as_object()).map(flat);
+    let aside = ["detail", "details"]
+        .iter()
+        .find_map(|name| map.get(*name)?.as_object())
+        .and_then(|aside| budget.below(|budget| Some(flat(aside, budget))));
     match (label, told) {
         // {"error":"Unauthorized","message":"Invalid token"}: the sentence is the message.
         (Some(label), Some((name, found))) if specific(name) => {
@@ -210,7 +240,7 @@ fn flat(map: &Map<String, Value>) -> Draft {
             }
         }
         (Some(label), _) => {
-            let found = Draft::of_text(label).unwrap_or_default();
+            let found = of_text(label, budget).unwrap_or_default();
             draft = draft.or(found);
         }
         (None, Some((_, found))) => draft = draft.or(found),
@@ -231,11 +261,11 @@ fn specific(name: &str) -> bool {
 }
 
 /// A list of findings: FastAPI's `[{loc,msg,type}]`, `[{message,code}]`, `[{error:{…}}]`, texts.
-fn findings(items: &[Value]) -> Option<Draft> {
+fn findings(items: &[Value], budget: &mut Budget) -> Option<Draft> {
     let mut all = Draft::default();
     let mut messages: Vec<String> = Vec::new();
     for item in items.iter().take(MAX_FINDINGS) {
-        let Some(mut found) = finding(item) else { continue };
+        let Some(mut found) = finding(item, budget) else { continue };
         if let Some(message) = found.message.take().filter(|message| !messages.contains(message)) {
             messages.push(message);
         }
@@ -247,7 +277,7 @@ fn findings(items: &[Value]) -> Option<Draft> {
     Some(all).filter(|draft| !draft.is_empty())
 }
 
-fn finding(item: &Value) -> Option<Draft> {
+fn finding(item: &Value, budget: &mut Budget) -> Option<Draft> {
     let validation = item.as_object().and_then(|map| {
         let message = map.get("msg")?.as_str()?;
         Some((message, map.get("loc").and_then(location)?))
@@ -259,7 +289,7 @@ fn finding(item: &Value) -> Option<Draft> {
             param,
             ..Draft::default()
         }),
-        None => read(item).map(|found| Draft { extra: Map::new(), ..found }),
+        None => read_within(item, budget).map(|found| Draft { extra: Map::new(), ..found }),
     }
 }
 
@@ -360,16 +390,16 @@ fn without_echo(value: &Value) -> Value {
 
 /// A text as message. A text that is itself an error body (JSON or a page: gateways put their
 /// upstream's whole answer there) is read in turn, for as long as that says anything.
-fn settle_text(text: &str) -> Option<Draft> {
+fn of_text(text: &str, budget: &mut Budget) -> Option<Draft> {
     let text = clean(text);
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return None;
     }
     if trimmed.starts_with(['{', '[']) {
-        let inner = serde_json::from_str::<Value>(trimmed).ok().and_then(|value| read(&value));
+        let value = serde_json::from_str::<Value>(trimmed).ok();
+        let inner = value.and_then(|value| read_within(&value, budget));
         let inner = inner.or_else(|| super::python::findings(trimmed));
-        // Each layer of quoting at least doubles the escapes, so this ends after a few steps.
         if let Some(inner) = inner.filter(|inner| inner.message.is_some()) {
             return Some(Draft { extra: Map::new(), ..inner });
         }

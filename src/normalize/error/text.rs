@@ -169,14 +169,20 @@ fn plain(markup: &str) -> String {
 fn strip_tags(markup: &str) -> String {
     let mut out = String::with_capacity(markup.len());
     let mut rest = markup;
+    // Whether a bracket may still close: not looked for again once there was none.
+    let mut closed = true;
     while let Some((before, after)) = rest.split_once('<') {
         out.push_str(before);
         if after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) {
             out.push(' ');
-            rest = match after.split_once('>') {
+            // A tag that is never closed: only its bracket goes, the words stay.
+            let tail = if closed { after.split_once('>') } else { None };
+            rest = match tail {
                 Some((_, tail)) => tail,
-                // A tag that is never closed: only its bracket goes, the words stay.
-                None => after,
+                None => {
+                    closed = false;
+                    after
+                }
             };
         } else {
             out.push('<');

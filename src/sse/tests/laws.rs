@@ -1,8 +1,10 @@
 //! What holds for every stream and every way to cut it.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
-use super::recorded::cases;
+use super::recorded::{Case, cases};
 use super::*;
 
 /// A body that shows as text when a law fails.
@@ -132,10 +134,60 @@ proptest! {
         case in any::<prop::sample::Index>(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
-        let cases = cases();
-        let case = case.get(&cases);
+        static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+        let case = case.get(&CASES);
         prop_assume!(case.asked_for_stream() && !case.is_compressed());
         let whole = run(options(case.kind()), &[&case.body], case.end());
         prop_assert_eq!(run(options(case.kind()), &cut(&case.body, &cuts), case.end()), whole);
+    }
+}
+
+/// What stands inside a string, or breaks out of it.
+fn insides() -> impl Strategy<Value = Vec<u8>> {
+    let odd = prop::sample::select(vec![
+        "\"",
+        "\\",
+        "\\u00e9",
+        "\\\"",
+        "\",\"error\":{",
+        "\t",
+        "\u{2028}",
+    ]);
+    prop::collection::vec(
+        prop_oneof![
+            4 => "[a-z ]{0,8}".prop_map(String::into_bytes),
+            2 => odd.prop_map(|odd| odd.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..3),
+        ],
+        0..4,
+    )
+    .prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn a_memory_finds_what_a_scan_finds(
+        first in insides(),
+        second in insides(),
+        shape in 0..3,
+    ) {
+        let payload = |inside: &[u8]| {
+            let (head, tail): (&[u8], &[u8]) = match shape {
+                0 => (br#"{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":""#, br#""},"finish_reason":"stop"}],"usage":null}"#),
+                1 => (br#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":3,"function":{"arguments":""#, br#""}}]}}],"model":"m"}"#),
+                _ => (br#"{"model":"m","obfuscation":""#, br#"","choices":[{"index":0,"delta":{"role":"assistant"}}]}"#),
+            };
+            [head, inside, tail].concat()
+        };
+        let (first, second) = (payload(&first), payload(&second));
+        if let Some((found, holes)) = scan::chunk(&first, StreamKind::Chat) {
+            let mut memo = memo::Memo::default();
+            memo.learn(&first, holes, found);
+            let scanned = scan::chunk(&second, StreamKind::Chat).map(|(found, _)| found);
+            if let Some((recalled, _)) = memo.recall(&second) {
+                let without_place = |chunk: scan::Chunk| scan::Chunk { model: None, ..chunk };
+                prop_assert_eq!(scanned.map(without_place), Some(without_place(recalled)));
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod laws;
 mod recorded;
 mod shapes;
+mod tool_calls;
 mod typed_streams;
 
 use super::*;

@@ -107,4 +107,18 @@ fn transcriptions() {
     assert!(
         matches!(run("data: {\"error\":{\"message\":\"no\",\"code\":400}}\n\n").1, Head::Error(answer) if answer.status == 400)
     );
+    let flat = "data: {\"type\":\"invalid_request_error\",\"message\":\"no\",\"code\":400}\n\n";
+    let own = "data: {\"type\":\"error\",\"error\":{\"message\":\"no\"}}\n\n";
+    for error in [flat, own] {
+        let out = run(&format!("{delta}{error}")).0;
+        assert!(out.starts_with(delta) && out.contains(r#"{"error":{"message":"no""#), "{out}");
+        assert!(out.ends_with("data: [DONE]\n\n"));
+    }
+}
+
+#[test]
+fn foreign_events_of_a_responses_stream_pass() {
+    let keepalive = "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":1}\n\n";
+    let whole = format!("{CREATED}{keepalive}{COMPLETED}");
+    assert_eq!(responses(&whole), (whole, Head::Stream));
 }

@@ -1,20 +1,19 @@
 //! The stream's state: what is held, what was seen, how it ends.
 
+mod events;
+mod payloads;
+
 use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
-use crate::json::cursor;
-use crate::json::{JsonError, string};
-use crate::normalize::error::{Event, from_event};
 
-use super::chunk::{self, Context};
-use super::lines::{Line, classify};
-use super::pending::{Origin, Pending, State};
+use super::lines::{Line, MARK, classify};
+use super::memo::Memo;
+use super::pending::{Origin, Pending};
 use super::sink::{Out, Sink};
 use super::tools::Tools;
-use super::{Head, Options, StreamEnd, StreamKind, errors, sanitize, scan, typed};
+use super::{Head, Options, StreamEnd, StreamKind, errors, scan};
 
-const MARK: &[u8] = "\u{feff}".as_bytes();
 const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Comments that wait for the first event. One more, and the head goes on without it.
 const MAX_HELD_COMMENTS: usize = 64;
@@ -67,6 +66,8 @@ pub struct SseNormalizer {
     tools: Tools,
     cached: Option<bool>,
     next_sequence: u64,
+    last_chunk: Memo<scan::Chunk>,
+    last_event: Memo<scan::Typed>,
 }
 
 impl SseNormalizer {
@@ -93,6 +94,8 @@ impl SseNormalizer {
             tools: Tools::default(),
             cached: None,
             next_sequence: 0,
+            last_chunk: Memo::default(),
+            last_event: Memo::default(),
         }
     }
 
@@ -250,256 +253,6 @@ impl SseNormalizer {
         }
     }
 
-    /// One line of a payload. The payload goes on as soon as it is complete.
-    #[inline]
-    fn payload(&mut self, origin: Origin, line: &[u8], sink: &mut Sink<'_>) {
-        if self.pending.is_some() {
-            return self.more(origin, line, sink);
-        }
-        match line.first() {
-            Some(b'{' | b'[') => {}
-            None => {
-                self.empty_event = true;
-                return;
-            }
-            // Text. Only after `event: error`, or in an `error:` field, does it say something.
-            Some(_) if origin == Origin::ErrorField => return self.text(line, true, sink),
-            Some(_) if origin == Origin::Data => {
-                self.pending = Some(Pending::new(origin, line));
-                return;
-            }
-            Some(_) => return,
-        }
-        if origin != Origin::ErrorField && self.canonical(line, sink) {
-            return;
-        }
-        match cursor::parse(line) {
-            Ok(_) => self.json(origin, line, sink),
-            Err(JsonError::Truncated) => self.pending = Some(Pending::new(origin, line)),
-            Err(_) => {
-                let mended = sanitize::one_line(line);
-                if cursor::parse(&mended).is_ok() {
-                    self.json(origin, &mended, sink);
-                } else {
-                    self.pending = Some(Pending::new(origin, line));
-                }
-            }
-        }
-    }
-
-    /// A further line while a payload is not complete.
-    fn more(&mut self, origin: Origin, line: &[u8], sink: &mut Sink<'_>) {
-        let Some(mut pending) = self.pending.take() else { return };
-        let starts_json = matches!(line.first(), Some(b'{' | b'['));
-        let restart = match (pending.origin, origin) {
-            // A stray beginning of JSON without a field name must not swallow an event.
-            (Origin::Bare, Origin::Data | Origin::ErrorField) => true,
-            (Origin::Bare, Origin::Bare) => !pending.is_open() && starts_json,
-            _ => false,
-        };
-        if restart {
-            return self.payload(origin, line, sink);
-        }
-        if !pending.is_open() {
-            if starts_json && cursor::parse(line).is_ok() {
-                self.incomplete(&pending, false, sink);
-                if self.phase == Phase::Open {
-                    self.payload(origin, line, sink);
-                }
-                return;
-            }
-            if origin == Origin::Bare {
-                self.pending = Some(pending);
-                return;
-            }
-        }
-        pending.push(line);
-        if pending.len() > self.options.max_event_bytes {
-            return self.fail(self.oversized(), sink);
-        }
-        if pending.state() == State::Complete {
-            let mended = sanitize::one_line(pending.text());
-            return self.json(pending.origin, &mended, sink);
-        }
-        self.pending = Some(pending);
-    }
-
-    /// A blank line, or the end: what is pending is all there is of it.
-    fn resolve(&mut self, at_end: bool, sink: &mut Sink<'_>) {
-        if let Some(pending) = self.pending.take() {
-            if pending.origin == Origin::Bare && !at_end {
-                self.pending = Some(pending);
-            } else {
-                self.incomplete(&pending, at_end, sink);
-            }
-        } else if self.empty_event && !at_end {
-            self.idle(sink);
-        }
-        self.empty_event = false;
-        self.status_hint = None;
-        // The error may come behind a stray blank line; other names belong to their own event only.
-        if !self.is_error_event() {
-            self.event = None;
-        }
-    }
-
-    fn incomplete(&mut self, pending: &Pending, at_end: bool, sink: &mut Sink<'_>) {
-        let text = pending.text();
-        let mended = sanitize::one_line(text);
-        if cursor::parse(&mended).is_ok() {
-            return self.json(pending.origin, &mended, sink);
-        }
-        if !pending.starts_json() {
-            return self.text(text, self.is_error_event(), sink);
-        }
-        let last = pending.last_line();
-        if pending.origin != Origin::Bare
-            && last.first() == Some(&b'{')
-            && cursor::parse(last).is_ok()
-        {
-            return self.payload(pending.origin, last, sink);
-        }
-        // At the end this is a cut answer, and told as such.
-        if !at_end && pending.origin != Origin::Bare {
-            self.fail(errors::invalid("The upstream sent an event that is not JSON."), sink);
-        }
-    }
-
-    fn text(&mut self, text: &[u8], is_error: bool, sink: &mut Sink<'_>) {
-        let event = Event { marked: true, status: self.status_hint };
-        match is_error.then(|| from_event(text, event)).flatten() {
-            Some(answer) => self.fail(answer, sink),
-            None => self.idle(sink),
-        }
-    }
-
-    fn is_error_event(&self) -> bool {
-        self.event.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(b"error"))
-    }
-
-    /// Passes a payload on if one pass over it shows that it needs no repair.
-    #[inline]
-    fn canonical(&mut self, text: &[u8], sink: &mut Sink<'_>) -> bool {
-        if self.options.kind.is_chunked() {
-            let Some(found) = scan::chunk(text, self.options.kind) else { return false };
-            match (&self.options.response_model, found.model) {
-                (None, _) => self.emit(text, sink),
-                (Some(model), Some(span)) => {
-                    let edit = crate::splice::Edit { span, with: string::encode(model) };
-                    let Some(edited) = crate::splice::apply(text, &[edit]) else { return false };
-                    self.emit(&edited, sink);
-                }
-                (Some(_), None) => return false,
-            }
-            self.chunk_seen(found.finished);
-            return true;
-        }
-        let Some(found) = scan::typed(text) else { return false };
-        let edit = found.has_response && self.options.response_model.is_some();
-        if edit || typed::is_last(found.name) {
-            return false;
-        }
-        self.sequence(found.sequence);
-        self.emit(text, sink);
-        true
-    }
-
-    fn chunk_seen(&mut self, finished: bool) {
-        self.finished |= finished;
-        self.idle = 0;
-    }
-
-    fn sequence(&mut self, number: Option<u64>) {
-        if let Some(number) = number {
-            self.next_sequence = number.saturating_add(1);
-        }
-    }
-
-    /// A complete payload that is no canonical one.
-    fn json(&mut self, origin: Origin, text: &[u8], sink: &mut Sink<'_>) {
-        let text = text.trim_ascii();
-        if std::str::from_utf8(text).is_err() {
-            let mended = sanitize::one_line(text);
-            return self.json(origin, &mended, sink);
-        }
-        let event = Event {
-            marked: origin == Origin::ErrorField || self.is_error_event(),
-            status: self.status_hint,
-        };
-        let model = self.options.response_model.clone();
-        let about = Context { event, response_model: model.as_deref() };
-        if self.options.kind.is_chunked() {
-            return self.chunk(text, about, sink);
-        }
-        let first = self.head == Head::Undecided;
-        match typed::repair(text, self.options.kind, first, about) {
-            typed::Verdict::Emit(edited, facts) => {
-                self.emit(edited.as_deref().unwrap_or(text), sink);
-                self.event_seen(facts);
-            }
-            typed::Verdict::Events(events, facts) => {
-                for (name, payload) in events {
-                    if self.options.kind == StreamKind::Responses {
-                        self.event = Some(name.as_bytes().to_vec());
-                    }
-                    self.emit(&sanitize::one_line(&payload), sink);
-                }
-                self.event_seen(facts);
-            }
-            typed::Verdict::Chunk => self.chunk(text, about, sink),
-            typed::Verdict::Error(answer) => self.fail(*answer, sink),
-        }
-    }
-
-    fn event_seen(&mut self, facts: typed::Facts) {
-        self.finished |= facts.ends;
-        self.ended_by_event |= facts.ends;
-        self.cached = facts.cached.or(self.cached);
-        self.sequence(facts.sequence);
-    }
-
-    fn chunk(&mut self, text: &[u8], about: Context<'_>, sink: &mut Sink<'_>) {
-        match chunk::repair(text, self.options.kind, &mut self.tools, about) {
-            chunk::Verdict::Emit(edited, facts) => {
-                self.emit(edited.as_deref().unwrap_or(text), sink);
-                self.cached = facts.cached.or(self.cached);
-                if facts.has_choices {
-                    self.chunk_seen(facts.finished);
-                }
-            }
-            chunk::Verdict::Drop => {
-                self.event = None;
-                self.idle(sink);
-            }
-            chunk::Verdict::Error(answer, before) => {
-                if let Some(before) = before {
-                    self.event = None;
-                    self.emit(&before, sink);
-                }
-                self.fail(*answer, sink);
-            }
-        }
-    }
-
-    /// Writes one event.
-    #[inline]
-    fn emit(&mut self, payload: &[u8], sink: &mut Sink<'_>) {
-        if self.head == Head::Undecided {
-            self.head = Head::Stream;
-        }
-        self.empty_event = false;
-        if let Some(name) = self.event.take()
-            && !self.options.kind.is_chunked()
-        {
-            sink.write(b"event: ");
-            sink.write(&name);
-            sink.write(b"\n");
-        }
-        sink.write(b"data: ");
-        sink.write(payload);
-        sink.write(b"\n\n");
-    }
-
     fn comment(&mut self, line: &[u8], sink: &mut Sink<'_>) {
         let text = line.strip_prefix(b":").unwrap_or(line).trim_ascii();
         if let Some(status) = text.strip_prefix(b"HTTP_STATUS/") {
@@ -541,24 +294,6 @@ impl SseNormalizer {
         }
         if self.phase == Phase::Open {
             self.phase = Phase::Ending;
-        }
-    }
-
-    /// A line behind `[DONE]` in the same chunk: usage still goes before it.
-    fn after_done(&mut self, line: Line<'_>, sink: &mut Sink<'_>) {
-        let Line::Data(text) = line else { return };
-        if !self.options.kind.is_chunked() || std::str::from_utf8(text).is_err() {
-            return;
-        }
-        let model = self.options.response_model.clone();
-        let about = Context { response_model: model.as_deref(), ..Context::default() };
-        let verdict = chunk::repair(text, self.options.kind, &mut self.tools, about);
-        if let chunk::Verdict::Emit(edited, facts) = verdict
-            && facts.cached.is_some()
-            && !facts.has_choices
-        {
-            self.cached = facts.cached;
-            self.emit(edited.as_deref().unwrap_or(text), sink);
         }
     }
 
