@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from harness import ROOT, Envoy, Setting, expect, plugin, refused_log
 
 PROVIDER = {"name": "alpha", "base_url": "http://alpha.test", "auth": {"mode": "none"}}
@@ -198,7 +197,7 @@ def test_a_struct_is_checked_like_json(offer, form):
 def test_what_was_loaded_is_logged(gateway):
     """Version, names and counts, at start, once a worker."""
     log = gateway.log()
-    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)
+    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
     assert version and version.group(1) in log
     assert str(len(plugin.providers())) in log and "alpha" in log
 

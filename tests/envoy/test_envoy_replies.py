@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
-
-from harness import Envoy, Gate, answer, expect, headers, plugin
+from harness import Envoy, Gate, answer, expect, headers, openai_shapes, plugin
 
 BODY = {"model": "alpha/m", "messages": []}
 
@@ -47,7 +47,9 @@ def test_an_upstream_that_does_not_speak_http(gateway, upstreams):
 def test_a_held_body_over_envoys_buffer(start_envoy):
     """`max_buffered_bytes` above Envoy's own buffer limit: Envoy's 413, in the envelope."""
     limits = {"max_buffered_bytes": 33_554_432}
-    envoy: Envoy = start_envoy(buffer_bytes=65_536, config=plugin.configuration(limits=limits))
+    envoy: Envoy = start_envoy(
+        buffer_bytes=65_536, route_buffer_bytes=None, config=plugin.configuration(limits=limits)
+    )
     body = b'{"x":"' + b"x" * 200_000 + b'","model":"alpha/m"}'
     with envoy.sends_nothing():
         envoys_own(envoy.post(body=body), 413)
@@ -58,6 +60,41 @@ def test_a_routes_buffer_limit_is_the_one_that_counts(start_envoy, upstreams):
     body = b'{"x":"' + b"x" * 200_000 + b'","model":"alpha/m"}'
     expect.good(envoy.post(body=body))
     assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")
+
+
+def test_a_rewrite_that_outgrows_envoys_buffer(start_envoy, upstreams):
+    """A longer id makes a body larger than what Envoy may hold: sent right, or refused, never
+    half."""
+    limits = {"max_buffered_bytes": 33_554_432}
+    config = plugin.configuration(limits=limits, model_aliases={"s": "alpha/" + "long" * 200})
+    envoy: Envoy = start_envoy(buffer_bytes=65_536, route_buffer_bytes=None, config=config)
+    for size in (65_000, 65_500):
+        upstreams["alpha"].reset()
+        body = b'{"x":"' + b"x" * (size - 19) + b'","model":"s"}'
+        reply = envoy.post(body=body)
+        if reply.status == 200:
+            assert upstreams["alpha"].only.body == body.replace(b'"s"', b'"' + b"long" * 200 + b'"')
+        else:
+            envoys_own(reply, 413)
+            assert upstreams["alpha"].requests == []
+
+
+def test_a_compressed_answer_that_nobody_asked_for(gateway, upstreams):
+    """It can't be read, so it passes as it is."""
+    body = gzip.compress(json.dumps(openai_shapes.completion()).encode())
+    upstreams["alpha"].next(answer(body, headers=[("content-encoding", "gzip")]))
+    reply = expect.good(gateway.post(body=BODY, fields=[("accept-encoding", "gzip")]))
+    assert (reply.body, reply.header("content-encoding")) == (body, "gzip")
+
+
+def test_envoy_compresses_toward_the_client(start_envoy, upstreams):
+    envoy: Envoy = start_envoy(compress=True)
+    reply = expect.good(envoy.post(body=BODY, fields=[("accept-encoding", "gzip")]))
+    assert upstreams["alpha"].only.header("accept-encoding") is None
+    assert reply.header("content-encoding") == "gzip"
+    assert json.loads(gzip.decompress(reply.body)) == openai_shapes.completion()
+    refused = envoy.post(body=BODY, vk=None, fields=[("accept-encoding", "gzip")])
+    assert refused.status == 401
 
 
 OWN = [

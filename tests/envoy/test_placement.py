@@ -6,8 +6,17 @@ from __future__ import annotations
 import time
 
 import pytest
-
-from harness import Gate, Setting, answer, expect, headers, openai_shapes, plugin, sse, wire
+from harness import (
+    Gate,
+    Setting,
+    answer,
+    expect,
+    headers,
+    openai_shapes,
+    plugin,
+    sse,
+    wire,
+)
 from harness.plugin import PROVIDER_KEYS
 
 CHAT = "/v1/chat/completions"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from harness import Envoy, expect, headers, plugin, quirks, wire
 
 KEY = "UPKEY-secret-77aa"
@@ -16,28 +15,38 @@ MODES = {
     "custom": {"mode": "header"},
 }
 CREDENTIALS = quirks.load(lambda quirk: quirk.category == "E")
-DECISIONS = quirks.load(lambda quirk: quirk.category == "F")
+OUTSIDE = "f-azure-no-body-model"
+"""Its path names the model and lies outside `path_prefix`."""
+DECISIONS = quirks.load(lambda quirk: quirk.category == "F" and quirk.id != OUTSIDE)
+
+
+def client_key(quirk) -> str:
+    return f"vk-for-{quirk.id}"
+
+
+@pytest.fixture(scope="module")
+def swapping(start_envoy) -> Envoy:
+    """A provider and a virtual key for each credential that a server may want."""
+    providers, keys = [], []
+    for quirk in CREDENTIALS:
+        wanted = quirk.meta["gateway_config"]
+        auth = {**MODES[wanted["auth"]], "key": KEY}
+        auth |= {name: wanted[name] for name in ("header", "prefix") if name in wanted}
+        url = "http://alpha.test"
+        providers.append({"name": quirk.id, "base_url": url, "cluster": "alpha", "auth": auth})
+        keys.append({"id": quirk.id, "key": client_key(quirk), "providers": [quirk.id]})
+    config = plugin.configuration(providers=providers, virtual_keys=keys, model_aliases={})
+    return start_envoy(config=config)
 
 
 @pytest.mark.parametrize("quirk", CREDENTIALS, ids=lambda quirk: quirk.id)
-def test_credentials(start_envoy, upstreams, quirk):
-    wanted = quirk.meta["gateway_config"]
-    auth = {**MODES[wanted["auth"]], "key": KEY}
-    auth |= {name: wanted[name] for name in ("header", "prefix") if name in wanted}
-    provider = {"name": "alpha", "base_url": "http://alpha.test", "auth": auth}
-    envoy: Envoy = start_envoy(
-        config=plugin.configuration(
-            providers=[provider], model_aliases={}, virtual_keys=[main_key()]
-        )
-    )
-    expect.good(
-        envoy.request(
-            "POST", quirk.path, headers("main", None, quirk.fields), body=quirk.request_body
-        )
-    )
+def test_credentials(swapping, upstreams, quirk):
+    fields = [("authorization", f"Bearer {client_key(quirk)}"), *quirk.fields]
+    expect.good(swapping.request("POST", quirk.path, fields, body=quirk.request_body))
     got = upstreams["alpha"].only
     for name, value in quirk.expected["headers"].items():
         assert got.header(name) == (value and value.replace("UPKEY", KEY)), name
+    assert client_key(quirk).encode() not in got.head.raw
 
 
 def main_key(**fields):
@@ -68,8 +77,6 @@ def deciding(start_envoy) -> Envoy:
 @pytest.mark.parametrize("size", [None, 1000], ids=["whole", "chunked"])
 @pytest.mark.parametrize("quirk", DECISIONS, ids=lambda quirk: quirk.id)
 def test_decisions(deciding, upstreams, quirk, size):
-    if quirk.id == "f-azure-no-body-model":
-        pytest.skip("a path outside path_prefix; see test_a_deployments_path")
     vk = "allow" if "models_allowed" in quirk.meta.get("gateway_config", {}) else "main"
     body = quirk.request_body
     sent = {"pieces": wire.split(body, size)} if size else {"body": body}
@@ -99,7 +106,7 @@ def test_decisions(deciding, upstreams, quirk, size):
 def test_a_deployments_path(deciding):
     """A path that names the model and lies outside the prefix is not the gateway's, and the routing
     header that would lead anywhere is not the client's to set."""
-    quirk = next(quirk for quirk in DECISIONS if quirk.id == "f-azure-no-body-model")
+    [quirk] = quirks.load(lambda quirk: quirk.id == OUTSIDE)
     fields = headers("main", None, [*quirk.fields, ("x-gateway-cluster", "alpha")])
     with deciding.sends_nothing():
         assert deciding.request("POST", quirk.path, fields, body=quirk.request_body).status == 503

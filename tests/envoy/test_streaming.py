@@ -6,8 +6,7 @@ import hashlib
 import json
 
 import pytest
-
-from harness import Envoy, Gate, answer, expect, headers, memory, wire
+from harness import Envoy, Gate, answer, expect, headers, memory, plugin, wire
 
 MIB = 1_048_576
 START = b'{"model":"alpha/m","input":"'
@@ -85,7 +84,7 @@ def test_a_chunked_body_stays_chunked(gateway, upstreams):
 def test_20_mb_grow_envoy_by_less_than_8_mb(
     start_envoy, upstreams, capsys, path, kind, make, chunked
 ):
-    envoy: Envoy = start_envoy()
+    envoy: Envoy = start_envoy(route_buffer_bytes=None)
     for _ in range(3):  # buffers, V8 and thread stacks are there before the count begins
         expect.good(envoy.post(path, make(200_000), content_type=kind))
     upstreams["alpha"].reset()
@@ -111,9 +110,27 @@ def test_20_mb_grow_envoy_by_less_than_8_mb(
     assert after < 8 * MIB
 
 
+def test_20_mb_before_the_model_are_held(start_envoy, upstreams, capsys):
+    """With limits that allow it; and the measure above is one that does see a held body."""
+    limits = {"max_buffered_bytes": 32 * MIB}
+    config = plugin.configuration(limits=limits)
+    envoy: Envoy = start_envoy(config=config, route_buffer_bytes=34 * MIB)
+    expect.good(envoy.post("/v1/embeddings", json_body(200_000)))
+    upstreams["alpha"].reset()
+    body = b'{"input":"' + b"x" * 20 * MIB + b'","model":"alpha/m"}'
+    memory.restart_peak(envoy.pid)
+    before = memory.resident(envoy.pid)
+    expect.good(envoy.post("/v1/embeddings", body))
+    growth = memory.peak(envoy.pid) - before
+    with capsys.disabled():
+        print(f"\n20 MB before the model: Envoy grew by {growth / MIB:.1f} MiB at most")
+    assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")
+    assert growth > 16 * MIB
+
+
 def test_a_slow_upstream_does_not_fill_envoy(start_envoy, upstreams):
     """Backpressure reaches the client: Envoy holds its buffer limits, not the body."""
-    envoy: Envoy = start_envoy()
+    envoy: Envoy = start_envoy(route_buffer_bytes=None)
     expect.good(envoy.post("/v1/embeddings", json_body(200_000)))
     upstreams["alpha"].reset()
     gate = Gate()

@@ -28,8 +28,10 @@ class Setting:
     """`allow_on_headers_stop_iteration`."""
     buffer_bytes: int = 1_048_576
     """`per_connection_buffer_limit_bytes` of the listener and of every cluster."""
-    route_buffer_bytes: int | None = None
-    """`request_body_buffer_limit` of the virtual host."""
+    route_buffer_bytes: int | None = 2_097_152
+    """`request_body_buffer_limit` of the virtual host, which goes before the listener's limit. Envoy
+    adds what it has read (up to the listener's limit) to the held body before the filter sees it, and
+    answers 413 above this: so it is the sum of that limit and `max_buffered_bytes`, and more."""
     max_header_kb: int = 2048
     idle_timeout: str = "300s"
     retry: Json | None = None

@@ -8,7 +8,7 @@ import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from . import wire
 from .script import PATIENCE
@@ -81,7 +81,7 @@ class Connection:
         self._reader = Reader(self.sock)
         self._witness = witness
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection as Protocol
@@ -49,7 +50,7 @@ class H2Connection:
         self._flush()
         self.streams: dict[int, Stream] = {}
 
-    def __enter__(self) -> H2Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,8 +130,7 @@ class H2Connection:
         data = self._sock.recv(65536)
         assert data, "the server closed the connection"
         for event in self._protocol.receive_data(data):
-            if isinstance(event, ConnectionTerminated):
-                raise AssertionError(f"GOAWAY {event.error_code}")
+            assert not isinstance(event, ConnectionTerminated), f"GOAWAY {event.error_code}"
             stream = self.streams.get(getattr(event, "stream_id", None) or 0)
             if stream is None:
                 continue

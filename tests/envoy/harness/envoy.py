@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from . import plugin
 from .bootstrap import Setting, bootstrap, ecds_file
@@ -95,7 +95,7 @@ class Envoy:
         except OSError:
             return False
 
-    def __enter__(self) -> Envoy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
