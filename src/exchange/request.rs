@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
-use crate::config::{CacheMode, Config, ResponsesApi};
+use crate::config::{CacheMode, Config, Limits, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::json::scan::Facts;
@@ -147,13 +147,25 @@ impl Reader {
 }
 
 impl Body {
-    /// Reads the next bytes, and the end where it is one.
-    fn push(&mut self, bytes: &[u8], end: bool, limit: u64) -> Result<Option<Found>, GatewayError> {
+    /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
+    fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        searching: bool,
+        limits: &Limits,
+    ) -> Result<Option<Found>, GatewayError> {
         self.counted = self.counted.saturating_add(bytes.len() as u64);
-        if self.counted > limit {
-            return Err(too_large(limit));
+        if self.counted > limits.max_request_bytes {
+            return Err(too_large(limits.max_request_bytes));
         }
         let found = self.reader.push(bytes)?;
+        // Where the model ends decides, not how much came with it: the same body is judged the same
+        // way in one piece and in many.
+        let held = found.as_ref().map_or(self.counted, |found| found.span.end);
+        if searching && held > limits.max_buffered_bytes {
+            return Err(too_much_held(limits.max_buffered_bytes));
+        }
         if self.is_complete(end) {
             self.reader.finish()?;
         }
@@ -217,14 +229,15 @@ impl Exchange {
         let limits = self.config.limits;
         let step = match &mut self.request {
             Phase::Streaming(streaming) => {
-                let read = streaming.body.push(bytes, end, limits.max_request_bytes);
+                let read = streaming.body.push(bytes, end, false, &limits);
                 streaming.route.facts = streaming.body.reader.facts();
                 read.map(|_| RequestStep::Continue)
             }
-            Phase::Reading(reading) => reading
-                .body
-                .push(bytes, end, limits.max_request_bytes)
-                .and_then(|found| self.on_held_body(found, end)),
+            Phase::Reading(reading) => {
+                let searching = reading.chosen.is_none();
+                let read = reading.body.push(bytes, end, searching, &limits);
+                read.and_then(|found| self.on_held_body(found, end))
+            }
             Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
             // Nothing of it may go upstream.
             Phase::Replied => Ok(RequestStep::Hold),
@@ -340,11 +353,7 @@ impl Exchange {
         end: bool,
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
-        let limit = self.config.limits.max_buffered_bytes;
         if let Some(found) = found {
-            if found.span.end > limit {
-                return Err(too_much_held(limit));
-            }
             let route = match &reading.head {
                 Head::Client(head) => {
                     resolve(&self.config, head, &found.id, self.request_id.as_deref())?
@@ -359,18 +368,13 @@ impl Exchange {
             reading.chosen = Some((route, edit));
         }
         let body = &reading.body;
-        let Some((route, _)) = &reading.chosen else {
-            return if body.counted > limit {
-                Err(too_much_held(limit))
-            } else {
-                Ok(RequestStep::Hold)
-            };
-        };
+        let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
         // Cache markers are edited anywhere in the body, so all of it must be there.
         let whole = matches!(body.reader, Reader::Json(_)) && route.cache != CacheMode::Respect;
         if body.is_complete(end) {
             return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
         }
+        let limit = self.config.limits.max_buffered_bytes;
         if whole && body.counted > limit {
             return Err(GatewayError::new(
                 Code::RequestTooLarge,
