@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Note, Release, RequestStep, Route};
+use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
 use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
@@ -13,7 +13,8 @@ use crate::json::scan::Facts;
 use crate::json::string;
 use crate::key::{VirtualKey, presented_key};
 use crate::model::{self, Found};
-use crate::operation::{self, BodyKind, Operation};
+use crate::models::Want;
+use crate::operation::{self, BodyKind, Operation, Target};
 use crate::splice::{self, Edit};
 use crate::{json, multipart};
 
@@ -28,7 +29,7 @@ pub(super) enum Phase {
     Reading(Box<Reading>),
     /// Head and model are upstream; the rest is checked while it passes.
     Streaming(Box<Streaming>),
-    /// We answered.
+    /// We answer, now or once the model lists are there.
     Replied,
 }
 
@@ -224,7 +225,9 @@ impl Exchange {
                 .body
                 .push(bytes, end, limits.max_request_bytes)
                 .and_then(|found| self.on_held_body(found, end)),
-            Phase::Start | Phase::Untouched | Phase::Replied => Ok(RequestStep::Continue),
+            Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
+            // Nothing of it may go upstream.
+            Phase::Replied => Ok(RequestStep::Hold),
         };
         step.unwrap_or_else(|error| self.refuse(&error))
     }
@@ -243,10 +246,6 @@ impl Exchange {
             Ok(step) => step,
             Err(error) => self.refuse(&error),
         }
-    }
-
-    fn refuse(&mut self, error: &GatewayError) -> RequestStep {
-        self.reply(&error.to_answer())
     }
 
     fn accept_head(
@@ -273,7 +272,7 @@ impl Exchange {
             .with_param("model"));
         }
         let Some(reader) = reader(target.operation, headers)? else {
-            return self.without_body(&key, target.operation);
+            return self.without_body(key, &target);
         };
         let path = match target.query {
             Some(query) => format!("{}?{query}", target.path),
@@ -311,18 +310,27 @@ impl Exchange {
         if end { self.on_request_body(&[], true) } else { RequestStep::Hold }
     }
 
-    /// Operations that name no model in a body.
+    /// Operations that name no model in a body: model lists are ours to answer, the rest has nothing
+    /// that would name its provider.
     fn without_body(
         &mut self,
-        key: &VirtualKey,
-        operation: Operation,
+        key: Rc<VirtualKey>,
+        target: &Target<'_>,
     ) -> Result<RequestStep, GatewayError> {
+        if target.operation == Operation::Models {
+            self.request = Phase::Replied;
+            return Ok(RequestStep::ListModels(ModelsQuery {
+                key,
+                want: Want::from_path(target.path),
+                request_id: self.request_id.clone(),
+            }));
+        }
         let name = key
             .bound
             .primary()
             .and_then(|id| self.config.providers.get(id))
             .map_or("(none)", |provider| provider.name.as_str());
-        Err(unsupported(operation, name))
+        Err(unsupported(target.operation, name))
     }
 
     /// The body is held, and `found` is its model id if this call completed it.

@@ -163,8 +163,7 @@ impl Exchange {
             Verdict::Abort(error) => {
                 self.response = Phase::Swallowing;
                 let answer = error.to_answer();
-                let body = answer.error.to_envelope();
-                ResponseStep::Reply(Reply { status: answer.status, headers: Vec::new(), body })
+                ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
             Verdict::Pass { mut edits, body, rest } => {
                 let cache = if end || !self.response_head_sent { phase.cached() } else { None };
@@ -240,23 +239,22 @@ impl Exchange {
             Some(invalid("The upstream answered HTTP 200 with an empty body.").to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        let mut kept = vec![("content-type".into(), "application/json".to_owned())];
+        let mut reply = Reply::error(&answer, &self.config.headers, None);
         for (name, value) in headers.iter() {
             let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
                 continue;
             };
             let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
             if limit || KEPT.contains(&name) {
-                kept.push((name.to_owned().into(), value.to_owned()));
+                reply.headers.push((name.to_owned().into(), value.to_owned()));
             }
         }
         for edit in self.own_headers() {
             if let HeaderEdit::Set(name, value) = edit {
-                kept.push((name, String::from_utf8_lossy(&value).into_owned()));
+                reply.headers.push((name, String::from_utf8_lossy(&value).into_owned()));
             }
         }
-        let body = answer.error.to_envelope();
-        ResponseStep::Reply(Reply { status: answer.status, headers: kept, body })
+        ResponseStep::Reply(reply)
     }
 }
 
