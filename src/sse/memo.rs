@@ -97,6 +97,7 @@ impl<T: Copy> Memo<T> {
 
 #[cfg(test)]
 mod tests {
+    use crate::test;
     use super::*;
 
     #[test]
