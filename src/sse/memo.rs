@@ -97,8 +97,8 @@ impl<T: Copy> Memo<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::test;
     use super::*;
+    use crate::test;
 
     #[test]
     fn only_holes_may_differ() {
