@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import pytest
+
 from harness import Envoy, Gate, answer, expect, headers, memory, plugin, wire
 
 MIB = 1_048_576
