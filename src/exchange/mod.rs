@@ -10,14 +10,17 @@
 //!
 //! The host layer feeds events and carries out the returned steps; it decides nothing.
 
+mod models;
 mod request;
 mod response;
+
+pub use models::ModelsQuery;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::config::{CacheMode, Config, ProviderId};
-use crate::error::ErrorAnswer;
+use crate::config::{CacheMode, Config, HeaderNames, ProviderId};
+use crate::error::{ErrorAnswer, GatewayError};
 use crate::headers::HeaderEdit;
 use crate::json::scan::Facts;
 use crate::operation::Operation;
@@ -34,6 +37,8 @@ pub enum RequestStep {
     Release(Release),
     /// Keep everything, and give the whole held body to [`Exchange::on_request_whole`].
     ReadWhole,
+    /// Hold everything, and answer with the query's reply once its lists are there.
+    ListModels(ModelsQuery),
     /// Answer in the upstream's place. What has already gone upstream is reset by Envoy.
     Reply(Reply),
 }
@@ -67,7 +72,7 @@ pub enum ResponseStep {
     Hold,
     /// Change the head (held until now) and what is visible of the body, then hand both on.
     Release(Vec<HeaderEdit>, BodyOut),
-    /// Put this in the place of an answer that has no body. Only in answer to a head.
+    /// Put this in the place of the answer. Where the head has gone on already, Envoy resets the stream.
     Reply(Reply),
 }
 
@@ -157,17 +162,24 @@ impl Exchange {
         std::mem::take(&mut self.notes)
     }
 
-    /// The reply that carries `answer`.
-    fn reply(&mut self, answer: &ErrorAnswer) -> RequestStep {
+    fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::Phase::Replied;
+        let request_id = self.request_id.as_deref();
+        RequestStep::Reply(Reply::error(&error.to_answer(), &self.config.headers, request_id))
+    }
+}
+
+impl Reply {
+    /// A reply with this JSON.
+    fn json(status: u16, body: Vec<u8>, names: &HeaderNames, request_id: Option<&str>) -> Self {
         let mut headers = vec![(Cow::Borrowed("content-type"), "application/json".to_owned())];
-        if let Some(id) = &self.request_id {
-            headers.push((self.config.headers.request_id.clone().into(), id.clone()));
+        if let Some(id) = request_id {
+            headers.push((names.request_id.clone().into(), id.to_owned()));
         }
-        RequestStep::Reply(Reply {
-            status: answer.status,
-            headers,
-            body: answer.error.to_envelope(),
-        })
+        Self { status, headers, body }
+    }
+
+    fn error(answer: &ErrorAnswer, names: &HeaderNames, request_id: Option<&str>) -> Self {
+        Self::json(answer.status, answer.error.to_envelope(), names, request_id)
     }
 }

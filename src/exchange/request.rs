@@ -5,15 +5,16 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Note, Release, RequestStep, Route};
-use crate::config::{CacheMode, Config, ResponsesApi};
+use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
+use crate::config::{CacheMode, Config, Limits, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::json::scan::Facts;
 use crate::json::string;
 use crate::key::{VirtualKey, presented_key};
 use crate::model::{self, Found};
-use crate::operation::{self, BodyKind, Operation};
+use crate::models::Want;
+use crate::operation::{self, BodyKind, Operation, Target};
 use crate::splice::{self, Edit};
 use crate::{json, multipart};
 
@@ -28,7 +29,7 @@ pub(super) enum Phase {
     Reading(Box<Reading>),
     /// Head and model are upstream; the rest is checked while it passes.
     Streaming(Box<Streaming>),
-    /// We answered.
+    /// We answer, now or once the model lists are there.
     Replied,
 }
 
@@ -146,13 +147,25 @@ impl Reader {
 }
 
 impl Body {
-    /// Reads the next bytes, and the end where it is one.
-    fn push(&mut self, bytes: &[u8], end: bool, limit: u64) -> Result<Option<Found>, GatewayError> {
+    /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
+    fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        searching: bool,
+        limits: &Limits,
+    ) -> Result<Option<Found>, GatewayError> {
         self.counted = self.counted.saturating_add(bytes.len() as u64);
-        if self.counted > limit {
-            return Err(too_large(limit));
+        if self.counted > limits.max_request_bytes {
+            return Err(too_large(limits.max_request_bytes));
         }
         let found = self.reader.push(bytes)?;
+        // Where the model ends decides, not how much came with it: the same body is judged the same
+        // way in one piece and in many.
+        let held = found.as_ref().map_or(self.counted, |found| found.span.end);
+        if searching && held > limits.max_buffered_bytes {
+            return Err(too_much_held(limits.max_buffered_bytes));
+        }
         if self.is_complete(end) {
             self.reader.finish()?;
         }
@@ -216,15 +229,18 @@ impl Exchange {
         let limits = self.config.limits;
         let step = match &mut self.request {
             Phase::Streaming(streaming) => {
-                let read = streaming.body.push(bytes, end, limits.max_request_bytes);
+                let read = streaming.body.push(bytes, end, false, &limits);
                 streaming.route.facts = streaming.body.reader.facts();
                 read.map(|_| RequestStep::Continue)
             }
-            Phase::Reading(reading) => reading
-                .body
-                .push(bytes, end, limits.max_request_bytes)
-                .and_then(|found| self.on_held_body(found, end)),
-            Phase::Start | Phase::Untouched | Phase::Replied => Ok(RequestStep::Continue),
+            Phase::Reading(reading) => {
+                let searching = reading.chosen.is_none();
+                let read = reading.body.push(bytes, end, searching, &limits);
+                read.and_then(|found| self.on_held_body(found, end))
+            }
+            Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
+            // Nothing of it may go upstream.
+            Phase::Replied => Ok(RequestStep::Hold),
         };
         step.unwrap_or_else(|error| self.refuse(&error))
     }
@@ -243,10 +259,6 @@ impl Exchange {
             Ok(step) => step,
             Err(error) => self.refuse(&error),
         }
-    }
-
-    fn refuse(&mut self, error: &GatewayError) -> RequestStep {
-        self.reply(&error.to_answer())
     }
 
     fn accept_head(
@@ -273,7 +285,7 @@ impl Exchange {
             .with_param("model"));
         }
         let Some(reader) = reader(target.operation, headers)? else {
-            return self.without_body(&key, target.operation);
+            return self.without_body(key, &target);
         };
         let path = match target.query {
             Some(query) => format!("{}?{query}", target.path),
@@ -311,18 +323,27 @@ impl Exchange {
         if end { self.on_request_body(&[], true) } else { RequestStep::Hold }
     }
 
-    /// Operations that name no model in a body.
+    /// Operations that name no model in a body: model lists are ours to answer, the rest has nothing
+    /// that would name its provider.
     fn without_body(
         &mut self,
-        key: &VirtualKey,
-        operation: Operation,
+        key: Rc<VirtualKey>,
+        target: &Target<'_>,
     ) -> Result<RequestStep, GatewayError> {
+        if target.operation == Operation::Models {
+            self.request = Phase::Replied;
+            return Ok(RequestStep::ListModels(ModelsQuery {
+                key,
+                want: Want::from_path(target.path),
+                request_id: self.request_id.clone(),
+            }));
+        }
         let name = key
             .bound
             .primary()
             .and_then(|id| self.config.providers.get(id))
             .map_or("(none)", |provider| provider.name.as_str());
-        Err(unsupported(operation, name))
+        Err(unsupported(target.operation, name))
     }
 
     /// The body is held, and `found` is its model id if this call completed it.
@@ -332,11 +353,7 @@ impl Exchange {
         end: bool,
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
-        let limit = self.config.limits.max_buffered_bytes;
         if let Some(found) = found {
-            if found.span.end > limit {
-                return Err(too_much_held(limit));
-            }
             let route = match &reading.head {
                 Head::Client(head) => {
                     resolve(&self.config, head, &found.id, self.request_id.as_deref())?
@@ -351,18 +368,13 @@ impl Exchange {
             reading.chosen = Some((route, edit));
         }
         let body = &reading.body;
-        let Some((route, _)) = &reading.chosen else {
-            return if body.counted > limit {
-                Err(too_much_held(limit))
-            } else {
-                Ok(RequestStep::Hold)
-            };
-        };
+        let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
         // Cache markers are edited anywhere in the body, so all of it must be there.
         let whole = matches!(body.reader, Reader::Json(_)) && route.cache != CacheMode::Respect;
         if body.is_complete(end) {
             return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
         }
+        let limit = self.config.limits.max_buffered_bytes;
         if whole && body.counted > limit {
             return Err(GatewayError::new(
                 Code::RequestTooLarge,

@@ -5,6 +5,8 @@
 //! imported again here, with bytes and `Result`. All `unsafe` of the crate is in this file.
 #![allow(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::headers::{HeaderEdit, Headers};
 
 /// A host call's status other than OK (`WasmResult` in proxy-wasm-cpp-host).
@@ -19,6 +21,8 @@ pub enum Head {
     Request = 0,
     /// The answer's.
     Response = 2,
+    /// That of an answer to a call of our own.
+    CallResponse = 6,
 }
 
 /// Which body (`WasmBufferType`).
@@ -29,6 +33,8 @@ pub enum Body {
     Request = 0,
     /// The answer's.
     Response = 1,
+    /// That of an answer to a call of our own.
+    CallResponse = 4,
     /// The plugin configuration.
     Configuration = 7,
 }
@@ -70,6 +76,7 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -151,14 +158,21 @@ pub fn property(path: &[&str]) -> Result<Vec<u8>, Status> {
     returned(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
-/// Unix time in seconds; 0 if the host does not tell.
-pub fn now() -> u64 {
+/// Unix time in milliseconds; 0 if the host does not tell.
+pub fn now_ms() -> u64 {
     let mut nanoseconds = 0;
     // SAFETY: the out-pointer is valid for the call.
     match check(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) }) {
-        Ok(()) => nanoseconds / 1_000_000_000,
+        Ok(()) => nanoseconds / 1_000_000,
         Err(_) => 0,
     }
+}
+
+/// Asks for ticks of the root context; zero stops them.
+pub fn set_tick(period: Duration) {
+    let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: no pointers. Envoy's implementation can't fail.
+    let _always_ok = unsafe { proxy_set_tick_period_milliseconds(period) };
 }
 
 /// Answers in the upstream's place. Carried out after the callback has returned.

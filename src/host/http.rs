@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::calls::{self, Body, Head, Status};
-use crate::config::Config;
+use super::models::Shared;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{BodyOut, Exchange, Note, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
@@ -45,24 +45,28 @@ impl Visible {
 
 /// A stream's context.
 pub struct Http {
+    id: u32,
     /// `None` only if Envoy starts a stream on a root that was never configured.
-    exchange: Option<Exchange>,
+    gateway: Option<Gateway>,
     request: Visible,
     response: Visible,
 }
 
+struct Gateway {
+    shared: Rc<Shared>,
+    exchange: Exchange,
+}
+
 impl Http {
-    /// A context for a new stream.
-    pub fn new(config: Option<Rc<Config>>) -> Self {
-        Self {
-            exchange: config.map(Exchange::new),
-            request: Visible::default(),
-            response: Visible::default(),
-        }
+    /// A context for a new stream. `id` is the context's.
+    pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
+        let gateway =
+            shared.map(|shared| Gateway { exchange: Exchange::new(shared.config.clone()), shared });
+        Self { id, gateway, request: Visible::default(), response: Visible::default() }
     }
 
     fn on_request(&mut self, event: impl FnOnce(&mut Exchange) -> RequestStep) -> Action {
-        let Some(exchange) = &mut self.exchange else {
+        let Some(Gateway { shared, exchange }) = &mut self.gateway else {
             return self.fail("the filter has no configuration");
         };
         let mut step = event(exchange);
@@ -85,6 +89,10 @@ impl Http {
                     Action::Continue
                 }
                 Err(status) => self.fail(&format!("can't change the request: {status:?}")),
+            },
+            RequestStep::ListModels(query) => match shared.ask(self.id, query) {
+                Some(reply) => send(&reply),
+                None => Action::Pause,
             },
             RequestStep::Reply(reply) => {
                 // What is held would go on growing until the reply is carried out, and Envoy's own 413
@@ -111,7 +119,7 @@ impl Http {
     }
 
     fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
-        let Some(exchange) = &mut self.exchange else { return Action::Continue };
+        let Some(Gateway { exchange, .. }) = &mut self.gateway else { return Action::Continue };
         let step = event(exchange);
         write_notes(exchange);
         let edited = match step {
@@ -163,7 +171,7 @@ fn apply(head: Head, edits: &[HeaderEdit]) -> Result<(), Status> {
 
 /// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
 /// happens.
-fn send(reply: &Reply) -> Action {
+pub(super) fn send(reply: &Reply) -> Action {
     let pairs: Vec<_> =
         reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
     if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
@@ -172,13 +180,20 @@ fn send(reply: &Reply) -> Action {
     Action::Pause
 }
 
-impl Context for Http {}
+impl Context for Http {
+    fn on_done(&mut self) -> bool {
+        if let Some(Gateway { shared, .. }) = &self.gateway {
+            shared.forget(self.id);
+        }
+        true
+    }
+}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         match calls::headers(Head::Request) {
             Ok(headers) => {
-                let now = calls::now();
+                let now = calls::now_ms() / 1_000;
                 self.on_request(|exchange| {
                     exchange.on_request_head(&headers, end, now, || {
                         calls::property(&[Note::Attempt.key()]).ok()
@@ -190,8 +205,8 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        if !self.exchange.as_ref().is_some_and(Exchange::reads_request_body) {
-            return Action::Continue;
+        if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body()) {
+            return self.on_request(|exchange| exchange.on_request_body(&[], end));
         }
         match self.request.fresh(Body::Request, size) {
             Ok(bytes) => self.on_request(|exchange| exchange.on_request_body(&bytes, end)),
@@ -212,7 +227,7 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        if !self.exchange.as_ref().is_some_and(Exchange::reads_response_body) {
+        if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_response_body()) {
             self.response.size = size;
             return self.on_response(|exchange| exchange.on_response_body(&[], end));
         }

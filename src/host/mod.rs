@@ -1,10 +1,11 @@
 //! Envoy's side: the only place that names `proxy_wasm`.
 //!
 //! [`calls`] wraps the host functions so that none can panic; [`root`] reads the configuration;
-//! [`http`] turns callbacks into events of an [`crate::exchange::Exchange`] and carries out its steps.
+//! [`models`] fetches model lists; [`http`] turns callbacks into events of an [`crate::exchange::Exchange`] and carries out its steps.
 
 mod calls;
 mod http;
+mod models;
 mod root;
 
 use proxy_wasm::types::LogLevel;
@@ -13,5 +14,5 @@ proxy_wasm::main! {{
     // Also installs the panic hook that logs the message, so it comes first. Envoy filters by its own
     // level; what is logged below `info` costs a host call, so `debug` is opted into per VM.
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
 }}

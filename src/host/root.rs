@@ -6,16 +6,30 @@ use log::{error, info, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
+use super::models::Shared;
 use super::{calls, http};
 use crate::config::Config;
 
-/// Holds the configuration that new streams get.
-#[derive(Default)]
+/// Holds what new streams get.
 pub struct Root {
-    config: Option<Rc<Config>>,
+    id: u32,
+    shared: Option<Rc<Shared>>,
 }
 
-impl Context for Root {}
+impl Root {
+    /// A root context before its configuration. `id` is the context's.
+    pub fn new(id: u32) -> Self {
+        Self { id, shared: None }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
+        if let Some(shared) = &self.shared {
+            shared.on_response(self.id, token, headers, body_size);
+        }
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -29,10 +43,10 @@ impl RootContext for Root {
         match Config::from_plugin_configuration(&bytes, &|name| std::env::var(name).ok()) {
             Ok(config) => {
                 info!("openai-gateway-filter {}: {}", env!("CARGO_PKG_VERSION"), config.summary());
-                if config.virtual_keys.is_empty() {
-                    warn!("virtual_keys is empty: every request is refused");
+                for warning in config.warnings() {
+                    warn!("{warning}");
                 }
-                self.config = Some(Rc::new(config));
+                self.shared = Some(Rc::new(Shared::new(Rc::new(config))));
                 true
             }
             Err(problems) => {
@@ -42,8 +56,14 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(http::Http::new(self.config.clone())))
+    fn on_tick(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.on_tick(self.id);
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(http::Http::new(id, self.shared.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -212,6 +212,7 @@ impl<'a> Extra<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn ids(body: &str) -> Result<Vec<String>, ListError> {
         parse_list(body.as_bytes(), 1 << 20)

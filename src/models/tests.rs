@@ -8,6 +8,7 @@ use super::*;
 use crate::config::{Config, ProviderId};
 use crate::error::Code;
 use crate::key::VirtualKey;
+use crate::test;
 
 /// Three providers: `live` and `other` have lists of their own, `fixed` a curated one.
 fn config() -> Config {

@@ -81,7 +81,7 @@ def test_more_before_model_is_refused_with_advice(small, chunked):
     sent = {"pieces": wire.split(body, 1000)} if chunked else {"body": body}
     with small.sends_nothing():
         message = expect.gateway_error(small.post(**sent), 413, "request_too_large")
-    assert 'Put "model" first' in message
+    assert 'Put `model` first' in message
 
 
 def test_a_multipart_file_before_model_is_refused_with_advice(small):
@@ -92,7 +92,7 @@ def test_a_multipart_file_before_model_is_refused_with_advice(small):
             "/v1/audio/transcriptions", body, content_type="multipart/form-data; boundary=B"
         )
         message = expect.gateway_error(reply, 413, "request_too_large")
-    assert 'Put "model" first' in message
+    assert 'Put `model` first' in message
 
 
 def test_the_refusal_does_not_wait_for_the_rest(small):

@@ -73,12 +73,12 @@ def test_a_long_chunked_body_flows(gateway, upstreams):
     assert got.wait_complete().body == body.replace(b"alpha/m", b"m")
 
 
-def test_a_chunked_body_stays_chunked(gateway, upstreams):
+def test_a_chunked_body_goes_on(gateway, upstreams):
     body = json_body(50_000)
     expect.good(gateway.post("/v1/embeddings", pieces=wire.split(body, 5000)))
     got = upstreams["alpha"].only
-    assert got.header("transfer-encoding") == "chunked"
-    assert got.header("content-length") is None
+    # Chunked, unless all of it was there before the head went on: then the length is known.
+    assert got.header("content-length") in (None, str(len(got.body)))
     assert got.body == body.replace(b"alpha/m", b"m")
 
 

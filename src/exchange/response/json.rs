@@ -1,12 +1,13 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
-use super::{BodyOut, Context, Phase, Rest, Verdict, invalid, stream, stream_kind};
+use super::{BodyOut, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
 use crate::config::ResponseModel;
 use crate::headers::HeaderEdit;
 use crate::json::{cursor, string};
 use crate::normalize::drift::trim_drift;
 use crate::normalize::error::from_ok;
+use crate::normalize::peek::{self, Peek};
 use crate::operation::Operation;
 use crate::splice::{Edit, apply};
 use crate::sse::{Sniff, sniff};
@@ -21,14 +22,15 @@ const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(in super::super) struct Json {
     collected: Vec<u8>,
+    peek: Peek,
     labelled_json: bool,
     cached: Option<bool>,
 }
 
 impl Json {
     /// `labelled_json`: the content-type says so.
-    pub(super) fn new(labelled_json: bool) -> Self {
-        Self { collected: Vec::new(), labelled_json, cached: None }
+    pub(super) fn new(operation: Operation, labelled_json: bool) -> Self {
+        Self { collected: Vec::new(), peek: Peek::new(operation), labelled_json, cached: None }
     }
 
     pub(super) fn cached(&self) -> Option<bool> {
@@ -37,15 +39,15 @@ impl Json {
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
+        let seen = self.peek.push(bytes);
         self.collected.extend_from_slice(bytes);
-        if let Some(kind) = stream_kind(route.operation)
+        if seen != peek::Verdict::Good
+            && let Some(kind) = stream_kind(route.operation)
             && sniff(&self.collected) == Sniff::Sse
         {
             let reader = stream::Stream::new(kind, context.config, route);
-            return Verdict::HandOver(
-                Phase::Stream(Box::new(reader)),
-                std::mem::take(&mut self.collected),
-            );
+            let collected = std::mem::take(&mut self.collected);
+            return Verdict::HandOver(Phase::Stream(Box::new(reader)), collected);
         }
         if end {
             return self.finish(context, route);
@@ -55,20 +57,16 @@ impl Json {
             Operation::ChatCompletions | Operation::Completions | Operation::Responses
         );
         let keep = if has_usage { HOLD_FOR_USAGE_BYTES } else { 0 };
-        // What must be edited at its end, or stands behind a comment, is not let go early.
+        // What must be edited is not let go early.
         let plain = self.labelled_json
             && context.config.response_model == ResponseModel::Upstream
-            && self.collected.trim_ascii_start().first() != Some(&b':');
-        if plain && self.collected.len() >= keep {
+            && self.peek.skip() == 0;
+        let good = seen == peek::Verdict::Good && !self.peek.look_again();
+        if good && plain && self.collected.len() >= keep {
             self.collected = Vec::new();
             return Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
-        let limit = context.config.limits.max_answer_bytes;
-        if self.collected.len() as u64 > limit {
-            let error = invalid(format!("The upstream's answer is larger than {limit} bytes."));
-            return Verdict::Fail(error.to_answer());
-        }
-        Verdict::Hold
+        hold(&self.collected, context)
     }
 
     fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
@@ -95,7 +93,7 @@ impl Json {
             BodyOut::Same
         } else {
             let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
-            head.push(HeaderEdit::set("content-length", body.len().to_string()));
+            head.push(content_length(body.len()));
             BodyOut::Replace(body)
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }

@@ -5,9 +5,11 @@
 //! | not of a governed request, or our own | nobody | at once |
 //! | 4xx, 5xx | [`failure`] | with the whole body |
 //! | an event stream, or what was asked to be one | [`stream`] | with the first event |
-//! | JSON | [`json`] | with the whole body, or once it is known to be good |
+//! | embeddings | [`embeddings`] | once it is known what they need |
+//! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | the rest: audio, text, 204, 3xx, compressed | nobody | at once |
 
+mod embeddings;
 mod failure;
 mod json;
 mod stream;
@@ -31,6 +33,8 @@ pub(super) enum Phase {
     Failure(failure::Failure),
     /// A JSON body is collected.
     Json(json::Json),
+    /// An embeddings answer is collected, or changed on its way.
+    Embeddings(Box<embeddings::Embeddings>),
     /// An event stream passes through its normaliser.
     Stream(Box<stream::Stream>),
     /// What still comes has been answered for: it is dropped.
@@ -45,6 +49,8 @@ enum Verdict {
     Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
     /// The answer becomes this error, as long as its head is held.
     Fail(ErrorAnswer),
+    /// The answer can't be finished, and its head has gone on: the stream is reset.
+    Abort(GatewayError),
     /// The body is for another reader, which gets all that was collected.
     HandOver(Phase, Vec<u8>),
 }
@@ -68,6 +74,7 @@ impl Phase {
         match self {
             Self::Failure(failure) => failure.push(bytes, end, context),
             Self::Json(json) => json.push(bytes, end, context),
+            Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
@@ -79,9 +86,20 @@ impl Phase {
         match self {
             Self::Json(json) => json.cached(),
             Self::Stream(stream) => stream.cached(),
-            Self::Passing | Self::Failure(_) | Self::Swallowing => None,
+            Self::Passing | Self::Failure(_) | Self::Embeddings(_) | Self::Swallowing => None,
         }
     }
+}
+
+/// Goes on holding, up to `limits.max_answer_bytes`.
+fn hold(collected: &[u8], context: &Context<'_>) -> Verdict {
+    let limit = context.config.limits.max_answer_bytes;
+    if collected.len() as u64 <= limit {
+        return Verdict::Hold;
+    }
+    Verdict::Fail(
+        invalid(format!("The upstream's answer is larger than {limit} bytes.")).to_answer(),
+    )
 }
 
 fn pass(body: BodyOut) -> Verdict {
@@ -99,7 +117,7 @@ impl Exchange {
         let context = self.context();
         let phase = match context.route {
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
-            Some(route) if status == 200 => reader(context.config, route, headers),
+            Some(route) if status == 200 => reader(&context, route, headers),
             _ => Phase::Passing,
         };
         if matches!(phase, Phase::Passing) {
@@ -141,6 +159,11 @@ impl Exchange {
             Verdict::Fail(answer) => {
                 self.response = Phase::Swallowing;
                 self.replace(&answer)
+            }
+            Verdict::Abort(error) => {
+                self.response = Phase::Swallowing;
+                let answer = error.to_answer();
+                ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
             Verdict::Pass { mut edits, body, rest } => {
                 let cache = if end || !self.response_head_sent { phase.cached() } else { None };
@@ -202,7 +225,7 @@ impl Exchange {
         let mut edits = self.own_headers();
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
-        edits.push(HeaderEdit::set("content-length", body.len().to_string()));
+        edits.push(content_length(body.len()));
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
@@ -216,28 +239,27 @@ impl Exchange {
             Some(invalid("The upstream answered HTTP 200 with an empty body.").to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        let mut kept = vec![("content-type".into(), "application/json".to_owned())];
+        let mut reply = Reply::error(&answer, &self.config.headers, None);
         for (name, value) in headers.iter() {
             let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
                 continue;
             };
             let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
             if limit || KEPT.contains(&name) {
-                kept.push((name.to_owned().into(), value.to_owned()));
+                reply.headers.push((name.to_owned().into(), value.to_owned()));
             }
         }
         for edit in self.own_headers() {
             if let HeaderEdit::Set(name, value) = edit {
-                kept.push((name, String::from_utf8_lossy(&value).into_owned()));
+                reply.headers.push((name, String::from_utf8_lossy(&value).into_owned()));
             }
         }
-        let body = answer.error.to_envelope();
-        ResponseStep::Reply(Reply { status: answer.status, headers: kept, body })
+        ResponseStep::Reply(reply)
     }
 }
 
 /// Who reads an answer with status 200.
-fn reader(config: &Config, route: &Route, headers: &Headers) -> Phase {
+fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
     // Asked for identity, and yet compressed: nobody here can read it, so it is left to the client.
     if headers
         .get("content-encoding")
@@ -262,11 +284,14 @@ fn reader(config: &Config, route: &Route, headers: &Headers) -> Phase {
         {
             Phase::Passing
         }
+        Operation::Embeddings => {
+            Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_json)))
+        }
         _ => match kind {
             Some(kind) if route.facts.stream => {
-                Phase::Stream(Box::new(stream::Stream::new(kind, config, route)))
+                Phase::Stream(Box::new(stream::Stream::new(kind, context.config, route)))
             }
-            _ => Phase::Json(json::Json::new(is_json)),
+            _ => Phase::Json(json::Json::new(route.operation, is_json)),
         },
     }
 }
@@ -281,6 +306,10 @@ fn stream_kind(operation: Operation) -> Option<crate::sse::StreamKind> {
         Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
         _ => None,
     }
+}
+
+fn content_length(length: usize) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
 }
 
 fn status(headers: &Headers) -> u16 {

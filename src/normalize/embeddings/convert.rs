@@ -116,7 +116,7 @@ impl Converter {
     ///
     /// # Errors
     /// 502 `invalid_upstream_response` when it was cut off.
-    pub fn finish(self) -> Result<(), GatewayError> {
+    pub fn finish(&self) -> Result<(), GatewayError> {
         if self.ended { Ok(()) } else { Err(invalid("it was cut off")) }
     }
 

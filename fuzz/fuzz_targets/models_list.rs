@@ -1,0 +1,48 @@
+//! Whatever a server calls its list of models, what leaves is OpenAI's.
+#![no_main]
+
+use std::collections::HashSet;
+
+use libfuzzer_sys::fuzz_target;
+use openai_gateway_filter::config::Config;
+use openai_gateway_filter::models::{Asked, Fetches, Want, answer, needed};
+use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
+
+thread_local! {
+    static CONFIG: Config = Config::from_plugin_configuration(
+        br#"{"providers":[{"name":"p","base_url":"http://p.test"},{"name":"q","base_url":"http://q.test","models":["m"]}],
+             "virtual_keys":[{"id":"v","key":"k"}]}"#,
+        &|_| None,
+    )
+    .expect("a good configuration");
+}
+
+fuzz_target!(|data: &[u8]| {
+    if data.len() > MAX_INPUT {
+        return;
+    }
+    CONFIG.with(|config| {
+        let key = config.virtual_keys.authenticate(b"k", 0).expect("a known key");
+        let mut fetches = Fetches::new();
+        let Asked::Wait(calls) = fetches.ask(config, 1, &needed(config, &key, &Want::All), 0)
+        else {
+            panic!("nothing to fetch");
+        };
+        fetches.sent(calls[0].id, 1);
+        let ready = fetches.answered(config, 1, Some((200, data)), 0);
+        let (_, lists) = ready.first().expect("the request waits for nothing more");
+        let answer = answer(config, &key, &Want::All, lists).expect("q has a list");
+        let body = tree(&answer.body).expect("valid JSON");
+        assert_eq!(body["object"], "list");
+        let mut seen = HashSet::new();
+        for model in body["data"].as_array().expect("an array") {
+            let id = model["id"].as_str().expect("an id");
+            assert!(seen.insert(id), "twice: {id}");
+            assert!(id.starts_with("p/") || id == "q/m");
+            assert!(!id.chars().any(char::is_control));
+            assert_eq!(model["object"], "model");
+            assert!(model["created"].is_u64() && model["owned_by"].is_string());
+        }
+        assert!(seen.contains("q/m"));
+    });
+});

@@ -1,0 +1,117 @@
+//! Embeddings: spec-shaped answers stream on, the number format is changed on the way, and every other
+//! shape is held and rebuilt.
+
+use std::borrow::Cow;
+
+use super::{BodyOut, Context, Rest, Verdict, content_length, hold};
+use crate::config::ResponseModel;
+use crate::exchange::Route;
+use crate::headers::HeaderEdit;
+use crate::json::{cursor, string};
+use crate::normalize::embeddings::{self, Converter, Facts, Format, Recogniser};
+use crate::splice::{Edit, apply};
+
+/// An embeddings answer on its way.
+#[derive(Debug)]
+pub(in super::super) struct Embeddings {
+    facts: Facts,
+    /// The id that the client asked for, where answers are to carry that.
+    renamed: Option<String>,
+    labelled_json: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Held; what it needs is not known yet, or needs all of it.
+    Collecting { collected: Vec<u8>, recogniser: Recogniser },
+    /// Its head has gone on; each chunk is rewritten.
+    Converting(Converter),
+}
+
+impl Embeddings {
+    /// `labelled_json`: the content-type says so.
+    pub(super) fn new(context: &Context<'_>, route: &Route, labelled_json: bool) -> Self {
+        let renamed = (context.config.response_model == ResponseModel::Requested)
+            .then(|| route.requested.clone());
+        let facts = Facts {
+            inputs: route.facts.inputs,
+            format: if route.facts.base64 { Format::Base64 } else { Format::Float },
+            model: renamed.clone().unwrap_or_else(|| route.model.clone()),
+        };
+        let recogniser = Recogniser::new(&facts);
+        let state = State::Collecting { collected: Vec::new(), recogniser };
+        Self { facts, renamed, labelled_json, state }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        let (collected, recogniser) = match &mut self.state {
+            State::Converting(converter) => {
+                let mut out = Vec::with_capacity(bytes.len());
+                let done = converter.push(bytes, &mut out);
+                let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
+                return match done {
+                    Ok(()) => super::pass(BodyOut::Replace(out)),
+                    Err(error) => Verdict::Abort(error),
+                };
+            }
+            State::Collecting { collected, recogniser } => (collected, recogniser),
+        };
+        collected.extend_from_slice(bytes);
+        let seen = recogniser.push(bytes);
+        if end {
+            return self.finish();
+        }
+        // A renamed model may stand at the end of the answer.
+        match seen {
+            embeddings::Verdict::PassThrough if self.renamed.is_none() => {
+                let body = BodyOut::Same;
+                Verdict::Pass { edits: self.label(), body, rest: Rest::Pass }
+            }
+            embeddings::Verdict::Convert if self.renamed.is_none() => {
+                let mut converter = Converter::new(&self.facts);
+                let mut out = Vec::with_capacity(collected.len());
+                if let Err(error) = converter.push(collected, &mut out) {
+                    return Verdict::Fail(error.to_answer());
+                }
+                let mut edits = self.label();
+                edits.push(HeaderEdit::remove("content-length"));
+                self.state = State::Converting(converter);
+                Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
+            }
+            _ => hold(collected, context),
+        }
+    }
+
+    fn finish(&self) -> Verdict {
+        let State::Collecting { collected, .. } = &self.state else { return Verdict::Hold };
+        let mut answer = match embeddings::answer(collected, &self.facts) {
+            Ok(answer) => answer,
+            Err(error) => return Verdict::Fail(*error),
+        };
+        if let Some(renamed) = &self.renamed
+            && let Some(model) = cursor::parse(&answer).ok().and_then(|answer| answer.get("model"))
+        {
+            let edit = Edit { span: model.span(), with: string::encode(renamed) };
+            if let Some(edited) = apply(&answer, &[edit]) {
+                answer = Cow::Owned(edited);
+            }
+        }
+        let mut edits = self.label();
+        let body = match answer {
+            Cow::Borrowed(_) => BodyOut::Same,
+            Cow::Owned(answer) => {
+                edits.push(content_length(answer.len()));
+                BodyOut::Replace(answer)
+            }
+        };
+        Verdict::Pass { edits, body, rest: Rest::Pass }
+    }
+
+    fn label(&self) -> Vec<HeaderEdit> {
+        if self.labelled_json {
+            return Vec::new();
+        }
+        vec![HeaderEdit::set("content-type", "application/json")]
+    }
+}
