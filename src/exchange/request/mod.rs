@@ -6,6 +6,7 @@ mod head;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
 use crate::config::{CacheMode, Config, ResponsesApi};
@@ -20,6 +21,9 @@ use crate::splice::{self, Edit};
 use attempt::Attempt;
 use body::{Body, Reader, reader};
 use head::{ClientHead, content_length, own_headers, under_prefix};
+
+/// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
+static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
 /// Where the request stands.
 #[derive(Debug)]
@@ -121,8 +125,8 @@ impl Exchange {
                 read.and_then(|found| self.on_held_body(found, end))
             }
             Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
-            // Nothing of it may go upstream.
-            Phase::Replied => Ok(RequestStep::Hold),
+            // Nothing of it may go upstream, and held it would outgrow Envoy's buffer.
+            Phase::Replied => Ok(RequestStep::Drop),
         };
         step.unwrap_or_else(|error| self.refuse(&error))
     }
@@ -320,7 +324,10 @@ fn resolve(
 ) -> Result<Route, GatewayError> {
     // The same request always draws the same target.
     let mut hasher = DefaultHasher::new();
-    request_id.hash(&mut hasher);
+    match request_id {
+        Some(id) => id.hash(&mut hasher),
+        None => UNNAMED.fetch_add(1, Ordering::Relaxed).hash(&mut hasher),
+    }
     let chosen = model::resolve(config, &head.key, id, hasher.finish())?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
     let translated =
