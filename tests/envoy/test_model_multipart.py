@@ -6,7 +6,6 @@ import os
 import random
 
 import pytest
-
 from harness import expect, wire
 
 PATH = "/v1/audio/transcriptions"

@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from harness import PATIENCE, Envoy, Gate, answer, expect, headers, memory, plugin, wire
 
 MIB = 1_048_576
@@ -52,8 +51,8 @@ def test_the_start_is_upstream_before_the_end_is_sent(gateway, upstreams, path, 
     assert got.wait_complete().body == body.replace(b"alpha/m", b"m")
 
 
-def test_a_chunked_body_that_came_whole_gets_a_length(gateway, upstreams):
-    """Some servers insist on one (411): the end of a complete JSON text is waited for."""
+def test_a_chunked_body_that_came_at_once_gets_a_length(gateway, upstreams):
+    """Some servers insist on one (411): when the JSON is complete, its end is waited for."""
     body = json_body(2_000)
     expect.good(gateway.post("/v1/embeddings", pieces=[body]))
     got = upstreams["alpha"].only
@@ -61,14 +60,14 @@ def test_a_chunked_body_that_came_whole_gets_a_length(gateway, upstreams):
     assert got.header("transfer-encoding") is None
 
 
-def test_a_long_chunked_body_flows(gateway, upstreams):
-    body = json_body(60_000)
+def test_a_chunked_body_flows(gateway, upstreams):
+    body = json_body(6_000)
     fields = headers("main", "application/json", [("transfer-encoding", "chunked")])
     with gateway.connect() as client:
         client.send_head("POST", "/v1/embeddings", fields)
-        client.send(wire.chunk(body[:40_000]))
-        got = upstreams["alpha"].wait_request().wait_body(39_000)
-        client.send(wire.chunk(body[40_000:]) + wire.last_chunk())
+        client.send(wire.chunk(body[:1_000]))
+        got = upstreams["alpha"].wait_request().wait_body(990)
+        client.send(wire.chunk(body[1_000:]) + wire.last_chunk())
         expect.good(client.answer().rest())
     assert got.wait_complete().body == body.replace(b"alpha/m", b"m")
 
@@ -189,7 +188,7 @@ def break_late(gateway, upstreams, path, kind, start, middle, end, chunked):
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
-@pytest.mark.parametrize("middle", [40_000, 2_000_000])
+@pytest.mark.parametrize("middle", [5_000, 2_000_000])
 @pytest.mark.parametrize(("start", "end", "code"), LATE.values(), ids=LATE)
 def test_what_is_wrong_late_aborts_the_upload(
     gateway, upstreams, start, end, code, middle, chunked
@@ -202,7 +201,7 @@ def test_what_is_wrong_late_aborts_the_upload(
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
-@pytest.mark.parametrize("middle", [40_000, 2_000_000])
+@pytest.mark.parametrize("middle", [5_000, 2_000_000])
 @pytest.mark.parametrize(("end", "code"), LATE_FORMS.values(), ids=LATE_FORMS)
 def test_what_is_wrong_late_in_a_form_aborts_the_upload(
     gateway, upstreams, end, code, middle, chunked
