@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from harness import ENVOY_BIN, FILTER_WASM, Envoy, Setting, Upstream
 
 UPSTREAMS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness import expect, headers
 from harness.plugin import VK
 

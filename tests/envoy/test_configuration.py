@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from harness import ROOT, Envoy, Setting, expect, plugin, refused_log
 
 PROVIDER = {"name": "alpha", "base_url": "http://alpha.test", "auth": {"mode": "none"}}

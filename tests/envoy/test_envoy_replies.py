@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+
 from harness import Envoy, Gate, answer, expect, headers, openai_shapes, plugin
 
 BODY = {"model": "alpha/m", "messages": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness import Envoy, Gate, answer, sse, wire
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness import Gate, answer, expect, headers, openai_shapes, sse, wire
 
 BODY = b'{"model":"alpha/m","messages":[]}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from harness import expect, wire
 
 GOOD = {
@@ -152,7 +153,7 @@ def test_a_string_of_10_mb_before_model(gateway):
     body = b'{"x":"' + b"x" * 10_000_000 + b'","model":"alpha/m"}'
     with gateway.sends_nothing():
         message = expect.gateway_error(gateway.post(body=body), 413, "request_too_large")
-    assert 'Put "model" first' in message
+    assert 'Put `model` first' in message
 
 
 def test_a_model_id_of_a_megabyte(gateway):

@@ -6,6 +6,7 @@ import os
 import random
 
 import pytest
+
 from harness import expect, wire
 
 PATH = "/v1/audio/transcriptions"

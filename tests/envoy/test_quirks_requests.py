@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from harness import Envoy, expect, headers, plugin, quirks, wire
 
 KEY = "UPKEY-secret-77aa"

@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+
 from harness import ROOT, openai_shapes
 from harness.plugin import PROVIDER_KEYS, VK
 

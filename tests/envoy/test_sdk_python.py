@@ -7,6 +7,7 @@ import io
 
 import openai
 import pytest
+
 from harness import answer, openai_shapes
 from harness.plugin import PROVIDER_KEYS, VK
 

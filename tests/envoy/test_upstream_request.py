@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness import ROUTING_HEADER, answer, expect, headers, openai_shapes
 from harness.plugin import PROVIDER_KEYS, VK
 

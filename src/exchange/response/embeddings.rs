@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{BodyOut, Context, Rest, Verdict, hold};
+use super::{BodyOut, Context, Rest, Verdict, content_length, hold};
 use crate::config::ResponseModel;
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -101,7 +101,7 @@ impl Embeddings {
         let body = match answer {
             Cow::Borrowed(_) => BodyOut::Same,
             Cow::Owned(answer) => {
-                edits.push(HeaderEdit::set("content-length", answer.len().to_string()));
+                edits.push(content_length(answer.len()));
                 BodyOut::Replace(answer)
             }
         };

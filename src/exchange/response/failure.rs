@@ -1,6 +1,6 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::{BodyOut, Context, Rest, Verdict};
+use super::{BodyOut, Context, Rest, Verdict, content_length};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::Headers;
 use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
@@ -26,7 +26,12 @@ impl Failure {
         }
         match self.answer(context) {
             Some(answer) => Verdict::Fail(answer),
-            None => Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass },
+            // Canonical: the body stays, and its length is known now.
+            None => {
+                let edits =
+                    if end { vec![content_length(self.collected.len())] } else { Vec::new() };
+                Verdict::Pass { edits, body: BodyOut::Same, rest: Rest::Pass }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
-use super::{BodyOut, Context, Phase, Rest, Verdict, hold, stream, stream_kind};
+use super::{BodyOut, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
 use crate::config::ResponseModel;
 use crate::headers::HeaderEdit;
 use crate::json::{cursor, string};
@@ -93,7 +93,7 @@ impl Json {
             BodyOut::Same
         } else {
             let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
-            head.push(HeaderEdit::set("content-length", body.len().to_string()));
+            head.push(content_length(body.len()));
             BodyOut::Replace(body)
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }

@@ -225,7 +225,7 @@ impl Exchange {
         let mut edits = self.own_headers();
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
-        edits.push(HeaderEdit::set("content-length", body.len().to_string()));
+        edits.push(content_length(body.len()));
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
@@ -306,6 +306,10 @@ fn stream_kind(operation: Operation) -> Option<crate::sse::StreamKind> {
         Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
         _ => None,
     }
+}
+
+fn content_length(length: usize) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
 }
 
 fn status(headers: &Headers) -> u16 {

@@ -1,6 +1,6 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
-from . import expect, memory, openai_shapes, plugin, quirks, wire
+from . import events, expect, memory, openai_shapes, plugin, quirks, wire
 from .bootstrap import ROUTING_HEADER, Setting
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
@@ -25,6 +25,7 @@ __all__ = [
     "Setting",
     "Upstream",
     "answer",
+    "events",
     "expect",
     "headers",
     "memory",
