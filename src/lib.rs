@@ -17,6 +17,7 @@ pub mod multipart;
 pub mod normalize;
 pub mod operation;
 pub mod pattern;
+pub mod percent;
 pub mod splice;
 pub mod sse;
 pub mod usage;

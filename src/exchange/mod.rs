@@ -33,6 +33,8 @@ pub enum RequestStep {
     Continue,
     /// Keep the head and all of the body so far.
     Hold,
+    /// Keep the head; nobody needs what has come of the body.
+    Drop,
     /// Change the held head and the held body, then hand both on.
     Release(Release),
     /// Keep everything, and give the whole held body to [`Exchange::on_request_whole`].

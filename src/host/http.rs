@@ -94,17 +94,26 @@ impl Http {
                 Some(reply) => send(&reply),
                 None => Action::Pause,
             },
+            RequestStep::Drop => {
+                self.drop_request_body();
+                Action::Pause
+            }
             RequestStep::Reply(reply) => {
                 // What is held would go on growing until the reply is carried out, and Envoy's own 413
                 // could overtake it.
-                if self.request.size > 0
-                    && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
-                {
-                    warn!("can't drop the body: {status:?}");
-                }
+                self.drop_request_body();
                 send(&reply)
             }
         }
+    }
+
+    fn drop_request_body(&mut self) {
+        if self.request.size > 0
+            && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
+        {
+            warn!("can't drop the body: {status:?}");
+        }
+        self.request.handed_on();
     }
 
     fn release(&self, release: &Release) -> Result<(), Status> {
@@ -206,6 +215,7 @@ impl HttpContext for Http {
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body()) {
+            self.request.size = size;
             return self.on_request(|exchange| exchange.on_request_body(&[], end));
         }
         match self.request.fresh(Body::Request, size) {

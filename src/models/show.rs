@@ -13,6 +13,7 @@ use crate::json::string;
 use crate::key::VirtualKey;
 use crate::model::{Targets, resolve};
 use crate::operation::printable;
+use crate::percent;
 
 /// `owned_by` of an alias.
 pub const OWNER: &str = "openai-gateway-filter";
@@ -44,7 +45,7 @@ impl Want {
     pub fn from_path(path: &str) -> Self {
         match path.strip_prefix("/models").and_then(|rest| rest.strip_prefix('/')) {
             None | Some("") => Self::All,
-            Some(id) => percent_decode(id).map_or(Self::Nothing, Self::One),
+            Some(id) => decoded(id).map_or(Self::Nothing, Self::One),
         }
     }
 }
@@ -258,18 +259,8 @@ fn no_answer(providers: &[&str]) -> GatewayError {
     )
 }
 
-/// `None` for a broken escape, invalid UTF-8 and control characters.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let value = digit()? * 16 + digit()?;
-        decoded.push(u8::try_from(value).ok()?);
-    }
-    String::from_utf8(decoded).ok().filter(|id| !id.chars().any(char::is_control))
+/// `None` for what no model can be called: invalid UTF-8 and control characters.
+fn decoded(text: &str) -> Option<String> {
+    let id = String::from_utf8(percent::decode(text.as_bytes())).ok()?;
+    (!id.chars().any(char::is_control)).then_some(id)
 }

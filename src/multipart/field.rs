@@ -5,6 +5,7 @@ use super::header::{Parametrised, is_control, is_token, lower, trim};
 use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
 use crate::model::{MAX_MODEL_ID_BYTES, check_id};
+use crate::percent;
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,33 +174,11 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<Field, GatewayError> {
 /// Whether a server that ignores case, decodes percent escapes (browsers write a quote as `%22`),
 /// trims, or reads `model[]` as an array could take the name for `model`.
 fn is_nearly_model(name: &[u8]) -> bool {
-    let decoded = percent_decode(name);
+    let decoded = percent::decode(name);
     let base = decoded.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
     let ignored = |byte: u8| byte.is_ascii_whitespace() || is_control(byte) || byte == b'"';
     let plain: Vec<u8> = base.iter().copied().filter(|byte| !ignored(*byte)).collect();
     plain.eq_ignore_ascii_case(b"model")
-}
-
-fn percent_decode(mut rest: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(rest.len());
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = match rest {
-            [b'%', high, low, ..] => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = escaped {
-            decoded.push(high * 16 + low);
-            rest = rest.get(3..).unwrap_or_default();
-        } else {
-            decoded.push(*first);
-            rest = after;
-        }
-    }
-    decoded
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// The model's value.

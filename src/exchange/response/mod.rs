@@ -116,6 +116,8 @@ impl Exchange {
         let status = status(headers);
         let context = self.context();
         let phase = match context.route {
+            // Asked for identity, and yet compressed: nobody here can read it, so the client does.
+            _ if is_encoded(headers) => Phase::Passing,
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
             Some(route) if status == 200 => reader(&context, route, headers),
             _ => Phase::Passing,
@@ -260,13 +262,6 @@ impl Exchange {
 
 /// Who reads an answer with status 200.
 fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
-    // Asked for identity, and yet compressed: nobody here can read it, so it is left to the client.
-    if headers
-        .get("content-encoding")
-        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
-    {
-        return Phase::Passing;
-    }
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
     let is_json = content_type.is_empty() || is_media_type(content_type, "application/json");
@@ -294,6 +289,12 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             _ => Phase::Json(json::Json::new(route.operation, is_json)),
         },
     }
+}
+
+fn is_encoded(headers: &Headers) -> bool {
+    headers
+        .get("content-encoding")
+        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The protocol of an operation's streams.

@@ -70,7 +70,7 @@ class Quirk:
     def answer(self, chunks: list[int] | int | str | None = None) -> Answer:
         """What the server answers, cut as recorded, or as `chunks` says."""
         upstream = self.meta["upstream"]
-        fields = list(upstream["headers"].items())
+        fields = [pair for pair in upstream["headers"].items() if pair[0] != "content-length"]
         cut = chunks if chunks is not None else upstream.get("chunks")
         status = upstream["status"]
         end = upstream.get("close", "clean")

@@ -112,6 +112,8 @@ class Upstream:
         self._connections: list[socket.socket] = []
         self._gates: list[Gate] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        # What the kernel takes in for an upstream that reads nothing is bounded by this.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_048_576)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

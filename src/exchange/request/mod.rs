@@ -1,22 +1,29 @@
 //! The request half: authenticate, find the model, decide, rewrite, and go on checking to the end.
 
+mod attempt;
+mod body;
+mod head;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-
-use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
-use crate::config::{CacheMode, Config, Limits, ResponsesApi};
+use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::json::scan::Facts;
-use crate::json::string;
 use crate::key::{VirtualKey, presented_key};
 use crate::model::{self, Found};
 use crate::models::Want;
-use crate::operation::{self, BodyKind, Operation, Target};
+use crate::operation::{self, Operation, Target};
 use crate::splice::{self, Edit};
-use crate::{json, multipart};
+use attempt::Attempt;
+use body::{Body, Reader, reader};
+use head::{ClientHead, content_length, own_headers, under_prefix};
+
+/// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
+static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
 /// Where the request stands.
 #[derive(Debug)]
@@ -58,127 +65,6 @@ enum Head {
     Rewritten(Attempt),
 }
 
-#[derive(Debug)]
-struct ClientHead {
-    key: Rc<VirtualKey>,
-    cache: CacheMode,
-    operation: Operation,
-    /// Path after the prefix, with its query.
-    path: String,
-    has_content_type: bool,
-    /// Headers to remove: credentials, the gateway's own, what must not go upstream.
-    removals: Vec<HeaderEdit>,
-}
-
-/// What an earlier instance of this filter decided about the same request.
-///
-/// As an upstream filter, Envoy makes one instance for each attempt. A second attempt gets the head as
-/// the first one left it, with the provider's credential in the place of the virtual key, but the body
-/// as the client sent it. So the decision is kept in filter state, which all attempts share and no
-/// client can write.
-#[derive(Debug, Serialize, Deserialize)]
-struct Attempt {
-    operation: String,
-    provider: String,
-    model: String,
-    requested: String,
-    cache: String,
-    /// `content-length` of the rewritten body, where it was known.
-    length: Option<u64>,
-}
-
-/// The body as far as it has come.
-#[derive(Debug)]
-struct Body {
-    reader: Reader,
-    /// `content-length`.
-    declared: Option<u64>,
-    counted: u64,
-    /// It ends with trailers, which need chunked framing.
-    trailers: bool,
-}
-
-/// The scanner for the operation's kind of body.
-#[derive(Debug)]
-enum Reader {
-    Json(Box<json::scan::Scanner>),
-    Multipart(Box<multipart::Scanner>),
-}
-
-impl Reader {
-    fn push(&mut self, bytes: &[u8]) -> Result<Option<Found>, GatewayError> {
-        match self {
-            Self::Json(scanner) => scanner.push(bytes),
-            Self::Multipart(scanner) => scanner.push(bytes),
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), GatewayError> {
-        match self {
-            Self::Json(scanner) => scanner.finish(),
-            Self::Multipart(scanner) => scanner.finish(),
-        }
-    }
-
-    fn facts(&self) -> Facts {
-        match self {
-            Self::Json(scanner) => scanner.facts(),
-            Self::Multipart(scanner) => {
-                Facts { stream: scanner.facts().stream, ..Facts::default() }
-            }
-        }
-    }
-
-    /// Whether the text is complete, so that its end must follow.
-    fn is_complete(&self) -> bool {
-        match self {
-            Self::Json(scanner) => scanner.is_complete(),
-            Self::Multipart(scanner) => scanner.finish().is_ok(),
-        }
-    }
-
-    /// The model id as it is written in this kind of body.
-    fn write(&self, id: &str) -> Vec<u8> {
-        match self {
-            Self::Json(_) => string::encode(id),
-            Self::Multipart(_) => id.as_bytes().to_vec(),
-        }
-    }
-}
-
-impl Body {
-    /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
-    fn push(
-        &mut self,
-        bytes: &[u8],
-        end: bool,
-        searching: bool,
-        limits: &Limits,
-    ) -> Result<Option<Found>, GatewayError> {
-        self.counted = self.counted.saturating_add(bytes.len() as u64);
-        if self.counted > limits.max_request_bytes {
-            return Err(too_large(limits.max_request_bytes));
-        }
-        let found = self.reader.push(bytes)?;
-        // Where the model ends decides, not how much came with it: the same body is judged the same
-        // way in one piece and in many.
-        let held = found.as_ref().map_or(self.counted, |found| found.span.end);
-        if searching && held > limits.max_buffered_bytes {
-            return Err(too_much_held(limits.max_buffered_bytes));
-        }
-        if self.is_complete(end) {
-            self.reader.finish()?;
-        }
-        Ok(found)
-    }
-
-    /// Whether no more bytes will come. With a declared length this is known in the call that brings
-    /// the last byte, so that a body which is wrong at its end is never handed on in full.
-    fn is_complete(&self, end: bool) -> bool {
-        end || self.declared == Some(self.counted)
-    }
-}
-
 impl Exchange {
     /// The request's head. `end`: it has no body. `now`: Unix seconds.
     ///
@@ -190,6 +76,10 @@ impl Exchange {
         now: u64,
         recall: impl Fn() -> Option<Vec<u8>>,
     ) -> RequestStep {
+        self.request_id = headers
+            .get("x-request-id")
+            .and_then(|id| std::str::from_utf8(id).ok())
+            .map(str::to_owned);
         let path = headers.get(":path").unwrap_or_default();
         let Some(rest) = under_prefix(path, &self.config.path_prefix) else {
             if let Some(step) = recall().and_then(|note| self.attempt_again(headers, end, &note)) {
@@ -203,10 +93,6 @@ impl Exchange {
                 RequestStep::Release(Release { headers: removals, body: Vec::new() })
             };
         };
-        self.request_id = headers
-            .get("x-request-id")
-            .and_then(|id| std::str::from_utf8(id).ok())
-            .map(str::to_owned);
         match self.accept_head(headers, rest, end, now) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
@@ -239,8 +125,8 @@ impl Exchange {
                 read.and_then(|found| self.on_held_body(found, end))
             }
             Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
-            // Nothing of it may go upstream.
-            Phase::Replied => Ok(RequestStep::Hold),
+            // Nothing of it may go upstream, and held it would outgrow Envoy's buffer.
+            Phase::Replied => Ok(RequestStep::Drop),
         };
         step.unwrap_or_else(|error| self.refuse(&error))
     }
@@ -275,31 +161,12 @@ impl Exchange {
         let method = headers.get(":method").unwrap_or_default();
         let target = operation::classify(method, rest)?;
         self.notes.push((Note::Operation, target.operation.as_str().to_owned()));
-        let cache = cache_mode(&self.config, &key, headers)?;
-        let declared = check_limits(&self.config, headers)?;
-        if target.query.is_some_and(names_model) {
-            return Err(GatewayError::new(
-                Code::DuplicateModel,
-                "The query names a model. Name it in the body only.",
-            )
-            .with_param("model"));
-        }
+        let head = ClientHead::read(&self.config, key, &target, headers)?;
         let Some(reader) = reader(target.operation, headers)? else {
-            return self.without_body(key, &target);
+            return self.without_body(head.key, &target);
         };
-        let path = match target.query {
-            Some(query) => format!("{}?{query}", target.path),
-            None => target.path.to_owned(),
-        };
-        let head = Head::Client(ClientHead {
-            removals: removals(&self.config, headers),
-            has_content_type: headers.get("content-type").is_some(),
-            operation: target.operation,
-            cache,
-            key,
-            path,
-        });
-        Ok(self.read_body(head, reader, declared, end))
+        let declared = head.declared;
+        Ok(self.read_body(Head::Client(head), reader, declared, end))
     }
 
     /// Takes up a request that an earlier instance has rewritten. `None` when the note is of no use.
@@ -420,7 +287,7 @@ impl Exchange {
                     (None, false) => None,
                 }
                 .map(|length| length.saturating_add_signed(splice::growth(&edits)));
-                self.client_head(&route, head, body.declared, length)?
+                self.client_head(&route, head, length)?
             }
             // Everything else is still as the first attempt set it.
             Head::Rewritten(_) if edits.is_empty() => Vec::new(),
@@ -430,71 +297,21 @@ impl Exchange {
         Ok(RequestStep::Release(Release { headers, body: edits }))
     }
 
-    /// The head that the upstream gets, and what is noted of it. The routing header comes last: each
-    /// change makes Envoy choose the route anew.
+    /// The head that the upstream gets, and what is noted of it.
     fn client_head(
         &mut self,
         route: &Route,
         head: ClientHead,
-        declared: Option<u64>,
         length: Option<u64>,
     ) -> Result<Vec<HeaderEdit>, GatewayError> {
         let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-        let mut edits = head.removals;
-        if let Some(header) = &provider.auth_header {
-            edits.push(HeaderEdit::remove(header.clone()));
-        }
-        if let Some(credential) = &provider.credential {
-            edits.push(HeaderEdit::set(
-                credential.header.clone(),
-                credential.value.expose().as_bytes().to_vec(),
-            ));
-        }
-        if !head.has_content_type && head.operation.body_kind() == BodyKind::Json {
-            edits.push(HeaderEdit::set("content-type", "application/json"));
-        }
-        if head.cache == CacheMode::Disable {
-            edits.push(HeaderEdit::set("cache-control", "no-cache"));
-        }
-        if length != declared {
-            edits.extend(length.map(content_length));
-        }
-        edits.push(HeaderEdit::set(":authority", provider.authority.clone()));
-        edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, head.path)));
-        edits.push(HeaderEdit::set(self.config.headers.cluster.clone(), provider.cluster.clone()));
-
-        let attempt = Attempt {
-            operation: route.operation.as_str().to_owned(),
-            provider: provider.name.clone(),
-            model: route.model.clone(),
-            requested: route.requested.clone(),
-            cache: route.cache.as_str().to_owned(),
-            length,
-        };
+        let attempt = Attempt::new(route, provider, length);
         if let Ok(attempt) = serde_json::to_string(&attempt) {
             self.notes.push((Note::Attempt, attempt));
         }
         self.notes.push((Note::Provider, provider.name.clone()));
         self.notes.push((Note::Model, route.model.clone()));
-        Ok(edits)
-    }
-}
-
-impl Attempt {
-    /// The same decision again. `found` is the id in the body: the client's own, or the upstream's if
-    /// the body was rewritten before it came here.
-    fn route(&self, config: &Config, found: &str) -> Result<Route, GatewayError> {
-        if found != self.requested && found != self.model {
-            return Err(internal());
-        }
-        Ok(Route {
-            operation: Operation::from_name(&self.operation).ok_or_else(internal)?,
-            provider: config.providers.by_name(&self.provider).ok_or_else(internal)?,
-            model: self.model.clone(),
-            requested: self.requested.clone(),
-            cache: CacheMode::from_name(&self.cache).ok_or_else(internal)?,
-            facts: Facts::default(),
-        })
+        Ok(head.for_upstream(&self.config, provider, length))
     }
 }
 
@@ -507,7 +324,10 @@ fn resolve(
 ) -> Result<Route, GatewayError> {
     // The same request always draws the same target.
     let mut hasher = DefaultHasher::new();
-    request_id.hash(&mut hasher);
+    match request_id {
+        Some(id) => id.hash(&mut hasher),
+        None => UNNAMED.fetch_add(1, Ordering::Relaxed).hash(&mut hasher),
+    }
     let chosen = model::resolve(config, &head.key, id, hasher.finish())?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
     let translated =
@@ -525,144 +345,11 @@ fn resolve(
     })
 }
 
-/// The scanner for an operation's body; `None` for an operation without one.
-fn reader(operation: Operation, headers: &Headers) -> Result<Option<Reader>, GatewayError> {
-    let counts_inputs = operation == Operation::Embeddings;
-    Ok(match operation.body_kind() {
-        BodyKind::Json => Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs)))),
-        BodyKind::Multipart => {
-            let content_type = headers.get("content-type").unwrap_or_default();
-            let boundary = multipart::boundary(content_type)?;
-            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary))))
-        }
-        BodyKind::None => None,
-    })
-}
-
-fn content_length(length: u64) -> HeaderEdit {
-    HeaderEdit::set("content-length", length.to_string())
-}
-
-/// What is removed from every governed request.
-fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    let mut edits = own_headers(config, headers);
-    for name in ["authorization", "x-api-key", "api-key", "accept-encoding"] {
-        if headers.get(name).is_some() {
-            edits.push(HeaderEdit::remove(name));
-        }
-    }
-    edits
-}
-
-/// A client's copies of the gateway's own headers. `<prefix>-cache` is a request header by contract
-/// and stays.
-fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    let names = &config.headers;
-    headers
-        .iter()
-        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .filter(|&name| {
-            name == names.cluster || (name.starts_with(&names.prefix) && name != names.cache)
-        })
-        .map(|name| HeaderEdit::remove(name.to_owned()))
-        .collect()
-}
-
-/// The cache mode: the request's header over the key's over the global one.
-fn cache_mode(
-    config: &Config,
-    key: &VirtualKey,
-    headers: &Headers,
-) -> Result<CacheMode, GatewayError> {
-    let Some(value) = headers.get(&config.headers.cache) else {
-        return Ok(key.cache.unwrap_or(config.cache));
-    };
-    std::str::from_utf8(value).ok().and_then(|name| CacheMode::from_name(name.trim())).ok_or_else(
-        || {
-            GatewayError::new(
-                Code::CacheOverrideInvalid,
-                format!("{} must be respect, disable or force.", config.headers.cache),
-            )
-        },
-    )
-}
-
-/// Checks what the head says about the body; returns its declared length.
-fn check_limits(config: &Config, headers: &Headers) -> Result<Option<u64>, GatewayError> {
-    if let Some(encoding) = headers.get("content-encoding")
-        && !encoding.trim_ascii().eq_ignore_ascii_case(b"identity")
-    {
-        return Err(GatewayError::new(
-            Code::UnsupportedContentEncoding,
-            "The body is compressed, so its model can't be checked. Send it without content-encoding.",
-        ));
-    }
-    let declared = headers
-        .get("content-length")
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .and_then(|value| value.trim().parse().ok());
-    let limit = config.limits.max_request_bytes;
-    if declared.is_some_and(|length: u64| length > limit) {
-        return Err(too_large(limit));
-    }
-    Ok(declared)
-}
-
-/// The part of `path` after `prefix`, if the path lies under it.
-fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
-    let rest = path.strip_prefix(prefix.as_bytes())?;
-    matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
-}
-
-/// Whether a query string has a parameter `model`, in any case and however it is escaped: some
-/// servers let it override the body (seen in LiteLLM).
-fn names_model(query: &str) -> bool {
-    query.split(['&', ';']).any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        percent_decoded(name).eq_ignore_ascii_case(b"model")
-    })
-}
-
-/// Percent-decodes; a broken escape stands for itself.
-pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte == b'%'
-            && let Some((&[high, low], tail)) = tail.split_first_chunk::<2>()
-            && let (Some(high), Some(low)) =
-                (char::from(high).to_digit(16), char::from(low).to_digit(16))
-        {
-            out.push((high * 16 + low) as u8);
-            rest = tail;
-        } else {
-            out.push(byte);
-        }
-    }
-    out
-}
-
 fn unsupported(operation: Operation, provider: &str) -> GatewayError {
     GatewayError::new(
         Code::UnsupportedOperation,
         format!("{} is not supported by provider {provider}", operation.as_str()),
     )
-}
-
-fn too_large(limit: u64) -> GatewayError {
-    GatewayError::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes."))
-}
-
-fn too_much_held(limit: u64) -> GatewayError {
-    GatewayError::new(
-        Code::RequestTooLarge,
-        format!(
-            "No model in the first {limit} bytes of the body. Put `model` first, before large values \
-             and files: then the rest need not be held."
-        ),
-    )
-    .with_param("model")
 }
 
 fn internal() -> GatewayError {

@@ -1,0 +1,133 @@
+//! A request's body as it comes: counted, scanned for its model, and checked to its end.
+
+use crate::config::Limits;
+use crate::error::{Code, GatewayError};
+use crate::headers::Headers;
+use crate::json::{self, scan::Facts, string};
+use crate::model::Found;
+use crate::multipart;
+use crate::operation::{BodyKind, Operation};
+
+/// The body as far as it has come.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub reader: Reader,
+    /// `content-length`.
+    pub declared: Option<u64>,
+    pub counted: u64,
+    /// It ends with trailers, which need chunked framing.
+    pub trailers: bool,
+}
+
+/// The scanner for the operation's kind of body.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Json(Box<json::scan::Scanner>),
+    Multipart(Box<multipart::Scanner>),
+}
+
+impl Reader {
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<Found>, GatewayError> {
+        match self {
+            Self::Json(scanner) => scanner.push(bytes),
+            Self::Multipart(scanner) => scanner.push(bytes),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), GatewayError> {
+        match self {
+            Self::Json(scanner) => scanner.finish(),
+            Self::Multipart(scanner) => scanner.finish(),
+        }
+    }
+
+    pub fn facts(&self) -> Facts {
+        match self {
+            Self::Json(scanner) => scanner.facts(),
+            Self::Multipart(scanner) => {
+                Facts { stream: scanner.facts().stream, ..Facts::default() }
+            }
+        }
+    }
+
+    /// Whether the text is complete, so that its end must follow.
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Json(scanner) => scanner.is_complete(),
+            Self::Multipart(scanner) => scanner.finish().is_ok(),
+        }
+    }
+
+    /// The model id as it is written in this kind of body.
+    pub fn write(&self, id: &str) -> Vec<u8> {
+        match self {
+            Self::Json(_) => string::encode(id),
+            Self::Multipart(_) => id.as_bytes().to_vec(),
+        }
+    }
+}
+
+impl Body {
+    /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
+    pub fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        searching: bool,
+        limits: &Limits,
+    ) -> Result<Option<Found>, GatewayError> {
+        self.counted = self.counted.saturating_add(bytes.len() as u64);
+        if self.counted > limits.max_request_bytes {
+            return Err(too_large(limits.max_request_bytes));
+        }
+        let found = self.reader.push(bytes)?;
+        // Where the model ends decides, not how much came with it: the same body is judged the same
+        // way in one piece and in many.
+        let held = found.as_ref().map_or(self.counted, |found| found.span.end);
+        if searching && held > limits.max_buffered_bytes {
+            return Err(too_much_held(limits.max_buffered_bytes));
+        }
+        if self.is_complete(end) {
+            self.reader.finish()?;
+        }
+        Ok(found)
+    }
+
+    /// Whether no more bytes will come. With a declared length this is known in the call that brings
+    /// the last byte, so that a body which is wrong at its end is never handed on in full.
+    pub fn is_complete(&self, end: bool) -> bool {
+        end || self.declared == Some(self.counted)
+    }
+}
+
+/// The scanner for an operation's body; `None` for an operation without one.
+pub(super) fn reader(
+    operation: Operation,
+    headers: &Headers,
+) -> Result<Option<Reader>, GatewayError> {
+    let counts_inputs = operation == Operation::Embeddings;
+    Ok(match operation.body_kind() {
+        BodyKind::Json => Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs)))),
+        BodyKind::Multipart => {
+            let content_type = headers.get("content-type").unwrap_or_default();
+            let boundary = multipart::boundary(content_type)?;
+            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary))))
+        }
+        BodyKind::None => None,
+    })
+}
+
+pub(super) fn too_large(limit: u64) -> GatewayError {
+    GatewayError::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes."))
+}
+
+fn too_much_held(limit: u64) -> GatewayError {
+    GatewayError::new(
+        Code::RequestTooLarge,
+        format!(
+            "No model in the first {limit} bytes of the body. Put `model` first, before large values \
+             and files: then the rest need not be held."
+        ),
+    )
+    .with_param("model")
+}

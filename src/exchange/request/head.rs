@@ -1,0 +1,178 @@
+//! A request's head: what is read from it, and what the upstream gets in its place.
+
+use std::rc::Rc;
+
+use super::body::too_large;
+use crate::config::{CacheMode, Config, Provider};
+use crate::error::{Code, GatewayError};
+use crate::headers::{HeaderEdit, Headers};
+use crate::key::VirtualKey;
+use crate::operation::{BodyKind, Operation, Target};
+use crate::percent;
+
+/// What is kept of a client's head while the body is read.
+#[derive(Debug)]
+pub(super) struct ClientHead {
+    pub key: Rc<VirtualKey>,
+    pub cache: CacheMode,
+    pub operation: Operation,
+    /// `content-length`.
+    pub declared: Option<u64>,
+    /// Path after the prefix, with its query.
+    path: String,
+    has_content_type: bool,
+    /// Headers to remove: credentials, the gateway's own, what must not go upstream.
+    removals: Vec<HeaderEdit>,
+}
+
+impl ClientHead {
+    /// Reads the head of an authenticated request.
+    ///
+    /// # Errors
+    /// What can be refused before the body: `cache_override_invalid`, `unsupported_content_encoding`,
+    /// `request_too_large`, and a model in the query.
+    pub fn read(
+        config: &Config,
+        key: Rc<VirtualKey>,
+        target: &Target<'_>,
+        headers: &Headers,
+    ) -> Result<Self, GatewayError> {
+        let cache = cache_mode(config, &key, headers)?;
+        let declared = check_limits(config, headers)?;
+        if target.query.is_some_and(names_model) {
+            return Err(GatewayError::new(
+                Code::DuplicateModel,
+                "The query names a model. Name it in the body only.",
+            )
+            .with_param("model"));
+        }
+        Ok(Self {
+            key,
+            cache,
+            operation: target.operation,
+            declared,
+            path: match target.query {
+                Some(query) => format!("{}?{query}", target.path),
+                None => target.path.to_owned(),
+            },
+            has_content_type: headers.get("content-type").is_some(),
+            removals: removals(config, headers),
+        })
+    }
+
+    /// The head that `provider` gets. `length`: the new `content-length`, where it is known. The
+    /// routing header comes last: each change makes Envoy choose the route anew.
+    pub fn for_upstream(
+        self,
+        config: &Config,
+        provider: &Provider,
+        length: Option<u64>,
+    ) -> Vec<HeaderEdit> {
+        let mut edits = self.removals;
+        if let Some(header) = &provider.auth_header {
+            edits.push(HeaderEdit::remove(header.clone()));
+        }
+        if let Some(credential) = &provider.credential {
+            let value = credential.value.expose().as_bytes().to_vec();
+            edits.push(HeaderEdit::set(credential.header.clone(), value));
+        }
+        if !self.has_content_type && self.operation.body_kind() == BodyKind::Json {
+            edits.push(HeaderEdit::set("content-type", "application/json"));
+        }
+        if self.cache == CacheMode::Disable {
+            edits.push(HeaderEdit::set("cache-control", "no-cache"));
+        }
+        if length != self.declared {
+            edits.extend(length.map(content_length));
+        }
+        edits.push(HeaderEdit::set(":authority", provider.authority.clone()));
+        edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, self.path)));
+        edits.push(HeaderEdit::set(config.headers.cluster.clone(), provider.cluster.clone()));
+        edits
+    }
+}
+
+pub(super) fn content_length(length: u64) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
+}
+
+/// What is removed from every governed request.
+fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
+    let mut edits = own_headers(config, headers);
+    for name in ["authorization", "x-api-key", "api-key", "accept-encoding"] {
+        if headers.get(name).is_some() {
+            edits.push(HeaderEdit::remove(name));
+        }
+    }
+    edits
+}
+
+/// A client's copies of the gateway's own headers. `<prefix>-cache` is a request header by contract
+/// and stays.
+pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
+    let names = &config.headers;
+    headers
+        .iter()
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .filter(|&name| {
+            name == names.cluster || (name.starts_with(&names.prefix) && name != names.cache)
+        })
+        .map(|name| HeaderEdit::remove(name.to_owned()))
+        .collect()
+}
+
+/// The cache mode: the request's header over the key's over the global one.
+fn cache_mode(
+    config: &Config,
+    key: &VirtualKey,
+    headers: &Headers,
+) -> Result<CacheMode, GatewayError> {
+    let Some(value) = headers.get(&config.headers.cache) else {
+        return Ok(key.cache.unwrap_or(config.cache));
+    };
+    std::str::from_utf8(value).ok().and_then(|name| CacheMode::from_name(name.trim())).ok_or_else(
+        || {
+            GatewayError::new(
+                Code::CacheOverrideInvalid,
+                format!("{} must be respect, disable or force.", config.headers.cache),
+            )
+        },
+    )
+}
+
+/// Checks what the head says about the body; returns its declared length.
+fn check_limits(config: &Config, headers: &Headers) -> Result<Option<u64>, GatewayError> {
+    let encoded = |(name, value): (&[u8], &[u8])| {
+        name == b"content-encoding" && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
+    };
+    if headers.iter().any(encoded) {
+        return Err(GatewayError::new(
+            Code::UnsupportedContentEncoding,
+            "The body is compressed, so its model can't be checked. Send it without content-encoding.",
+        ));
+    }
+    let declared = headers
+        .get("content-length")
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .and_then(|value| value.trim().parse().ok());
+    let limit = config.limits.max_request_bytes;
+    if declared.is_some_and(|length: u64| length > limit) {
+        return Err(too_large(limit));
+    }
+    Ok(declared)
+}
+
+/// The part of `path` after `prefix`, if the path lies under it.
+pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(prefix.as_bytes())?;
+    matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
+}
+
+/// Whether a query string has a parameter `model`, in any case and however it is escaped: some
+/// servers let it override the body (seen in LiteLLM).
+fn names_model(query: &str) -> bool {
+    query.split(['&', ';']).any(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        percent::decode(name.as_bytes()).eq_ignore_ascii_case(b"model")
+    })
+}
