@@ -125,6 +125,8 @@ pub struct Exchange {
     config: Rc<Config>,
     request: request::Phase,
     response: response::Phase,
+    /// What the upstream's head says under the gateway's own names: it is removed.
+    forged: Vec<HeaderEdit>,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,
     /// Envoy's `x-request-id`.
@@ -153,6 +155,7 @@ impl Exchange {
             config,
             request: request::Phase::Start,
             response: response::Phase::Passing,
+            forged: Vec::new(),
             response_head_sent: false,
             request_id: None,
             notes: Vec::new(),

@@ -107,7 +107,7 @@ impl Peek {
     /// Before the first byte of an answer to `operation`.
     #[must_use]
     pub fn new(operation: Operation) -> Self {
-        let anything = matches!(operation, Operation::Speech | Operation::Files);
+        let anything = operation == Operation::Files;
         Self {
             operation,
             verdict: if anything { Verdict::Good } else { Verdict::Undecided },
@@ -331,7 +331,7 @@ mod tests {
             (Operation::ImageGeneration, r#"{"created":1,"data":[{"#),
             (Operation::Transcriptions, r#"{"text":"""#),
             (Operation::Transcriptions, "1\n00:00"),
-            (Operation::Speech, ""),
+            (Operation::Files, ""),
         ] {
             assert_eq!(verdict(operation, body), Verdict::Good, "{body}");
         }

@@ -52,11 +52,7 @@ impl Json {
         if end {
             return self.finish(context, route);
         }
-        let has_usage = matches!(
-            route.operation,
-            Operation::ChatCompletions | Operation::Completions | Operation::Responses
-        );
-        let keep = if has_usage { HOLD_FOR_USAGE_BYTES } else { 0 };
+        let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
         let plain = self.labelled_json
             && context.config.response_model == ResponseModel::Upstream
@@ -77,8 +73,11 @@ impl Json {
         let whole = span == (0..self.collected.len());
         let json = self.collected.get(span).unwrap_or_default();
         let mut edits = Vec::new();
-        if let Ok(answer) = cursor::parse(json) {
-            self.cached = answer.get("usage").map(|usage| usage::cached(&usage));
+        let parsed = cursor::parse(json);
+        if let Ok(answer) = &parsed {
+            // Without usage nothing tells of a hit.
+            self.cached = has_usage(route.operation)
+                .then(|| answer.get("usage").is_some_and(|usage| usage::cached(&usage)));
             if context.config.response_model == ResponseModel::Requested
                 && let Some(model) = answer.get("model")
             {
@@ -86,7 +85,7 @@ impl Json {
             }
         }
         let mut head = Vec::new();
-        if !self.labelled_json {
+        if !self.labelled_json && parsed.is_ok() {
             head.push(HeaderEdit::set("content-type", "application/json"));
         }
         let body = if whole && edits.is_empty() {
@@ -98,4 +97,9 @@ impl Json {
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }
     }
+}
+
+/// Whether an operation's answers say how many prompt tokens came from a cache.
+fn has_usage(operation: Operation) -> bool {
+    matches!(operation, Operation::ChatCompletions | Operation::Completions | Operation::Responses)
 }

@@ -15,7 +15,7 @@ mod json;
 mod stream;
 
 use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
-use crate::config::{CacheMode, Config};
+use crate::config::{CacheMode, Config, HeaderNames};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
@@ -113,6 +113,7 @@ impl Exchange {
         if !matches!(self.request, request::Phase::Streaming(_) | request::Phase::Reading(_)) {
             return ResponseStep::Continue;
         }
+        self.forged = forged(&self.config.headers, headers);
         let status = status(headers);
         let context = self.context();
         let phase = match context.route {
@@ -169,15 +170,16 @@ impl Exchange {
             }
             Verdict::Pass { mut edits, body, rest } => {
                 let cache = if end || !self.response_head_sent { phase.cached() } else { None };
-                if let Some(outcome) = cache.and_then(|hit| self.cache_outcome(hit)) {
+                let outcome = cache.and_then(|hit| self.cache_outcome(hit));
+                if let Some(outcome) = outcome {
                     self.notes.push((Note::Cache, outcome.to_owned()));
-                    if matches!(phase, Phase::Json(_)) {
-                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
-                    }
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
+                    if let (Phase::Json(_), Some(outcome)) = (&phase, outcome) {
+                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
+                    }
                 }
                 if matches!(rest, Rest::Read) {
                     self.response = phase;
@@ -195,10 +197,10 @@ impl Exchange {
         Context { config: &self.config, route }
     }
 
-    /// The headers that every answer of a routed request gets.
+    /// The headers that every answer of a routed request gets, in the place of forged ones.
     fn own_headers(&self) -> Vec<HeaderEdit> {
         let names = &self.config.headers;
-        let mut edits = Vec::with_capacity(4);
+        let mut edits = self.forged.clone();
         if let Some(route) = self.context().route {
             if let Some(provider) = self.config.providers.get(route.provider) {
                 edits.push(HeaderEdit::set(names.provider.clone(), provider.name.clone()));
@@ -265,19 +267,23 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
     let is_json = content_type.is_empty() || is_media_type(content_type, "application/json");
+    let is_page = is_media_type(content_type, "text/html");
     let kind = stream_kind(route.operation);
     match route.operation {
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
-            if is_stream || !is_json =>
+            if is_stream || !(is_json || is_page) =>
         {
             Phase::Passing
         }
-        // Plain text, SRT and VTT are what was asked for.
+        // Plain text, SRT and VTT are what was asked for, unless that was a stream.
         Operation::Transcriptions | Operation::Translations
             if !is_stream && !is_json && !route.facts.stream =>
         {
             Phase::Passing
+        }
+        Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
+            Phase::Json(json::Json::new(route.operation, is_json))
         }
         Operation::Embeddings => {
             Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_json)))
@@ -289,6 +295,16 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             _ => Phase::Json(json::Json::new(route.operation, is_json)),
         },
     }
+}
+
+/// Removes an upstream's headers under the gateway's own prefix: what they say is the gateway's to say.
+fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
+    headers
+        .iter()
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .filter(|name| name.starts_with(&names.prefix))
+        .map(|name| HeaderEdit::remove(name.to_owned()))
+        .collect()
 }
 
 fn is_encoded(headers: &Headers) -> bool {
