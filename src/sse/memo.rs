@@ -98,6 +98,7 @@ impl<T: Copy> Memo<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     #[test]
     fn only_holes_may_differ() {

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from harness import ENVOY_BIN, FILTER_WASM, ROOT
 
 MAIN = ROOT / "envoy" / "envoy.yaml"
