@@ -69,7 +69,7 @@ def test_a_large_error_is_a_short_one(gateway, upstreams, size, status):
     assert len(reply.body) < 1_000
 
 
-@pytest.mark.parametrize("body", [b""], ids=["empty"])
+@pytest.mark.parametrize("body", [b"", b"not gzip", None], ids=["empty", "lies", "gzip"])
 def test_a_compressed_error_that_nobody_asked_for(gateway, upstreams, body):
     """It can't be read. What leaves is an error that a client can read."""
     packed = gzip.compress(json.dumps({"error": "full"}).encode()) if body is None else body

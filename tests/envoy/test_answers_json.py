@@ -201,6 +201,7 @@ def test_what_is_no_answer_is_a_502(gateway, upstreams, body, kind, framing):
 
 DRIFT = {
     "labelled as a stream": ("%s", "text/event-stream"),
+    "not labelled": ("%s", None),
     "labelled as text": ("%s", "text/plain"),
     "blank lines before": ("\n\n \n%s", "application/json"),
     "an end behind": ("%s\n\ndata: [DONE]\n\n", "application/json"),
