@@ -133,6 +133,13 @@ impl Http {
         write_notes(exchange);
         let edited = match step {
             ResponseStep::Hold => return Action::Pause,
+            ResponseStep::Drain => {
+                if let Err(status) = calls::replace_start(Body::Response, self.response.size, &[]) {
+                    return self.fail(&format!("can't take the answer over: {status:?}"));
+                }
+                self.response.handed_on();
+                return Action::Pause;
+            }
             ResponseStep::Continue => Ok(()),
             ResponseStep::Release(headers, body) => {
                 apply(Head::Response, &headers).and_then(|()| match body {
@@ -248,6 +255,6 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.on_response(|exchange| exchange.on_response_body(&[], true))
+        self.on_response(Exchange::on_response_trailers)
     }
 }

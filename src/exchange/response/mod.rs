@@ -20,6 +20,13 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
 
+/// From here on what is held of an answer is kept in the filter alone, and Envoy's copy is dropped: Envoy
+/// ends a held answer that outgrows its buffer limit (1 MiB by default, and one read may fill it).
+const DRAIN_BYTES: usize = 32 * 1024;
+
+/// The end of a stream. Without it every client still has its answer.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
 /// `x-ratelimit` or `ratelimit`.
 const KEPT: [&str; 4] = ["retry-after", "retry-after-ms", "x-should-retry", "www-authenticate"];
@@ -45,14 +52,24 @@ pub(super) enum Phase {
 enum Verdict {
     /// Go on collecting; what is there stays held.
     Hold,
-    /// What is visible goes on as `body`, under a head with `edits` if it is still held.
-    Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
+    /// What was held or has come now goes on as `body`, under a head with `edits` if it is still held.
+    Pass { edits: Vec<HeaderEdit>, body: Body, rest: Rest },
     /// The answer becomes this error, as long as its head is held.
     Fail(ErrorAnswer),
     /// The answer can't be finished, and its head has gone on: the stream is reset.
     Abort(GatewayError),
     /// The body is for another reader, which gets all that was collected.
     HandOver(Phase, Vec<u8>),
+}
+
+/// What goes on of a body.
+enum Body {
+    /// The chunk that came, as it is. Nothing was held before it.
+    Chunk,
+    /// Everything that was collected, as it came.
+    Collected(Vec<u8>),
+    /// These bytes in its place.
+    New(Vec<u8>),
 }
 
 /// Who reads what comes after a [`Verdict::Pass`].
@@ -76,8 +93,18 @@ impl Phase {
             Self::Json(json) => json.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end),
-            Self::Passing => pass(BodyOut::Same),
-            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
+            Self::Passing => pass(Body::Chunk),
+            Self::Swallowing => pass(Body::New(Vec::new())),
+        }
+    }
+
+    /// How many bytes are held.
+    fn collected(&self) -> usize {
+        match self {
+            Self::Failure(failure) => failure.collected(),
+            Self::Json(json) => json.collected(),
+            Self::Embeddings(embeddings) => embeddings.collected(),
+            Self::Stream(_) | Self::Passing | Self::Swallowing => 0,
         }
     }
 
@@ -102,7 +129,7 @@ fn hold(collected: &[u8], context: &Context<'_>) -> Verdict {
     )
 }
 
-fn pass(body: BodyOut) -> Verdict {
+fn pass(body: Body) -> Verdict {
     Verdict::Pass { edits: Vec::new(), body, rest: Rest::Read }
 }
 
@@ -118,7 +145,7 @@ impl Exchange {
         let context = self.context();
         let phase = match context.route {
             // Asked for identity, and yet compressed: nobody here can read it, so the client does.
-            _ if is_encoded(headers) => Phase::Passing,
+            Some(_) if status < 400 && is_encoded(headers) => Phase::Passing,
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
             Some(route) if status == 200 => reader(&context, route, headers),
             _ => Phase::Passing,
@@ -156,7 +183,12 @@ impl Exchange {
         match verdict {
             // No reader hands over twice.
             Verdict::Hold | Verdict::HandOver(..) => {
+                let collected = phase.collected();
                 self.response = phase;
+                if self.drained || collected >= DRAIN_BYTES {
+                    self.drained = true;
+                    return ResponseStep::Drain;
+                }
                 ResponseStep::Hold
             }
             Verdict::Fail(answer) => {
@@ -184,8 +216,30 @@ impl Exchange {
                 if matches!(rest, Rest::Read) {
                     self.response = phase;
                 }
+                let body = match body {
+                    Body::Chunk => BodyOut::Same,
+                    Body::Collected(_) if !self.drained => BodyOut::Same,
+                    Body::Collected(bytes) | Body::New(bytes) => BodyOut::Replace(bytes),
+                };
+                self.drained = false;
                 ResponseStep::Release(edits, body)
             }
+        }
+    }
+
+    /// The trailers: the end of a body that has some.
+    pub fn on_response_trailers(&mut self) -> ResponseStep {
+        let head_sent = self.response_head_sent;
+        let held = self.response.collected() > 0 && !self.drained;
+        match self.on_response_body(&[], true) {
+            // Envoy shows no body here but the one it holds, so nothing can be added.
+            ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
+                match body.as_slice() {
+                    b"" | DONE => ResponseStep::Release(edits, BodyOut::Same),
+                    _ => ResponseStep::Reply(Reply::from_edits(edits, body, head_sent)),
+                }
+            }
+            step => step,
         }
     }
 
@@ -229,7 +283,9 @@ impl Exchange {
         let mut edits = self.own_headers();
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
+        edits.push(HeaderEdit::remove("content-encoding"));
         edits.push(content_length(body.len()));
+        self.drained = false;
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
