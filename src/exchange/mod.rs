@@ -210,3 +210,6 @@ impl Reply {
         Self::json(answer.status, answer.error.to_envelope(), names, request_id)
     }
 }
+
+#[cfg(test)]
+mod tests;
