@@ -28,13 +28,21 @@ else
   sanitizer=none
 fi
 
+LOGS="$CACHE/fuzz"
+mkdir -p "$LOGS"
 targets=${FUZZ_TARGETS:-$(cd fuzz/fuzz_targets && ls ./*.rs | sed 's|^\./||; s|\.rs$||')}
 for target in $targets; do
   say "fuzzing $target for $SECONDS_EACH s"
   mkdir -p "fuzz/corpus/$target"
   seeds=()
   [ ! -d "fuzz/seeds/$target" ] || seeds=("fuzz/seeds/$target")
-  "$TOOL/bin/cargo-fuzz" fuzz run --sanitizer "$sanitizer" "$target" "fuzz/corpus/$target" \
-    ${seeds[@]+"${seeds[@]}"} -- -max_total_time="$SECONDS_EACH" -rss_limit_mb=4096 -print_final_stats=1
+  # libFuzzer tells every input that reaches something new: thousands of lines.
+  if ! "$TOOL/bin/cargo-fuzz" fuzz run --sanitizer "$sanitizer" "$target" "fuzz/corpus/$target" \
+    ${seeds[@]+"${seeds[@]}"} -- -max_total_time="$SECONDS_EACH" -rss_limit_mb=4096 \
+    -print_final_stats=1 >"$LOGS/$target.log" 2>&1; then
+    tail -n 60 "$LOGS/$target.log" >&2
+    die "$target failed (all of it: ${LOGS#"$ROOT/"}/$target.log)"
+  fi
+  grep -E '^Done |^stat::(average_exec_per_sec|peak_rss_mb)' "$LOGS/$target.log" >&2
 done
 say "no fuzz target found a fault: $(echo "$targets" | wc -w | tr -d ' ') targets, $SECONDS_EACH s each"

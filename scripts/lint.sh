@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# rustfmt, clippy natively and for Envoy's target, the project's own rules, ruff. Stops at the first
+# rustfmt, clippy (native, Envoy's target, the fuzz targets), the project's own rules, ruff. Stops at the first
 # that finds something.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -27,6 +27,14 @@ if wasip1_clippy || { apt_install rust-web-clippy && wasip1_clippy; }; then
   scripts/cargo.sh wasm32-wasip1 clippy --release --lib ${CI:+--locked} -- -D warnings
 else
   say "SKIPPED: no clippy for the toolchain that builds wasm32-wasip1 here (Debian's rust-web-clippy)"
+fi
+
+if [ -e fuzz/Cargo.toml ]; then # else they would break unseen, until somebody fuzzes
+  say "rustfmt and clippy (fuzz targets)"
+  scripts/cargo.sh host fmt --manifest-path fuzz/Cargo.toml --check
+  # Nothing is linked: a path, though nothing is there, spares building libFuzzer with a C++ compiler.
+  CUSTOM_LIBFUZZER_PATH="$ROOT/fuzz/libfuzzer.a" CARGO_TARGET_DIR="$ROOT/target" \
+    scripts/cargo.sh host clippy --manifest-path fuzz/Cargo.toml --bins -- -D warnings
 fi
 
 say "the project's own rules"
