@@ -68,6 +68,18 @@ impl Json {
         hold(&self.collected, context)
     }
 
+    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
+    /// complete, with nothing around it.
+    fn is_plainly_good(&self) -> bool {
+        let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
+        self.peek.verdict() == peek::Verdict::Good
+            && !self.peek.look_again()
+            && self.peek.skip() == 0
+            && end
+                .and_then(|end| self.collected.get(end..))
+                .is_some_and(|rest| rest.trim_ascii().is_empty())
+    }
+
     fn label(&self) -> Vec<HeaderEdit> {
         if self.labelled_json {
             return Vec::new();
@@ -76,6 +88,19 @@ impl Json {
     }
 
     fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
+        if self.is_plainly_good() && context.config.response_model == ResponseModel::Upstream {
+            let usage = self
+                .peek
+                .usage()
+                .and_then(|usage| self.collected.get(usage.start as usize..usage.end as usize));
+            self.cached = has_usage(route.operation).then(|| {
+                usage
+                    .and_then(|usage| cursor::parse(usage).ok())
+                    .is_some_and(|usage| usage::cached(&usage))
+            });
+            let body = Body::Collected(std::mem::take(&mut self.collected));
+            return Verdict::Pass { edits: self.label(), body, rest: Rest::Pass };
+        }
         if let Some(answer) = from_ok(route.operation, &self.collected) {
             return Verdict::Fail(answer);
         }

@@ -194,6 +194,7 @@ impl Host {
         match step {
             RequestStep::Continue => self.request.hand_on(end),
             RequestStep::Hold => {}
+            RequestStep::Drop => self.request.held.clear(),
             RequestStep::Release(release) => {
                 self.request.change(&release.headers);
                 let edited = crate::splice::apply(&self.request.held, &release.body);
@@ -239,6 +240,10 @@ impl Host {
         match step {
             ResponseStep::Continue => self.answer.hand_on(end),
             ResponseStep::Hold => assert!(!end, "an answer is held past its end"),
+            ResponseStep::Drain => {
+                assert!(!end, "an answer is held past its end");
+                self.answer.held.clear();
+            }
             ResponseStep::Release(edits, body) => {
                 self.answer.change(&edits);
                 if let BodyOut::Replace(with) = body {
