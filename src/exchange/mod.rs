@@ -72,6 +72,8 @@ pub enum ResponseStep {
     Continue,
     /// Keep the head and all of the body so far.
     Hold,
+    /// Keep the head; what has come of the body is kept here, so that Envoy need not hold it.
+    Drain,
     /// Change the head (held until now) and what is visible of the body, then hand both on.
     Release(Vec<HeaderEdit>, BodyOut),
     /// Put this in the place of the answer. Where the head has gone on already, Envoy resets the stream.
@@ -125,6 +127,10 @@ pub struct Exchange {
     config: Rc<Config>,
     request: request::Phase,
     response: response::Phase,
+    /// What the upstream's head says under the gateway's own names: it is removed.
+    forged: Vec<HeaderEdit>,
+    /// What is held of the answer's body is no longer held by Envoy.
+    drained: bool,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,
     /// Envoy's `x-request-id`.
@@ -153,6 +159,8 @@ impl Exchange {
             config,
             request: request::Phase::Start,
             response: response::Phase::Passing,
+            forged: Vec::new(),
+            drained: false,
             response_head_sent: false,
             request_id: None,
             notes: Vec::new(),
@@ -181,7 +189,27 @@ impl Reply {
         Self { status, headers, body }
     }
 
+    /// A reply that says what an answer with these edits would. Where the head has gone on, Envoy only
+    /// resets the stream.
+    fn from_edits(edits: Vec<HeaderEdit>, body: Vec<u8>, head_sent: bool) -> Self {
+        let mut reply =
+            Self { status: if head_sent { 502 } else { 200 }, headers: Vec::new(), body };
+        for edit in edits {
+            let HeaderEdit::Set(name, value) = edit else { continue };
+            let value = String::from_utf8_lossy(&value).into_owned();
+            match name.as_ref() {
+                ":status" => reply.status = value.parse().unwrap_or(502),
+                "content-length" => {}
+                _ => reply.headers.push((name, value)),
+            }
+        }
+        reply
+    }
+
     fn error(answer: &ErrorAnswer, names: &HeaderNames, request_id: Option<&str>) -> Self {
         Self::json(answer.status, answer.error.to_envelope(), names, request_id)
     }
 }
+
+#[cfg(test)]
+mod tests;

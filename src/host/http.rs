@@ -1,5 +1,6 @@
 //! One HTTP stream: callbacks in, [`Exchange`] steps out, carried out with host calls.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use log::{error, warn};
@@ -65,7 +66,11 @@ impl Http {
         Self { id, gateway, request: Visible::default(), response: Visible::default() }
     }
 
-    fn on_request(&mut self, event: impl FnOnce(&mut Exchange) -> RequestStep) -> Action {
+    fn on_request(
+        &mut self,
+        fresh: &[u8],
+        event: impl FnOnce(&mut Exchange) -> RequestStep,
+    ) -> Action {
         let Some(Gateway { shared, exchange }) = &mut self.gateway else {
             return self.fail("the filter has no configuration");
         };
@@ -83,7 +88,7 @@ impl Http {
                 Action::Continue
             }
             RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
-            RequestStep::Release(release) => match self.release(&release) {
+            RequestStep::Release(release) => match self.release(&release, fresh) {
                 Ok(()) => {
                     self.request.handed_on();
                     Action::Continue
@@ -116,11 +121,15 @@ impl Http {
         self.request.handed_on();
     }
 
-    fn release(&self, release: &Release) -> Result<(), Status> {
+    /// Edits what is held. `fresh`: the bytes that this call has read; often all that there is.
+    fn release(&self, release: &Release, fresh: &[u8]) -> Result<(), Status> {
         if let Some(last) = release.body.last() {
             // Only the start of a body can be replaced: up to the last edit.
             let length = last.span.end;
-            let start = calls::body(Body::Request, 0, length)?;
+            let start = match fresh.get(..length) {
+                Some(start) if fresh.len() == self.request.size => Cow::Borrowed(start),
+                _ => Cow::Owned(calls::body(Body::Request, 0, length)?),
+            };
             let edited = splice::apply(&start, &release.body).ok_or(Status(2))?;
             calls::replace_start(Body::Request, length, &edited)?;
         }
@@ -133,6 +142,13 @@ impl Http {
         write_notes(exchange);
         let edited = match step {
             ResponseStep::Hold => return Action::Pause,
+            ResponseStep::Drain => {
+                if let Err(status) = calls::replace_start(Body::Response, self.response.size, &[]) {
+                    return self.fail(&format!("can't take the answer over: {status:?}"));
+                }
+                self.response.handed_on();
+                return Action::Pause;
+            }
             ResponseStep::Continue => Ok(()),
             ResponseStep::Release(headers, body) => {
                 apply(Head::Response, &headers).and_then(|()| match body {
@@ -203,7 +219,7 @@ impl HttpContext for Http {
         match calls::headers(Head::Request) {
             Ok(headers) => {
                 let now = calls::now_ms() / 1_000;
-                self.on_request(|exchange| {
+                self.on_request(&[], |exchange| {
                     exchange.on_request_head(&headers, end, now, || {
                         calls::property(&[Note::Attempt.key()]).ok()
                     })
@@ -216,17 +232,17 @@ impl HttpContext for Http {
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body()) {
             self.request.size = size;
-            return self.on_request(|exchange| exchange.on_request_body(&[], end));
+            return self.on_request(&[], |exchange| exchange.on_request_body(&[], end));
         }
         match self.request.fresh(Body::Request, size) {
-            Ok(bytes) => self.on_request(|exchange| exchange.on_request_body(&bytes, end)),
+            Ok(bytes) => self.on_request(&bytes, |exchange| exchange.on_request_body(&bytes, end)),
             Err(status) => self.fail(&format!("can't read the body: {status:?}")),
         }
     }
 
     /// A body with trailers ends here, never in the body callback.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        self.on_request(Exchange::on_request_trailers)
+        self.on_request(&[], Exchange::on_request_trailers)
     }
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
@@ -248,6 +264,6 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.on_response(|exchange| exchange.on_response_body(&[], true))
+        self.on_response(Exchange::on_response_trailers)
     }
 }

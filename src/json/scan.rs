@@ -244,7 +244,7 @@ impl Scanner {
 
     /// Keeps the part of a string of interest that stands in `chunk`, when the chunk ends inside it.
     fn keep_cut_string(&mut self, chunk: &[u8], base: u64) -> Result<(), GatewayError> {
-        let Some((kind, start, 1)) = self.tokenizer.open_string() else { return Ok(()) };
+        let Some((kind, start, 1)) = self.tokenizer.open_text() else { return Ok(()) };
         let limit = match (kind, self.member) {
             (Kind::Key, _) => MAX_KEY_RAW,
             (_, Member::Model) => MAX_MODEL_RAW,

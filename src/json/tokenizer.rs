@@ -135,10 +135,11 @@ impl Tokenizer {
         self.base
     }
 
-    /// The string or name that is being read: its kind, where it began and how deep it stands.
+    /// The string, name or number that is being read: its kind, where it began and how deep it stands.
     #[must_use]
-    pub fn open_string(&self) -> Option<(Kind, u64, u32)> {
+    pub fn open_text(&self) -> Option<(Kind, u64, u32)> {
         match self.state {
+            State::Number(_) => Some((Kind::Number, self.token_start, self.depth)),
             State::String(kind) | State::Escape(kind) | State::Hex(kind, _) => {
                 Some((kind, self.token_start, self.depth))
             }

@@ -1,6 +1,8 @@
 //! Decides from the first bytes of a JSON answer with status 200 whether it is a good one, which then
 //! streams on untouched, or may be an error, which is held to be read as a whole.
 
+use std::ops::Range;
+
 use crate::json::tokenizer::{Kind, Token, Tokenizer};
 use crate::operation::Operation;
 
@@ -38,7 +40,7 @@ impl Carry {
 
     /// Keeps the string that is open at the end of `chunk`, if one is.
     pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: &[u8], base: u64) {
-        match tokenizer.open_string() {
+        match tokenizer.open_text() {
             Some((_, start, _)) => {
                 if start >= base {
                     self.0.clear();
@@ -69,6 +71,8 @@ enum Member {
     Label,
     /// A name of an error: suspect if there is anything in it.
     Error,
+    /// `usage`: no evidence, but asked for later.
+    Usage,
     /// In a choice: `finish_reason`.
     FinishReason,
     Other,
@@ -101,13 +105,15 @@ pub struct Peek {
     late: bool,
     broken: bool,
     end: Option<u64>,
+    in_usage: bool,
+    usage: Option<Range<u64>>,
 }
 
 impl Peek {
     /// Before the first byte of an answer to `operation`.
     #[must_use]
     pub fn new(operation: Operation) -> Self {
-        let anything = matches!(operation, Operation::Speech | Operation::Files);
+        let anything = operation == Operation::Files;
         Self {
             operation,
             verdict: if anything { Verdict::Good } else { Verdict::Undecided },
@@ -122,6 +128,8 @@ impl Peek {
             late: false,
             broken: anything,
             end: None,
+            in_usage: false,
+            usage: None,
         }
     }
 
@@ -159,6 +167,12 @@ impl Peek {
         self.verdict
     }
 
+    /// What the bytes so far say.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
     /// How many bytes at the start of the body are framing that a JSON parser would stumble over
     /// (comments, a byte order mark): drop them when a good answer goes on.
     #[must_use]
@@ -171,6 +185,14 @@ impl Peek {
     #[must_use]
     pub fn end(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_add(self.before as u64))
+    }
+
+    /// Where the top-level object `usage` stands, counted from the start of the body.
+    #[must_use]
+    pub fn usage(&self) -> Option<Range<u64>> {
+        let before = self.before as u64;
+        let usage = self.usage.as_ref().filter(|_| !self.in_usage)?;
+        Some(usage.start.saturating_add(before)..usage.end.saturating_add(before))
     }
 
     /// Whether an answer that began well has shown an error since (`finish_reason` of `error`, an
@@ -258,6 +280,10 @@ impl Peek {
             }
             self.in_choices = false;
             self.in_result = false;
+            if let (true, Some(usage)) = (self.in_usage, &mut self.usage) {
+                usage.end = token.end;
+                self.in_usage = false;
+            }
             return;
         }
         match self.member {
@@ -273,6 +299,10 @@ impl Peek {
                     b"\"response\"" => self.decide(Verdict::Good),
                     _ => {}
                 }
+            }
+            Member::Usage if token.kind == Kind::BeginObject => {
+                self.usage = Some(token.start..token.end);
+                self.in_usage = true;
             }
             Member::Error if says_something(token, self.carry.text(token, chunk, base)) => {
                 self.late = true;
@@ -298,6 +328,7 @@ fn says_something(token: Token, text: &[u8]) -> bool {
 fn name(raw: &[u8], operation: Operation) -> Member {
     match raw {
         b"\"choices\"" => Member::Choices,
+        b"\"usage\"" => Member::Usage,
         b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\"" => Member::Result,
         b"\"text\"" if matches!(operation, Operation::Transcriptions | Operation::Translations) => {
             Member::Text
@@ -331,7 +362,7 @@ mod tests {
             (Operation::ImageGeneration, r#"{"created":1,"data":[{"#),
             (Operation::Transcriptions, r#"{"text":"""#),
             (Operation::Transcriptions, "1\n00:00"),
-            (Operation::Speech, ""),
+            (Operation::Files, ""),
         ] {
             assert_eq!(verdict(operation, body), Verdict::Good, "{body}");
         }

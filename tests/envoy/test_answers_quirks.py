@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
-from harness import Gate, Response, headers, quirks
+from harness import Gate, headers, quirks
 from harness.outcome import differences, read
 
 ANSWERS = quirks.load(lambda quirk: quirk.category in "ABC")
@@ -26,13 +27,9 @@ class Breath(Gate):
 
 
 def recorded(quirk, chunks=None):
-    """What the server answers; a length of -1 is the rest, and framing is the harness's matter."""
-    cut = chunks or quirk.meta["upstream"].get("chunks")
-    if isinstance(cut, list):
-        cut = [size for size in cut if size > 0]
-    scripted = quirk.answer(cut)
-    scripted.headers = [pair for pair in scripted.headers if pair[0] != "content-length"]
-    if cut:
+    """What the server answers, with a breath after every piece if it comes in pieces."""
+    scripted = quirk.answer(chunks)
+    if len(scripted.steps) > 1:
         scripted.steps = [part for step in scripted.steps for part in (step, Breath())]
     return scripted
 
@@ -48,7 +45,7 @@ def ask(gateway, upstreams, quirk, chunks=None):
         incoming = client.answer()
         if quirk.meta["upstream"].get("close") == "never" and incoming.status == 200:
             incoming.read_until(lambda got: got.endswith(b"data: [DONE]\n\n"))
-            return Response(incoming.status, incoming.head.fields, incoming.body)
+            return dataclasses.replace(incoming.so_far, complete=True)
         return incoming.rest()
 
 

@@ -94,14 +94,14 @@ DISABLED = {
         '{"model":"m","a":' + "[" * 60 + "{}" + "]" * 60 + "}",
     ),
     "system, tools, messages": (
-        '{"system":[{"type":"text","text":"s",CC}],"tools":[{"type":"function","function":{"name":"f",'
+        ('{"system":[{"type":"text","text":"s",CC}],"tools":[{"type":"function","function":{"name":"f",'
         '"parameters":{"type":"object"}},CC}],"messages":[{"role":"user","content":[{"type":"text",'
         '"text":"a",CC},{CC,"type":"image_url","image_url":{"url":"u"}}]},{"role":"tool","content":'
-        '[{"type":"tool_result","content":[{"type":"text","text":"r",CC}]}],CC}],"model":"alpha/m"}',
-        '{"system":[{"type":"text","text":"s"}],"tools":[{"type":"function","function":{"name":"f",'
+        '[{"type":"tool_result","content":[{"type":"text","text":"r",CC}]}],CC}],"model":"alpha/m"}'),
+        ('{"system":[{"type":"text","text":"s"}],"tools":[{"type":"function","function":{"name":"f",'
         '"parameters":{"type":"object"}}}],"messages":[{"role":"user","content":[{"type":"text",'
         '"text":"a"},{"type":"image_url","image_url":{"url":"u"}}]},{"role":"tool","content":'
-        '[{"type":"tool_result","content":[{"type":"text","text":"r"}]}]}],"model":"m"}',
+        '[{"type":"tool_result","content":[{"type":"text","text":"r"}]}]}],"model":"m"}'),
     ),
 }  # fmt: skip
 
@@ -149,30 +149,30 @@ def test_a_form_has_no_marks(gateway, upstreams):
 
 FORCED = {
     "system and user": (
-        '{"model":"alpha/m", "messages":[ {"role":"system","content":[{"type":"text","text":"s" }]},\n'
-        ' {"role":"user","content":[ {"type":"text","text":"a"}, {"type":"text","text":"b"} ]} ] }',
-        '{"model":"m", "messages":[ {"role":"system","content":[{"type":"text","text":"s",CC }]},\n'
-        ' {"role":"user","content":[ {"type":"text","text":"a"}, {"type":"text","text":"b",CC} ]} ] }',
+        ('{"model":"alpha/m", "messages":[ {"role":"system","content":[{"type":"text","text":"s" }]},\n'
+        ' {"role":"user","content":[ {"type":"text","text":"a"}, {"type":"text","text":"b"} ]} ] }'),
+        ('{"model":"m", "messages":[ {"role":"system","content":[{"type":"text","text":"s",CC }]},\n'
+        ' {"role":"user","content":[ {"type":"text","text":"a"}, {"type":"text","text":"b",CC} ]} ] }'),
     ),
     "no system": (
         '{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"model":"alpha/m"}',
         '{"messages":[{"role":"user","content":[{"type":"text","text":"a",CC}]}],"model":"m"}',
     ),
     "several systems": (
-        '{"model":"alpha/m","messages":[{"role":"system","content":[{"text":"1"}]},'
-        '{"role":"developer","content":[{"text":"2"}]},{"role":"user","content":[{"text":"3"}]}]}',
-        '{"model":"m","messages":[{"role":"system","content":[{"text":"1"}]},'
-        '{"role":"developer","content":[{"text":"2",CC}]},{"role":"user","content":[{"text":"3",CC}]}]}',
+        ('{"model":"alpha/m","messages":[{"role":"system","content":[{"text":"1"}]},'
+        '{"role":"developer","content":[{"text":"2"}]},{"role":"user","content":[{"text":"3"}]}]}'),
+        ('{"model":"m","messages":[{"role":"system","content":[{"text":"1"}]},'
+        '{"role":"developer","content":[{"text":"2",CC}]},{"role":"user","content":[{"text":"3",CC}]}]}'),
     ),
     "the system message is the last": (
         '{"model":"alpha/m","messages":[{"role":"system","content":[{"text":"1"}]}]}',
         '{"model":"m","messages":[{"role":"system","content":[{"text":"1",CC}]}]}',
     ),
     "a picture last": (
-        '{"model":"alpha/m","messages":[{"role":"user","content":[{"text":"a"},'
-        '{"type":"image_url","image_url":{"url":"u"}}]}]}',
-        '{"model":"m","messages":[{"role":"user","content":[{"text":"a"},'
-        '{"type":"image_url","image_url":{"url":"u"},CC}]}]}',
+        ('{"model":"alpha/m","messages":[{"role":"user","content":[{"text":"a"},'
+        '{"type":"image_url","image_url":{"url":"u"}}]}]}'),
+        ('{"model":"m","messages":[{"role":"user","content":[{"text":"a"},'
+        '{"type":"image_url","image_url":{"url":"u"},CC}]}]}'),
     ),
     "no messages": ('{"model":"alpha/m","prompt":"x"}', '{"model":"m","prompt":"x"}'),
     "no content": (

@@ -8,7 +8,18 @@ import random
 from typing import Any
 
 import pytest
-from harness import Answer, Envoy, Gate, answer, expect, headers, memory, openai_shapes, sse, wire
+from harness import (
+    Answer,
+    Envoy,
+    Gate,
+    answer,
+    expect,
+    headers,
+    memory,
+    openai_shapes,
+    sse,
+    wire,
+)
 
 MIB = 1_048_576
 SPEECH = "/v1/audio/speech"

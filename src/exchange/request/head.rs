@@ -127,17 +127,19 @@ fn cache_mode(
     key: &VirtualKey,
     headers: &Headers,
 ) -> Result<CacheMode, GatewayError> {
-    let Some(value) = headers.get(&config.headers.cache) else {
-        return Ok(key.cache.unwrap_or(config.cache));
-    };
-    std::str::from_utf8(value).ok().and_then(|name| CacheMode::from_name(name.trim())).ok_or_else(
-        || {
+    let name = config.headers.cache.as_bytes();
+    let mut values = headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| value);
+    let Some(value) = values.next() else { return Ok(key.cache.unwrap_or(config.cache)) };
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| values.next().is_none())
+        .and_then(|mode| CacheMode::from_name(mode.trim()))
+        .ok_or_else(|| {
             GatewayError::new(
                 Code::CacheOverrideInvalid,
-                format!("{} must be respect, disable or force.", config.headers.cache),
+                format!("{} must be one of respect, disable and force.", config.headers.cache),
             )
-        },
-    )
+        })
 }
 
 /// Checks what the head says about the body; returns its declared length.

@@ -238,9 +238,6 @@ impl Exchange {
         let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
         // Cache markers are edited anywhere in the body, so all of it must be there.
         let whole = matches!(body.reader, Reader::Json(_)) && route.cache != CacheMode::Respect;
-        if body.is_complete(end) {
-            return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
-        }
         let limit = self.config.limits.max_buffered_bytes;
         if whole && body.counted > limit {
             return Err(GatewayError::new(
@@ -250,6 +247,9 @@ impl Exchange {
                     route.cache.as_str()
                 ),
             ));
+        }
+        if body.is_complete(end) {
+            return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
         }
         // The end of a complete body is about to come: with it the length is known, which some servers
         // insist on (mlx-lm answers 411 without).

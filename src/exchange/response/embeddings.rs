@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{BodyOut, Context, Rest, Verdict, content_length, hold};
+use super::{Body, Context, Rest, Verdict, content_length, hold};
 use crate::config::ResponseModel;
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -44,6 +44,13 @@ impl Embeddings {
         Self { facts, renamed, labelled_json, state }
     }
 
+    pub(super) fn collected(&self) -> usize {
+        match &self.state {
+            State::Collecting { collected, .. } => collected.len(),
+            State::Converting(_) => 0,
+        }
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
         let (collected, recogniser) = match &mut self.state {
             State::Converting(converter) => {
@@ -51,7 +58,7 @@ impl Embeddings {
                 let done = converter.push(bytes, &mut out);
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 return match done {
-                    Ok(()) => super::pass(BodyOut::Replace(out)),
+                    Ok(()) => super::pass(Body::New(out)),
                     Err(error) => Verdict::Abort(error),
                 };
             }
@@ -65,7 +72,7 @@ impl Embeddings {
         // A renamed model may stand at the end of the answer.
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
-                let body = BodyOut::Same;
+                let body = Body::Collected(std::mem::take(collected));
                 Verdict::Pass { edits: self.label(), body, rest: Rest::Pass }
             }
             embeddings::Verdict::Convert if self.renamed.is_none() => {
@@ -77,7 +84,7 @@ impl Embeddings {
                 let mut edits = self.label();
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = State::Converting(converter);
-                Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
+                Verdict::Pass { edits, body: Body::New(out), rest: Rest::Read }
             }
             _ => hold(collected, context),
         }
@@ -99,10 +106,10 @@ impl Embeddings {
         }
         let mut edits = self.label();
         let body = match answer {
-            Cow::Borrowed(_) => BodyOut::Same,
+            Cow::Borrowed(same) => Body::Collected(same.to_vec()),
             Cow::Owned(answer) => {
                 edits.push(content_length(answer.len()));
-                BodyOut::Replace(answer)
+                Body::New(answer)
             }
         };
         Verdict::Pass { edits, body, rest: Rest::Pass }

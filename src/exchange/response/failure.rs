@@ -1,6 +1,6 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::{BodyOut, Context, Rest, Verdict, content_length};
+use super::{Body, Context, Rest, Verdict, content_length, is_encoded};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::Headers;
 use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
@@ -10,13 +10,14 @@ use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
 pub(in super::super) struct Failure {
     status: u16,
     content_type: Option<Vec<u8>>,
+    encoded: bool,
     collected: Vec<u8>,
 }
 
 impl Failure {
     pub(super) fn new(status: u16, headers: &Headers) -> Self {
         let content_type = headers.get("content-type").map(<[u8]>::to_vec);
-        Self { status, content_type, collected: Vec::new() }
+        Self { status, content_type, encoded: is_encoded(headers), collected: Vec::new() }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
@@ -30,12 +31,18 @@ impl Failure {
             None => {
                 let edits =
                     if end { vec![content_length(self.collected.len())] } else { Vec::new() };
-                Verdict::Pass { edits, body: BodyOut::Same, rest: Rest::Pass }
+                let body = Body::Collected(std::mem::take(&mut self.collected));
+                Verdict::Pass { edits, body, rest: Rest::Pass }
             }
         }
     }
 
-    /// What the answer becomes; `None` when it is canonical already.
+    pub(super) fn collected(&self) -> usize {
+        self.collected.len()
+    }
+
+    /// What the answer becomes; `None` when it stays: it is canonical already, or
+    /// can't be read.
     pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
         if self.status == 413 && context.route.is_none() {
             // The request was still held, so this is Envoy's buffer limit, not the upstream's answer.
@@ -48,6 +55,10 @@ impl Failure {
                 .with_param("model")
                 .to_answer(),
             );
+        }
+        // Asked for identity, and yet compressed: nobody here can read it, so the client does.
+        if self.encoded && str::from_utf8(&self.collected).is_err() {
+            return None;
         }
         from_http(self.status, self.content_type.as_deref(), &self.collected).into_answer()
     }

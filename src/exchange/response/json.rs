@@ -1,7 +1,7 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
-use super::{BodyOut, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
+use super::{Body, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
 use crate::config::ResponseModel;
 use crate::headers::HeaderEdit;
 use crate::json::{cursor, string};
@@ -33,12 +33,16 @@ impl Json {
         Self { collected: Vec::new(), peek: Peek::new(operation), labelled_json, cached: None }
     }
 
+    pub(super) fn collected(&self) -> usize {
+        self.collected.len()
+    }
+
     pub(super) fn cached(&self) -> Option<bool> {
         self.cached
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
-        let Some(route) = context.route else { return super::pass(BodyOut::Same) };
+        let Some(route) = context.route else { return super::pass(Body::Chunk) };
         let seen = self.peek.push(bytes);
         self.collected.extend_from_slice(bytes);
         if seen != peek::Verdict::Good
@@ -52,24 +56,51 @@ impl Json {
         if end {
             return self.finish(context, route);
         }
-        let has_usage = matches!(
-            route.operation,
-            Operation::ChatCompletions | Operation::Completions | Operation::Responses
-        );
-        let keep = if has_usage { HOLD_FOR_USAGE_BYTES } else { 0 };
+        let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
-        let plain = self.labelled_json
-            && context.config.response_model == ResponseModel::Upstream
-            && self.peek.skip() == 0;
+        let plain =
+            context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
         if good && plain && self.collected.len() >= keep {
-            self.collected = Vec::new();
-            return Verdict::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
+            let body = Body::Collected(std::mem::take(&mut self.collected));
+            return Verdict::Pass { edits: self.label(), body, rest: Rest::Pass };
         }
         hold(&self.collected, context)
     }
 
+    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
+    /// complete, with nothing around it.
+    fn is_plainly_good(&self) -> bool {
+        let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
+        self.peek.verdict() == peek::Verdict::Good
+            && !self.peek.look_again()
+            && self.peek.skip() == 0
+            && end
+                .and_then(|end| self.collected.get(end..))
+                .is_some_and(|rest| rest.trim_ascii().is_empty())
+    }
+
+    fn label(&self) -> Vec<HeaderEdit> {
+        if self.labelled_json {
+            return Vec::new();
+        }
+        vec![HeaderEdit::set("content-type", "application/json")]
+    }
+
     fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
+        if self.is_plainly_good() && context.config.response_model == ResponseModel::Upstream {
+            let usage = self
+                .peek
+                .usage()
+                .and_then(|usage| self.collected.get(usage.start as usize..usage.end as usize));
+            self.cached = has_usage(route.operation).then(|| {
+                usage
+                    .and_then(|usage| cursor::parse(usage).ok())
+                    .is_some_and(|usage| usage::cached(&usage))
+            });
+            let body = Body::Collected(std::mem::take(&mut self.collected));
+            return Verdict::Pass { edits: self.label(), body, rest: Rest::Pass };
+        }
         if let Some(answer) = from_ok(route.operation, &self.collected) {
             return Verdict::Fail(answer);
         }
@@ -77,25 +108,30 @@ impl Json {
         let whole = span == (0..self.collected.len());
         let json = self.collected.get(span).unwrap_or_default();
         let mut edits = Vec::new();
-        if let Ok(answer) = cursor::parse(json) {
-            self.cached = answer.get("usage").map(|usage| usage::cached(&usage));
+        let parsed = cursor::parse(json);
+        if let Ok(answer) = &parsed {
+            // Without usage nothing tells of a hit.
+            self.cached = has_usage(route.operation)
+                .then(|| answer.get("usage").is_some_and(|usage| usage::cached(&usage)));
             if context.config.response_model == ResponseModel::Requested
                 && let Some(model) = answer.get("model")
             {
                 edits.push(Edit { span: model.span(), with: string::encode(&route.requested) });
             }
         }
-        let mut head = Vec::new();
-        if !self.labelled_json {
-            head.push(HeaderEdit::set("content-type", "application/json"));
-        }
+        let mut head = if parsed.is_ok() { self.label() } else { Vec::new() };
         let body = if whole && edits.is_empty() {
-            BodyOut::Same
+            Body::Collected(std::mem::take(&mut self.collected))
         } else {
             let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
             head.push(content_length(body.len()));
-            BodyOut::Replace(body)
+            Body::New(body)
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }
     }
+}
+
+/// Whether an operation's answers say how many prompt tokens came from a cache.
+fn has_usage(operation: Operation) -> bool {
+    matches!(operation, Operation::ChatCompletions | Operation::Completions | Operation::Responses)
 }

@@ -15,10 +15,17 @@ mod json;
 mod stream;
 
 use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
-use crate::config::{CacheMode, Config};
+use crate::config::{CacheMode, Config, HeaderNames};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
+
+/// From here on what is held of an answer is kept in the filter alone, and Envoy's copy is dropped: Envoy
+/// ends a held answer that outgrows its buffer limit (1 MiB by default, and one read may fill it).
+const DRAIN_BYTES: usize = 32 * 1024;
+
+/// The end of a stream. Without it every client still has its answer.
+const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
 /// `x-ratelimit` or `ratelimit`.
@@ -45,14 +52,24 @@ pub(super) enum Phase {
 enum Verdict {
     /// Go on collecting; what is there stays held.
     Hold,
-    /// What is visible goes on as `body`, under a head with `edits` if it is still held.
-    Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
+    /// What was held or has come now goes on as `body`, under a head with `edits` if it is still held.
+    Pass { edits: Vec<HeaderEdit>, body: Body, rest: Rest },
     /// The answer becomes this error, as long as its head is held.
     Fail(ErrorAnswer),
     /// The answer can't be finished, and its head has gone on: the stream is reset.
     Abort(GatewayError),
     /// The body is for another reader, which gets all that was collected.
     HandOver(Phase, Vec<u8>),
+}
+
+/// What goes on of a body.
+enum Body {
+    /// The chunk that came, as it is. Nothing was held before it.
+    Chunk,
+    /// Everything that was collected, as it came.
+    Collected(Vec<u8>),
+    /// These bytes in its place.
+    New(Vec<u8>),
 }
 
 /// Who reads what comes after a [`Verdict::Pass`].
@@ -76,8 +93,18 @@ impl Phase {
             Self::Json(json) => json.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end),
-            Self::Passing => pass(BodyOut::Same),
-            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
+            Self::Passing => pass(Body::Chunk),
+            Self::Swallowing => pass(Body::New(Vec::new())),
+        }
+    }
+
+    /// How many bytes are held.
+    fn collected(&self) -> usize {
+        match self {
+            Self::Failure(failure) => failure.collected(),
+            Self::Json(json) => json.collected(),
+            Self::Embeddings(embeddings) => embeddings.collected(),
+            Self::Stream(_) | Self::Passing | Self::Swallowing => 0,
         }
     }
 
@@ -102,7 +129,7 @@ fn hold(collected: &[u8], context: &Context<'_>) -> Verdict {
     )
 }
 
-fn pass(body: BodyOut) -> Verdict {
+fn pass(body: Body) -> Verdict {
     Verdict::Pass { edits: Vec::new(), body, rest: Rest::Read }
 }
 
@@ -113,11 +140,12 @@ impl Exchange {
         if !matches!(self.request, request::Phase::Streaming(_) | request::Phase::Reading(_)) {
             return ResponseStep::Continue;
         }
+        self.forged = forged(&self.config.headers, headers);
         let status = status(headers);
         let context = self.context();
         let phase = match context.route {
             // Asked for identity, and yet compressed: nobody here can read it, so the client does.
-            _ if is_encoded(headers) => Phase::Passing,
+            Some(_) if status < 400 && is_encoded(headers) => Phase::Passing,
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
             Some(route) if status == 200 => reader(&context, route, headers),
             _ => Phase::Passing,
@@ -155,7 +183,12 @@ impl Exchange {
         match verdict {
             // No reader hands over twice.
             Verdict::Hold | Verdict::HandOver(..) => {
+                let collected = phase.collected();
                 self.response = phase;
+                if self.drained || collected >= DRAIN_BYTES {
+                    self.drained = true;
+                    return ResponseStep::Drain;
+                }
                 ResponseStep::Hold
             }
             Verdict::Fail(answer) => {
@@ -169,21 +202,44 @@ impl Exchange {
             }
             Verdict::Pass { mut edits, body, rest } => {
                 let cache = if end || !self.response_head_sent { phase.cached() } else { None };
-                if let Some(outcome) = cache.and_then(|hit| self.cache_outcome(hit)) {
+                let outcome = cache.and_then(|hit| self.cache_outcome(hit));
+                if let Some(outcome) = outcome {
                     self.notes.push((Note::Cache, outcome.to_owned()));
-                    if matches!(phase, Phase::Json(_)) {
-                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
-                    }
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
+                    if let (Phase::Json(_), Some(outcome)) = (&phase, outcome) {
+                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
+                    }
                 }
                 if matches!(rest, Rest::Read) {
                     self.response = phase;
                 }
+                let body = match body {
+                    Body::Chunk => BodyOut::Same,
+                    Body::Collected(_) if !self.drained => BodyOut::Same,
+                    Body::Collected(bytes) | Body::New(bytes) => BodyOut::Replace(bytes),
+                };
+                self.drained = false;
                 ResponseStep::Release(edits, body)
             }
+        }
+    }
+
+    /// The trailers: the end of a body that has some.
+    pub fn on_response_trailers(&mut self) -> ResponseStep {
+        let head_sent = self.response_head_sent;
+        let held = self.response.collected() > 0 && !self.drained;
+        match self.on_response_body(&[], true) {
+            // Envoy shows no body here but the one it holds, so nothing can be added.
+            ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
+                match body.as_slice() {
+                    b"" | DONE => ResponseStep::Release(edits, BodyOut::Same),
+                    _ => ResponseStep::Reply(Reply::from_edits(edits, body, head_sent)),
+                }
+            }
+            step => step,
         }
     }
 
@@ -195,10 +251,10 @@ impl Exchange {
         Context { config: &self.config, route }
     }
 
-    /// The headers that every answer of a routed request gets.
+    /// The headers that every answer of a routed request gets, in the place of forged ones.
     fn own_headers(&self) -> Vec<HeaderEdit> {
         let names = &self.config.headers;
-        let mut edits = Vec::with_capacity(4);
+        let mut edits = self.forged.clone();
         if let Some(route) = self.context().route {
             if let Some(provider) = self.config.providers.get(route.provider) {
                 edits.push(HeaderEdit::set(names.provider.clone(), provider.name.clone()));
@@ -227,7 +283,9 @@ impl Exchange {
         let mut edits = self.own_headers();
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
+        edits.push(HeaderEdit::remove("content-encoding"));
         edits.push(content_length(body.len()));
+        self.drained = false;
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
@@ -265,19 +323,23 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
     let is_json = content_type.is_empty() || is_media_type(content_type, "application/json");
+    let is_page = is_media_type(content_type, "text/html");
     let kind = stream_kind(route.operation);
     match route.operation {
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
-            if is_stream || !is_json =>
+            if is_stream || !(is_json || is_page) =>
         {
             Phase::Passing
         }
-        // Plain text, SRT and VTT are what was asked for.
+        // Plain text, SRT and VTT are what was asked for, unless that was a stream.
         Operation::Transcriptions | Operation::Translations
             if !is_stream && !is_json && !route.facts.stream =>
         {
             Phase::Passing
+        }
+        Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
+            Phase::Json(json::Json::new(route.operation, is_json))
         }
         Operation::Embeddings => {
             Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_json)))
@@ -289,6 +351,16 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             _ => Phase::Json(json::Json::new(route.operation, is_json)),
         },
     }
+}
+
+/// Removes an upstream's headers under the gateway's own prefix: what they say is the gateway's to say.
+fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
+    headers
+        .iter()
+        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+        .filter(|name| name.starts_with(&names.prefix))
+        .map(|name| HeaderEdit::remove(name.to_owned()))
+        .collect()
 }
 
 fn is_encoded(headers: &Headers) -> bool {

@@ -1,6 +1,6 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
-use super::{BodyOut, Rest, Verdict};
+use super::{Body, Rest, Verdict};
 use crate::config::{Config, ResponseModel};
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -49,9 +49,9 @@ impl Stream {
             }
         }
         let body = match out {
-            Out::Unchanged if self.held => BodyOut::Replace(bytes.to_vec()),
-            Out::Unchanged => BodyOut::Same,
-            Out::Bytes(bytes) => BodyOut::Replace(bytes),
+            Out::Unchanged if self.held => Body::New(bytes.to_vec()),
+            Out::Unchanged => Body::Chunk,
+            Out::Bytes(bytes) => Body::New(bytes),
         };
         let mut edits = Vec::new();
         if !self.head_sent {

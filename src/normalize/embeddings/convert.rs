@@ -127,7 +127,7 @@ impl Converter {
         base: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
-        let Some((Kind::String, start, 3)) = self.tokenizer.open_string() else { return Ok(()) };
+        let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
         if self.member != Member::Embedding || self.format != Format::Float {
             return Ok(());
         }

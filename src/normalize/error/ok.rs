@@ -29,8 +29,8 @@ const MAX_MEMBERS: usize = 256;
 #[must_use]
 pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
     match operation {
-        Operation::Speech | Operation::Files => return None,
-        Operation::Transcriptions | Operation::Translations => {
+        Operation::Files => return None,
+        Operation::Speech | Operation::Transcriptions | Operation::Translations => {
             // Also plain text, SRT or VTT, which may be empty: silence was transcribed.
             let head = body.trim_ascii_start();
             if !head.starts_with(b"{") && !head.starts_with(b"<") {

@@ -241,7 +241,8 @@ fn good_answers_are_no_errors() {
         (Operation::Transcriptions, r#"{"text":""}"#),
         (Operation::Transcriptions, ""),
         (Operation::Transcriptions, "1\n00:00:00,000 --> 00:00:01,000\nInternal error\n"),
-        (Operation::Speech, "<html>"),
+        (Operation::Files, "<html>"),
+        (Operation::Speech, "ID3\u{4}"),
         (Operation::Models, r#"{"object":"list","data":null}"#),
     ] {
         assert_eq!(from_ok(operation, body.as_bytes()), None, "{body}");

@@ -42,10 +42,21 @@ class Incoming:
     def __init__(self, reader: Reader, head: Head, pieces: Iterator[bytes], witness: Witness):
         self.status = int(head.start.split(" ")[1])
         self.head = head
-        self.body = b""
+        self._read: list[bytes] = []
         self._reader = reader
         self._pieces = pieces
         self._witness = witness
+
+    @property
+    def body(self) -> bytes:
+        """What has been read of the body."""
+        self._read = [b"".join(self._read)]
+        return self._read[0]
+
+    @property
+    def so_far(self) -> Response:
+        """What has been read, as an answer that is not complete."""
+        return Response(self.status, self.head.fields, self.body, complete=False)
 
     def read_until(self, done: Callable[[bytes], bool]) -> bytes:
         """Reads until the body so far satisfies `done`; returns the body so far."""
@@ -69,7 +80,7 @@ class Incoming:
     def _read_piece(self) -> None:
         piece = next(self._pieces)
         self._witness(piece)
-        self.body += piece
+        self._read.append(piece)
 
 
 class Connection:

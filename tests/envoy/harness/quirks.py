@@ -68,9 +68,12 @@ class Quirk:
         return (self.folder / "upstream.body").read_bytes()
 
     def answer(self, chunks: list[int] | int | str | None = None) -> Answer:
-        """What the server answers, cut as recorded, or as `chunks` says."""
+        """What the server answers, cut as recorded, or as `chunks` says. How it is framed follows
+        from that, not from recorded headers."""
         upstream = self.meta["upstream"]
-        fields = [pair for pair in upstream["headers"].items() if pair[0] != "content-length"]
+        framing_fields = {"content-length", "transfer-encoding"}
+        given = upstream["headers"].items()
+        fields = [(name, value) for name, value in given if name.lower() not in framing_fields]
         cut = chunks if chunks is not None else upstream.get("chunks")
         status = upstream["status"]
         end = upstream.get("close", "clean")

@@ -131,8 +131,8 @@ def reset(sock: socket.socket) -> None:
 
 
 def split(body: bytes, sizes: list[int] | int | str | None) -> list[bytes]:
-    """Cuts a body into pieces: a list of lengths (-1 and what is left over: the rest), one length for
-    all, `"1-byte"` style names, or None for one piece."""
+    """Cuts a body into pieces: a list of lengths (a negative one is the remainder, and so is what no
+    length covers), one length for all, `"1-byte"` style names, or None for one piece."""
     if isinstance(sizes, str):
         sizes = int(sizes.removesuffix("-byte"))
     if sizes is None:
@@ -141,7 +141,7 @@ def split(body: bytes, sizes: list[int] | int | str | None) -> list[bytes]:
         return [body[at : at + sizes] for at in range(0, len(body), sizes)]
     pieces, at = [], 0
     for size in [*sizes, -1]:
-        size = len(body) - at if size < 0 else size
-        pieces.append(body[at : at + size])
-        at += size
+        end = at + size if size >= 0 else len(body)
+        pieces.append(body[at:end])
+        at = end
     return [piece for piece in pieces if piece]

@@ -1,0 +1,194 @@
+"""What is compared: Envoys that differ in their HTTP filters only."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from work import ALIAS, MODEL, MODEL_ID
+
+Json = dict[str, Any]
+
+VIRTUAL_KEY = "vk-bench-0"
+PROVIDER_KEY = "sk-bench-upstream"
+ROUTING_HEADER = "x-gateway-cluster"
+HELD_BYTES = 32 << 20
+
+_PATTERN = ALIAS.replace("-", "%-")
+LUA = f"""
+function envoy_on_request(handle)
+  local body = handle:body()
+  local text = body:getBytes(0, body:length())
+  text = text:gsub('"model":"{_PATTERN}"', '"model":"{MODEL}"', 1)
+  local headers = handle:headers()
+  headers:replace("authorization", "Bearer {PROVIDER_KEY}")
+  headers:replace("content-length", body:setBytes(text))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An Envoy, and what it makes of a request. `rewrites`: model and credential; `normalises`:
+    answers as well."""
+
+    name: str
+    title: str
+    http_filters: tuple[Json, ...] = ()
+    rewrites: bool = False
+    normalises: bool = False
+    base_path: str = "/v1"
+    routed: bool = False
+    """By the header that the filter sets, not by a fixed cluster."""
+
+
+def _any(message: str, **fields: Any) -> Json:
+    return {"@type": f"type.googleapis.com/{message}", **fields}
+
+
+def _named(name: str, message: str, **fields: Any) -> Json:
+    return {"name": name, "typed_config": _any(message, **fields)}
+
+
+def wasm_filter(name: str, module: Path, configuration: Json | None = None) -> Json:
+    config: Json = {
+        "name": name,
+        "allow_on_headers_stop_iteration": True,
+        "failure_policy": "FAIL_CLOSED",
+        "vm_config": {
+            "vm_id": name,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": str(module)}},
+        },
+    }
+    if configuration is not None:
+        config["configuration"] = _any("google.protobuf.Struct", value=configuration)
+    return _named(name, "envoy.extensions.filters.http.wasm.v3.Wasm", config=config)
+
+
+def governance(keys: int = 10, aliases: int = 10, allowed: int = 5) -> Json:
+    """This filter's configuration: so many keys, each with aliases and an allowlist that names what
+    is asked for last."""
+
+    def virtual_key(number: int) -> Json:
+        secret = f"vk-bench-{number}".encode()
+        patterns = [f"team-{n}/*" for n in range(allowed - 1)]
+        names = {f"alias-{n}": f"groq/model-{n}" for n in range(aliases - 1)}
+        return {
+            "id": f"team-{number}",
+            "key_sha256": hashlib.sha256(secret).hexdigest(),
+            "providers": ["groq", "vllm"],
+            "models_allowed": [*patterns, "groq/llama-3*"],
+            "model_aliases": {**names, ALIAS: MODEL_ID},
+        }
+
+    return {
+        "providers": [
+            {
+                "name": "groq",
+                "base_url": "http://api.groq.test/openai/v1",
+                "cluster": "upstream",
+                "auth": {"key": PROVIDER_KEY},
+            },
+            {
+                "name": "vllm",
+                "kind": "vllm",
+                "auth": {"mode": "none"},
+                "cluster": "upstream",
+            },
+        ],
+        "virtual_keys": [virtual_key(number) for number in range(keys)],
+        "model_aliases": {"gpt-4o-mini": "groq/llama-3.1-8b-instant"},
+        "routing": {"cluster_header": ROUTING_HEADER},
+    }
+
+
+def bare() -> Contender:
+    return Contender("bare", "bare Envoy")
+
+
+def this(module: Path, name: str = "this", title: str = "this filter", **sizes: int) -> Contender:
+    return Contender(
+        name,
+        title,
+        (wasm_filter("openai-gateway-filter", module, governance(**sizes)),),
+        rewrites=True,
+        normalises=True,
+        base_path="/openai/v1",
+        routed=True,
+    )
+
+
+def others(empty: Path, naive: Path) -> list[Contender]:
+    lua = _named(
+        "lua",
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": LUA},
+    )
+    return [
+        Contender("empty", "empty wasm filter", (wasm_filter("empty", empty),)),
+        Contender("naive", "naive wasm filter", (wasm_filter("naive", naive),), rewrites=True),
+        Contender("lua", "Lua filter", (lua,), rewrites=True),
+    ]
+
+
+def bootstrap(contender: Contender, upstream_port: int) -> Json:
+    """Envoy's configuration. The listener's and the admin's port are chosen by the OS."""
+    target = {"cluster_header": ROUTING_HEADER} if contender.routed else {"cluster": "upstream"}
+    router = _named("router", "envoy.extensions.filters.http.router.v3.Router")
+    manager = _named(
+        "hcm",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="bench",
+        codec_type="AUTO",
+        use_remote_address=True,
+        normalize_path=True,
+        merge_slashes=True,
+        http_filters=[*contender.http_filters, router],
+        route_config={
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    # The naive filter and Lua hold whole bodies.
+                    "request_body_buffer_limit": HELD_BYTES,
+                    "routes": [{"match": {"prefix": "/"}, "route": {**target, "timeout": "0s"}}],
+                }
+            ]
+        },
+    )
+    thresholds = {
+        "max_connections": 4096,
+        "max_pending_requests": 4096,
+        "max_requests": 4096,
+    }
+    endpoint = {"endpoint": {"address": _address(upstream_port)}}
+    return {
+        "admin": {"address": _address(0)},
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "bench",
+                    "address": _address(0),
+                    "filter_chains": [{"filters": [manager]}],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "upstream",
+                    "type": "STATIC",
+                    "circuit_breakers": {"thresholds": [thresholds]},
+                    "load_assignment": {
+                        "cluster_name": "upstream",
+                        "endpoints": [{"lb_endpoints": [endpoint]}],
+                    },
+                }
+            ],
+        },
+    }
+
+
+def _address(port: int) -> Json:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,221 @@
+"""The processes of a benchmark: what must be built, Envoys, and the load generator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from contenders import PROVIDER_KEY, VIRTUAL_KEY, Contender, bootstrap
+from work import SDK_HEADERS, Work
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parent.parent
+BUILT = ROOT / "target" / "bench"
+ENVOY = Path(os.environ.get("ENVOY_BIN", ROOT / ".envoy/bin/envoy"))
+FILTER = Path(
+    os.environ.get("FILTER_WASM", ROOT / "target/wasm32-wasip1/release/openai_gateway_filter.wasm")
+)
+CORES = sorted(os.sched_getaffinity(0))
+LOAD_CORE, PROXY_CORE = CORES[0], CORES[-1]
+READY_SECONDS = 60.0
+
+
+def build() -> dict[str, Path]:
+    """The load generator and the filters to compare with."""
+
+    def cargo(target: str, manifest: str) -> None:
+        command = [ROOT / "scripts/cargo.sh", target, "build", "--release", "--locked"]
+        where = ["--manifest-path", ROOT / manifest, "--target-dir", BUILT]
+        subprocess.run([str(word) for word in command + where], cwd=ROOT, check=True)
+
+    cargo("host", "bench/load/Cargo.toml")
+    cargo("wasm32-wasip1", "bench/filters/Cargo.toml")
+    wasm = BUILT / "wasm32-wasip1/release"
+    filters = {name: wasm / f"bench_{name}_filter.wasm" for name in ("empty", "naive")}
+    return {
+        "load": BUILT / "release/bench-load",
+        **{n: optimised(p) for n, p in filters.items()},
+    }
+
+
+def optimised(module: Path) -> Path:
+    """What `make wasm` does to this filter's module where it can, for a fair comparison."""
+    if (tool := wasm_opt()) is None:
+        return module
+    out = module.with_suffix(".opt.wasm")
+    subprocess.run([tool, "-O3", "-g", str(module), "-o", str(out)], check=True)
+    return out
+
+
+def wasm_opt() -> str | None:
+    tool = os.environ.get("WASM_OPT") or shutil.which("wasm-opt")
+    return None if tool == "no" else tool
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Processes that are started meanwhile stay on this core, with all their threads."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Envoy:
+    """A running Envoy with one worker."""
+
+    def __init__(self, contender: Contender, upstream_port: int) -> None:
+        self.contender = contender
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-envoy-")
+        folder = Path(self._folder.name)
+        config, admin, self._log = (
+            folder / "envoy.json",
+            folder / "admin",
+            folder / "log",
+        )
+        config.write_text(json.dumps(bootstrap(contender, upstream_port)))
+        command = [
+            *(ENVOY, "-c", config, "--admin-address-path", admin, "--concurrency", "1"),
+            *("--disable-hot-restart", "--log-level", "warning"),
+        ]
+        with self._log.open("wb") as log, on_core(PROXY_CORE):
+            self._process = subprocess.Popen(
+                [str(word) for word in command], stdout=log, stderr=log
+            )
+        self.pids = [self._process.pid]
+        try:
+            address = self._when(lambda: admin.exists() and admin.read_text())
+            self.admin_url = f"http://{address}"
+            self._when(lambda: self.admin("/ready").startswith("LIVE"))
+            listeners = json.loads(self.admin("/listeners?format=json"))["listener_statuses"]
+            port = listeners[0]["local_address"]["socket_address"]["port_value"]
+        except BaseException:
+            self.stop()
+            raise
+        self.target = f"127.0.0.1:{port}"
+
+    def _when(self, ready: Any) -> Any:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if result := ready():
+                    return result
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise RuntimeError(f"{self.contender.title} did not start:\n{self.log()}")
+
+    def admin(self, path: str) -> str:
+        with urllib.request.urlopen(self.admin_url + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+
+class Load:
+    """Clients and upstream."""
+
+    def __init__(self, binary: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-load-")
+        self._files: dict[bytes, str] = {}
+        with on_core(LOAD_CORE):
+            self._process = subprocess.Popen(
+                [binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        self.port = int(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def run(self, envoy: Envoy, work: Work, seconds: float, connections: int | None = None,
+            requests: int | None = None) -> Json:  # fmt: skip
+        """Loads a proxy with one row's work. Stops when a single answer was wrong."""
+        scenario = self._scenario(envoy, work)
+        scenario |= {
+            "seconds": seconds,
+            "connections": connections or work.connections,
+            "requests": requests,
+        }
+        self._process.stdin.write(json.dumps(scenario) + "\n")
+        self._process.stdin.flush()
+        result = json.loads(self._process.stdout.readline() or '{"error": "it died"}')
+        if "error" in result:
+            raise RuntimeError(f"load generator: {result['error']}")
+        if result["wrong"] or not result["completed"]:
+            raise RuntimeError(
+                f"{work.title}, {envoy.contender.title}: {result['wrong']} wrong answers, "
+                f"{result['completed']} right\n{result['first_wrong']}\n{envoy.log()[-2000:]}"
+            )
+        return result
+
+    def _scenario(self, envoy: Envoy, work: Work) -> Json:
+        contender = envoy.contender
+        body = work.rewritten() if contender.rewrites else work.body
+        answer = work.clean if contender.normalises and work.clean else work.answer
+        key = PROVIDER_KEY if contender.rewrites else VIRTUAL_KEY
+        content_type = "text/event-stream" if work.pieces else "application/json"
+        return {
+            "target": envoy.target,
+            "pids": envoy.pids,
+            "request": {
+                "head": _head(
+                    f"POST /v1{work.path} HTTP/1.1\nhost: {envoy.target}\n"
+                    f"authorization: Bearer {VIRTUAL_KEY}\ncontent-type: application/json\n"
+                    + SDK_HEADERS
+                ),
+                "body": self._file(work.body),
+            },
+            "upstream": {
+                "head": [
+                    f"post {contender.base_path}{work.path} http/1.1\r\n",
+                    f"\r\nauthorization: bearer {key}\r\n",
+                ],
+                "exact": self._file(body),
+                "contains": [],
+            },
+            "answer": {
+                "head": _head(
+                    f"HTTP/1.1 200 OK\ncontent-type: {content_type}\nserver: uvicorn\n"
+                    "date: Fri, 21 Nov 2025 10:00:00 GMT\nx-request-id: 4f1c7d\n"
+                ),
+                "body": self._file(work.answer),
+                "pieces": work.pieces,
+                "interval_us": work.interval_us,
+            },
+            "client": {
+                "head": ["http/1.1 200 ok\r\n"],
+                "exact": self._file(answer),
+                "contains": [],
+            },
+        }
+
+    def _file(self, content: bytes) -> str:
+        if content not in self._files:
+            path = Path(self._folder.name) / str(len(self._files))
+            path.write_bytes(content)
+            self._files[content] = str(path)
+        return self._files[content]
+
+
+def _head(lines: str) -> str:
+    return lines.replace("\n", "\r\n")

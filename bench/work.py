@@ -1,0 +1,237 @@
+"""What is sent and answered: each row of the benchmark, with the bytes that must arrive at either end."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+
+ALIAS = "gpt-4o"
+MODEL = "llama-3.3-70b-versatile"
+MODEL_ID = f"groq/{MODEL}"
+CHAT = "/chat/completions"
+EMBEDDINGS = "/embeddings"
+
+# What OpenAI's SDK sends beside the body.
+SDK_HEADERS = """\
+accept: application/json
+accept-encoding: gzip, deflate
+user-agent: OpenAI/Python 2.8.1
+x-stainless-lang: python
+x-stainless-package-version: 2.8.1
+x-stainless-os: Linux
+x-stainless-arch: x64
+x-stainless-runtime: CPython
+x-stainless-runtime-version: 3.13.5
+x-stainless-async: async:asyncio
+x-stainless-retry-count: 0
+x-stainless-read-timeout: 600
+"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row. `clean` is what a normalising proxy makes of the answer, where it is not the same."""
+
+    name: str
+    title: str
+    body: bytes
+    """As the client sends it; holds the alias once."""
+    answer: bytes
+    path: str = CHAT
+    pieces: tuple[int, ...] | None = None
+    """Lengths of the answer's events; None: one body with a length."""
+    interval_us: int = 0
+    clean: bytes | None = None
+    connections: int = 64
+    target: tuple[float, float] | None = None
+    """The most CPU that this filter may take: times bare Envoy's, times the naive filter's."""
+
+    @property
+    def unit(self) -> str:
+        return "1,000 events" if self.pieces else "request"
+
+    def rewritten(self) -> bytes:
+        """The body as the upstream gets it when the model is replaced."""
+        before = f'"model":"{ALIAS}"'.encode()
+        assert self.body.count(before) == 1
+        return self.body.replace(before, f'"model":"{MODEL}"'.encode())
+
+
+def compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+_WORDS = [
+    *(
+        "the",
+        "model",
+        "answers",
+        "a",
+        "question",
+        "about",
+        "its",
+        "context",
+        "and",
+        "user",
+        "asks",
+    ),
+    *(
+        "for",
+        "more",
+        "detail",
+        "while",
+        "tokens",
+        "flow",
+        "through",
+        "gateway",
+        "that",
+        "checks",
+    ),
+    *("every", "key", "before", "it", "lets", "one", "pass", "größer", "naïve", "你好"),
+]
+
+
+def _text(rng: random.Random, size: int) -> str:
+    """Prose with the line ends and quotes of a chat, at least `size` bytes of it."""
+    parts, length = [], 0
+    while length < size:
+        word = rng.choice(_WORDS)
+        kind = rng.random()
+        if kind < 0.04:
+            word += ".\n\n"
+        elif kind < 0.06:
+            word = f'"{word}" '
+        else:
+            word += " "
+        parts.append(word)
+        length += len(word.encode())
+    return "".join(parts)
+
+
+def _chat(messages: list[object], model_first: bool = True, **parameters: object) -> bytes:
+    fields = {"model": ALIAS, "messages": messages} if model_first else {}
+    return compact({**fields, "messages": messages, "model": ALIAS, **parameters})
+
+
+def _history(rng: random.Random, size: int) -> list[object]:
+    """A conversation of messages of about a kilobyte."""
+    messages: list[object] = [{"role": "system", "content": _text(rng, 400)}]
+    while len(compact(messages)) < size:
+        role = "user" if len(messages) % 2 else "assistant"
+        messages.append({"role": role, "content": _text(rng, 1000)})
+    return messages
+
+
+def image_body(size: int, model_first: bool = True) -> bytes:
+    """A chat with an image in it: nearly all of the body is one base64 string."""
+    rng = random.Random(size)
+    url = "data:image/png;base64," + "".join(rng.choices(_BASE64, k=1 << 16)) * (size // (1 << 16))
+    parts = [
+        {"type": "text", "text": "What is in this image?"},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    return _chat([{"role": "user", "content": parts}], model_first, max_tokens=256)
+
+
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_USAGE = {"prompt_tokens": 57, "completion_tokens": 31, "total_tokens": 88}
+
+
+def _answer() -> bytes:
+    rng = random.Random(1)
+    message = {"role": "assistant", "content": _text(rng, 230), "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return compact(
+        {
+            "id": "chatcmpl-BsZ7sXkq2mWvTnYpLr4u",
+            "object": "chat.completion",
+            "created": 1763731200,
+            "model": MODEL,
+            "choices": [choice],
+            "usage": _USAGE,
+            "service_tier": "default",
+            "system_fingerprint": "fp_7c1d2a90",
+        }
+    )
+
+
+def _events(count: int) -> list[bytes]:
+    """The JSON of a chat stream's events."""
+    rng = random.Random(2)
+
+    def chunk(delta: object, finish: str | None = None) -> dict[str, object]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return {
+            "id": "chatcmpl-BsZ7sXkq2mWvTnYpLr4u",
+            "object": "chat.completion.chunk",
+            "created": 1763731200,
+            "model": MODEL,
+            "choices": [choice],
+        }
+
+    first = chunk({"role": "assistant", "content": ""})
+    words = [chunk({"content": " " + rng.choice(_WORDS)}) for _ in range(count - 4)]
+    usage = {**chunk({}), "choices": [], "usage": _USAGE}
+    return [compact(event) for event in (first, *words, chunk({}, "stop"), usage)]
+
+
+def _stream(events: list[bytes], before: bytes, after: bytes, done: bool) -> list[bytes]:
+    return [before + event + after for event in (*events, *([b"[DONE]"] if done else []))]
+
+
+def _embeddings(count: int) -> tuple[bytes, bytes]:
+    """A request for `count` vectors of 1,536 floats, and its answer."""
+    rng = random.Random(3)
+    vector = [round(rng.uniform(-0.06, 0.06), 9) for _ in range(1536)]
+    inputs = [_text(rng, 60) for _ in range(count)]
+    data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(count)]
+    usage = {"prompt_tokens": 14 * count, "total_tokens": 14 * count}
+    answer = {"object": "list", "data": data, "model": MODEL, "usage": usage}
+    request = {"model": ALIAS, "input": inputs if count > 1 else inputs[0]}
+    return compact({**request, "encoding_format": "float"}), compact(answer)
+
+
+def rows() -> list[Work]:
+    """Every row, in the order of the report."""
+    rng = random.Random(4)
+    small = [
+        {
+            "role": "system",
+            "content": "You are a helpful assistant. Answer in one sentence.",
+        },
+        {"role": "user", "content": _text(rng, 110)},
+    ]
+    small_body = _chat(small, temperature=0.7, max_tokens=256)
+    stream_body = _chat(small, stream=True, stream_options={"include_usage": True})
+    history = _history(rng, 32_000)
+    answer = _answer()
+    events = _events(200)
+    canonical = _stream(events, b"data: ", b"\n\n", done=True)
+    # No space, CRLF, no [DONE]: three habits of real servers.
+    drifting = _stream(events, b"data:", b"\r\n\r\n", done=False)
+    clean = b"".join(canonical)
+    one, one_answer = _embeddings(1)
+    many, many_answer = _embeddings(100)
+
+    def streamed(name: str, title: str, events: list[bytes], **fields: object) -> Work:
+        pieces = tuple(len(event) for event in events)
+        whole = b"".join(events)
+        other = clean if whole != clean else None
+        return Work(name, title, stream_body, whole, pieces=pieces, clean=other, **fields)
+
+    return [
+        Work("chat", "small chat", small_body, answer, target=(1.40, 1.05)),
+        Work("chat-32k", "32 KB request", _chat(history), answer, target=(1.25, 0.9)),
+        Work("chat-32k-last", "32 KB, model last", _chat(history, False), answer),
+        Work("chat-4m", "4 MB request", image_body(4 << 20), answer, connections=8,
+             target=(1.10, 0.85)),
+        Work("chat-4m-last", "4 MB, model last", image_body(4 << 20, False), answer, connections=8),
+        Work("embed-1", "1 embedding", one, one_answer, path=EMBEDDINGS),
+        Work("embed-100", "100 embeddings", many, many_answer, path=EMBEDDINGS, connections=8,
+             target=(1.15, 0.8)),
+        streamed("stream", "stream, full speed", canonical, connections=16, target=(1.5, 0.8)),
+        streamed("stream-drift", "drifting stream", drifting, connections=16),
+        streamed("stream-paced", "stream, 5 ms, 64 at once", canonical, interval_us=5000,
+                 target=(1.10, 1.0)),
+    ]  # fmt: skip

@@ -1,0 +1,271 @@
+//! The way down: what kind of answer it is, when its head goes on, and what the client gets.
+
+use super::*;
+use crate::test;
+
+/// A request of `path` on its way, and the upstream's answer in `size`-byte pieces.
+fn answered(
+    config: &Rc<Config>,
+    path: &str,
+    asked: &str,
+    head: &[(&str, &str)],
+    body: &[u8],
+    size: usize,
+) -> Host {
+    let mut host = send(config, path, &[], asked);
+    assert!(host.request.ended, "{:?}", host.reply);
+    host.respond(&fields(head), &cut(body, size), End::Alone);
+    host
+}
+
+const JSON: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/json")];
+const SSE: [(&str, &str); 2] = [(":status", "200"), ("content-type", "text/event-stream")];
+const ASKED: &str = r#"{"model":"quick"}"#;
+const STREAM: &str = r#"{"model":"quick","stream":true}"#;
+const GOOD: &[u8] = br#"{"id":"c","model":"m","choices":[{"index":0}],"usage":{"total_tokens":1}}"#;
+
+fn error(host: &Host) -> (String, Value) {
+    let head = &host.answer.head;
+    assert_eq!(get(head, "content-type"), Some("application/json"));
+    assert_eq!(get(head, "content-length"), Some(host.answer.body.len().to_string().as_str()));
+    let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+    (get(head, ":status").unwrap().to_owned(), body["error"].clone())
+}
+
+#[test]
+fn a_good_answer_is_untouched_and_named() {
+    for size in [1, 10, 1_000] {
+        let host = answered(&config(), CHAT, ASKED, &JSON, GOOD, size);
+        assert_eq!(host.answer.body, GOOD);
+        assert!(host.answer.ended);
+        for (name, want) in [
+            (":status", "200"),
+            ("x-langwatch-provider", "alpha"),
+            ("x-langwatch-model", "gpt-4o-mini"),
+            ("x-langwatch-request-id", "req-1"),
+            ("x-langwatch-cache-mode", "respect"),
+            ("x-langwatch-cache", "miss"),
+        ] {
+            assert_eq!(get(&host.answer.head, name), Some(want), "{name}");
+        }
+        assert_eq!(host.note(Note::Cache), Some("miss"));
+    }
+}
+
+#[test]
+fn a_long_answer_goes_on_early_without_its_cache_header() {
+    let body = format!(r#"{{"choices":[{{"text":"{}"}}],"usage":{{}}}}"#, "x".repeat(600_000));
+    let config = config();
+    let mut host = send(&config, CHAT, &[], ASKED);
+    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
+    host.answer_step(step, false);
+    for chunk in body.as_bytes().chunks(16_384) {
+        host.answer_body(chunk, false);
+        assert!(host.answer.held.len() < 300_000, "{} bytes are held", host.answer.held.len());
+    }
+    assert!(host.answer.head_sent && !host.exchange.reads_response_body());
+    host.answer_body(b"", true);
+    assert_eq!(host.answer.body, body.as_bytes());
+    assert_eq!(get(&host.answer.head, "x-langwatch-cache"), None);
+}
+
+#[test]
+fn errors_become_envelopes() {
+    let html = [(":status", "502"), ("content-type", "text/html"), ("retry-after", "7")];
+    let flat = [(":status", "200"), ("content-type", "application/json")];
+    for size in [1, 1_000] {
+        let host = answered(&config(), CHAT, ASKED, &html, b"<title>Bad gateway</title>", size);
+        let (status, body) = error(&host);
+        assert_eq!((status.as_str(), &body["type"]), ("502", &json!("api_error")));
+        assert_eq!(get(&host.answer.head, "retry-after"), Some("7"));
+        assert_eq!(get(&host.answer.head, "x-langwatch-provider"), Some("alpha"));
+
+        let inside = br#"{"object":"error","message":"no such model","code":404}"#;
+        let (status, body) = error(&answered(&config(), CHAT, ASKED, &flat, inside, size));
+        assert_eq!((status.as_str(), &body["message"]), ("404", &json!("no such model")));
+    }
+}
+
+#[test]
+fn an_error_without_a_body_gets_one() {
+    let config = config();
+    for (status, want) in [("503", 503), ("200", 502)] {
+        let mut host = send(&config, CHAT, &[], ASKED);
+        let head = [(":status", status), ("retry-after", "3"), ("server", "x")];
+        host.respond(&fields(&head), &[], End::WithData);
+        let reply = host.reply.as_ref().unwrap();
+        assert_eq!(reply.status, want);
+        let named = |name: &str| {
+            reply.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        };
+        assert_eq!(named("retry-after"), Some("3"));
+        assert_eq!(named("x-langwatch-provider"), Some("alpha"));
+        assert_eq!(named("server"), None);
+    }
+}
+
+#[test]
+fn other_statuses_pass() {
+    let config = config();
+    for status in ["204", "307"] {
+        let mut host = send(&config, CHAT, &[], ASKED);
+        host.respond(&fields(&[(":status", status)]), &[], End::WithData);
+        assert!(host.answer.ended && host.reply.is_none());
+        assert_eq!(get(&host.answer.head, "x-langwatch-provider"), Some("alpha"));
+    }
+}
+
+#[test]
+fn envoys_own_answers_are_enveloped() {
+    let config = config();
+    let text = [(":status", "504"), ("content-type", "text/plain")];
+    let body = b"upstream request timeout";
+    let (status, inner) = error(&answered(&config, CHAT, ASKED, &text, body, 1_000));
+    assert_eq!((status.as_str(), &inner["type"]), ("504", &json!("api_error")));
+    // Its buffer limit, while the request is still held.
+    let mut host = Host::new(&config);
+    let head = post(CHAT, &[]);
+    let step = host.exchange.on_request_head(&headers(&head), false, NOW, || None);
+    host.step(step, false);
+    host.push(br#"{"a":"#, false);
+    let text = [(":status", "413"), ("content-type", "text/plain")];
+    host.respond(&fields(&text), &[b"Payload Too Large"], End::Alone);
+    let (status, inner) = error(&host);
+    assert_eq!((status.as_str(), &inner["code"]), ("413", &json!("request_too_large")));
+    assert_eq!(inner["param"], "model");
+}
+
+#[test]
+fn streams() {
+    let canonical = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for (head, body) in [
+        (&SSE, canonical.to_owned()),
+        (&SSE, canonical.replace('\n', "\r\n")),
+        (&SSE, canonical.replace("data: ", "data:")),
+        (&JSON, canonical.to_owned()),
+    ] {
+        for size in [1, 20, 1_000] {
+            let host = answered(&config(), CHAT, STREAM, head, body.as_bytes(), size);
+            assert_eq!(String::from_utf8_lossy(&host.answer.body), canonical, "{body}");
+            assert_eq!(get(&host.answer.head, "content-type"), Some("text/event-stream"));
+            assert_eq!(get(&host.answer.head, "x-langwatch-cache"), None);
+        }
+    }
+}
+
+#[test]
+fn the_head_of_a_stream_waits_for_its_first_event_only() {
+    let config = config();
+    let mut host = send(&config, CHAT, &[], STREAM);
+    let step = host.exchange.on_response_head(&headers(&fields(&SSE)), false);
+    host.answer_step(step, false);
+    host.answer_body(b": waiting\n\n", false);
+    assert!(!host.answer.head_sent);
+    let event = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    host.answer_body(event, false);
+    assert!(host.answer.head_sent && host.answer.body.ends_with(event));
+    host.answer_body(event, false);
+    assert!(host.answer.body.ends_with(&[&event[..], event].concat()));
+    host.answer_body(b"", true);
+    let text = String::from_utf8_lossy(&host.answer.body);
+    assert!(text.contains("upstream_stream_truncated") && text.ends_with("data: [DONE]\n\n"));
+}
+
+#[test]
+fn the_first_event_may_be_an_error() {
+    let body = b"data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\ndata: [DONE]\n\n";
+    for size in [1, 1_000] {
+        let host = answered(&config(), CHAT, STREAM, &SSE, body, size);
+        let (status, inner) = error(&host);
+        assert_eq!((status.as_str(), &inner["message"]), ("429", &json!("busy")));
+    }
+}
+
+#[test]
+fn a_stream_notes_its_cache_outcome_at_the_end() {
+    let body = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"total_tokens\":9,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\ndata: [DONE]\n\n";
+    for size in [1, 1_000] {
+        let host = answered(&config(), CHAT, STREAM, &SSE, body, size);
+        assert_eq!(host.note(Note::Cache), Some("hit"));
+        assert_eq!(get(&host.answer.head, "x-langwatch-cache"), None);
+    }
+}
+
+#[test]
+fn embeddings() {
+    let config = config();
+    let path = "/v1/embeddings";
+    let asked = r#"{"model":"quick","input":["a","b"]}"#;
+    for size in [1, 1_000] {
+        let host = answered(&config, path, asked, &JSON, b"[[0.5],[1]]", size);
+        let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+        assert_eq!(body["data"][1], json!({"object":"embedding","index":1,"embedding":[1]}));
+        assert_eq!(body["model"], "gpt-4o-mini");
+        let canonical = br#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,"embedding":[1]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}"#;
+        let host = answered(&config, path, asked, &JSON, canonical, size);
+        assert_eq!(String::from_utf8_lossy(&host.answer.body), String::from_utf8_lossy(canonical));
+        let base64 = r#"{"model":"quick","input":["a","b"],"encoding_format":"base64"}"#;
+        let host = answered(&config, path, base64, &JSON, canonical, size);
+        let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+        assert_eq!(body["data"][0]["embedding"], "AAAAPw==");
+        let host = answered(&config, path, asked, &JSON, b"[[[1],[2]],[[3],[4]]]", size);
+        assert_eq!(error(&host).1["code"], "invalid_upstream_response");
+    }
+}
+
+#[test]
+fn bytes_of_other_kinds_pass_at_once() {
+    let config = config();
+    let bytes = b"\xff\xfb{\"error\":1}\n\ndata: x\n\n";
+    let compressed =
+        [(":status", "200"), ("content-type", "application/json"), ("content-encoding", "gzip")];
+    let audio = [(":status", "200"), ("content-type", "audio/mpeg")];
+    for (path, head) in [("/v1/audio/speech", &audio[..]), (CHAT, &compressed[..])] {
+        let mut host = send(&config, path, &[], ASKED);
+        let step = host.exchange.on_response_head(&headers(&fields(head)), false);
+        host.answer_step(step, false);
+        assert!(host.answer.head_sent && !host.exchange.reads_response_body());
+        for chunk in bytes.chunks(3) {
+            host.answer_body(chunk, false);
+            assert!(host.answer.held.is_empty());
+        }
+        host.answer_body(b"", true);
+        assert_eq!(host.answer.body, bytes);
+    }
+}
+
+#[test]
+fn an_answer_that_must_be_held_is_bounded() {
+    let config = config_with(json!({"limits": {"max_answer_bytes": 1000}}));
+    let long = format!(r#"{{"note":"{}"}}"#, "x".repeat(2_000));
+    let host = answered(&config, CHAT, ASKED, &JSON, long.as_bytes(), 100);
+    let (status, inner) = error(&host);
+    assert_eq!((status.as_str(), &inner["code"]), ("502", &json!("invalid_upstream_response")));
+    assert!(host.answer.ended);
+}
+
+#[test]
+fn the_requested_model_is_put_in_on_demand() {
+    let config = config_with(json!({"response_model": "requested"}));
+    let named = String::from_utf8_lossy(GOOD).replace("\"m\"", "\"quick\"");
+    for size in [1, 1_000] {
+        let host = answered(&config, CHAT, ASKED, &JSON, GOOD, size);
+        assert_eq!(String::from_utf8_lossy(&host.answer.body), named);
+        let length = named.len().to_string();
+        assert_eq!(get(&host.answer.head, "content-length"), Some(length.as_str()));
+    }
+}
+
+#[test]
+fn an_answer_may_end_in_trailers() {
+    let config = config();
+    for (asked, head, body) in [
+        (ASKED, &JSON, GOOD),
+        (STREAM, &SSE, b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"),
+    ] {
+        let mut host = send(&config, CHAT, &[], asked);
+        host.respond(&fields(head), &cut(body, 9), End::Trailers);
+        assert_eq!(host.answer.body, body);
+        assert!(host.answer.ended);
+    }
+}
