@@ -72,8 +72,6 @@ pub enum ResponseStep {
     Continue,
     /// Keep the head and all of the body so far.
     Hold,
-    /// Keep the head; what has come of the body is kept here, so that Envoy need not hold it.
-    Drain,
     /// Change the head (held until now) and what is visible of the body, then hand both on.
     Release(Vec<HeaderEdit>, BodyOut),
     /// Put this in the place of the answer. Where the head has gone on already, Envoy resets the stream.
@@ -129,8 +127,8 @@ pub struct Exchange {
     response: response::Phase,
     /// What the upstream's head says under the gateway's own names: it is removed.
     forged: Vec<HeaderEdit>,
-    /// What is held of the answer's body is no longer held by Envoy.
-    drained: bool,
+    /// Headers of an upstream's error that must not be lost.
+    kept: Vec<(Cow<'static, str>, String)>,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,
     /// Envoy's `x-request-id`.
@@ -160,7 +158,7 @@ impl Exchange {
             request: request::Phase::Start,
             response: response::Phase::Passing,
             forged: Vec::new(),
-            drained: false,
+            kept: Vec::new(),
             response_head_sent: false,
             request_id: None,
             notes: Vec::new(),

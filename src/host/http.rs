@@ -14,6 +14,9 @@ use crate::exchange::{BodyOut, Exchange, Note, Release, Reply, RequestStep, Resp
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
 
+/// No buffer limit is below this, so that smaller held answers need no look at Envoy's state.
+const OVERFLOW_CHECK_BYTES: usize = 4 * 1024;
+
 /// One direction's body, as the host shows it.
 #[derive(Default)]
 struct Visible {
@@ -51,6 +54,8 @@ pub struct Http {
     gateway: Option<Gateway>,
     request: Visible,
     response: Visible,
+    /// The answer's head has been seen.
+    answered: bool,
 }
 
 struct Gateway {
@@ -63,7 +68,13 @@ impl Http {
     pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
         let gateway =
             shared.map(|shared| Gateway { exchange: Exchange::new(shared.config.clone()), shared });
-        Self { id, gateway, request: Visible::default(), response: Visible::default() }
+        Self {
+            id,
+            gateway,
+            request: Visible::default(),
+            response: Visible::default(),
+            answered: false,
+        }
     }
 
     fn on_request(
@@ -88,6 +99,9 @@ impl Http {
                 Action::Continue
             }
             RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
+            // Envoy has answered a request that is still held: with its 413. The buffer is not to be
+            // touched any more.
+            RequestStep::Release(_) if self.answered => Action::Pause,
             RequestStep::Release(release) => match self.release(&release, fresh) {
                 Ok(()) => {
                     self.request.handed_on();
@@ -113,7 +127,9 @@ impl Http {
     }
 
     fn drop_request_body(&mut self) {
-        if self.request.size > 0
+        // Once an answer has begun (Envoy's own 413), the buffer is Envoy's to clean up.
+        if !self.answered
+            && self.request.size > 0
             && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
         {
             warn!("can't drop the body: {status:?}");
@@ -142,13 +158,6 @@ impl Http {
         write_notes(exchange);
         let edited = match step {
             ResponseStep::Hold => return Action::Pause,
-            ResponseStep::Drain => {
-                if let Err(status) = calls::replace_start(Body::Response, self.response.size, &[]) {
-                    return self.fail(&format!("can't take the answer over: {status:?}"));
-                }
-                self.response.handed_on();
-                return Action::Pause;
-            }
             ResponseStep::Continue => Ok(()),
             ResponseStep::Release(headers, body) => {
                 apply(Head::Response, &headers).and_then(|()| match body {
@@ -179,6 +188,14 @@ impl Http {
             body: answer.error.to_envelope(),
         })
     }
+}
+
+/// Whether Envoy has ended this answer because what is held of it outgrew the buffer limit. It still
+/// shows the piece that did it; to edit the body then crashes Envoy (1.40: the edit ends the stream
+/// inside of this callback).
+fn overflowed() -> bool {
+    calls::property(&["response", "code_details"])
+        .is_ok_and(|details| details == b"response_payload_too_large")
 }
 
 /// Gives the access log what has become known.
@@ -246,6 +263,7 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        self.answered = true;
         match calls::headers(Head::Response) {
             Ok(headers) => self.on_response(|exchange| exchange.on_response_head(&headers, end)),
             Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
@@ -256,6 +274,9 @@ impl HttpContext for Http {
         if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_response_body()) {
             self.response.size = size;
             return self.on_response(|exchange| exchange.on_response_body(&[], end));
+        }
+        if self.response.read > 0 && size > OVERFLOW_CHECK_BYTES && overflowed() {
+            return Action::Pause;
         }
         match self.response.fresh(Body::Response, size) {
             Ok(bytes) => self.on_response(|exchange| exchange.on_response_body(&bytes, end)),

@@ -267,6 +267,18 @@ def test_an_answer_over_envoys_own_limit(renaming, upstreams):
     assert (reply.status, reply.complete) == (500, True)
 
 
+@pytest.mark.parametrize("size", [90_000, 400_000])
+@pytest.mark.parametrize("status", [200, 429])
+def test_an_answer_that_outgrows_envoys_limit_in_its_last_piece(start_envoy, upstreams, size, status):
+    """Envoy ends it before the filter sees that piece; touching the body then would crash Envoy."""
+    limits = {**plugin.configuration()["limits"], "max_answer_bytes": 100_000}
+    envoy = start_envoy(buffer_bytes=65_536, config=plugin.configuration(limits=limits))
+    body = b"[" + b"1," * (size // 2) + b"1]"
+    upstreams["alpha"].next(answer(body, status, chunks=[5_000, -1]))
+    reply = envoy.post("/v1/embeddings", {"model": "alpha/m", "input": "a"})
+    assert reply.status in (200, 429, 500, 502) and reply.complete
+
+
 @pytest.mark.parametrize("end", ["cut", "reset"])
 def test_a_connection_that_breaks_while_the_answer_is_held(gateway, upstreams, end):
     """As above."""

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Body, Context, Rest, Verdict, content_length, hold};
+use super::{BodyOut, Context, Rest, Verdict, content_length, hold};
 use crate::config::ResponseModel;
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -44,11 +44,8 @@ impl Embeddings {
         Self { facts, renamed, labelled_json, state }
     }
 
-    pub(super) fn collected(&self) -> usize {
-        match &self.state {
-            State::Collecting { collected, .. } => collected.len(),
-            State::Converting(_) => 0,
-        }
+    pub(super) fn is_holding(&self) -> bool {
+        matches!(&self.state, State::Collecting { collected, .. } if !collected.is_empty())
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
@@ -58,7 +55,7 @@ impl Embeddings {
                 let done = converter.push(bytes, &mut out);
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 return match done {
-                    Ok(()) => super::pass(Body::New(out)),
+                    Ok(()) => super::pass(BodyOut::Replace(out)),
                     Err(error) => Verdict::Abort(error),
                 };
             }
@@ -72,7 +69,7 @@ impl Embeddings {
         // A renamed model may stand at the end of the answer.
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
-                let body = Body::Collected(std::mem::take(collected));
+                let body = BodyOut::Same;
                 Verdict::Pass { edits: self.label(), body, rest: Rest::Pass }
             }
             embeddings::Verdict::Convert if self.renamed.is_none() => {
@@ -84,7 +81,7 @@ impl Embeddings {
                 let mut edits = self.label();
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = State::Converting(converter);
-                Verdict::Pass { edits, body: Body::New(out), rest: Rest::Read }
+                Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
             _ => hold(collected, context),
         }
@@ -106,10 +103,10 @@ impl Embeddings {
         }
         let mut edits = self.label();
         let body = match answer {
-            Cow::Borrowed(same) => Body::Collected(same.to_vec()),
+            Cow::Borrowed(_) => BodyOut::Same,
             Cow::Owned(answer) => {
                 edits.push(content_length(answer.len()));
-                Body::New(answer)
+                BodyOut::Replace(answer)
             }
         };
         Verdict::Pass { edits, body, rest: Rest::Pass }

@@ -1,6 +1,6 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::{Body, Context, Rest, Verdict, content_length, is_encoded};
+use super::{BodyOut, Context, Rest, Verdict, content_length, is_encoded};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::Headers;
 use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
@@ -31,14 +31,14 @@ impl Failure {
             None => {
                 let edits =
                     if end { vec![content_length(self.collected.len())] } else { Vec::new() };
-                let body = Body::Collected(std::mem::take(&mut self.collected));
+                let body = BodyOut::Same;
                 Verdict::Pass { edits, body, rest: Rest::Pass }
             }
         }
     }
 
-    pub(super) fn collected(&self) -> usize {
-        self.collected.len()
+    pub(super) fn is_holding(&self) -> bool {
+        !self.collected.is_empty()
     }
 
     /// What the answer becomes; `None` when it stays: it is canonical already, or

@@ -1,7 +1,7 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
-use super::{Body, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
+use super::{BodyOut, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
 use crate::config::ResponseModel;
 use crate::headers::HeaderEdit;
 use crate::json::{cursor, string};
@@ -33,8 +33,8 @@ impl Json {
         Self { collected: Vec::new(), peek: Peek::new(operation), labelled_json, cached: None }
     }
 
-    pub(super) fn collected(&self) -> usize {
-        self.collected.len()
+    pub(super) fn is_holding(&self) -> bool {
+        !self.collected.is_empty()
     }
 
     pub(super) fn cached(&self) -> Option<bool> {
@@ -42,7 +42,7 @@ impl Json {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
-        let Some(route) = context.route else { return super::pass(Body::Chunk) };
+        let Some(route) = context.route else { return super::pass(BodyOut::Same) };
         let seen = self.peek.push(bytes);
         self.collected.extend_from_slice(bytes);
         if seen != peek::Verdict::Good
@@ -62,8 +62,8 @@ impl Json {
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
         if good && plain && self.collected.len() >= keep {
-            let body = Body::Collected(std::mem::take(&mut self.collected));
-            return Verdict::Pass { edits: self.label(), body, rest: Rest::Pass };
+            self.collected = Vec::new();
+            return Verdict::Pass { edits: self.label(), body: BodyOut::Same, rest: Rest::Pass };
         }
         hold(&self.collected, context)
     }
@@ -74,7 +74,7 @@ impl Json {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
         self.peek.verdict() == peek::Verdict::Good
             && !self.peek.look_again()
-            && self.peek.skip() == 0
+            && self.collected.first() == Some(&b'{')
             && end
                 .and_then(|end| self.collected.get(end..))
                 .is_some_and(|rest| rest.trim_ascii().is_empty())
@@ -98,8 +98,8 @@ impl Json {
                     .and_then(|usage| cursor::parse(usage).ok())
                     .is_some_and(|usage| usage::cached(&usage))
             });
-            let body = Body::Collected(std::mem::take(&mut self.collected));
-            return Verdict::Pass { edits: self.label(), body, rest: Rest::Pass };
+            self.collected = Vec::new();
+            return Verdict::Pass { edits: self.label(), body: BodyOut::Same, rest: Rest::Pass };
         }
         if let Some(answer) = from_ok(route.operation, &self.collected) {
             return Verdict::Fail(answer);
@@ -121,11 +121,11 @@ impl Json {
         }
         let mut head = if parsed.is_ok() { self.label() } else { Vec::new() };
         let body = if whole && edits.is_empty() {
-            Body::Collected(std::mem::take(&mut self.collected))
+            BodyOut::Same
         } else {
             let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
             head.push(content_length(body.len()));
-            Body::New(body)
+            BodyOut::Replace(body)
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }
     }

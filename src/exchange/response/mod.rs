@@ -14,15 +14,13 @@ mod failure;
 mod json;
 mod stream;
 
+use std::borrow::Cow;
+
 use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
 use crate::config::{CacheMode, Config, HeaderNames};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
-
-/// From here on what is held of an answer is kept in the filter alone, and Envoy's copy is dropped: Envoy
-/// ends a held answer that outgrows its buffer limit (1 MiB by default, and one read may fill it).
-const DRAIN_BYTES: usize = 32 * 1024;
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -53,23 +51,13 @@ enum Verdict {
     /// Go on collecting; what is there stays held.
     Hold,
     /// What was held or has come now goes on as `body`, under a head with `edits` if it is still held.
-    Pass { edits: Vec<HeaderEdit>, body: Body, rest: Rest },
+    Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
     /// The answer becomes this error, as long as its head is held.
     Fail(ErrorAnswer),
     /// The answer can't be finished, and its head has gone on: the stream is reset.
     Abort(GatewayError),
     /// The body is for another reader, which gets all that was collected.
     HandOver(Phase, Vec<u8>),
-}
-
-/// What goes on of a body.
-enum Body {
-    /// The chunk that came, as it is. Nothing was held before it.
-    Chunk,
-    /// Everything that was collected, as it came.
-    Collected(Vec<u8>),
-    /// These bytes in its place.
-    New(Vec<u8>),
 }
 
 /// Who reads what comes after a [`Verdict::Pass`].
@@ -93,18 +81,19 @@ impl Phase {
             Self::Json(json) => json.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end),
-            Self::Passing => pass(Body::Chunk),
-            Self::Swallowing => pass(Body::New(Vec::new())),
+            Self::Passing => pass(BodyOut::Same),
+            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
         }
     }
 
-    /// How many bytes are held.
-    fn collected(&self) -> usize {
+    /// Whether Envoy holds bytes of the body.
+    fn is_holding(&self) -> bool {
         match self {
-            Self::Failure(failure) => failure.collected(),
-            Self::Json(json) => json.collected(),
-            Self::Embeddings(embeddings) => embeddings.collected(),
-            Self::Stream(_) | Self::Passing | Self::Swallowing => 0,
+            Self::Failure(failure) => failure.is_holding(),
+            Self::Json(json) => json.is_holding(),
+            Self::Embeddings(embeddings) => embeddings.is_holding(),
+            Self::Stream(stream) => stream.is_holding(),
+            Self::Passing | Self::Swallowing => false,
         }
     }
 
@@ -129,7 +118,7 @@ fn hold(collected: &[u8], context: &Context<'_>) -> Verdict {
     )
 }
 
-fn pass(body: Body) -> Verdict {
+fn pass(body: BodyOut) -> Verdict {
     Verdict::Pass { edits: Vec::new(), body, rest: Rest::Read }
 }
 
@@ -157,6 +146,9 @@ impl Exchange {
         if end {
             return self.answer_bodiless(status, headers);
         }
+        if status >= 400 {
+            self.kept = kept(headers);
+        }
         self.response = phase;
         ResponseStep::Hold
     }
@@ -183,12 +175,7 @@ impl Exchange {
         match verdict {
             // No reader hands over twice.
             Verdict::Hold | Verdict::HandOver(..) => {
-                let collected = phase.collected();
                 self.response = phase;
-                if self.drained || collected >= DRAIN_BYTES {
-                    self.drained = true;
-                    return ResponseStep::Drain;
-                }
                 ResponseStep::Hold
             }
             Verdict::Fail(answer) => {
@@ -216,12 +203,6 @@ impl Exchange {
                 if matches!(rest, Rest::Read) {
                     self.response = phase;
                 }
-                let body = match body {
-                    Body::Chunk => BodyOut::Same,
-                    Body::Collected(_) if !self.drained => BodyOut::Same,
-                    Body::Collected(bytes) | Body::New(bytes) => BodyOut::Replace(bytes),
-                };
-                self.drained = false;
                 ResponseStep::Release(edits, body)
             }
         }
@@ -230,13 +211,17 @@ impl Exchange {
     /// The trailers: the end of a body that has some.
     pub fn on_response_trailers(&mut self) -> ResponseStep {
         let head_sent = self.response_head_sent;
-        let held = self.response.collected() > 0 && !self.drained;
+        let held = self.response.is_holding();
         match self.on_response_body(&[], true) {
             // Envoy shows no body here but the one it holds, so nothing can be added.
             ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
                 match body.as_slice() {
                     b"" | DONE => ResponseStep::Release(edits, BodyOut::Same),
-                    _ => ResponseStep::Reply(Reply::from_edits(edits, body, head_sent)),
+                    _ => {
+                        let mut reply = Reply::from_edits(edits, body, head_sent);
+                        reply.headers.append(&mut self.kept);
+                        ResponseStep::Reply(reply)
+                    }
                 }
             }
             step => step,
@@ -285,7 +270,6 @@ impl Exchange {
         edits.push(HeaderEdit::set("content-type", "application/json"));
         edits.push(HeaderEdit::remove("content-encoding"));
         edits.push(content_length(body.len()));
-        self.drained = false;
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
@@ -300,15 +284,7 @@ impl Exchange {
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
         let mut reply = Reply::error(&answer, &self.config.headers, None);
-        for (name, value) in headers.iter() {
-            let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
-                continue;
-            };
-            let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
-            if limit || KEPT.contains(&name) {
-                reply.headers.push((name.to_owned().into(), value.to_owned()));
-            }
-        }
+        reply.headers.extend(kept(headers));
         for edit in self.own_headers() {
             if let HeaderEdit::Set(name, value) = edit {
                 reply.headers.push((name, String::from_utf8_lossy(&value).into_owned()));
@@ -322,7 +298,8 @@ impl Exchange {
 fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
-    let is_json = content_type.is_empty() || is_media_type(content_type, "application/json");
+    let is_labelled = is_media_type(content_type, "application/json");
+    let is_json = is_labelled || content_type.is_empty();
     let is_page = is_media_type(content_type, "text/html");
     let kind = stream_kind(route.operation);
     match route.operation {
@@ -339,16 +316,16 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             Phase::Passing
         }
         Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
-            Phase::Json(json::Json::new(route.operation, is_json))
+            Phase::Json(json::Json::new(route.operation, is_labelled))
         }
         Operation::Embeddings => {
-            Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_json)))
+            Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_labelled)))
         }
         _ => match kind {
             Some(kind) if route.facts.stream => {
                 Phase::Stream(Box::new(stream::Stream::new(kind, context.config, route)))
             }
-            _ => Phase::Json(json::Json::new(route.operation, is_json)),
+            _ => Phase::Json(json::Json::new(route.operation, is_labelled)),
         },
     }
 }
@@ -360,6 +337,19 @@ fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
         .filter_map(|(name, _)| std::str::from_utf8(name).ok())
         .filter(|name| name.starts_with(&names.prefix))
         .map(|name| HeaderEdit::remove(name.to_owned()))
+        .collect()
+}
+
+/// The headers of an upstream's answer that stay when its head is replaced.
+fn kept(headers: &Headers) -> Vec<(Cow<'static, str>, String)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))
+        .filter(|(name, _)| {
+            let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
+            limit || KEPT.contains(name)
+        })
+        .map(|(name, value)| (name.to_owned().into(), value.to_owned()))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
-use super::{Body, Rest, Verdict};
+use super::{BodyOut, Rest, Verdict};
 use crate::config::{Config, ResponseModel};
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -49,9 +49,9 @@ impl Stream {
             }
         }
         let body = match out {
-            Out::Unchanged if self.held => Body::New(bytes.to_vec()),
-            Out::Unchanged => Body::Chunk,
-            Out::Bytes(bytes) => Body::New(bytes),
+            Out::Unchanged if self.held => BodyOut::Replace(bytes.to_vec()),
+            Out::Unchanged => BodyOut::Same,
+            Out::Bytes(bytes) => BodyOut::Replace(bytes),
         };
         let mut edits = Vec::new();
         if !self.head_sent {
@@ -61,6 +61,10 @@ impl Stream {
         self.head_sent = true;
         self.held = false;
         Verdict::Pass { edits, body, rest: Rest::Read }
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.held
     }
 
     pub(super) fn cached(&self) -> Option<bool> {

@@ -240,10 +240,6 @@ impl Host {
         match step {
             ResponseStep::Continue => self.answer.hand_on(end),
             ResponseStep::Hold => assert!(!end, "an answer is held past its end"),
-            ResponseStep::Drain => {
-                assert!(!end, "an answer is held past its end");
-                self.answer.held.clear();
-            }
             ResponseStep::Release(edits, body) => {
                 self.answer.change(&edits);
                 if let BodyOut::Replace(with) = body {
