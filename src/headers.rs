@@ -1,9 +1,10 @@
 //! Heads: reading one as a block of bytes, and the edits that are made to one.
 
 use std::borrow::Cow;
+use std::fmt;
 
-/// One change to a head.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One change to a head. `Debug` shows no values: they may be credentials.
+#[derive(Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// The header gets this value, and only this one.
     Set(Cow<'static, str>, Vec<u8>),
@@ -26,7 +27,7 @@ impl HeaderEdit {
 /// A head as the proxy-wasm ABI serialises a header map: a count, then the lengths of each name and
 /// value (all u32, little-endian), then the names and values, each with a closing NUL. Values are
 /// bytes: HTTP does not promise UTF-8.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Headers {
     block: Vec<u8>,
 }
@@ -79,6 +80,22 @@ impl Headers {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter().find(|(candidate, _)| *candidate == name.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for HeaderEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(name, value) => write!(f, "Set({name:?}, {} bytes)", value.len()),
+            Self::Remove(name) => write!(f, "Remove({name:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        f.debug_list().entries(names).finish()
     }
 }
 

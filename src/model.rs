@@ -140,7 +140,7 @@ fn serves(config: &Config, at: ProviderId, model: &str) -> bool {
 }
 
 /// Both refusals say the same: what was asked for, and where to see what there is.
-fn refusal(config: &Config, code: Code, id: &str) -> GatewayError {
+pub(crate) fn refusal(config: &Config, code: Code, id: &str) -> GatewayError {
     let (shown, prefix) = (printable(id, 200), &config.path_prefix);
     let what = match code {
         Code::ModelNotAllowed => {

@@ -19,6 +19,8 @@ pub struct Status(pub u32);
 pub enum Head {
     /// The request's.
     Request = 0,
+    /// The request's trailers.
+    RequestTrailers = 1,
     /// The answer's.
     Response = 2,
     /// That of an answer to a call of our own.
@@ -158,13 +160,14 @@ pub fn property(path: &[&str]) -> Result<Vec<u8>, Status> {
     returned(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
-/// Unix time in milliseconds; 0 if the host does not tell.
+/// Unix time in milliseconds; the far future if the host does not tell, so that what expires has
+/// expired.
 pub fn now_ms() -> u64 {
     let mut nanoseconds = 0;
     // SAFETY: the out-pointer is valid for the call.
     match check(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) }) {
         Ok(()) => nanoseconds / 1_000_000,
-        Err(_) => 0,
+        Err(_) => u64::MAX,
     }
 }
 

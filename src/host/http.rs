@@ -9,13 +9,9 @@ use proxy_wasm::types::Action;
 
 use super::calls::{self, Body, Head, Status};
 use super::models::Shared;
-use crate::error::{Code, GatewayError};
 use crate::exchange::{BodyOut, Exchange, Note, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
-
-/// No buffer limit is below this, so that smaller held answers need no look at Envoy's state.
-const OVERFLOW_CHECK_BYTES: usize = 4 * 1024;
 
 /// One direction's body, as the host shows it.
 #[derive(Default)]
@@ -180,13 +176,10 @@ impl Http {
     /// changed.
     fn fail(&mut self, why: &str) -> Action {
         error!("{why}");
-        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
-        let answer = error.to_answer();
-        send(&Reply {
-            status: answer.status,
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: answer.error.to_envelope(),
-        })
+        match &mut self.gateway {
+            Some(gateway) => send(&gateway.exchange.give_up()),
+            None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new() }),
+        }
     }
 }
 
@@ -259,6 +252,14 @@ impl HttpContext for Http {
 
     /// A body with trailers ends here, never in the body callback.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        if let (Some(gateway), Ok(trailers)) =
+            (&self.gateway, calls::headers(Head::RequestTrailers))
+        {
+            let edits = gateway.exchange.trailer_removals(&trailers);
+            if let Err(status) = apply(Head::RequestTrailers, &edits) {
+                return self.fail(&format!("can't change the trailers: {status:?}"));
+            }
+        }
         self.on_request(&[], Exchange::on_request_trailers)
     }
 
@@ -275,7 +276,7 @@ impl HttpContext for Http {
             self.response.size = size;
             return self.on_response(|exchange| exchange.on_response_body(&[], end));
         }
-        if self.response.read > 0 && size > OVERFLOW_CHECK_BYTES && overflowed() {
+        if self.response.read > 0 && overflowed() {
             return Action::Pause;
         }
         match self.response.fresh(Body::Response, size) {

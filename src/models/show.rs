@@ -11,8 +11,7 @@ use crate::config::{Config, ProviderId};
 use crate::error::{Code, GatewayError};
 use crate::json::string;
 use crate::key::VirtualKey;
-use crate::model::{Targets, resolve};
-use crate::operation::printable;
+use crate::model::{Targets, refusal, resolve};
 use crate::percent;
 
 /// `owned_by` of an alias.
@@ -242,14 +241,7 @@ fn write_model(out: &mut Vec<u8>, id: &str, created: u64, owner: &str, extra: &[
 }
 
 fn not_found(config: &Config, id: &str) -> GatewayError {
-    let (shown, prefix) = (printable(id, 200), &config.path_prefix);
-    GatewayError::new(
-        Code::ModelNotFound,
-        format!(
-            "The model `{shown}` does not exist for this virtual key. GET {prefix}/models lists the models that it may use."
-        ),
-    )
-    .with_param("model")
+    refusal(config, Code::ModelNotFound, id)
 }
 
 fn no_answer(providers: &[&str]) -> GatewayError {

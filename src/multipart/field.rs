@@ -173,7 +173,7 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<Field, GatewayError> {
 
 /// Whether a server that ignores case, decodes percent escapes (browsers write a quote as `%22`),
 /// trims, or reads `model[]` as an array could take the name for `model`.
-fn is_nearly_model(name: &[u8]) -> bool {
+pub(crate) fn is_nearly_model(name: &[u8]) -> bool {
     let decoded = percent::decode(name);
     let base = decoded.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
     let ignored = |byte: u8| byte.is_ascii_whitespace() || is_control(byte) || byte == b'"';

@@ -25,6 +25,7 @@ use field::{Field, PartHead};
 use part::Part;
 
 pub use boundary::boundary;
+pub(crate) use field::is_nearly_model;
 
 /// Longest accepted header block of one part, its closing empty line included, in bytes.
 pub const MAX_PART_HEADERS: usize = 8 * 1024;

@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from harness import Gate, answer, expect, openai_shapes
+from harness import Gate, answer, expect, openai_shapes, plugin
 
 ASK = {"model": "alpha/m", "messages": []}
 STREAM = {**ASK, "stream": True}
@@ -116,3 +116,16 @@ def test_an_upstreams_own_413_is_its_own(gateway, upstreams):
     upstreams["alpha"].next(openai_shapes.error(413, "too long", code="context"))
     reply = gateway.post(body=ASK)
     assert (reply.status, expect.envelope(reply)["code"]) == (413, "context")
+
+
+@pytest.mark.parametrize("status", [200, 401])
+@pytest.mark.parametrize(
+    "made", [openai_shapes.error, lambda status, message: answer({"error": message}, status)]
+)
+def test_a_key_that_the_upstream_repeats(gateway, upstreams, status, made):
+    """The harness checks that no answer holds a key; here one would."""
+    secret = plugin.PROVIDER_KEYS["alpha"]
+    upstreams["alpha"].next(made(status, f"Incorrect API key provided: {secret}."))
+    reply = gateway.post(body=ASK)
+    assert reply.status >= 400
+    assert expect.envelope(reply)["message"] == "Incorrect API key provided: [redacted]."

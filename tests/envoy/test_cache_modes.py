@@ -367,3 +367,10 @@ def test_an_upstreams_outcome_does_not_pass_on_a_stream(gateway, upstreams):
     upstreams["alpha"].next(stream)
     reply = gateway.post(body={"model": "alpha/m", "messages": [], "stream": True})
     assert expect.good(reply).header("x-langwatch-cache") is None
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/audio/speech"])
+def test_force_marks_messages_only(gateway, upstreams, path):
+    body = b'{"model":"alpha/m","input":"hi","voice":"a"}'
+    gateway.post(path, body=body, fields=[(MODE, "force")])
+    assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")

@@ -172,4 +172,31 @@ def test_a_model_id_of_a_megabyte(gateway):
 )
 def test_content_types(gateway, upstreams, content_type):
     expect.good(gateway.post(body=b'{"model":"alpha/m"}', content_type=content_type))
-    assert upstreams["alpha"].only.header("content-type") == (content_type or "application/json")
+    given = upstreams["alpha"].only.header("content-type")
+    assert given == (content_type if content_type and "json" in content_type else "application/json")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=B",
+        "application/json; charset=utf-7",
+        "application/json; charset=utf-16",
+        "application/json, text/plain",
+    ],
+)
+def test_no_content_type_makes_a_server_read_another_model(gateway, upstreams, content_type):
+    """What was checked as JSON goes on as JSON."""
+    body = b'{"model":"alpha/m","x":"&model=denied&","+AG0-odel":"denied"}'
+    expect.good(gateway.post(body=body, content_type=content_type))
+    assert upstreams["alpha"].only.header("content-type") == "application/json"
+
+
+@pytest.mark.parametrize(
+    "query", ["model=x", "MODEL=x", "m%6fdel=x", "model[]=x", "model%5B0%5D=x", "+model=x", "model%00=x"]
+)
+def test_no_query_names_a_model(gateway, query):
+    with gateway.sends_nothing():
+        reply = gateway.post(f"/v1/chat/completions?{query}", body=b'{"model":"alpha/m"}')
+        expect.gateway_error(reply, 400, "duplicate_model", "model")

@@ -7,8 +7,8 @@ use crate::config::{CacheMode, Config, Provider};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::key::VirtualKey;
+use crate::multipart::is_nearly_model;
 use crate::operation::{BodyKind, Operation, Target};
-use crate::percent;
 
 /// What is kept of a client's head while the body is read.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct ClientHead {
     pub declared: Option<u64>,
     /// Path after the prefix, with its query.
     path: String,
-    has_content_type: bool,
+    /// `content-type` leaves no doubt that the body is what was checked.
+    is_labelled: bool,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
     removals: Vec<HeaderEdit>,
 }
@@ -55,7 +56,7 @@ impl ClientHead {
                 Some(query) => format!("{}?{query}", target.path),
                 None => target.path.to_owned(),
             },
-            has_content_type: headers.get("content-type").is_some(),
+            is_labelled: headers.get("content-type").is_some_and(is_utf8_json),
             removals: removals(config, headers),
         })
     }
@@ -76,7 +77,7 @@ impl ClientHead {
             let value = credential.value.expose().as_bytes().to_vec();
             edits.push(HeaderEdit::set(credential.header.clone(), value));
         }
-        if !self.has_content_type && self.operation.body_kind() == BodyKind::Json {
+        if !self.is_labelled && self.operation.body_kind() == BodyKind::Json {
             edits.push(HeaderEdit::set("content-type", "application/json"));
         }
         if self.cache == CacheMode::Disable {
@@ -97,7 +98,7 @@ pub(super) fn content_length(length: u64) -> HeaderEdit {
 }
 
 /// What is removed from every governed request.
-fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
+pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
     let mut edits = own_headers(config, headers);
     for name in ["authorization", "x-api-key", "api-key", "accept-encoding"] {
         if headers.get(name).is_some() {
@@ -164,17 +165,38 @@ fn check_limits(config: &Config, headers: &Headers) -> Result<Option<u64>, Gatew
     Ok(declared)
 }
 
+/// Whether a `content-type` says JSON in UTF-8. Under another one a server might read the body in
+/// another way than it was checked: as a form, or in another character set.
+fn is_utf8_json(value: &[u8]) -> bool {
+    let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let json = essence == b"application/json"
+        || (essence.starts_with(b"application/") && essence.ends_with(b"+json"));
+    json && !value.contains(&b',')
+        && parts.all(|parameter| {
+            let parameter = parameter.to_ascii_lowercase();
+            !parameter.starts_with(b"charset")
+                || matches!(
+                    parameter.as_slice(),
+                    b"charset=utf-8" | b"charset=\"utf-8\"" | b"charset=utf8"
+                )
+        })
+}
+
 /// The part of `path` after `prefix`, if the path lies under it.
 pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(prefix.as_bytes())?;
+    if prefix.is_empty() {
+        return Some(rest);
+    }
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
-/// Whether a query string has a parameter `model`, in any case and however it is escaped: some
-/// servers let it override the body (seen in LiteLLM).
+/// Whether a query string has a parameter that some server may take for `model`: there are servers
+/// that let it override the body (seen in LiteLLM).
 fn names_model(query: &str) -> bool {
     query.split(['&', ';']).any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        percent::decode(name.as_bytes()).eq_ignore_ascii_case(b"model")
+        let name = parameter.split('=').next().unwrap_or_default().replace('+', " ");
+        is_nearly_model(name.as_bytes())
     })
 }

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Exchange, ModelsQuery, Note, Release, RequestStep, Route};
+use super::{Exchange, ModelsQuery, Note, Release, Reply, RequestStep, Route};
 use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
@@ -16,11 +16,11 @@ use crate::json::scan::Facts;
 use crate::key::{VirtualKey, presented_key};
 use crate::model::{self, Found};
 use crate::models::Want;
-use crate::operation::{self, Operation, Target};
+use crate::operation::{self, BodyKind, Operation, Target};
 use crate::splice::{self, Edit};
 use attempt::Attempt;
 use body::{Body, Reader, reader};
-use head::{ClientHead, content_length, own_headers, under_prefix};
+use head::{ClientHead, content_length, own_headers, removals, under_prefix};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);
@@ -131,6 +131,22 @@ impl Exchange {
         step.unwrap_or_else(|error| self.refuse(&error))
     }
 
+    /// The host can't go on: the reply to send, which is known as our own when it comes back.
+    pub fn give_up(&mut self) -> Reply {
+        self.request = Phase::Replied;
+        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
+    }
+
+    /// Names in a request's trailers that no upstream may see.
+    #[must_use]
+    pub fn trailer_removals(&self, trailers: &Headers) -> Vec<HeaderEdit> {
+        if matches!(self.request, Phase::Reading(_) | Phase::Streaming(_)) {
+            return removals(&self.config, trailers);
+        }
+        own_headers(&self.config, trailers)
+    }
+
     /// The trailers: the end of a body that has some.
     pub fn on_request_trailers(&mut self) -> RequestStep {
         if let Phase::Reading(reading) = &mut self.request {
@@ -197,7 +213,12 @@ impl Exchange {
         key: Rc<VirtualKey>,
         target: &Target<'_>,
     ) -> Result<RequestStep, GatewayError> {
-        if target.operation == Operation::Models {
+        let lists = |id| {
+            self.config.providers.get(id).is_some_and(|provider| {
+                provider.models.is_some() || provider.operations.contains(Operation::Models)
+            })
+        };
+        if target.operation == Operation::Models && key.bound.iter().any(lists) {
             self.request = Phase::Replied;
             return Ok(RequestStep::ListModels(ModelsQuery {
                 key,
@@ -211,6 +232,11 @@ impl Exchange {
             .and_then(|id| self.config.providers.get(id))
             .map_or("(none)", |provider| provider.name.as_str());
         Err(unsupported(target.operation, name))
+    }
+
+    /// Whether the model of the request is still being looked for.
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(&self.request, Phase::Reading(reading) if reading.chosen.is_none())
     }
 
     /// The body is held, and `found` is its model id if this call completed it.
@@ -237,7 +263,7 @@ impl Exchange {
         let body = &reading.body;
         let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
         // Cache markers are edited anywhere in the body, so all of it must be there.
-        let whole = matches!(body.reader, Reader::Json(_)) && route.cache != CacheMode::Respect;
+        let whole = edits_markers(route);
         let limit = self.config.limits.max_buffered_bytes;
         if whole && body.counted > limit {
             return Err(GatewayError::new(
@@ -253,7 +279,8 @@ impl Exchange {
         }
         // The end of a complete body is about to come: with it the length is known, which some servers
         // insist on (mlx-lm answers 411 without).
-        let length_is_near = body.declared.is_none() && body.reader.is_complete();
+        let length_is_near =
+            body.declared.is_none() && body.reader.is_complete() && body.counted <= limit;
         if whole || length_is_near { Ok(RequestStep::Hold) } else { self.release(None, false) }
     }
 
@@ -312,6 +339,18 @@ impl Exchange {
         self.notes.push((Note::Provider, provider.name.clone()));
         self.notes.push((Note::Model, route.model.clone()));
         Ok(head.for_upstream(&self.config, provider, length))
+    }
+}
+
+/// Whether a cache mode has markers to edit in an operation's body: any to remove, and messages to add
+/// them to.
+fn edits_markers(route: &Route) -> bool {
+    match route.cache {
+        CacheMode::Respect => false,
+        CacheMode::Disable => route.operation.body_kind() == BodyKind::Json,
+        CacheMode::Force => {
+            matches!(route.operation, Operation::ChatCompletions | Operation::Responses)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{BodyOut, Context, Rest, Verdict, content_length, hold};
+use super::{BodyOut, Context, Rest, Verdict, content_length, hold, label};
 use crate::config::ResponseModel;
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
@@ -70,7 +70,7 @@ impl Embeddings {
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
                 let body = BodyOut::Same;
-                Verdict::Pass { edits: self.label(), body, rest: Rest::Pass }
+                Verdict::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
             embeddings::Verdict::Convert if self.renamed.is_none() => {
                 let mut converter = Converter::new(&self.facts);
@@ -78,7 +78,7 @@ impl Embeddings {
                 if let Err(error) = converter.push(collected, &mut out) {
                     return Verdict::Fail(error.to_answer());
                 }
-                let mut edits = self.label();
+                let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = State::Converting(converter);
                 Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
@@ -101,7 +101,7 @@ impl Embeddings {
                 answer = Cow::Owned(edited);
             }
         }
-        let mut edits = self.label();
+        let mut edits = label(self.labelled_json);
         let body = match answer {
             Cow::Borrowed(_) => BodyOut::Same,
             Cow::Owned(answer) => {
@@ -110,12 +110,5 @@ impl Embeddings {
             }
         };
         Verdict::Pass { edits, body, rest: Rest::Pass }
-    }
-
-    fn label(&self) -> Vec<HeaderEdit> {
-        if self.labelled_json {
-            return Vec::new();
-        }
-        vec![HeaderEdit::set("content-type", "application/json")]
     }
 }

@@ -29,9 +29,11 @@ impl Failure {
             Some(answer) => Verdict::Fail(answer),
             // Canonical: the body stays, and its length is known now.
             None => {
-                let edits =
-                    if end { vec![content_length(self.collected.len())] } else { Vec::new() };
-                let body = BodyOut::Same;
+                let (length, body) = match context.redacted(&self.collected) {
+                    Some(redacted) => (redacted.len(), BodyOut::Replace(redacted)),
+                    None => (self.collected.len(), BodyOut::Same),
+                };
+                let edits = if end { vec![content_length(length)] } else { Vec::new() };
                 Verdict::Pass { edits, body, rest: Rest::Pass }
             }
         }
@@ -44,7 +46,7 @@ impl Failure {
     /// What the answer becomes; `None` when it stays: it is canonical already, or
     /// can't be read.
     pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
-        if self.status == 413 && context.route.is_none() {
+        if self.status == 413 && context.searching {
             // The request was still held, so this is Envoy's buffer limit, not the upstream's answer.
             return Some(
                 GatewayError::new(

@@ -1,9 +1,10 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
-use super::{BodyOut, Context, Phase, Rest, Verdict, content_length, hold, stream, stream_kind};
+use super::{
+    BodyOut, Context, Phase, Rest, Verdict, content_length, hold, label, stream, stream_kind,
+};
 use crate::config::ResponseModel;
-use crate::headers::HeaderEdit;
 use crate::json::{cursor, string};
 use crate::normalize::drift::trim_drift;
 use crate::normalize::error::from_ok;
@@ -17,6 +18,9 @@ use crate::usage;
 /// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well
 /// below.
 const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
+
+/// Where a body has not said by then that it is an event stream, it is none.
+const SNIFF_BYTES: usize = 64 * 1024;
 
 /// A JSON answer that is being collected.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ impl Json {
         let seen = self.peek.push(bytes);
         self.collected.extend_from_slice(bytes);
         if seen != peek::Verdict::Good
+            && self.collected.len() <= SNIFF_BYTES
             && let Some(kind) = stream_kind(route.operation)
             && sniff(&self.collected) == Sniff::Sse
         {
@@ -63,7 +68,11 @@ impl Json {
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
         if good && plain && self.collected.len() >= keep {
             self.collected = Vec::new();
-            return Verdict::Pass { edits: self.label(), body: BodyOut::Same, rest: Rest::Pass };
+            return Verdict::Pass {
+                edits: label(self.labelled_json),
+                body: BodyOut::Same,
+                rest: Rest::Pass,
+            };
         }
         hold(&self.collected, context)
     }
@@ -80,13 +89,6 @@ impl Json {
                 .is_some_and(|rest| rest.trim_ascii().is_empty())
     }
 
-    fn label(&self) -> Vec<HeaderEdit> {
-        if self.labelled_json {
-            return Vec::new();
-        }
-        vec![HeaderEdit::set("content-type", "application/json")]
-    }
-
     fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
         if self.is_plainly_good() && context.config.response_model == ResponseModel::Upstream {
             let usage = self
@@ -99,7 +101,11 @@ impl Json {
                     .is_some_and(|usage| usage::cached(&usage))
             });
             self.collected = Vec::new();
-            return Verdict::Pass { edits: self.label(), body: BodyOut::Same, rest: Rest::Pass };
+            return Verdict::Pass {
+                edits: label(self.labelled_json),
+                body: BodyOut::Same,
+                rest: Rest::Pass,
+            };
         }
         if let Some(answer) = from_ok(route.operation, &self.collected) {
             return Verdict::Fail(answer);
@@ -119,7 +125,7 @@ impl Json {
                 edits.push(Edit { span: model.span(), with: string::encode(&route.requested) });
             }
         }
-        let mut head = if parsed.is_ok() { self.label() } else { Vec::new() };
+        let mut head = if parsed.is_ok() { label(self.labelled_json) } else { Vec::new() };
         let body = if whole && edits.is_empty() {
             BodyOut::Same
         } else {

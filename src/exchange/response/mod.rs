@@ -16,6 +16,8 @@ mod stream;
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
 use crate::config::{CacheMode, Config, HeaderNames};
 use crate::error::{Code, ErrorAnswer, GatewayError};
@@ -72,6 +74,8 @@ enum Rest {
 struct Context<'a> {
     config: &'a Config,
     route: Option<&'a Route>,
+    /// The request is still held, and its model not known.
+    searching: bool,
 }
 
 impl Phase {
@@ -233,7 +237,7 @@ impl Exchange {
             request::Phase::Streaming(streaming) => Some(&streaming.route),
             _ => None,
         };
-        Context { config: &self.config, route }
+        Context { config: &self.config, route, searching: self.is_searching() }
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -244,7 +248,7 @@ impl Exchange {
             if let Some(provider) = self.config.providers.get(route.provider) {
                 edits.push(HeaderEdit::set(names.provider.clone(), provider.name.clone()));
             }
-            edits.push(HeaderEdit::set(names.model.clone(), route.model.clone()));
+            edits.push(HeaderEdit::set(names.model.clone(), route.model.trim()));
             edits.push(HeaderEdit::set(names.cache_mode.clone(), route.cache.as_str()));
         }
         if let Some(id) = &self.request_id {
@@ -265,6 +269,7 @@ impl Exchange {
     /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
     fn replace(&mut self, answer: &ErrorAnswer) -> ResponseStep {
         let body = answer.error.to_envelope();
+        let body = self.context().redacted(&body).unwrap_or(body);
         let mut edits = self.own_headers();
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
@@ -368,6 +373,37 @@ fn stream_kind(operation: Operation) -> Option<crate::sse::StreamKind> {
         Operation::Responses => Some(StreamKind::Responses),
         Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
         _ => None,
+    }
+}
+
+/// What a body without a JSON label gets.
+fn label(is_labelled: bool) -> Vec<HeaderEdit> {
+    if is_labelled {
+        return Vec::new();
+    }
+    vec![HeaderEdit::set("content-type", "application/json")]
+}
+
+impl Context<'_> {
+    /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
+    /// it is not there.
+    fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let provider = self.config.providers.get(self.route?.provider)?;
+        let value = provider.credential.as_ref()?.value.expose();
+        let key = value.rsplit(' ').next().filter(|key| !key.is_empty())?;
+        let finder = memmem::Finder::new(key);
+        let mut out = Vec::new();
+        let mut rest = body;
+        while let Some((head, tail)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
+            out.extend_from_slice(head);
+            out.extend_from_slice(b"[redacted]");
+            rest = tail.get(key.len()..)?;
+        }
+        if rest.len() == body.len() {
+            return None;
+        }
+        out.extend_from_slice(rest);
+        Some(out)
     }
 }
 
