@@ -110,12 +110,6 @@ impl OperationSet {
     pub fn contains(self, operation: Operation) -> bool {
         self.0 & (1 << operation as u8) != 0
     }
-
-    /// Every operation of `other` that is in this set too.
-    #[must_use]
-    pub fn intersection(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
 }
 
 impl FromIterator<Operation> for OperationSet {

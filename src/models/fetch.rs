@@ -184,12 +184,6 @@ impl Fetches {
         self.done(config, provider, Outcome::Failed, now)
     }
 
-    /// The provider of a running call, `None` for a token that is not one of these.
-    #[must_use]
-    pub fn provider_of(&self, token: u32) -> Option<ProviderId> {
-        self.calls.get(&token).copied()
-    }
-
     /// A call was answered: with status and body, or `None` for a reset, and for a body over
     /// [`MAX_LIST_BYTES`] that the host did not care to read. Gives the requests that wait for
     /// nothing more, and ignores a token that is not one of its own.

@@ -80,32 +80,10 @@ pub enum StreamEnd {
 /// What is known about the answer's head. It goes on only when this is no longer `Undecided`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Head {
-    /// No event so far. Comments are kept until there is one, so nothing is to be sent yet: hold the
-    /// head, or give up waiting with [`SseNormalizer::release`].
+    /// No event so far, and few comments: they are kept until there is one. Nothing is to be sent yet.
     Undecided,
     /// A stream: status 200, `content-type: text/event-stream`, no `content-length`.
     Stream,
     /// The first event was an error, or there was none: answer with this instead. Nothing else follows.
     Error(ErrorAnswer),
-}
-
-/// Turns one JSON answer (`chat.completion`, `text_completion`, a Responses object, a transcription)
-/// into the whole stream that a client which asked for `stream: true` can read.
-///
-/// [`SseNormalizer`] does the same with a body that turns out to be JSON; this is for a body that is
-/// there already.
-///
-/// # Errors
-/// The HTTP error to answer with when the body is an error or no completion.
-pub fn from_completion(json: &[u8], options: Options) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-    let mut normalizer = SseNormalizer::new(options);
-    let mut out = match normalizer.push(json) {
-        Out::Unchanged => json.to_vec(),
-        Out::Bytes(bytes) => bytes,
-    };
-    out.extend(normalizer.finish(StreamEnd::Clean));
-    match normalizer.head() {
-        Head::Error(answer) => Err(Box::new(answer.clone())),
-        Head::Undecided | Head::Stream => Ok(out),
-    }
 }

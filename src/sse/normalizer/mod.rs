@@ -117,16 +117,6 @@ impl SseNormalizer {
         self.phase == Phase::Done
     }
 
-    /// Gives up waiting for the first event: the head goes on as a stream, with these bytes. For a host
-    /// that sees only comments for longer than a client may want to wait.
-    #[must_use]
-    pub fn release(&mut self) -> Vec<u8> {
-        if self.head == Head::Undecided {
-            self.head = Head::Stream;
-        }
-        std::mem::take(&mut self.held)
-    }
-
     /// Reads the next bytes of the upstream's body. While the head is undecided, and after an error
     /// that became the answer itself, there is no output.
     #[must_use]

@@ -14,6 +14,20 @@ fn options(kind: StreamKind) -> Options {
     Options { kind, max_event_bytes: 1 << 20, response_model: None }
 }
 
+/// The stream that one JSON answer becomes.
+fn from_completion(json: &[u8], options: Options) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    let mut normalizer = SseNormalizer::new(options);
+    let mut out = match normalizer.push(json) {
+        Out::Unchanged => json.to_vec(),
+        Out::Bytes(bytes) => bytes,
+    };
+    out.extend(normalizer.finish(StreamEnd::Clean));
+    match normalizer.head() {
+        Head::Error(answer) => Err(Box::new(answer.clone())),
+        Head::Undecided | Head::Stream => Ok(out),
+    }
+}
+
 /// Feeds `chunks` and returns all output and the head.
 fn run(options: Options, chunks: &[&[u8]], end: StreamEnd) -> (Vec<u8>, Head) {
     let mut normalizer = SseNormalizer::new(options);

@@ -257,11 +257,6 @@ fn comments_wait_for_the_first_event_but_not_for_ever() {
         *normalizer.head() == Head::Undecided
     });
     assert_eq!(pushes.count(), 64);
-    let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
-    assert_eq!(normalizer.push(b": a\n\n"), Out::Bytes(vec![]));
-    assert_eq!(normalizer.release(), b": a\n\n");
-    assert_eq!(*normalizer.head(), Head::Stream);
-    assert_eq!(normalizer.push(b": b\n\n"), Out::Unchanged);
 }
 
 #[test]
