@@ -39,7 +39,8 @@ fuzz_target!(|data: &[u8]| {
                     let list = tree(&body).expect("valid JSON");
                     assert_eq!(list["object"], "list");
                     assert!(list["model"].is_string() && list["usage"].is_object());
-                    for (index, item) in list["data"].as_array().expect("a list").iter().enumerate() {
+                    for (index, item) in list["data"].as_array().expect("a list").iter().enumerate()
+                    {
                         assert_eq!(item["object"], "embedding");
                         assert_eq!(item["index"], index);
                         match format {
