@@ -34,8 +34,13 @@ fuzz_target!(|data: &[u8]| {
             let facts = Facts { inputs, format, model: "m".to_owned() };
             assert_eq!(recognise(data, &facts, 1), recognise(data, &facts, usize::MAX));
             assert_eq!(convert(data, &facts, 1), convert(data, &facts, usize::MAX));
+            let mut recogniser = Recogniser::new(&facts);
+            recogniser.push(data);
             match answer(data, &facts) {
                 Ok(body) => {
+                    if recogniser.is_canonical(inputs) && std::str::from_utf8(data).is_ok() {
+                        assert_eq!(body.trim_ascii(), data.trim_ascii(), "called canonical");
+                    }
                     let list = tree(&body).expect("valid JSON");
                     assert_eq!(list["object"], "list");
                     assert!(list["model"].is_string() && list["usage"].is_object());

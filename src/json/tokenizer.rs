@@ -213,14 +213,24 @@ impl Tokenizer {
             let here = self.base + *at as u64;
             let unexpected = JsonError::Unexpected(here);
             // A number ends at the first byte that is not its own, and leaves that byte alone.
-            if let State::Number(number) = self.state {
-                if let Some(next) = number.after(byte) {
-                    self.state = State::Number(next);
-                    *at += 1;
-                    continue;
-                }
+            if let State::Number(mut number) = self.state {
+                let rest = chunk.get(*at..).unwrap_or_default();
+                let end = rest.iter().position(|&byte| match number.after(byte) {
+                    Some(next) => {
+                        number = next;
+                        false
+                    }
+                    None => true,
+                });
+                let Some(end) = end else {
+                    self.state = State::Number(number);
+                    *at = chunk.len();
+                    return Ok(None);
+                };
+                *at += end;
+                let here = self.base + *at as u64;
                 if !number.may_end() {
-                    return Err(unexpected);
+                    return Err(JsonError::Unexpected(here));
                 }
                 return Ok(Some(self.close(Kind::Number, here)));
             }

@@ -88,7 +88,13 @@ impl Embeddings {
     }
 
     fn finish(&self) -> Verdict {
-        let State::Collecting { collected, .. } = &self.state else { return Verdict::Hold };
+        let State::Collecting { collected, recogniser } = &self.state else {
+            return Verdict::Hold;
+        };
+        if self.renamed.is_none() && recogniser.is_canonical(self.facts.inputs) {
+            let (edits, body) = (label(self.labelled_json), BodyOut::Same);
+            return Verdict::Pass { edits, body, rest: Rest::Pass };
+        }
         let mut answer = match embeddings::answer(collected, &self.facts) {
             Ok(answer) => answer,
             Err(error) => return Verdict::Fail(*error),

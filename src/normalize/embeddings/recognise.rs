@@ -41,6 +41,10 @@ enum Member {
     Embedding,
     Error,
     Other,
+    Model,
+    Usage,
+    PromptTokens,
+    TotalTokens,
 }
 
 /// The last bytes of the chunks before this one: a number may begin in them.
@@ -93,6 +97,18 @@ pub struct Recogniser {
     complete: bool,
     /// Something must be written that is not there.
     convert: bool,
+    in_usage: bool,
+    /// What the top level says, as far as it came.
+    says: Says,
+}
+
+/// The fields of a canonical answer beside its vectors.
+#[derive(Debug, Clone, Copy, Default)]
+struct Says {
+    list: bool,
+    model: bool,
+    prompt_tokens: bool,
+    total_tokens: bool,
 }
 
 impl Recogniser {
@@ -111,6 +127,8 @@ impl Recogniser {
             item: Item::default(),
             complete: false,
             convert: false,
+            in_usage: false,
+            says: Says::default(),
         }
     }
 
@@ -149,6 +167,22 @@ impl Recogniser {
         self.verdict
     }
 
+    /// Whether the whole answer has come, in OpenAI's shape with nothing missing and a vector for each
+    /// of `inputs`. Then [`super::answer`] would find nothing to do.
+    #[must_use]
+    pub fn is_canonical(&self, inputs: Option<usize>) -> bool {
+        let Says { list, model, prompt_tokens, total_tokens } = self.says;
+        self.verdict == Verdict::Undecided
+            && self.tokenizer.is_complete()
+            && self.complete
+            && !self.convert
+            && list
+            && model
+            && prompt_tokens
+            && total_tokens
+            && inputs.is_none_or(|inputs| inputs as u64 == self.position)
+    }
+
     /// Whether the answer still fits OpenAI's shape after `token`.
     fn token(&mut self, token: Token, chunk: &[u8], base: u64) -> bool {
         match (token.depth, token.kind) {
@@ -158,12 +192,15 @@ impl Recogniser {
                     b"\"data\"" => Member::Data,
                     b"\"object\"" => Member::Object,
                     b"\"error\"" => Member::Error,
+                    b"\"model\"" => Member::Model,
+                    b"\"usage\"" => Member::Usage,
                     _ => Member::Other,
                 };
                 true
             }
             (1, Kind::EndArray | Kind::EndObject) => {
                 self.in_data = false;
+                self.in_usage = false;
                 true
             }
             (1, kind) => match self.member {
@@ -171,10 +208,39 @@ impl Recogniser {
                     self.in_data = kind == Kind::BeginArray;
                     self.in_data
                 }
-                Member::Object => self.carry.text(token, chunk, base) == b"\"list\"",
+                Member::Object => {
+                    self.says.list = self.carry.text(token, chunk, base) == b"\"list\"";
+                    self.says.list
+                }
+                Member::Model => {
+                    // Two quotes are an empty string.
+                    self.says.model = kind == Kind::String && token.end - token.start > 2;
+                    true
+                }
+                Member::Usage => {
+                    self.in_usage = kind == Kind::BeginObject;
+                    true
+                }
                 Member::Error => kind == Kind::Null,
                 _ => true,
             },
+            (2, Kind::Key) if self.in_usage => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"prompt_tokens\"" => Member::PromptTokens,
+                    b"\"total_tokens\"" => Member::TotalTokens,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (2, kind) if self.in_usage => {
+                match self.member {
+                    Member::PromptTokens => self.says.prompt_tokens = kind == Kind::Number,
+                    Member::TotalTokens => self.says.total_tokens = kind == Kind::Number,
+                    _ => {}
+                }
+                self.member = Member::Other;
+                true
+            }
             _ if !self.in_data => true,
             (2, Kind::BeginObject) => {
                 self.item = Item::default();

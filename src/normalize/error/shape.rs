@@ -181,6 +181,10 @@ fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
             (value.is_object() || list).then(|| read_within(value, budget)).flatten()?;
         if let (Value::Object(inner), "error", true) = (value, *name, budget.spend(64)) {
             draft.extra = extras(inner, &["message", "type", "param", "code"]);
+            // A text under `error` is the message where there is no other: said once is enough.
+            if !inner.contains_key("message") {
+                draft.extra.retain(|name, value| name != "error" || !value.is_string());
+            }
         }
         Some(draft)
     });
