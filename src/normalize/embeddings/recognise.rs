@@ -186,7 +186,7 @@ impl Recogniser {
     /// Whether the answer still fits OpenAI's shape after `token`.
     fn token(&mut self, token: Token, chunk: &[u8], base: u64) -> bool {
         match (token.depth, token.kind) {
-            (0, kind) => kind == Kind::BeginObject,
+            (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
             (1, Kind::Key) => {
                 self.member = match self.carry.text(token, chunk, base) {
                     b"\"data\"" => Member::Data,

@@ -460,3 +460,31 @@ mod laws {
         }
     }
 }
+
+#[test]
+fn a_whole_canonical_answer_is_known_from_one_pass() {
+    let canonical = |body: &str, inputs| {
+        let facts = Facts { inputs, ..Facts::default() };
+        let mut recogniser = Recogniser::new(&facts);
+        for chunk in body.as_bytes().chunks(7) {
+            let _ = recogniser.push(chunk);
+        }
+        recogniser.is_canonical(inputs)
+    };
+    let body = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,1]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}} "#;
+    assert!(canonical(body, Some(1)) && canonical(body, None));
+    assert!(!canonical(body, Some(2)), "a vector is missing");
+    for (part, other) in [
+        (r#""object":"list","#, ""),
+        (r#""index":0"#, r#""index":1"#),
+        (r#""index":0,"#, ""),
+        (r#"[0.5,1]"#, r#""AAAA""#),
+        (r#"[0.5,1]"#, r#"[[0.5,1]]"#),
+        (r#""model":"m""#, r#""model":"""#),
+        (r#""prompt_tokens":1,"#, ""),
+        (r#""usage""#, r#""error":"x","usage""#),
+        ("}} ", "}"),
+    ] {
+        assert!(!canonical(&body.replacen(part, other, 1), Some(1)), "{part} -> {other}");
+    }
+}
