@@ -1,0 +1,127 @@
+//! What the grammar takes and refuses.
+
+use super::*;
+use crate::test;
+
+fn check(text: &[u8]) -> Result<Vec<Token>, JsonError> {
+    let mut tokenizer = Tokenizer::new();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokenizer.next(text, &mut at, u32::MAX)? {
+        tokens.push(token);
+    }
+    tokens.extend(tokenizer.finish()?);
+    Ok(tokens)
+}
+
+#[test]
+fn accepts_what_serde_json_accepts() {
+    for text in [
+        "{}",
+        "[]",
+        " null ",
+        "true",
+        "false",
+        "0",
+        "-0.5e+10",
+        "1E3",
+        "\"\"",
+        "\"a\\u00e9\\n\"",
+        "{\"a\":[1,2,{\"b\":null}],\"c\":\"\"}",
+        "[[[]],{}]",
+        "\t[1 , 2]\r\n",
+        "12",
+    ] {
+        assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
+        assert!(check(text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn refuses_what_serde_json_refuses() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "[",
+        "{]",
+        "[}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{,}",
+        "[,]",
+        "[1,]",
+        "{\"a\":1,}",
+        "01",
+        "-",
+        "1.",
+        "1e",
+        ".5",
+        "+1",
+        "nul",
+        "nulll",
+        "tru",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\n\"",
+        "{}{}",
+        "{} x",
+        "1 2",
+        "{a:1}",
+        "'a'",
+        "NaN",
+        "[1 2]",
+        "{\"a\" 1}",
+        "\u{0}",
+    ] {
+        assert!(serde_json::from_str::<serde_json::Value>(text).is_err(), "{text}");
+        assert!(check(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn reports_spans_and_depths() {
+    let tokens = check(b"{\"a\":[1, \"x\"]}").unwrap();
+    let seen: Vec<_> = tokens.iter().map(|t| (t.kind, t.start, t.end, t.depth)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Kind::BeginObject, 0, 1, 0),
+            (Kind::Key, 1, 4, 1),
+            (Kind::BeginArray, 5, 6, 1),
+            (Kind::Number, 6, 7, 2),
+            (Kind::String, 9, 12, 2),
+            (Kind::EndArray, 12, 13, 1),
+            (Kind::EndObject, 13, 14, 0),
+        ]
+    );
+}
+
+#[test]
+fn depth_is_bounded() {
+    let deep = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
+    assert!(check(&deep(MAX_DEPTH as usize)).is_ok());
+    assert_eq!(check(&deep(MAX_DEPTH as usize + 1)), Err(JsonError::TooDeep));
+    assert_eq!(check(&vec![b'['; 1_000_000]), Err(JsonError::TooDeep));
+}
+
+#[test]
+fn byte_order_mark_only_at_the_start() {
+    assert!(check(b"\xEF\xBB\xBF{}").is_ok());
+    assert!(check(b" \xEF\xBB\xBF{}").is_err());
+    assert!(check(b"\xEF\xBB").is_err());
+    assert!(check(b"\xEF\xBB\xBE{}").is_err());
+}
+
+#[test]
+fn plain_run_stops_at_each_special_byte() {
+    for special in [b'"', b'\\', 0x1f, 0] {
+        for at in 0..100 {
+            let mut text = vec![b'a'; 100];
+            text[at] = special;
+            assert_eq!(plain_run(&text), at);
+        }
+    }
+    assert_eq!(plain_run(&[0xFF; 70]), 70);
+}
