@@ -183,9 +183,9 @@ impl Http {
     }
 }
 
-/// Whether Envoy has ended this answer because what is held of it outgrew the buffer limit. It still
-/// shows the piece that did it; to edit the body then crashes Envoy (1.40: the edit ends the stream
-/// inside of this callback).
+/// Whether Envoy has ended this answer because what is held of it outgrew the buffer limit. It may still
+/// show the piece that did it, and to edit the body then is not safe: a filter that emptied the held
+/// body piece by piece crashed Envoy 1.40 there (the edit ran `proxy_on_log` inside of this callback).
 fn overflowed() -> bool {
     calls::property(&["response", "code_details"])
         .is_ok_and(|details| details == b"response_payload_too_large")
