@@ -127,7 +127,7 @@ pub struct Exchange {
     response: response::Phase,
     /// What the upstream's head says under the gateway's own names: it is removed.
     forged: Vec<HeaderEdit>,
-    /// Headers of an upstream's error that must not be lost.
+    /// Headers of the upstream's head that a reply in its place must not lose.
     kept: Vec<(Cow<'static, str>, String)>,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,

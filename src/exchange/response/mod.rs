@@ -147,11 +147,11 @@ impl Exchange {
             self.response_head_sent = true;
             return ResponseStep::Release(self.own_headers(), BodyOut::Same);
         }
+        if status >= 400 || end {
+            self.kept = kept(headers);
+        }
         if end {
             return self.answer_bodiless(status, headers);
-        }
-        if status >= 400 {
-            self.kept = kept(headers);
         }
         self.response = phase;
         ResponseStep::Hold
@@ -221,11 +221,7 @@ impl Exchange {
             ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
                 match body.as_slice() {
                     b"" | DONE => ResponseStep::Release(edits, BodyOut::Same),
-                    _ => {
-                        let mut reply = Reply::from_edits(edits, body, head_sent);
-                        reply.headers.append(&mut self.kept);
-                        ResponseStep::Reply(reply)
-                    }
+                    _ => self.reply(edits, body, head_sent),
                 }
             }
             step => step,
@@ -268,6 +264,13 @@ impl Exchange {
 
     /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
     fn replace(&mut self, answer: &ErrorAnswer) -> ResponseStep {
+        let (edits, body) = self.replacement(answer);
+        self.response_head_sent = true;
+        ResponseStep::Release(edits, BodyOut::Replace(body))
+    }
+
+    /// The head's edits and the body that turn an answer into an error.
+    fn replacement(&self, answer: &ErrorAnswer) -> (Vec<HeaderEdit>, Vec<u8>) {
         let body = answer.error.to_envelope();
         let body = self.context().redacted(&body).unwrap_or(body);
         let mut edits = self.own_headers();
@@ -275,8 +278,14 @@ impl Exchange {
         edits.push(HeaderEdit::set("content-type", "application/json"));
         edits.push(HeaderEdit::remove("content-encoding"));
         edits.push(content_length(body.len()));
-        self.response_head_sent = true;
-        ResponseStep::Release(edits, BodyOut::Replace(body))
+        (edits, body)
+    }
+
+    /// Where Envoy lets no body be written, a reply says what the edited answer would.
+    fn reply(&mut self, edits: Vec<HeaderEdit>, body: Vec<u8>, head_sent: bool) -> ResponseStep {
+        let mut reply = Reply::from_edits(edits, body, head_sent);
+        reply.headers.append(&mut self.kept);
+        ResponseStep::Reply(reply)
     }
 
     /// An answer that should have a body has none, and Envoy lets no body be added to it: it is
@@ -288,14 +297,8 @@ impl Exchange {
             Some(invalid("The upstream answered HTTP 200 with an empty body.").to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        let mut reply = Reply::error(&answer, &self.config.headers, None);
-        reply.headers.extend(kept(headers));
-        for edit in self.own_headers() {
-            if let HeaderEdit::Set(name, value) = edit {
-                reply.headers.push((name, String::from_utf8_lossy(&value).into_owned()));
-            }
-        }
-        ResponseStep::Reply(reply)
+        let (edits, body) = self.replacement(&answer);
+        self.reply(edits, body, false)
     }
 }
 
