@@ -3,6 +3,8 @@
 //! The shape is OpenAI's error object (API reference, "Error codes"):
 //! `{"error":{"message":string,"type":string,"param":string|null,"code":string|number|null}}`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -168,8 +170,8 @@ pub struct GatewayError {
     pub code: Code,
     /// What was wrong and what to do. Holds no secret and no allowlist.
     pub message: String,
-    /// The parameter at fault, if there is one.
-    pub param: Option<&'static str>,
+    /// The parameter at fault, if there is one: `model`, or a path such as `input[3].type`.
+    pub param: Option<Cow<'static, str>>,
 }
 
 impl GatewayError {
@@ -180,8 +182,8 @@ impl GatewayError {
 
     /// The same error, blaming `param`.
     #[must_use]
-    pub fn with_param(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
+    pub fn with_param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.param = Some(param.into());
         self
     }
 
@@ -194,7 +196,7 @@ impl GatewayError {
             error: ErrorObject {
                 message: self.message.clone(),
                 kind: default_type(status).to_owned(),
-                param: self.param.map(str::to_owned),
+                param: self.param.as_deref().map(str::to_owned),
                 code: Value::from(self.code.as_str()),
                 extra: Map::new(),
             },

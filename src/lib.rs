@@ -18,6 +18,7 @@ pub mod normalize;
 pub mod operation;
 pub mod pattern;
 pub mod percent;
+pub mod responses;
 pub mod splice;
 pub mod sse;
 pub mod usage;

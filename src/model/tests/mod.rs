@@ -170,7 +170,7 @@ fn a_denial_does_not_tell_which_models_exist() {
     );
     for id in ["only/twin", "ghost", "far"] {
         let error = try_resolve(&config, id, 0).unwrap_err();
-        assert_eq!(error.param, Some("model"));
+        assert_eq!(error.param.as_deref(), Some("model"));
         assert!(error.message.contains(&format!("`{id}`")), "{}", error.message);
         assert!(error.message.contains("GET /v1/models"), "{}", error.message);
         for hidden in ["groq", "together", "llama"] {

@@ -1,0 +1,31 @@
+//! What an answer must know of its request.
+
+use std::collections::HashMap;
+
+/// What an answer must know of its request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Members of the Response object that repeat the request, or hold its default, in the order in
+    /// which they are written: name and raw JSON.
+    pub repeated: Vec<(&'static str, Vec<u8>)>,
+    /// Whom a tool call of the chat answer is for.
+    pub tools: ToolNames,
+    /// `"stream": true`.
+    pub stream: bool,
+}
+
+/// Names of the functions that the chat server was offered, and what they were called in the request.
+/// Functions that are called the same in both are not listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolNames(pub HashMap<String, Called>);
+
+/// What a tool is called in the Responses API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The tool's name, inside of its namespace if it has one.
+    pub name: String,
+    /// The `namespace` tool that it stands in.
+    pub namespace: Option<String>,
+    /// A `custom` tool: its one argument is free text.
+    pub custom: bool,
+}
