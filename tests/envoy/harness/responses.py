@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from . import expect, responses_grammar, responses_types
-from .client import Response
-from .envoy import Envoy
+from .client import Connection, Response
+from .envoy import Envoy, headers
 from .responses_grammar import Checked
+from .responses_scenes import call
 from .script import Answer, answer
 from .upstream import Recorded, Upstream
 
@@ -47,6 +50,29 @@ def stream(reply: Response) -> Checked:
     return responses_grammar.check(reply.body)
 
 
+def plain(gateway: Envoy, server: Upstream, scripted: Answer, **fields: Any) -> Json:
+    """What a client gets that asks in one piece, when its server answers as scripted."""
+    server.next(scripted)
+    return whole(post(gateway, ask(**fields)))
+
+
+def streamed(gateway: Envoy, server: Upstream, scripted: Answer, **fields: Any) -> Checked:
+    """What a client gets that asks for a stream."""
+    server.next(scripted)
+    return stream(post(gateway, ask(stream=True, **fields)))
+
+
+@contextmanager
+def open_stream(gateway: Envoy, **fields: Any) -> Iterator[Connection]:
+    """A connection on which a stream was asked for, and nothing is read yet."""
+    body = json.dumps(ask(stream=True, **fields)).encode()
+    length = ("content-length", str(len(body)))
+    with gateway.connect() as client:
+        client.send_head("POST", PATH, headers("main", "application/json", [*FIELDS, length]))
+        client.send(body)
+        yield client
+
+
 def comparable(response: Json) -> Json:
     """A Response without the one member that says when it was made."""
     return {name: value for name, value in response.items() if name != "completed_at"}
@@ -73,3 +99,42 @@ def chat_request(upstream: Upstream) -> Json:
 def not_found(request: Recorded) -> Answer:
     """What a chat-only server says to /responses; to anything else, nothing good either."""
     return answer({"error": {"message": f"no {request.path} here"}}, 404)
+
+
+# Items of a request, and the chat messages that they become
+
+
+def item(role: str, *content: Json, **fields: Any) -> Json:
+    """A message in parts."""
+    return {"type": "message", "role": role, "content": list(content), **fields}
+
+
+def text(value: Any, kind: str = "input_text") -> Json:
+    """A part of a message."""
+    return {"type": kind, "text": value}
+
+
+def called(call_id: str, arguments: str = "{}", name: str = "f") -> Json:
+    """A call that the model made."""
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+
+
+def output(call_id: str, value: Any) -> Json:
+    """What became of a call."""
+    return {"type": "function_call_output", "call_id": call_id, "output": value}
+
+
+def user(content: Any) -> Json:
+    """A user's message, which is the same in both APIs."""
+    return {"role": "user", "content": content}
+
+
+def assistant(content: Any, *calls: tuple[str, str, str]) -> Json:
+    """The model's chat message, with its calls: id, name, arguments of each."""
+    message = {"role": "assistant", "content": content}
+    return {**message, "tool_calls": [call(*each) for each in calls]} if calls else message
+
+
+def tool(call_id: str, content: str) -> Json:
+    """The chat message with what became of a call."""
+    return {"role": "tool", "tool_call_id": call_id, "content": content}

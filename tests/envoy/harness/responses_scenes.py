@@ -230,3 +230,21 @@ def said(response: Json) -> tuple[tuple[str, ...], ...]:
             text = part["refusal"] if part["type"] == "refusal" else part["text"]
             short.append(("refusal" if part["type"] == "refusal" else kind, text))
     return tuple(short)
+
+
+def holds(response: Json, scene: Scene) -> None:
+    """The Response is what the scene has to become."""
+    assert said(response) == scene.output
+    assert response["status"] == scene.status
+    assert response["incomplete_details"] == (scene.reason and {"reason": scene.reason})
+    assert (response["model"], response["created_at"]) == (SERVED, CREATED)
+    usage = response["usage"]
+    if scene.usage is None:
+        assert usage is None
+        return
+    assert usage["input_tokens"] == scene.usage["prompt_tokens"]
+    assert usage["output_tokens"] == scene.usage["completion_tokens"]
+    cached = scene.usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+    assert usage["input_tokens_details"]["cached_tokens"] == cached
+    thought = scene.usage.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
+    assert usage["output_tokens_details"]["reasoning_tokens"] == thought
