@@ -1,3 +1,4 @@
+mod codex;
 mod conversation;
 mod refusals;
 mod settings;
