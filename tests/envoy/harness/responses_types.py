@@ -18,7 +18,7 @@ nothing to say. The SDK for Node declares the most of them as never absent."""
 ECHOES = {"instructions", "metadata", "text", "tool_choice", "tools"}
 """Members that repeat what the client sent: what it may write there is not the answer's affair."""
 
-UNTYPED = {("ResponseCustomToolCall", "status")}
+UNTYPED = {("Response", "store"), ("ResponseCustomToolCall", "status")}
 """What the API writes and the SDK's types don't name."""
 
 
