@@ -4,6 +4,8 @@ mod grammar;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod plain;
+#[cfg(not(target_arch = "wasm32"))]
+mod recorded;
 mod streams;
 
 use std::rc::Rc;
