@@ -29,7 +29,10 @@ fn options(stream: bool) -> Options {
 }
 
 /// What the filter does with a stream: `None` where the answer is an HTTP error instead.
-fn run<'a>(stream: bool, chunks: impl IntoIterator<Item = &'a [u8]>) -> Option<(Vec<u8>, Converter)> {
+fn run<'a>(
+    stream: bool,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Option<(Vec<u8>, Converter)> {
     let kind = StreamKind::Chat;
     let limits = sse::Options { kind, max_event_bytes: 16 * 1024, response_model: None };
     let mut normalizer = SseNormalizer::new(limits);
