@@ -568,3 +568,23 @@ fn a_message_where_a_delta_was_due() {
         last(&got)["output"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
     assert_eq!(kinds, ["message", "function_call", "function_call"]);
 }
+
+#[test]
+fn a_response_says_when_it_was_completed() {
+    let mut converter = Converter::new(options(true));
+    let mut out = converter.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n");
+    converter.set_now(1_800_000_009);
+    out.extend(converter.push(b"data: [DONE]\n\n"));
+    let got = grammar::check(&out);
+    assert_eq!(last(&got)["created_at"], 1_800_000_000);
+    assert_eq!(last(&got)["completed_at"], 1_800_000_009);
+}
+
+#[test]
+fn a_name_without_end_is_cut_off() {
+    let name = |piece: &str| delta(json!({"tool_calls":[{"index":0,"function":{"name":piece}}]}));
+    let mut chunks: Vec<Value> = (0..60).map(|at| name(&format!("{at:010}"))).collect();
+    chunks.push(finish("tool_calls"));
+    let got = events(&chunks);
+    assert_eq!(last(&got)["output"][0]["name"].as_str().unwrap().len(), 520);
+}
