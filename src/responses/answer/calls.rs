@@ -15,6 +15,10 @@ use super::{Asked, Called};
 /// The place of a legacy `function_call` among the calls.
 pub(super) const LEGACY: u64 = u64::MAX;
 
+/// A name as long as this is taken for complete: OpenAI's have 64 characters, and each piece of a name
+/// is looked at with all before it.
+const MAX_NAME_BYTES: usize = 512;
+
 /// What one delta says of a call. Strings are what stands between the quotes.
 #[derive(Debug, Default)]
 pub(super) struct Delta<'a> {
@@ -120,7 +124,9 @@ impl Builder {
                 add_name(name, &clean(delta.name));
                 early.extend_from_slice(&delta.arguments);
                 let (has_early, name) = (!early.is_empty(), name.clone());
-                let is_complete = has_early || self.calls.is_complete(&name, &self.options.asked);
+                let is_complete = has_early
+                    || name.len() > MAX_NAME_BYTES
+                    || self.calls.is_complete(&name, &self.options.asked);
                 if !name.is_empty() && is_complete {
                     self.open_awaited();
                 }

@@ -1,6 +1,6 @@
 //! A chat completion, or its stream, as a Response or its events.
 //!
-//! Both are read (`read`) into one state (`builder`, `words`, `calls`), which holds the output items
+//! Both are read (`read`, `message`) into one state (`builder`, `words`, `calls`), which holds the output items
 //! (`items`) and tells of every change of them (`events`). The last event holds the same Response
 //! (`response`) that the plain answer is, because it is the same code that writes it.
 //!
@@ -14,6 +14,8 @@ mod custom;
 mod events;
 mod items;
 mod logprobs;
+mod memo;
+mod message;
 mod read;
 mod response;
 mod stream;

@@ -6,6 +6,7 @@ use crate::error::ErrorAnswer;
 
 use super::builder::Builder;
 use super::events::Events;
+use super::memo::Memo;
 use super::{Options, read};
 
 /// What an event may have beside the answer's text: ids, usage, what servers add.
@@ -25,6 +26,8 @@ pub struct Converter {
     builder: Builder,
     /// A line that has not ended yet.
     line: Vec<u8>,
+    /// The last chunk.
+    last: Memo,
 }
 
 impl Converter {
@@ -32,7 +35,12 @@ impl Converter {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let events = Events::new(options.asked.stream);
-        Self { builder: Builder::new(options, events), line: Vec::new() }
+        Self { builder: Builder::new(options, events), line: Vec::new(), last: Memo::default() }
+    }
+
+    /// Unix seconds by now: the Response's `completed_at`, unless it is left at [`Options::now`].
+    pub fn set_now(&mut self, now: u64) {
+        self.builder.options.now = now;
     }
 
     /// Reads the next bytes. Returns the events that they make, and comments as they came.
@@ -114,7 +122,13 @@ impl Converter {
         match line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) {
             None | Some(b"") => {}
             Some(b"[DONE]") => self.builder.end(),
-            Some(payload) => read::chunk(payload, &mut self.builder),
+            Some(payload) => match self.last.recall(payload) {
+                Some((inner, what)) => self.builder.one(inner, what),
+                None => {
+                    let told = read::chunk(payload, &mut self.builder);
+                    self.last.learn(payload, told);
+                }
+            },
         }
     }
 

@@ -128,7 +128,18 @@ pub(super) fn escaped(text: &[u8]) -> Vec<u8> {
 
 /// A number.
 pub(super) fn number(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(value.to_string().as_bytes());
+    let start = out.len();
+    let mut rest = value;
+    loop {
+        out.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
 }
 
 #[cfg(test)]
@@ -168,5 +179,14 @@ mod tests {
         assert_eq!(escaped(b"a\"b\n"), b"a\\\"b\\n");
         assert_eq!(unquoted(b"\"a\""), b"a");
         assert_eq!(unquoted(b"12"), b"");
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 7, 10, 1_700_000_000, u64::MAX] {
+            let mut out = b"n".to_vec();
+            number(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("n{value}"));
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Whole conversions: chat answers and streams in, Responses and their events out.
 
+mod ends;
 mod grammar;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod plain;
+#[cfg(not(target_arch = "wasm32"))]
+mod recorded;
 mod streams;
 
 use std::rc::Rc;
@@ -94,4 +97,31 @@ pub(super) fn events(chunks: &[Value]) -> Vec<Value> {
 pub(super) fn plain(chat: &Value) -> Value {
     let (response, _) = whole(options(false), chat.to_string().as_bytes()).unwrap();
     serde_json::from_slice(&response).unwrap()
+}
+
+/// `type` of each event, with what matters of it behind a space.
+pub(super) fn outline(events: &[Value]) -> Vec<String> {
+    let told = |event: &Value| {
+        let name = event["type"].as_str().unwrap();
+        let name = name.strip_prefix("response.").unwrap();
+        let index = event["output_index"].as_u64().map(|index| format!(" {index}"));
+        let what = match event.get("delta").or(event["item"].get("status")) {
+            Some(what) => format!(" {}", what.as_str().unwrap()),
+            None => String::new(),
+        };
+        format!("{name}{}{what}", index.unwrap_or_default())
+    };
+    events.iter().map(told).collect()
+}
+
+pub(super) fn last(events: &[Value]) -> &Value {
+    &events.last().unwrap()["response"]
+}
+
+pub(super) fn call(index: u64, id: &str, name: &str, arguments: &str) -> Value {
+    json!({"tool_calls":[{"index":index,"id":id,"type":"function","function":{"name":name,"arguments":arguments}}]})
+}
+
+pub(super) fn more(index: u64, arguments: &str) -> Value {
+    json!({"tool_calls":[{"index":index,"function":{"arguments":arguments}}]})
 }
