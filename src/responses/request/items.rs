@@ -271,7 +271,7 @@ impl<'a> Reader<'_, 'a> {
             Some(namespace) => Some(text(Some(namespace), index, "namespace")?),
             None => None,
         };
-        let tool = self.names.called(namespace, name, custom);
+        let tool = self.names.called(namespace, name, custom)?;
         if self.open.insert(key, self.items.calls.len()).is_some() {
             let id = shown(&id);
             return Err(refuse(

@@ -10,10 +10,15 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
+use super::write::refuse;
+use crate::error::GatewayError;
 use crate::responses::{Called, ToolNames};
 
 /// Bytes of a chat function's name.
 const MAX_NAME: usize = 64;
+/// How many different tools one request may name. OpenAI takes 128 in a request; more than this is
+/// no use to a model, and only work for the gateway.
+const MAX_TOOLS: usize = 10_000;
 
 /// What the Responses API knows a tool by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,37 +45,46 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// The id of a tool that the history calls, which may be listed or not.
+    ///
+    /// # Errors
+    /// Above [`MAX_TOOLS`].
     pub(super) fn called(
         &mut self,
         namespace: Option<Cow<'a, str>>,
         name: Cow<'a, str>,
         custom: bool,
-    ) -> usize {
+    ) -> Result<usize, GatewayError> {
         let key = ToolKey { namespace, name };
         if let Some(&id) = self.ids.get(&key) {
-            return id;
+            return Ok(id);
         }
         let id = self.tools.len();
+        if id == MAX_TOOLS {
+            let message = format!("More than {MAX_TOOLS} different tools are listed or called.");
+            return Err(refuse("tools", message));
+        }
         self.ids.insert(key.clone(), id);
         self.tools.push(Tool { key, custom, listed: false, chat: String::new() });
-        id
+        Ok(id)
     }
 
     /// The id of a tool that the request lists; `None` if it was listed before.
+    ///
+    /// # Errors
+    /// Above [`MAX_TOOLS`].
     pub(super) fn list(
         &mut self,
         namespace: Option<Cow<'a, str>>,
         name: Cow<'a, str>,
         custom: bool,
-    ) -> Option<usize> {
-        let id = self.called(namespace, name, custom);
-        let tool = self.tools.get_mut(id)?;
-        if tool.listed {
-            return None;
-        }
+    ) -> Result<Option<usize>, GatewayError> {
+        let id = self.called(namespace, name, custom)?;
+        let Some(tool) = self.tools.get_mut(id).filter(|tool| !tool.listed) else {
+            return Ok(None);
+        };
         tool.listed = true;
         tool.custom = custom;
-        Some(id)
+        Ok(Some(id))
     }
 
     /// The id of a listed tool.

@@ -135,8 +135,7 @@ impl<'a> Reader<'_, 'a> {
             let path = format!("{path}[{index}]");
             let members = Members::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {
-                "function" => self.tool(&members, tool, None, &path, again)?,
-                "custom" => self.tool(&members, tool, None, &path, again)?,
+                "function" | "custom" => self.tool(&members, tool, None, &path, again)?,
                 "namespace" => self.namespace(&members, &path, again)?,
                 other => self.dropped.add(other),
             }
@@ -198,7 +197,7 @@ impl<'a> Reader<'_, 'a> {
             None => (outer, path),
         };
         let name = members.name(path)?;
-        let Some(id) = self.names.list(namespace, name, custom) else {
+        let Some(id) = self.names.list(namespace, name, custom)? else {
             if again {
                 return Ok(());
             }

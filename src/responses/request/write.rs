@@ -104,18 +104,14 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// JSON as the text of a string: what is escaped in it is escaped once more. JSON has no bare
-    /// control characters inside its strings, and between tokens only white space.
-    pub(super) fn escaped(&mut self, json: &[u8]) {
-        let mut rest = json;
-        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+    /// A string literal as text inside of a string: what is escaped in it is escaped once more.
+    pub(super) fn escaped(&mut self, literal: &[u8]) {
+        let mut rest = literal;
+        while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
             let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-            self.raw(head);
             let Some((&special, tail)) = tail.split_first() else { break };
-            match special {
-                b'"' | b'\\' => self.raw([b'\\', special]),
-                _ => self.raw(b" "),
-            }
+            self.raw(head);
+            self.raw([b'\\', special]);
             rest = tail;
         }
         self.raw(rest);

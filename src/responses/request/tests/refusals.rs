@@ -251,6 +251,15 @@ fn no_input() {
 }
 
 #[test]
+fn too_many_tools() {
+    let tools = |count: usize| -> Value {
+        (0..count).map(|n| json!({"type": "function", "name": format!("f{n}")})).collect()
+    };
+    assert!(super::convert(&json!({"input": "x", "tools": tools(10_000)}), &OPTIONS).is_ok());
+    blames(&json!({"input": "x", "tools": tools(10_001)}), "tools");
+}
+
+#[test]
 fn messages_say_which_call() {
     let long = "x".repeat(100);
     let item = json!({"type": "function_call", "call_id": long, "name": "f", "arguments": "{}"});
