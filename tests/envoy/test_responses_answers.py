@@ -198,9 +198,9 @@ def test_no_token_waits_for_the_next(gateway, chat_server, scene, tokens):
 
 def test_a_call_is_named_before_its_arguments_come(gateway, chat_server):
     gate = Gate()
-    chat_server.next(sse(chunk(begins(0, "call_a", "f")), gate, chunk(goes_on(0, "{}")), chunk({}, "tool_calls"),
-                    "[DONE]"))  # fmt: skip
-    with open_stream(gateway) as client:
+    begun, rest = chunk(begins(0, "call_a", "f")), chunk(goes_on(0, "{}"))
+    chat_server.next(sse(begun, gate, rest, chunk({}, "tool_calls"), "[DONE]"))
+    with open_stream(gateway, tools=[{"type": "function", "name": "f"}]) as client:
         incoming = client.answer()
         incoming.read_until(lambda body: b"call_a" in body and body.endswith(b"\n\n"))
         gate.open()

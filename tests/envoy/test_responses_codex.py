@@ -37,7 +37,7 @@ class Cli:
         """Passes a request on as it came, and the whole answer back."""
         hop = {"host", "content-length", "connection", "transfer-encoding"}
         fields = [pair for pair in request.head.fields if pair[0].lower() not in hop]
-        reply = self.gateway.request(request.method, request.path, fields, request.body)
+        reply = self.gateway.request(request.method, request.path, fields, body=request.body)
         self.requests.append(request.json())
         self.replies.append(reply)
         kept = [pair for pair in reply.fields if pair[0].lower() not in hop]

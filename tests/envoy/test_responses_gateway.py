@@ -55,8 +55,7 @@ REFUSED = {
 def test_a_request_that_has_no_form_in_chat(gateway, chat_server, fields, param, stream):
     with gateway.sends_nothing():
         reply = post(gateway, ask(stream=stream, **fields))
-    message = expect.gateway_error(reply, 400, "unsupported_parameter", param)
-    assert param.split("[")[0].split(".")[0] in message or "call" in message or "item" in message
+    expect.gateway_error(reply, 400, "unsupported_parameter", param)
 
 
 @pytest.mark.parametrize("depth", [40, 100_000])

@@ -99,7 +99,6 @@ def check(body: bytes) -> Checked:
     _hold(numbers == list(range(len(events))), "sequence_number counts from 0", numbers)
     for event in events:
         responses_types.event(event)
-    responses_types.response(checked.final) if "response" in events[-1] else None
     _frame(events)
     items = _Items()
     for event in events[2:-1]:
@@ -196,6 +195,8 @@ class _Item:
         _hold(event["item_id"] == self.begun["id"], "item_id is the item's", event, self.begun)
         if self.call:
             self.call.take(kind, event)
+            if kind == "response.function_call_arguments.done":
+                _hold(event["name"] == self.begun["name"], "arguments name their function", event)
             return
         place = "summary" if "reasoning_summary" in kind else "content"
         index = event[f"{place}_index"]
