@@ -22,6 +22,7 @@ UNTYPED = {
     ("Response", "store"),
     ("ResponseCustomToolCall", "status"),
     ("ResponseFunctionCallArgumentsDoneEvent", "name"),  # required by the type of the SDK for Node
+    *(("Logprob", "bytes"), ("LogprobTopLogprob", "bytes")),  # of events; those of items name it
 }
 """What the API writes and the types don't name."""
 
