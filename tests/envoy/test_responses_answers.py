@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 
 import pytest
-from harness import Gate, answer, openai_shapes, responses, sse
+from harness import Gate, answer, headers, openai_shapes, responses, sse
 from harness.responses import ask, comparable, open_stream, plain, streamed
 from harness.responses_scenes import (
     ONE_CALL,
@@ -166,6 +166,56 @@ def test_what_the_request_left_out_has_its_default(gateway, chat_server):
     assert {name: whole[name] for name in defaults} == defaults
 
 
+TOKENS = [
+    {"token": "Hi", "logprob": -0.5, "bytes": [72, 105],
+     "top_logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}, {"token": "Ho", "logprob": -1.5}]},
+    {"token": "!", "logprob": -1},
+]  # fmt: skip
+
+
+def test_log_probabilities(gateway, chat_server):
+    """Complete, as the SDKs' types have them, also where the server left out the least."""
+    streaming, completion = chunk({"content": "Hi!"}), openai_shapes.completion(text="Hi!")
+    for answered in (streaming, completion):
+        answered["choices"][0]["logprobs"] = {"content": TOKENS, "refusal": None}
+    asked = {"top_logprobs": 2, "include": ["message.output_text.logprobs"]}
+    scripted = sse(streaming, chunk({}, "stop"), "[DONE]")
+    checked = streamed(gateway, chat_server, scripted, **asked)
+    output = plain(gateway, chat_server, answer(completion), **asked)["output"]
+    assert checked.final["output"] == output
+    told = output[0]["content"][0]["logprobs"]
+    assert [each["token"] for each in told] == ["Hi", "!"]
+    assert [each["token"] for each in told[0]["top_logprobs"]] == ["Hi", "Ho"]
+    (delta,) = [event for event in checked.events if event["type"] == "response.output_text.delta"]
+    assert delta["logprobs"] == told
+
+
+def test_annotations(gateway, chat_server):
+    where = {"start_index": 0, "end_index": 2, "url": "https://a.test", "title": "A"}
+    annotations = [{"type": "url_citation", "url_citation": where}]
+    completion = openai_shapes.completion(text="Hi")
+    completion["choices"][0]["message"]["annotations"] = annotations
+    said = chunk({"content": "Hi"}), chunk({"annotations": annotations})
+    checked = streamed(gateway, chat_server, sse(*said, chunk({}, "stop"), "[DONE]"))
+    output = plain(gateway, chat_server, answer(completion))["output"]
+    assert checked.final["output"] == output
+    assert output[0]["content"][0]["annotations"] == [{"type": "url_citation", **where}]
+    assert "output_text.annotation.added" in checked.kinds
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_http2_and_trailers(gateway, chat_server, stream):
+    how = {"trailers": [("x-checksum", "7")], "framing": "chunked"}
+    chat_server.next(TEXT.stream(**how) if stream else TEXT.plain(**how))
+    body = json.dumps(ask(stream=stream)).encode()
+    with gateway.connect2() as client:
+        fields = headers("main", "application/json", responses.FIELDS)
+        reply = client.request("POST", responses.PATH, fields, [body[:20], body[20:]])
+    holds(responses.stream(reply).final if stream else responses.whole(reply), TEXT)
+    if stream:
+        assert reply.trailers == [("x-checksum", "7")]
+
+
 # Pace
 
 
@@ -198,9 +248,9 @@ def test_no_token_waits_for_the_next(gateway, chat_server, scene, tokens):
 
 def test_a_call_is_named_before_its_arguments_come(gateway, chat_server):
     gate = Gate()
-    chat_server.next(sse(chunk(begins(0, "call_a", "f")), gate, chunk(goes_on(0, "{}")), chunk({}, "tool_calls"),
-                    "[DONE]"))  # fmt: skip
-    with open_stream(gateway) as client:
+    begun, rest = chunk(begins(0, "call_a", "f")), chunk(goes_on(0, "{}"))
+    chat_server.next(sse(begun, gate, rest, chunk({}, "tool_calls"), "[DONE]"))
+    with open_stream(gateway, tools=[{"type": "function", "name": "f"}]) as client:
         incoming = client.answer()
         incoming.read_until(lambda body: b"call_a" in body and body.endswith(b"\n\n"))
         gate.open()

@@ -11,16 +11,15 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
-from harness import ROOT, Answer, Upstream, openai_shapes, plugin, responses, sse
+from harness import ROOT, Answer, Envoy, Recorded, Response, Upstream, openai_shapes, responses, sse
 from harness.plugin import VK
 from harness.responses_scenes import begins, chunk, goes_on
 
 CODEX = ROOT / "tests" / "node" / "node_modules" / ".bin" / "codex"
 PROMPT = "Make the file made.txt."
-MODELS = ["gpt-5.5", "gpt-5.6-sol"]
-"""Ids that the CLI knows: it offers other tools than to a model of another name."""
 PATCH = "*** Begin Patch\n*** Add File: patched.txt\n+from the \"patch\"\n*** End Patch"
 
 
@@ -28,16 +27,16 @@ PATCH = "*** Begin Patch\n*** Add File: patched.txt\n+from the \"patch\"\n*** En
 class Cli:
     """The CLI in a home of its own, and what it said to the gateway."""
 
-    gateway: object
-    home: object
+    gateway: Envoy
+    home: Path
     requests: list[dict] = field(default_factory=list)
-    replies: list = field(default_factory=list)
+    replies: list[Response] = field(default_factory=list)
 
-    def relay(self, request) -> Answer:
+    def relay(self, request: Recorded) -> Answer:
         """Passes a request on as it came, and the whole answer back."""
         hop = {"host", "content-length", "connection", "transfer-encoding"}
         fields = [pair for pair in request.head.fields if pair[0].lower() not in hop]
-        reply = self.gateway.request(request.method, request.path, fields, request.body)
+        reply = self.gateway.request(request.method, request.path, fields, body=request.body)
         self.requests.append(request.json())
         self.replies.append(reply)
         kept = [pair for pair in reply.fields if pair[0].lower() not in hop]
@@ -96,7 +95,7 @@ class Cli:
         )
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """Where it works."""
         return self.home / "work"
 
@@ -106,9 +105,8 @@ class Cli:
 
 
 @pytest.fixture
-def cli(start_envoy, tmp_path):
-    aliases = dict.fromkeys(MODELS, "alpha/m")
-    return Cli(start_envoy(config=plugin.configuration(model_aliases=aliases)), tmp_path)
+def cli(gateway, tmp_path):
+    return Cli(gateway, tmp_path)
 
 
 def ends(events) -> str:
@@ -185,7 +183,7 @@ def test_parallel_calls_and_a_namespace(cli, chat_server):
 
 
 def test_a_custom_tool(cli, chat_server):
-    """To a model that it knows the CLI offers a tool with free text: a patch."""
+    """To a model whose id it knows the CLI offers a tool with free text: a patch."""
 
     def patch(offered):
         (argument,) = offered["apply_patch"]["parameters"]["properties"]
@@ -201,8 +199,8 @@ def test_a_custom_tool(cli, chat_server):
 
 
 def test_tools_that_come_as_an_item(cli, chat_server):
-    """To newer models that it knows the CLI offers its tools inside of the input, and one of them
-    runs a program that calls the others."""
+    """To newer models whose ids it knows the CLI offers its tools inside of the input, and one of
+    them runs a program that calls the others."""
     program = "const r = await tools.exec_command({cmd: 'echo b > made.txt; cat made.txt'}); text(r.output);"
 
     def execute(offered):

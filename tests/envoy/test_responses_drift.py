@@ -7,7 +7,16 @@ import json
 import pytest
 from harness import answer, openai_shapes, sse
 from harness.responses import plain, streamed
-from harness.responses_scenes import CUT_BY_LENGTH, ONE_CALL, REASONING, chunk, holds, said
+from harness.responses_scenes import (
+    CUT_BY_LENGTH,
+    ONE_CALL,
+    REASONING,
+    begins,
+    chunk,
+    goes_on,
+    holds,
+    said,
+)
 
 
 
@@ -91,3 +100,60 @@ def test_arguments_as_an_object(gateway, chat_server):
     whole = plain(gateway, chat_server, answer({**openai_shapes.completion(), "choices": [choice]}))
     ((_, _, _, arguments),) = said(whole)
     assert json.loads(arguments) == {"a": 1}
+
+
+@pytest.mark.parametrize("same", ["index", "id"])
+def test_parallel_calls_that_share_a_mark(gateway, chat_server, same):
+    """Some servers give every call of an answer index 0, others no id."""
+    deltas = [begins(0 if same == "index" else at, "" if same == "id" else f"call_{at}", f"f{at}", "{}") for at in (0, 1)]
+    checked = streamed(gateway, chat_server, sse(*map(chunk, deltas), chunk({}, "tool_calls"), "[DONE]"))
+    assert [short[2:] for short in said(checked.final)] == [("f0", "{}"), ("f1", "{}")]
+
+
+def test_an_id_and_a_name_in_every_delta(gateway, chat_server):
+    deltas = [begins(0, "call_a", "f", '{"a"'), begins(0, "call_a", "f", ":1}")]
+    checked = streamed(gateway, chat_server, sse(*map(chunk, deltas), chunk({}, "tool_calls"), "[DONE]"))
+    assert said(checked.final) == (("function_call", "call_a", "f", '{"a":1}'),)
+
+
+def test_a_name_in_pieces(gateway, chat_server):
+    """Where one function's name begins with another's, it is not called by half of it."""
+    more = {"tool_calls": [{"index": 0, "function": {"name": "_more"}}]}
+    deltas = [begins(0, "call_a", "f"), more, goes_on(0, "{}")]
+    tools = [{"type": "function", "name": name} for name in ("f", "f_more")]
+    scripted = sse(*map(chunk, deltas), chunk({}, "tool_calls"), "[DONE]")
+    checked = streamed(gateway, chat_server, scripted, tools=tools)
+    assert said(checked.final) == (("function_call", "call_a", "f_more", "{}"),)
+
+
+@pytest.mark.parametrize(("pieces", "deltas"), [(("a\\ud83d", "\\ude00b"), ["a", "\U0001f600b"]),
+                                                (("a\\ud83d", "b"), ["a", "\ufffdb"])])  # fmt: skip
+def test_half_of_a_character(gateway, chat_server, pieces, deltas):
+    """A delta is text that can be shown: half of a surrogate pair waits for the other."""
+    texts = [json.dumps(chunk({"content": "@"})).replace("@", piece) for piece in pieces]
+    checked = streamed(gateway, chat_server, sse(*texts, chunk({}, "stop"), "[DONE]"))
+    assert checked.deltas == deltas
+
+
+def test_a_first_chunk_without_anything(gateway, chat_server):
+    """As Azure begins: the answer's own name and time come later."""
+    empty = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
+    checked = streamed(gateway, chat_server, sse(empty, *REASONING.chunks()))
+    holds(checked.final, REASONING)
+
+
+def test_a_name_that_comes_late_is_not_taken(gateway, chat_server):
+    """The Response is called the same from its first event on."""
+    first = {name: value for name, value in chunk({"content": "Hi"}).items() if name not in ("model", "created")}
+    checked = streamed(gateway, chat_server, sse(first, chunk({}, "stop"), "[DONE]"))
+    assert checked.final["model"] == "m"
+
+
+def test_the_last_words_with_the_finish_reason(gateway, chat_server):
+    scripted = sse(chunk({"content": "a"}), chunk({"content": "b"}, "stop"), "[DONE]")
+    assert streamed(gateway, chat_server, scripted).deltas == ["a", "b"]
+
+
+def test_a_finish_reason_that_is_an_error(gateway, chat_server):
+    scripted = sse(chunk({"content": "a"}), chunk({}, "error"), "[DONE]")
+    assert streamed(gateway, chat_server, scripted).final["status"] == "failed"

@@ -85,7 +85,7 @@ def calls() -> list[dict]:
         names = {"id": f"fc_{number}", "type": "function_call", "call_id": f"call_{number}", "name": "f"}
         item = {**names, "arguments": "", "status": "in_progress"}
         events.append({"type": "response.output_item.added", "output_index": number, "item": item})
-        text = {"type": "response.function_call_arguments.done", **at, "arguments": arguments}
+        text = {"type": "response.function_call_arguments.done", **at, "name": "f", "arguments": arguments}
         full = {**item, "arguments": arguments, "status": "completed"}
         end = {"type": "response.output_item.done", "output_index": number, "item": full}
         done += [text, end]
@@ -243,6 +243,7 @@ BROKEN = {
     "no arguments done": remove("function_call_arguments.done", 3),
     "arguments done twice": repeat("function_call_arguments.done", 3),
     "arguments that are not the deltas": put("function_call_arguments.done", "[]", "arguments", index=2),
+    "arguments of another function": put("function_call_arguments.done", "g", "name", index=2),
     "a call that is not its arguments": put("output_item.done", "[]", "item", "arguments", index=2),
     "an output of fewer items": lambda events: events[-1]["response"]["output"].pop(),
     "status against the event": put("completed", "failed", "response", "status"),
@@ -294,7 +295,8 @@ MISTYPED = {
     "annotations left out": lambda events: events[find(events, "content_part.done")]["part"].pop("annotations"),
     "no token details": lambda events: events[-1]["response"]["usage"].pop("input_tokens_details"),
     "a status that isn't": put("completed", "done", "response", "status"),
-    "a code of errors that isn't": put("completed", {"code": "oops", "message": "x"}, "response", "error"),
+    "an error without a code": put("completed", {"code": "", "message": "x"}, "response", "error"),
+    "an error without a message": put("completed", {"code": "oops"}, "response", "error"),
     "an item without its role": lambda events: events[find(events, "output_item.done")]["item"].pop("role"),
     "a member of an item too many": put("output_item.done", 1, "item", "index"),
 }  # fmt: skip

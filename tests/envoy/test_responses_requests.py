@@ -167,7 +167,7 @@ PARAMETERS = {
     "null is absent": ({"temperature": None, "tools": None, "instructions": None, "text": None,
                         "previous_response_id": None, "conversation": None, "background": None}, {}),
     "what only the API's own server could do": (
-        {"store": True, "include": ["reasoning.encrypted_content"], "truncation": "auto", "background": False}, {},
+        {"store": True, "include": ["reasoning.encrypted_content"], "truncation": "disabled", "background": False}, {},
     ),
     "text": ({"text": {"format": {"type": "text"}}}, {}),
     "a schema": (
@@ -247,6 +247,11 @@ def test_a_tool_that_has_no_form_in_chat_is_named(sent, name, stream):
     body = sent(**fields, stream=stream)
     assert "tools" not in body
     assert sent.reply.header(DROPPED) == name
+
+
+def test_a_parameter_that_has_no_form_in_chat_is_named(sent):
+    assert "truncation" not in sent(truncation="auto")
+    assert sent.reply.header(DROPPED) == "truncation"
 
 
 @pytest.mark.parametrize("stream", [False, True])

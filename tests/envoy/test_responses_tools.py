@@ -51,6 +51,35 @@ def test_a_custom_tool_is_a_function_of_one_text(gateway, chat_server, cut):
     assert len(checked.deltas) > 5
 
 
+ODD = {
+    '{"input":"a"}': "a",
+    ' { "input" : "a" } ': "a",
+    '{"input":"a\\u00e9\\ud83d\\ude00"}': "a\u00e9\U0001f600",
+    '{"input":"a","more":1}': "a",
+    '{"input":"a': "a",
+    "a": "a",
+    '{"other":"a"}': '{"other":"a"}',
+    '{"input":7}': '{"input":7}',
+    '"a"': '"a"',
+    "": "",
+    "{}": "{}",
+}
+"""What a server may write where it was asked for `{"input": "…"}`, and the text that it is taken for."""
+
+
+@pytest.mark.parametrize(("arguments", "text"), ODD.items())
+def test_a_custom_tools_text_is_never_lost(gateway, chat_server, arguments, text):
+    """Whatever the server made of the one argument, the client gets it, both ways the same."""
+    wanted = (("custom_tool_call", "call_a", "apply_patch", text),)
+    deltas = [begins(0, "call_a", "apply_patch"), *(goes_on(0, letter) for letter in arguments)]
+    scripted = sse(*map(chunk, deltas), chunk({}, "tool_calls"), "[DONE]")
+    assert said(streamed(gateway, chat_server, scripted, tools=[CUSTOM]).final) == wanted
+    message = {"role": "assistant", "content": None, "tool_calls": [call("call_a", "apply_patch", arguments)]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    completion = answer({**openai_shapes.completion(), "choices": [choice]})
+    assert said(plain(gateway, chat_server, completion, tools=[CUSTOM])) == wanted
+
+
 def test_a_namespaces_function_is_called_back_by_its_own_name(gateway, chat_server):
     chat_server.handler = lambda _: TEXT.plain()
     responses.whole(responses.post(gateway, ask(tools=[NAMESPACE])))

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::json::string;
 
 use super::Options;
 use super::calls::{Calls, Delta};
@@ -84,8 +85,10 @@ impl Builder {
             return;
         }
         self.phase = Phase::Open;
-        // It may not change between events.
+        // They may not change between events.
         self.head.created.get_or_insert(self.options.now);
+        let model = &self.options.model;
+        self.head.model.get_or_insert_with(|| string::encode(model));
         self.lifecycle("response.created", State::InProgress);
         self.lifecycle("response.in_progress", State::InProgress);
     }

@@ -99,7 +99,6 @@ def check(body: bytes) -> Checked:
     _hold(numbers == list(range(len(events))), "sequence_number counts from 0", numbers)
     for event in events:
         responses_types.event(event)
-    responses_types.response(checked.final) if "response" in events[-1] else None
     _frame(events)
     items = _Items()
     for event in events[2:-1]:
@@ -179,6 +178,8 @@ class _Item:
         self.begun = begun
         self.done: Json | None = None
         self.part: _Text | None = None
+        self.annotations: list[Json] = []
+        """Those of the open part."""
         self.parts: dict[str, list[Json]] = {"content": [], "summary": []}
         kind = begun["type"]
         known = kind in CALLS or kind in ("message", "reasoning")
@@ -196,6 +197,8 @@ class _Item:
         _hold(event["item_id"] == self.begun["id"], "item_id is the item's", event, self.begun)
         if self.call:
             self.call.take(kind, event)
+            if kind == "response.function_call_arguments.done":
+                _hold(event["name"] == self.begun["name"], "arguments name their function", event)
             return
         place = "summary" if "reasoning_summary" in kind else "content"
         index = event[f"{place}_index"]
@@ -203,17 +206,26 @@ class _Item:
             _hold(self.part is None, "a part begins after the one before ended", event)
             _hold(index == len(self.parts[place]), f"{place}_index is contiguous", event)
             self.part = _Text(*PARTS[event["part"]["type"]])
-            _hold(not event["part"][self.part.member], "a part begins empty", event)
+            empty = not event["part"][self.part.member] and not event["part"].get("annotations")
+            _hold(empty, "a part begins empty", event)
+            self.annotations = []
             self.parts[place].append(event["part"])
             return
         _hold(self.part is not None, "a part begins before anything of it", event)
         assert self.part
+        if kind == "response.output_text.annotation.added":
+            known = len(self.annotations)
+            _hold(event["annotation_index"] == known, "annotation_index is contiguous", event)
+            self.annotations.append(event["annotation"])
+            return
         _hold(index == len(self.parts[place]) - 1, f"{place}_index is the open part's", event)
         if kind in ("response.content_part.done", "response.reasoning_summary_part.done"):
             _hold(self.part.said is not None, "a part's text ends before the part", event)
             part, begun = event["part"], self.parts[place][-1]
             _hold(part["type"] == begun["type"], "a part keeps its type", begun, part)
             _hold(part[self.part.member] == self.part.said, "the part says its text", part, self.part.said)
+            told = self.annotations
+            _hold(part.get("annotations", []) == told, "the part has its annotations", part, told)
             self.parts[place][-1] = part
             self.part = None
             return

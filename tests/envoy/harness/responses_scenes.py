@@ -188,6 +188,16 @@ SCENES = [
         finish="tool_calls",
     ),
     Scene(
+        "length within a call",
+        _message(tool_calls=[call("call_a", "get_weather", '{"city":"Be')]),
+        (begins(0, "call_a", "get_weather", '{"city"'), goes_on(0, ':"Be')),
+        (("function_call", "call_a", "get_weather", '{"city":"Be'),),
+        finish="length",
+        status="incomplete",
+        reason="max_output_tokens",
+    ),
+    Scene("nothing", _message(""), (ROLE,), ()),
+    Scene(
         "content filter",
         _message("Well"),
         (ROLE, {"content": "Well"}),
@@ -206,6 +216,7 @@ SCENES = [
         usage_in="finish chunk",
     ),
     Scene("no usage", _message("Hi"), (ROLE, {"content": "Hi"}), (("message", "Hi"),)),
+    Scene("usage, no [DONE]", _message("Hi"), ({"content": "Hi"},), (("message", "Hi"),), usage=USAGE, done=False),
     Scene("no [DONE]", _message("Hi"), (ROLE, {"content": "Hi"}), (("message", "Hi"),), done=False),
     Scene(
         "characters of every kind",
