@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::config::CacheMode;
 use crate::error::{Code, GatewayError};
 use crate::json::cursor::{self, Value};
 use crate::json::tokenizer::{Kind, Token, Tokenizer};
@@ -15,6 +16,18 @@ use crate::splice::Edit;
 const NAME: &str = "cache_control";
 /// The only marker that servers know (Anthropic, OpenRouter, DashScope).
 const MARKER: &str = r#"{"type":"ephemeral"}"#;
+
+/// What a cache mode changes in a body.
+///
+/// # Errors
+/// `invalid_json`.
+pub fn edits(mode: CacheMode, body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
+    match mode {
+        CacheMode::Respect => Ok(Vec::new()),
+        CacheMode::Disable => disable(body),
+        CacheMode::Force => force(body),
+    }
+}
 
 /// Removes every member called `cache_control`, at any depth, with one comma beside it.
 ///

@@ -1,11 +1,12 @@
 //! A Responses request that goes upstream as a chat request, and what its answer needs of it.
 
-use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
+use super::Route;
 use super::request::internal;
-use crate::config::{Limits, Provider};
+use crate::cache_control;
+use crate::config::Config;
 use crate::error::{Code, GatewayError};
 use crate::responses::Asked;
 use crate::responses::request::{self, to_chat};
@@ -26,36 +27,32 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// Converts the complete body `whole`, with `markers` edited, to an edit that replaces all of it.
+    /// Converts the complete body `whole` of a request on `route`: an edit that replaces all of it.
     ///
     /// # Errors
     /// What can't be carried over, and `request_too_large` where the chat request would be.
     pub fn new(
+        config: &Config,
+        route: &Route,
         whole: &[u8],
-        markers: &[Edit],
-        provider: &Provider,
-        model: &str,
-        limits: &Limits,
         id: String,
     ) -> Result<(Self, Edit), GatewayError> {
-        let marked = if markers.is_empty() {
-            Cow::Borrowed(whole)
-        } else {
-            Cow::Owned(splice::apply(whole, markers).ok_or_else(internal)?)
-        };
+        let provider = config.providers.get(route.provider).ok_or_else(internal)?;
         let options = request::Options {
-            model,
+            model: &route.model,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
         };
-        let chat = to_chat(&marked, &options)?;
-        if chat.body.len() as u64 > limits.max_buffered_bytes {
+        let mut chat = to_chat(whole, &options)?;
+        let markers = cache_control::edits(route.cache, &chat.body)?;
+        if !markers.is_empty() {
+            chat.body = splice::apply(&chat.body, &markers).ok_or_else(internal)?;
+        }
+        let limit = config.limits.max_buffered_bytes;
+        if chat.body.len() as u64 > limit {
             return Err(GatewayError::new(
                 Code::RequestTooLarge,
-                format!(
-                    "As a chat request the body would be larger than {} bytes.",
-                    limits.max_buffered_bytes
-                ),
+                format!("As a chat request the body would be larger than {limit} bytes."),
             ));
         }
         let dropped = (!chat.dropped.is_empty()).then(|| chat.dropped.join(", "));
@@ -64,16 +61,14 @@ impl Bridge {
     }
 }
 
-/// What makes the ids of an answer unique: Envoy's `x-request-id`, or a random number where Envoy gives
-/// none.
-pub(super) fn unique_id(request_id: Option<&str>, now: u64) -> String {
+/// What makes the ids of an answer unique: Envoy's `x-request-id`, so that they can be found in its
+/// logs, and a random number, since a client may send one id with several requests.
+pub(super) fn unique_id(request_id: Option<&str>) -> String {
     /// A UUID without its dashes.
     const LONGEST: usize = 32;
     let id = request_id.unwrap_or_default();
-    let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(LONGEST).collect();
-    if id.is_empty() {
-        // std draws its hash keys from the host's random numbers.
-        return format!("{now:08x}{:016x}", RandomState::new().hash_one(now));
-    }
+    let mut id: String = id.chars().filter(char::is_ascii_alphanumeric).take(LONGEST).collect();
+    // std draws its hash keys from the host's random numbers.
+    id.push_str(&format!("{:016x}", RandomState::new().hash_one(0)));
     id
 }

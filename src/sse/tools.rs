@@ -129,7 +129,14 @@ impl Tools {
         let newest = |test: &dyn Fn(&Call) -> bool| {
             self.calls.iter().rposition(|call| call.choice == choice && test(call))
         };
-        if let Some(at) = id.and_then(|id| newest(&|call| call.id == id)) {
+        // One id with another index and another name is another call whose id is not its own.
+        let is_other = |call: &Call| {
+            name.is_some_and(|name| name != call.name)
+                && delta.index.is_some()
+                && call.upstream.is_some()
+                && delta.index != call.upstream
+        };
+        if let Some(at) = id.and_then(|id| newest(&|call| call.id == id && !is_other(call))) {
             return Some(at);
         }
         // An id that is new together with a name is a new call, whatever its index says. A new id

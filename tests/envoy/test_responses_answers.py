@@ -33,7 +33,7 @@ def test_plain(gateway, chat_server, scene):
 
 @scenes
 def test_stream(gateway, chat_server, scene):
-    """The last event is the plain answer, ids included: they come of the request's own id."""
+    """The last event is the plain answer."""
     checked = streamed(gateway, chat_server, scene.stream())
     holds(checked.final, scene)
     whole = plain(gateway, chat_server, scene.plain())
@@ -121,9 +121,9 @@ def test_the_servers_headers_stay(gateway, chat_server):
     assert [(name, reply.header(name)) for name, _ in limits] == limits
 
 
-def test_two_requests_have_their_own_ids(gateway, chat_server):
+def test_two_answers_have_their_own_ids(gateway, chat_server):
     chat_server.next(TEXT.plain(), TEXT.plain())
-    ids = [gateway.post(responses.PATH, ask()).json() for _ in range(2)]
+    ids = [gateway.post(responses.PATH, ask(), fields=responses.FIELDS).json() for _ in range(2)]
     assert ids[0]["id"] != ids[1]["id"]
     assert ids[0]["output"][0]["id"] != ids[1]["output"][0]["id"]
 

@@ -155,7 +155,6 @@ MARK = {"type": "ephemeral"}
 MODE = "x-langwatch-cache"
 
 
-@pytest.mark.xfail(strict=True, reason="the marks are looked for in the request, not in what is sent")
 def test_force_marks_what_the_server_gets(gateway, chat_server):
     chat_server.next(TEXT.plain())
     reply = post(gateway, ask(instructions="s"), fields=[(MODE, "force")])

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bridge::{self, Bridge, CHAT_PATH};
 use super::{Exchange, ModelsQuery, Note, Release, Reply, RequestStep, Route};
+use crate::cache_control;
 use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
@@ -302,23 +303,23 @@ impl Exchange {
         let Reading { head, body, chosen } = *reading;
         let (mut route, model_edit) = chosen.ok_or_else(internal)?;
         route.facts = body.reader.facts();
-        let mut edits = match (whole, route.cache) {
-            (Some(whole), CacheMode::Disable) => crate::cache_control::disable(whole)?,
-            (Some(whole), CacheMode::Force) => crate::cache_control::force(whole)?,
-            _ => Vec::new(),
-        };
-        if let Some(whole) = whole
-            && is_bridged(&self.config, &route)
-        {
-            let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-            let id = bridge::unique_id(self.request_id.as_deref(), self.now);
-            let (bridge, edit) =
-                Bridge::new(whole, &edits, provider, &route.model, &self.config.limits, id)?;
-            route.bridge = Some(bridge);
-            edits = vec![edit];
-        } else if let Some(edit) = model_edit {
-            let at = edits.partition_point(|other| other.span.start < edit.span.start);
-            edits.insert(at, edit);
+        let mut edits = Vec::new();
+        match whole {
+            Some(whole) if is_bridged(&self.config, &route) => {
+                let id = bridge::unique_id(self.request_id.as_deref());
+                let (bridge, edit) = Bridge::new(&self.config, &route, whole, id)?;
+                route.bridge = Some(bridge);
+                edits.push(edit);
+            }
+            _ => {
+                if let Some(whole) = whole {
+                    edits = cache_control::edits(route.cache, whole)?;
+                }
+                if let Some(edit) = model_edit {
+                    let at = edits.partition_point(|other| other.span.start < edit.span.start);
+                    edits.insert(at, edit);
+                }
+            }
         }
         let headers = match head {
             Head::Client(mut head) => {

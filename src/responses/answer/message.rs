@@ -146,7 +146,8 @@ fn content(told: &Value<'_>, probabilities: &[Vec<u8>], alone: bool, builder: &m
                 part(&element, &mut probabilities, builder);
             }
         }
-        _ => {}
+        Kind::Null => {}
+        _ => builder.invalid("The upstream's answer has content that is no text."),
     }
 }
 
@@ -221,6 +222,9 @@ fn flat(annotation: &Value<'_>) -> Option<Vec<u8>> {
 
 /// An element of `tool_calls`.
 fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builder) {
+    if call.kind != Kind::BeginObject {
+        return builder.invalid("The upstream's answer has a tool call that is no object.");
+    }
     let mut delta = Delta::default();
     let mut called = None;
     for (key, value) in call.members().map_while(Result::ok) {

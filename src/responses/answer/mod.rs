@@ -42,7 +42,8 @@ pub struct Options {
     pub asked: Rc<Asked>,
     /// Makes the answer's ids unique: `resp_<id>`, `msg_<id>_0`. Letters, digits, `-` and `_`.
     pub id: String,
-    /// Unix seconds, where the upstream does not say when its answer was made.
+    /// Unix seconds of the request: when the answer was made, where the upstream does not say, and
+    /// when it was completed, where that is later.
     pub now: u64,
     /// `model` of the Response where the upstream does not name one.
     pub model: String,

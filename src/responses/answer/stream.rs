@@ -38,11 +38,6 @@ impl Converter {
         Self { builder: Builder::new(options, events), line: Vec::new(), last: Memo::default() }
     }
 
-    /// Unix seconds by now: the Response's `completed_at`, unless it is left at [`Options::now`].
-    pub fn set_now(&mut self, now: u64) {
-        self.builder.options.now = now;
-    }
-
     /// Reads the next bytes. Returns the events that they make, and comments as they came.
     #[must_use]
     pub fn push(&mut self, canonical: &[u8]) -> Vec<u8> {

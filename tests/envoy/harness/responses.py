@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 
 PATH = "/v1/responses"
 REQUEST_ID = "11111111-2222-4333-8444-555555555555"
-"""Sent with every request: what the gateway makes of it, ids of the answer too, is the same each time."""
+"""Sent with every request: the answer's ids begin with it."""
 FIELDS = [("x-request-id", REQUEST_ID)]
 
 
@@ -31,7 +32,15 @@ def ask(**fields: Any) -> Json:
 def post(gateway: Envoy, body: bytes | Json, **how: Any) -> Response:
     """POST /v1/responses."""
     fields = [*FIELDS, *how.pop("fields", ())]
-    return gateway.post(PATH, body, fields=fields, **how)
+    reply = gateway.post(PATH, body, fields=fields, **how)
+    reply.body = _without_random(reply.body)
+    return reply
+
+
+def _without_random(body: bytes) -> bytes:
+    """The same answer with ids that are the same each time: behind the request's own id they are random."""
+    found = re.search(rb'"resp_([0-9a-f]{32}[0-9a-f]{16})"', body)
+    return body.replace(found[1], found[1][:32]) if found else body
 
 
 def whole(reply: Response) -> Json:

@@ -170,14 +170,3 @@ fn a_stream_that_nobody_asked_for() {
     chat["usage"] = json!({"prompt_tokens":2,"total_tokens":2,"cached_tokens":1});
     assert_eq!(response, plain(&chat));
 }
-
-#[test]
-fn a_response_says_when_it_was_completed() {
-    let mut converter = Converter::new(options(true));
-    let mut out = converter.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n");
-    converter.set_now(1_800_000_009);
-    out.extend(converter.push(b"data: [DONE]\n\n"));
-    let got = grammar::check(&out);
-    assert_eq!(last(&got)["created_at"], 1_800_000_000);
-    assert_eq!(last(&got)["completed_at"], 1_800_000_009);
-}
