@@ -212,7 +212,7 @@ enum Style {
 fn system_and_last(list: Value<'_>) -> (Option<Value<'_>>, Option<Value<'_>>) {
     let mut system = None;
     let mut last = None;
-    for message in list.elements().map_while(Result::ok) {
+    for message in list.elements() {
         let Some(role) = message.get("role") else { continue };
         last = Some(message);
         if matches!(role.as_str().as_deref(), Some("system" | "developer")) {
@@ -244,9 +244,9 @@ fn mark_content(content: Value<'_>, text_type: &str, edits: &mut Vec<Edit>) {
         }
         return;
     }
-    let Some(part) = content.elements().map_while(Result::ok).last() else { return };
+    let Some(part) = content.elements().last() else { return };
     let mut end = None;
-    for (key, value) in part.members().map_while(Result::ok) {
+    for (key, value) in part.members() {
         if key.is(NAME) {
             // Only null: anything else is a marker.
             edits.push(Edit { span: value.span(), with: MARKER.into() });

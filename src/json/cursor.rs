@@ -1,12 +1,14 @@
 //! Walks a JSON text that is there as a whole, member by member, without a tree.
 //!
-//! Every step reads with the strict tokenizer, so a walk that came to its end has also checked what
-//! it walked over.
+//! [`parse`] checks all of the text with the strict tokenizer. A walk over a checked value then only
+//! tells strings and brackets apart, and can't fail.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::tokenizer::{Kind, Token, Tokenizer};
+use memchr::memchr2;
+
+use super::tokenizer::{Kind, Tokenizer};
 use super::{JsonError, string};
 
 /// A value and where it stands.
@@ -30,12 +32,24 @@ pub struct Key<'a> {
 /// # Errors
 /// When the text is not exactly one JSON value.
 pub fn parse(text: &[u8]) -> Result<Value<'_>, JsonError> {
-    let mut walk = Walk::new(text, 0, 0);
-    let value = walk.value()?.ok_or(JsonError::Truncated)?;
-    match walk.token()? {
-        None => Ok(value),
-        Some(token) => Err(JsonError::Trailing(token.start)),
+    let mut tokenizer = Tokenizer::new();
+    let (mut first, mut end) = (None, 0);
+    let mut at = 0;
+    loop {
+        // Deeper tokens are passed over: the next one is the closing bracket.
+        let token = match tokenizer.next(text, &mut at, 0)? {
+            Some(token) => token,
+            None => match tokenizer.finish()? {
+                Some(token) => token,
+                None => break,
+            },
+        };
+        first.get_or_insert(token);
+        end = token.end;
     }
+    let first = first.ok_or(JsonError::Truncated)?;
+    let raw = text.get(first.start as usize..end as usize).ok_or(JsonError::Truncated)?;
+    Ok(Value { kind: first.kind, raw, start: first.start as usize })
 }
 
 impl<'a> Value<'a> {
@@ -66,7 +80,7 @@ impl<'a> Value<'a> {
     /// The value of the first member called `name`; `None` if there is none, or no object.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members().map_while(Result::ok).find(|(key, _)| key.is(name)).map(|(_, value)| value)
+        self.members().find(|(key, _)| key.is(name)).map(|(_, value)| value)
     }
 
     /// A string's value; `None` for another kind, and for one that is not Unicode.
@@ -103,14 +117,10 @@ impl<'a> Value<'a> {
         self.kind == Kind::Null
     }
 
-    fn inside(&self, kind: Kind) -> Option<Walk<'a>> {
-        if self.kind != kind {
-            return None;
-        }
-        let mut walk = Walk::new(self.raw, self.start, 1);
-        // The bracket itself: its presence is what `kind` says.
-        walk.token().ok()?;
-        Some(walk)
+    /// The way behind the opening bracket; one without any value for another kind.
+    fn inside(&self, kind: Kind) -> Walk<'a> {
+        let rest = if self.kind == kind { self.raw.get(1..) } else { None };
+        Walk { rest: rest.unwrap_or_default(), start: self.start + 1 }
     }
 }
 
@@ -138,35 +148,28 @@ impl<'a> Key<'a> {
 
 /// The members of an object.
 #[derive(Debug)]
-pub struct Members<'a>(Option<Walk<'a>>);
+pub struct Members<'a>(Walk<'a>);
 
 impl<'a> Iterator for Members<'a> {
-    type Item = Result<(Key<'a>, Value<'a>), JsonError>;
+    type Item = (Key<'a>, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let walk = self.0.as_mut()?;
-        let item = walk.member().transpose();
-        if !matches!(item, Some(Ok(_))) {
-            self.0 = None;
-        }
-        item
+        let Value { raw, start, .. } = self.0.value()?;
+        Some((Key { raw, start }, self.0.value()?))
     }
 }
 
 /// The elements of an array.
 #[derive(Debug)]
-pub struct Elements<'a>(Option<Walk<'a>>);
+pub struct Elements<'a>(Walk<'a>);
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = Result<Value<'a>, JsonError>;
+    type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let walk = self.0.as_mut()?;
-        let item = walk.value().transpose();
-        if !matches!(item, Some(Ok(_))) {
-            self.0 = None;
-        }
-        item
+        self.0.value()
     }
 }
 
@@ -174,67 +177,79 @@ fn unquoted(raw: &[u8]) -> &[u8] {
     raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
 }
 
-/// A tokenizer on its way through one text, at one depth.
+/// A way through what stands between two brackets. [`parse`] has checked the text, so only strings and
+/// brackets need to be told apart.
 #[derive(Debug)]
 struct Walk<'a> {
-    text: &'a [u8],
-    /// Offset of `text` in the whole text.
+    rest: &'a [u8],
+    /// Offset of `rest` in the whole text.
     start: usize,
-    depth: u32,
-    at: usize,
-    tokenizer: Tokenizer,
-    ended: bool,
 }
 
 impl<'a> Walk<'a> {
-    fn new(text: &'a [u8], start: usize, depth: u32) -> Self {
-        Self { text, start, depth, at: 0, tokenizer: Tokenizer::new(), ended: false }
-    }
-
-    fn token(&mut self) -> Result<Option<Token>, JsonError> {
-        if self.ended {
-            return Ok(None);
-        }
-        if let Some(token) = self.tokenizer.next(self.text, &mut self.at, self.depth)? {
-            return Ok(Some(token));
-        }
-        self.ended = true;
-        self.tokenizer.finish()
-    }
-
-    /// The next value at this depth; `None` at the end of the array or the text.
-    fn value(&mut self) -> Result<Option<Value<'a>>, JsonError> {
-        let Some(first) = self.token()? else { return Ok(None) };
-        let last = match first.kind {
-            // Deeper tokens are passed over: the next one is the closing bracket.
-            Kind::BeginObject | Kind::BeginArray => self.token()?.ok_or(JsonError::Truncated)?,
-            Kind::EndObject | Kind::EndArray => return self.skip_to_end(),
-            _ => first,
+    /// The next value, a member's name among them; `None` at the closing bracket.
+    fn value(&mut self) -> Option<Value<'a>> {
+        let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
+        let at = self.rest.iter().position(|byte| !between(byte))?;
+        let from = self.rest.get(at..)?;
+        let (kind, length) = match from.first()? {
+            b'"' => (Kind::String, string_length(from)?),
+            b'{' => (Kind::BeginObject, container_length(from)?),
+            b'[' => (Kind::BeginArray, container_length(from)?),
+            b't' => (Kind::True, 4),
+            b'f' => (Kind::False, 5),
+            b'n' => (Kind::Null, 4),
+            b'-' | b'0'..=b'9' => (Kind::Number, number_length(from)),
+            _ => return None,
         };
-        let raw = self.slice(first.start, last.end)?;
-        Ok(Some(Value { kind: first.kind, raw, start: self.start + first.start as usize }))
+        let (raw, rest) = from.split_at_checked(length)?;
+        let start = self.start + at;
+        self.rest = rest;
+        self.start = start + length;
+        Some(Value { kind, raw, start })
     }
+}
 
-    fn member(&mut self) -> Result<Option<(Key<'a>, Value<'a>)>, JsonError> {
-        let Some(name) = self.token()? else { return Ok(None) };
-        if name.kind != Kind::Key {
-            return self.skip_to_end();
+/// Length of the string that `text` begins with, quotes included.
+fn string_length(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(at) == Some(&b'"') {
+            return Some(at + 1);
         }
-        let key =
-            Key { raw: self.slice(name.start, name.end)?, start: self.start + name.start as usize };
-        let value = self.value()?.ok_or(JsonError::Truncated)?;
-        Ok(Some((key, value)))
+        // What is escaped does not end the string.
+        at += 2;
     }
+}
 
-    /// After the closing bracket only white space may follow.
-    fn skip_to_end<T>(&mut self) -> Result<Option<T>, JsonError> {
-        while self.token()?.is_some() {}
-        Ok(None)
+/// Length of the array or object that `text` begins with.
+fn container_length(text: &[u8]) -> Option<usize> {
+    let mut depth = 0_u32;
+    let mut at = 0;
+    loop {
+        let special = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
+        at += text.get(at..)?.iter().position(special)?;
+        match text.get(at)? {
+            b'"' => at += string_length(text.get(at..)?)?,
+            b'[' | b'{' => {
+                depth += 1;
+                at += 1;
+            }
+            _ => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+        }
     }
+}
 
-    fn slice(&self, start: u64, end: u64) -> Result<&'a [u8], JsonError> {
-        self.text.get(start as usize..end as usize).ok_or(JsonError::Truncated)
-    }
+fn number_length(text: &[u8]) -> usize {
+    let ends = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    text.iter().position(ends).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -250,7 +265,7 @@ mod tests {
         assert_eq!(root.get("a").unwrap().as_f64(), Some(1.0));
         let list = root.get("b").unwrap();
         assert_eq!(&text[list.span()], list.raw());
-        let elements: Vec<_> = list.elements().map(Result::unwrap).collect();
+        let elements: Vec<_> = list.elements().collect();
         assert_eq!(elements.len(), 3);
         assert_eq!(elements[0].as_bool(), Some(true));
         assert!(elements[2].is_null());
@@ -271,8 +286,67 @@ mod tests {
     }
 
     #[test]
-    fn a_member_walk_checks_what_it_walks_over() {
-        let root = parse(b"{\"a\":1}").unwrap();
-        assert!(root.members().all(|member| member.is_ok()));
+    fn skips_what_it_is_not_asked_for() {
+        let text = br#"{"a\\\"]}":"\\","b":[[{"]":"}"}],-1.5e+3,"x\""],"c":null , "d" : false}"#;
+        let names: Vec<_> =
+            parse(text).unwrap().members().map(|(key, value)| (key.raw, value.raw)).collect();
+        let want: [(&[u8], &[u8]); 4] = [
+            (br#""a\\\"]}""#, br#""\\""#),
+            (br#""b""#, br#"[[{"]":"}"}],-1.5e+3,"x\""]"#),
+            (br#""c""#, b"null"),
+            (br#""d""#, b"false"),
+        ];
+        assert_eq!(names, want);
+        let list = parse(text).unwrap().get("b").unwrap();
+        let kinds: Vec<_> = list.elements().map(|value| value.kind).collect();
+        assert_eq!(kinds, [Kind::BeginArray, Kind::Number, Kind::String]);
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use proptest::prelude::*;
+    use serde_json::Value as Tree;
+
+    use super::*;
+
+    fn tree() -> impl Strategy<Value = Tree> {
+        let leaf = prop_oneof![
+            Just(Tree::Null),
+            any::<bool>().prop_map(Tree::from),
+            any::<i64>().prop_map(Tree::from),
+            any::<f64>().prop_map(Tree::from),
+            "[\\PC\"\\\\{}\\[\\],:\n]{0,8}".prop_map(Tree::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::from),
+                prop::collection::btree_map("[\\PC\"\\\\{}]{0,5}", inner, 0..6)
+                    .prop_map(|members| Tree::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The same tree, by walking.
+    fn walked(value: &Value<'_>) -> Tree {
+        match value.kind {
+            Kind::BeginObject => value
+                .members()
+                .map(|(key, value)| (key.as_str().unwrap().into_owned(), walked(&value)))
+                .collect(),
+            Kind::BeginArray => value.elements().map(|value| walked(&value)).collect(),
+            Kind::String => Tree::from(value.as_str().unwrap()),
+            _ => serde_json::from_slice(value.raw()).unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_sees_what_serde_json_sees(tree in tree(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_vec_pretty(&tree) } else { serde_json::to_vec(&tree) };
+            let text = text.unwrap();
+            prop_assert_eq!(walked(&parse(&text).unwrap()), serde_json::from_slice::<Tree>(&text).unwrap());
+        }
     }
 }

@@ -94,7 +94,7 @@ pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
     let root = cursor::parse(body).map_err(|_| ListError::NotJson)?;
     let elements = find_list(root, 2).ok_or(ListError::NoList)?;
     let mut list = List::default();
-    for element in elements.elements().map_while(Result::ok) {
+    for element in elements.elements() {
         if list.models.len() == MAX_MODELS {
             list.cut = true;
             break;
@@ -127,7 +127,7 @@ fn model(element: Value<'_>) -> Option<ListedModel> {
     let mut created = [None, None];
     let mut owners = [None, None];
     let mut extra = Extra::default();
-    for (key, value) in element.members().map_while(Result::ok) {
+    for (key, value) in element.members() {
         let Some(name) = key.as_str() else { continue };
         match name.as_ref() {
             "id" => keep(&mut ids, 0, usable_id(value)),

@@ -59,7 +59,7 @@ struct Root<'a> {
 impl<'a> Root<'a> {
     fn read(root: &Value<'a>) -> Self {
         let mut this = Self::default();
-        for (key, value) in root.members().map_while(Result::ok) {
+        for (key, value) in root.members() {
             let Some(name) = key.as_str() else { continue };
             let slot = match &*name {
                 "id" => &mut this.id,
@@ -108,10 +108,8 @@ pub(super) fn repair(
 ) -> Verdict {
     let Ok(value) = cursor::parse(text) else { return Verdict::Drop };
     let root = Root::read(&value);
-    let choices: Vec<Value<'_>> = root
-        .choices
-        .map(|choices| choices.elements().map_while(Result::ok).collect())
-        .unwrap_or_default();
+    let choices: Vec<Value<'_>> =
+        root.choices.map(|choices| choices.elements().collect()).unwrap_or_default();
     let choices: Vec<Value<'_>> =
         choices.into_iter().filter(|choice| choice.kind == Kind::BeginObject).collect();
     let mut change = Change { text, edits: Vec::new() };
@@ -269,7 +267,7 @@ impl Change<'_> {
     ) -> Seen<'v> {
         let mut seen = Seen::default();
         let (mut delta, mut message, mut index) = (None, None, None);
-        for (key, value) in choice.members().map_while(Result::ok) {
+        for (key, value) in choice.members() {
             match key.as_str().as_deref() {
                 Some("index") => index = Some(value),
                 Some("delta") => delta = Some(value),
@@ -313,7 +311,7 @@ impl Change<'_> {
         };
         seen.has_content |= has_content(body);
         if let Some(calls) = body.and_then(|body| body.get("tool_calls")) {
-            let calls: Vec<Value<'_>> = calls.elements().map_while(Result::ok).collect();
+            let calls: Vec<Value<'_>> = calls.elements().collect();
             for (at, call) in calls.iter().enumerate() {
                 if let Some(with) = tools.repair(call, number, at, calls.len() == 1, seed) {
                     self.edits.push(Edit { span: call.span(), with });
@@ -351,7 +349,7 @@ impl Change<'_> {
 /// Whether a delta or message says something.
 fn has_content(body: Option<Value<'_>>) -> bool {
     let Some(body) = body else { return false };
-    body.members().map_while(Result::ok).any(|(key, value)| {
+    body.members().any(|(key, value)| {
         !key.is("role")
             && matches!(value.kind, Kind::String | Kind::BeginArray)
             && value.raw().len() > 2

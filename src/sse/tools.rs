@@ -155,7 +155,7 @@ impl Tools {
 
 fn read<'a>(delta: &Value<'a>) -> Delta<'a> {
     let mut known = Delta::default();
-    for (key, value) in delta.members().map_while(Result::ok) {
+    for (key, value) in delta.members() {
         if key.is("index") {
             known.has_index = true;
             known.index = std::str::from_utf8(value.raw()).ok().and_then(|text| text.parse().ok());
@@ -200,14 +200,14 @@ fn rebuild(
     if let Some(Some(id)) = id {
         member(&mut out, b"\"id\"", id);
     }
-    for (key, value) in delta.members().map_while(Result::ok) {
+    for (key, value) in delta.members() {
         let replaced = (known.has_index && key.is("index")) || (id.is_some() && key.is("id"));
         if replaced {
             continue;
         }
         if drop_name && key.is("function") {
             let mut function = vec![b'{'];
-            for (key, value) in value.members().map_while(Result::ok) {
+            for (key, value) in value.members() {
                 if !key.is("name") {
                     member(&mut function, name_of(delta, &key), value.raw());
                 }

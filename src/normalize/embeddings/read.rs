@@ -75,7 +75,7 @@ pub(super) struct Object<'a>(pub(super) Vec<(Key<'a>, Value<'a>)>);
 
 impl<'a> Object<'a> {
     pub(super) fn read(value: &Value<'a>) -> Result<Self, GatewayError> {
-        let members: Vec<_> = value.members().map_while(Result::ok).take(MAX_MEMBERS + 1).collect();
+        let members: Vec<_> = value.members().take(MAX_MEMBERS + 1).collect();
         if members.len() > MAX_MEMBERS {
             return Err(invalid(format!("it has more than {MAX_MEMBERS} members")));
         }
@@ -172,7 +172,6 @@ impl Reader {
 
     fn array<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
         let Some(first) = value.elements().next() else { return Ok(Shape::Nothing) };
-        let first = first.map_err(broken)?;
         match first.kind {
             Kind::Number => Ok(Shape::One(Vector::Numbers(*value))),
             Kind::String if numeric(&first).is_some() => Ok(Shape::One(Vector::Numbers(*value))),
@@ -185,7 +184,7 @@ impl Reader {
     /// A list of vectors, or of objects that hold one each.
     fn items<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
         let mut elements = value.elements();
-        if let (Some(Ok(only)), None) = (elements.next(), elements.next()) {
+        if let (Some(only), None) = (elements.next(), elements.next()) {
             // One element may hold the vectors of all inputs.
             let inner = Parts::of(&only)?.vector;
             if is_list_of_lists(&inner) {
@@ -223,14 +222,10 @@ impl Reader {
                     invalid(format!("it holds more than {most} vectors, one for each input"))
                 });
             }
-            items.push(read(element.map_err(broken)?)?);
+            items.push(read(element)?);
         }
         Ok(items)
     }
-}
-
-fn broken(_: crate::json::JsonError) -> GatewayError {
-    invalid("its JSON is broken")
 }
 
 /// What an item's members say. A vector without an object is its own item.
@@ -250,7 +245,7 @@ impl<'a> Parts<'a> {
         let mut vector: Option<(usize, Value<'a>)> = None;
         let (mut index, mut plain_index, mut labelled, mut sparse) = (None, false, false, false);
         let mut more = false;
-        for (key, value) in item.members().map_while(Result::ok) {
+        for (key, value) in item.members() {
             let name = key.as_str().unwrap_or_default();
             match &*name {
                 "index" => {
@@ -301,7 +296,7 @@ fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(Vector<'a>, bool), Gatew
         Kind::String => Ok((Vector::Text(*value), false)),
         Kind::BeginArray => {
             let mut elements = value.elements();
-            let Some(Ok(first)) = elements.next() else {
+            let Some(first) = elements.next() else {
                 return Ok((Vector::Numbers(*value), false));
             };
             match first.kind {
@@ -324,7 +319,7 @@ fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(Vector<'a>, bool), Gatew
 fn is_list_of_lists(value: &Value<'_>) -> bool {
     let mut elements = value.elements();
     match (elements.next(), elements.next()) {
-        (Some(Ok(first)), Some(Ok(_))) => first.kind == Kind::BeginArray,
+        (Some(first), Some(_)) => first.kind == Kind::BeginArray,
         _ => false,
     }
 }

@@ -170,7 +170,6 @@ impl Writer<'_> {
         let mut as_is = span.start == 0;
         let mut first = true;
         for element in value.elements().skip(span.start).take(span.len()) {
-            let element = element.map_err(|_| Flaw::NotNumbers)?;
             let spelled;
             let text = match element.kind {
                 Kind::Number => element.raw(),

@@ -50,7 +50,7 @@ fn in_value(operation: Operation, top: &cursor::Value<'_>) -> Option<ErrorAnswer
     match top.kind {
         Kind::BeginObject => object(top, Kin::Answer),
         Kind::BeginArray => {
-            let first = top.elements().next()?.ok()?;
+            let first = top.elements().next()?;
             if first.kind == Kind::BeginObject {
                 return object(&first, Kin::Answer)
                     .filter(|_| first.get("error").is_some() || first.get("errors").is_some());
@@ -121,7 +121,7 @@ pub fn from_event(data: &[u8], event: Event) -> Option<ErrorAnswer> {
     let found = match cursor::parse(data) {
         Ok(top) if top.kind == Kind::BeginObject => object(&top, kin),
         Ok(top) if top.kind == Kind::BeginArray => {
-            let first = top.elements().next().and_then(Result::ok);
+            let first = top.elements().next();
             first.filter(|first| first.get("error").is_some()).and_then(|first| object(&first, kin))
         }
         _ => None,
@@ -204,7 +204,7 @@ struct Seen {
 impl Seen {
     fn read(top: &cursor::Value<'_>) -> Self {
         let mut seen = Self::default();
-        for (key, value) in top.members().take(MAX_MEMBERS).map_while(Result::ok) {
+        for (key, value) in top.members().take(MAX_MEMBERS) {
             let Some(name) = key.as_str() else { continue };
             match &*name {
                 "choices" => seen.choices(&value),
@@ -228,11 +228,11 @@ impl Seen {
     }
 
     fn choices(&mut self, choices: &cursor::Value<'_>) {
-        for choice in choices.elements().map_while(Result::ok) {
+        for choice in choices.elements() {
             self.choices = true;
             let mut ended = false;
             let mut cause = None;
-            for (key, value) in choice.members().map_while(Result::ok) {
+            for (key, value) in choice.members() {
                 if key.is("finish_reason") {
                     ended = value
                         .as_str()

@@ -85,9 +85,9 @@ fn offered(asked: &Asked) -> Vec<String> {
     let mut names: Vec<String> = asked.tools.0.keys().cloned().collect();
     let tools = asked.repeated.iter().find(|(name, _)| *name == "tools");
     let Some(Ok(tools)) = tools.map(|(_, raw)| cursor::parse(raw)) else { return names };
-    for tool in tools.elements().map_while(Result::ok) {
+    for tool in tools.elements() {
         let (mut is_function, mut called) = (false, None);
-        for (key, value) in tool.members().map_while(Result::ok) {
+        for (key, value) in tool.members() {
             if key.is("type") {
                 is_function = value.as_str().as_deref() == Some("function");
             } else if key.is("name") {

@@ -12,13 +12,13 @@ use super::text::{Text, number, unquoted};
 /// The entries of `logprobs.content`, as those of an `output_text` part.
 pub(super) fn of_content(logprobs: &Value<'_>) -> Vec<Vec<u8>> {
     let Some(content) = logprobs.get("content") else { return Vec::new() };
-    let entries = content.elements().map_while(Result::ok);
+    let entries = content.elements();
     entries.filter(|entry| entry.kind == Kind::BeginObject).map(|one| entry(&one, true)).collect()
 }
 
 fn entry(value: &Value<'_>, outer: bool) -> Vec<u8> {
     let (mut token, mut logprob, mut bytes, mut top) = (Text::default(), None, None, None);
-    for (key, value) in value.members().map_while(Result::ok) {
+    for (key, value) in value.members() {
         if key.is("token") {
             token.push(unquoted(value.raw()));
             token.finish();
@@ -44,7 +44,7 @@ fn entry(value: &Value<'_>, outer: bool) -> Vec<u8> {
     out.extend_from_slice(logprob.map_or(b"0", |logprob| logprob.raw()));
     if outer {
         out.extend_from_slice(b",\"top_logprobs\":");
-        let others = top.iter().flat_map(Value::elements).map_while(Result::ok);
+        let others = top.iter().flat_map(Value::elements);
         let others = others.filter(|other| other.kind == Kind::BeginObject);
         list(&mut out, others, |other, out| out.extend_from_slice(&entry(&other, false)));
     }

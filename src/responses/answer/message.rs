@@ -46,7 +46,7 @@ pub(super) fn read(
     builder: &mut Builder,
 ) -> Option<(Range<usize>, What)> {
     let mut found = Message::default();
-    for (key, value) in value.members().map_while(Result::ok) {
+    for (key, value) in value.members() {
         let Some(name) = key.as_str() else { continue };
         let slot = match &*name {
             "content" => &mut found.content,
@@ -227,7 +227,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builde
     }
     let mut delta = Delta::default();
     let mut called = None;
-    for (key, value) in call.members().map_while(Result::ok) {
+    for (key, value) in call.members() {
         if key.is("index") {
             delta.index = whole_number(&value);
         } else if key.is("id") {
@@ -245,7 +245,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builde
 
 /// The function of a call: its name and arguments.
 fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, builder: &mut Builder) {
-    for (key, value) in function.members().map_while(Result::ok) {
+    for (key, value) in function.members() {
         if key.is("name") {
             delta.name = unquoted(value.raw());
         } else if key.is("arguments") || key.is("input") {
@@ -261,5 +261,5 @@ fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, builder: &mut Builde
 }
 
 fn elements(list: Option<Value<'_>>) -> impl Iterator<Item = Value<'_>> {
-    list.into_iter().flat_map(|list| list.elements()).map_while(Result::ok)
+    list.into_iter().flat_map(|list| list.elements())
 }

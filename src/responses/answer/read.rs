@@ -26,7 +26,7 @@ struct Root<'a> {
 impl<'a> Root<'a> {
     fn read(root: &Value<'a>) -> Self {
         let mut this = Self::default();
-        for (key, value) in root.members().map_while(Result::ok) {
+        for (key, value) in root.members() {
             let Some(name) = key.as_str() else { continue };
             match &*name {
                 "created" => this.created = whole_number(&value),
@@ -68,7 +68,7 @@ impl<'a> Choice<'a> {
     fn read(choice: &Value<'a>, position: usize) -> Self {
         let mut this = Self { index: position as u64, ..Self::default() };
         let object = |value: Value<'a>| Some(value).filter(|v| v.kind == Kind::BeginObject);
-        for (key, value) in choice.members().map_while(Result::ok) {
+        for (key, value) in choice.members() {
             let Some(name) = key.as_str() else { continue };
             match &*name {
                 "index" => this.index = whole_number(&value).unwrap_or(this.index),
@@ -119,7 +119,7 @@ pub(super) fn chunk(payload: &[u8], builder: &mut Builder) -> Option<(Range<usiz
     root.head(builder);
     builder.begin();
     let (mut told, mut count) = (None, 0);
-    for (position, choice) in root.choices?.elements().map_while(Result::ok).enumerate() {
+    for (position, choice) in root.choices?.elements().enumerate() {
         count += 1;
         if choice.kind != Kind::BeginObject {
             continue;
@@ -142,7 +142,7 @@ pub(super) fn completion(chat: &[u8], builder: &mut Builder) {
     let root = Root::read(&value);
     root.head(builder);
     builder.begin();
-    let choices = root.choices.iter().flat_map(Value::elements).map_while(Result::ok);
+    let choices = root.choices.iter().flat_map(Value::elements);
     let choice = choices
         .filter(|choice| choice.kind == Kind::BeginObject)
         .enumerate()

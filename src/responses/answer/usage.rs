@@ -23,7 +23,7 @@ impl Usage {
     pub(super) fn read(usage: &Value<'_>) -> Option<Self> {
         let mut found = Self { cached: usage::cached(usage), ..Self::default() };
         let mut total = None;
-        for (key, value) in usage.members().map_while(Result::ok) {
+        for (key, value) in usage.members() {
             let Some(name) = key.as_str() else { continue };
             let count = count(&value);
             match &*name {

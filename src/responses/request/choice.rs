@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::names::Names;
-use super::write::{Out, must_be, not_json, refuse};
+use super::write::{Out, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -137,7 +137,6 @@ fn allowed(
     };
     let mut only = Only::default();
     for (index, entry) in tools.elements().enumerate() {
-        let entry = entry.map_err(not_json)?;
         let path = format!("{path}.tools[{index}]");
         match entry.get("type").and_then(|kind| kind.as_str()).as_deref() {
             Some("function" | "custom") => {

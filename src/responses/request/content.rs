@@ -1,6 +1,6 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
-use super::write::{Out, given, inner, must_be, not_json, refuse};
+use super::write::{Out, given, inner, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -65,7 +65,6 @@ pub(super) fn read<'a>(
         Kind::String => parts.push(Part::Text { text: content, object: None, opens: true }),
         Kind::BeginArray => {
             for (index, element) in content.elements().enumerate() {
-                let element = element.map_err(not_json)?;
                 parts.push(read_part(element, at, index)?);
             }
         }
@@ -101,8 +100,7 @@ fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, Gate
         return Err(must_be(format!("{at}[{index}]"), "an object"));
     }
     let mut members = Members::default();
-    for member in part.members() {
-        let (key, value) = member.map_err(not_json)?;
+    for (key, value) in part.members() {
         let name = key.as_str().unwrap_or_default();
         let slot = match name.as_ref() {
             "type" => &mut members.kind,

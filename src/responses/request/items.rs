@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::content::At;
 use super::names::Names;
-use super::write::{Dropped, given, must_be, not_json, refuse};
+use super::write::{Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -115,7 +115,7 @@ pub(super) fn read<'a>(
         }
         _ => {
             for (index, item) in input.iter().flat_map(Value::elements).enumerate() {
-                reader.item(item.map_err(not_json)?, index, keep_reasoning)?;
+                reader.item(item, index, keep_reasoning)?;
             }
         }
     }
@@ -150,8 +150,7 @@ impl<'a> Reader<'_, 'a> {
             return Err(must_be(format!("input[{index}]"), "an object"));
         }
         let mut members = Members::default();
-        for member in item.members() {
-            let (key, value) = member.map_err(not_json)?;
+        for (key, value) in item.members() {
             let name = key.as_str().unwrap_or_default();
             let slot = match name.as_ref() {
                 "type" => &mut members.kind,

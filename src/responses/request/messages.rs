@@ -127,7 +127,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 self.thought.clear();
             }
             Entry::Reasoning(texts) => {
-                let texts = texts.elements().map_while(Result::ok);
+                let texts = texts.elements();
                 self.thought.extend(
                     texts
                         .filter_map(|text| text.get("text"))

@@ -1,6 +1,6 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use super::write::{given, must_be, not_json, refuse};
+use super::write::{given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::{Key, Value};
 use crate::json::tokenizer::Kind;
@@ -47,8 +47,7 @@ impl<'a> Params<'a> {
     /// `unsupported_parameter` for state that the gateway does not keep, and for wrong types.
     pub(super) fn read(root: &Value<'a>) -> Result<Self, GatewayError> {
         let mut params = Self::default();
-        for member in root.members() {
-            let (key, value) = member.map_err(not_json)?;
+        for (key, value) in root.members() {
             let name = key.as_str().unwrap_or_default();
             let slot = match name.as_ref() {
                 "background" => &mut params.background,

@@ -41,12 +41,12 @@ pub(super) fn members(params: &Params<'_>) -> Vec<(&'static str, Vec<u8>)> {
 fn with_defaults(object: Option<Value<'_>>, defaults: &[(&str, &str)]) -> Vec<u8> {
     let mut out = vec![b'{'];
     for (name, json) in defaults {
-        let mut members = object.iter().flat_map(Value::members).map_while(Result::ok);
+        let mut members = object.iter().flat_map(Value::members);
         if !members.any(|(key, value)| key.is(name) && !value.is_null()) {
             member(&mut out, name.as_bytes(), json.as_bytes());
         }
     }
-    for (key, value) in object.iter().flat_map(Value::members).map_while(Result::ok) {
+    for (key, value) in object.iter().flat_map(Value::members) {
         // A member that is null gave way to its default.
         if let (Some(name), false) = (key.as_str(), value.is_null()) {
             let name = crate::json::string::encode(&name);

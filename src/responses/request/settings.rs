@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::params::Params;
-use super::write::{Dropped, Out, given, must_be, not_json, refuse};
+use super::write::{Dropped, Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -65,8 +65,7 @@ impl Settings<'_, '_> {
 
     fn text(&mut self, text: Option<Value<'_>>) -> Result<(), GatewayError> {
         let (mut format, mut verbosity) = (None, None);
-        for member in text.iter().flat_map(Value::members) {
-            let (key, value) = member.map_err(not_json)?;
+        for (key, value) in text.iter().flat_map(Value::members) {
             match key.as_str().as_deref() {
                 Some("format") => format = given(value),
                 Some("verbosity") => verbosity = given(value),
@@ -125,8 +124,7 @@ impl Settings<'_, '_> {
 
     fn reasoning(&mut self, reasoning: Option<Value<'_>>, kept: bool) -> Result<(), GatewayError> {
         let mut effort = None;
-        for member in reasoning.iter().flat_map(Value::members) {
-            let (key, value) = member.map_err(not_json)?;
+        for (key, value) in reasoning.iter().flat_map(Value::members) {
             let text = value.as_str();
             match (key.as_str().as_deref(), text.as_deref()) {
                 (Some("effort"), _) => effort = given(value),
@@ -150,7 +148,6 @@ impl Settings<'_, '_> {
         let mut wanted =
             params.top_logprobs.and_then(|top| top.as_f64()).is_some_and(|top| top > 0.0);
         for (index, entry) in params.include.iter().flat_map(Value::elements).enumerate() {
-            let entry = entry.map_err(not_json)?;
             match entry.as_str().as_deref() {
                 Some("message.output_text.logprobs") => wanted = true,
                 // Reasoning comes as it is, not sealed; images are the client's own.

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::names::Names;
-use super::write::{Dropped, Out, given, inner, must_be, not_json, refuse};
+use super::write::{Dropped, Out, given, inner, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -68,8 +68,7 @@ impl<'a> Members<'a> {
             return Err(must_be(path, "an object"));
         }
         let mut members = Self::default();
-        for member in tool.members() {
-            let (key, value) = member.map_err(not_json)?;
+        for (key, value) in tool.members() {
             let name = key.as_str().unwrap_or_default();
             let slot = match name.as_ref() {
                 "type" => &mut members.kind,
@@ -131,7 +130,6 @@ impl<'a> Reader<'_, 'a> {
         again: bool,
     ) -> Result<(), GatewayError> {
         for (index, tool) in tools.elements().enumerate() {
-            let tool = tool.map_err(not_json)?;
             let path = format!("{path}[{index}]");
             let members = Members::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {
@@ -158,7 +156,6 @@ impl<'a> Reader<'_, 'a> {
             _ => return Err(must_be(path, "an array")),
         };
         for (index, tool) in tools.elements().enumerate() {
-            let tool = tool.map_err(not_json)?;
             let path = format!("{path}[{index}]");
             let members = Members::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {

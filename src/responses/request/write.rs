@@ -97,7 +97,7 @@ impl<'a> Out<'a> {
 
     /// The members of `object` that `known` does not name.
     pub(super) fn extras(&mut self, object: Option<Value<'_>>, known: &[&str]) {
-        for (key, value) in object.iter().flat_map(Value::members).map_while(Result::ok) {
+        for (key, value) in object.iter().flat_map(Value::members) {
             if !known.iter().any(|name| key.is(name)) && !value.is_null() {
                 self.copy(key, value);
             }
