@@ -105,7 +105,7 @@ impl Run {
             seconds,
             proxy_cpu,
             load_cpu: usage::own() - self.load_cpu,
-            events: self.completed * self.scenario.pieces.len(),
+            events: self.completed * self.scenario.events,
             latency_us: spread(&mut self.latencies),
             first_us: spread(&mut self.firsts),
             first_wrong: self.first_wrong,
