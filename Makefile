@@ -84,6 +84,10 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
 bench: wasm envoy ## Measure the filter beside Envoy without it (PEERS=1: other gateways; PUBLISH=1: docs)
 	@exec $(PYTHON3) bench/run.py $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)
 
+.PHONY: micro
+micro: ## The native micro-benchmarks alone: scanners and normalisers beside serde_json
+	@scripts/cargo.sh host bench --locked --manifest-path bench/micro/Cargo.toml --target-dir target/bench --bench core -- $(ARGS)
+
 ##@ Housekeeping
 
 .PHONY: python-env

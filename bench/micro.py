@@ -11,7 +11,7 @@ from typing import Any
 from processes import BUILT, ROOT
 
 Json = dict[str, Any]
-SECONDS = 0.8
+SECONDS = 0.5
 
 
 def run(quick: bool = False) -> Json:

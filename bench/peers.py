@@ -1,7 +1,7 @@
 """Other gateways, from the package registries, each in an environment of its own below .cache/bench.
 
 Each is told the same: the client's model goes upstream under another name and with another credential.
-Access logs and telemetry are off, there is one worker, and nobody checks more than this asks.
+Access logs and telemetry are off, and there is one worker.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Peer:
     rewrites: bool = True
     """Model and credential; else it only forwards, which is less work."""
     note: str = ""
+    streams: int = 64
+    """How many it can serve at once within the time that a run may take."""
 
     @property
     def version(self) -> str:
@@ -95,9 +97,12 @@ class Peer:
             )  # fmt: skip
 
         if self.npm:
-            (self.folder / "package.json").write_text('{"private": true}\n')
+            # The versions of what it depends on hold for itself as well.
+            others = dict(word.rsplit("@", 1) for word in self.requirements[1:])
+            package = {"private": True, "overrides": others}
+            (self.folder / "package.json").write_text(json.dumps(package))
             quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-            run("npm", "install", *quiet, *self.requirements)
+            run("npm", "install", *quiet, self.requirements[0])
         else:
             python = os.environ.get("PYTHON", "python3")
             run(python, "-m", "venv", self.folder / "venv")
@@ -174,13 +179,23 @@ def _yaml(*documents: object) -> str:
 
 
 def _litellm(setting: Setting) -> Start:
-    model = {"model": f"openai/{MODEL}", "api_base": setting.base_url, "api_key": PROVIDER_KEY}
+    model = {
+        "model": f"openai/{MODEL}",
+        "api_base": setting.base_url,
+        "api_key": PROVIDER_KEY,
+        "use_chat_completions_api": True,
+    }
     config = {
         "model_list": [{"model_name": ALIAS, "litellm_params": model}],
         "general_settings": {"master_key": VIRTUAL_KEY},
-        "litellm_settings": {"telemetry": False},
+        # A tokenizer from a hub, to count what the upstream has counted.
+        "litellm_settings": {"telemetry": False, "disable_hf_tokenizer_download": True},
     }
-    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    environment = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "HF_HUB_OFFLINE": "1",
+    }
     command = [
         *(setting.package / "venv/bin/litellm", "--config", setting.write("c.yaml", _yaml(config))),
         *("--host", "127.0.0.1", "--port", str(setting.port)),
@@ -278,6 +293,7 @@ def _ferro(setting: Setting) -> Start:
         "GROQ_BASE_URL": setting.base_url,
         "GATEWAY_CONFIG": str(setting.write("config.yaml", _yaml(config))),
         "LOG_LEVEL": "error",
+        "RATE_LIMIT_RPS": "0",
     }
     return Start([setting.package / "venv/bin/ferrogw", "serve"], environment)
 
@@ -297,7 +313,8 @@ def every() -> list[Peer]:
         Peer("aigw", "Envoy AI Gateway", ("theagentrouter-local-gateway==0.1.0a7",), _aigw,
              note="does not check the client's key"),
         Peer("litellm", "LiteLLM proxy", ("litellm[proxy]==1.106.2",), _litellm,
-             "/health/liveliness"),
+             "/health/liveliness", streams=16,
+             note="serves 16 streams at once here, not 64: it is too slow for more"),
         Peer("portkey", "Portkey", ("@portkey-ai/gateway@1.15.2", "@hono/node-server@1.13.7"),
              _portkey, npm=True, note="is told model and credential by a header of each request"),
         Peer("ferro", "Ferro", ("ferrogw==1.5.10",), _ferro, "/readyz"),

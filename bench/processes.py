@@ -172,6 +172,10 @@ class Envoy(Proxy):
         self._folder.cleanup()
 
 
+class WrongAnswers(RuntimeError):
+    """Of a proxy under load. The first line says what was wrong, the rest is the proxy's log."""
+
+
 class Load:
     """Clients and upstream."""
 
@@ -191,7 +195,7 @@ class Load:
 
     def run(self, proxy: Proxy, work: Work, expected: Expected, seconds: float,
             connections: int | None = None, requests: int | None = None) -> Json:  # fmt: skip
-        """Loads a proxy with one row's work. Raises RuntimeError when a single answer was wrong."""
+        """Loads a proxy with one row's work. Raises WrongAnswers when a single one was."""
         content_type = "text/event-stream" if work.pieces else "application/json"
         scenario = {
             "target": proxy.target,
@@ -226,9 +230,9 @@ class Load:
         if "error" in result:
             raise RuntimeError(f"load generator: {result['error']}")
         if result["wrong"] or not result["completed"]:
-            raise RuntimeError(
-                f"{work.title}, {proxy.title}: {result['wrong']} wrong answers, "
-                f"{result['completed']} right: {result['first_wrong']}\n{proxy.log()[-2000:]}"
+            raise WrongAnswers(
+                f"{result['wrong']} wrong answers, {result['completed']} right: "
+                f"{result['first_wrong']}\n{proxy.log()[-2000:]}"
             )
         return result
 

@@ -154,7 +154,7 @@ def peer_times(results: Json) -> Table:
     by_row: dict[str, dict[str, float]] = {}
     for name, row, times in against_peers(results):
         by_row.setdefault(row, {})[name] = times
-    lines = [[row, *(f"{by[name]:,.1f}" if name in by else "-" for name in names)]
+    lines = [[row, *(f"{max(by[name], 0):,.1f}" if name in by else "-" for name in names)]
              for row, by in by_row.items()]  # fmt: skip
     titles = [results["peers"][name]["title"] for name in names]
     return ["added CPU, x this filter's", *titles], lines

@@ -35,7 +35,9 @@ from processes import BUILT, CORES, ENVOY, FILTER, Envoy, Load, Proxy
 Json = dict[str, Any]
 PARTS = ("filters", "latency", "growth", "memory", "micro", "peers")
 RESULTS = BUILT / "results.json"
-PEER_ROUNDS, PEER_SECONDS = 2, 0.5
+PEER_ROUNDS, PEER_SECONDS = 2, 0.4
+PEER_LIMIT = 150.0
+"""Seconds after which no further row of a peer is begun."""
 PEER_ROWS = ("chat", "chat-32k", "chat-4m", "embed-1", "embed-100", "stream", "stream-paced",
              "responses", "responses-stream")  # fmt: skip
 
@@ -78,7 +80,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only-peers", metavar="NAMES", help="comma-separated; implies --peers")
     parser.add_argument("--rows", help="comma-separated names")
     parser.add_argument("--contenders", help="comma-separated names, besides bare")
-    parser.add_argument("--seconds", type=float, default=0.35, help="of one run")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of one run")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contender and row")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=MODULE",
                         help="another build of this filter, to compare with")  # fmt: skip
@@ -171,7 +173,7 @@ class Bench:
             return measure(self.load, base or self.bare, able, row, options.rounds,
                            options.seconds, connections)  # fmt: skip
         except RuntimeError as error:
-            self.fails(str(error))
+            self.fails(f"{row.title}: {error}")
             return None
 
     def table_of(self, part: str, rows: list[work.Work], connections: int | None = None) -> None:
@@ -250,14 +252,18 @@ class Bench:
         seconds = max(PEER_SECONDS, self.options.seconds)
         rounds = min(PEER_ROUNDS, self.options.rounds)
         wanted = [row for row in work.rows() if row.name in PEER_ROWS]
+        began = time.monotonic()
         try:
             for row in chosen(wanted, self.options.rows):
                 try:
+                    if time.monotonic() - began > PEER_LIMIT:
+                        raise Unverified("no time was left")
                     running.verify(self.load, row)
                     checked[row.title] = running.expects(row).told
-                    series = measure(self.load, self.bare, [running], row, rounds, seconds)
+                    at_once = min(row.connections, peer.streams) if row.pieces else None
+                    series = measure(self.load, self.bare, [running], row, rounds, seconds, at_once)
                 except (Unverified, RuntimeError) as error:
-                    left_out[row.title] = str(error).splitlines()[0][:300]
+                    left_out[row.title] = str(error).splitlines()[0][:200]
                     say(f"left out: {row.title}, {peer.title}: {left_out[row.title]}")
                     continue
                 rows[row.name] = {"title": row.title, **series[peer.name].summary()}

@@ -13,10 +13,10 @@ CHAT = "/chat/completions"
 EMBEDDINGS = "/embeddings"
 RESPONSES = "/responses"
 
-# What OpenAI's SDK sends beside the body.
+# What OpenAI's SDK sends beside the body, but that no answer is to be compressed.
 SDK_HEADERS = """\
 accept: application/json
-accept-encoding: gzip, deflate
+accept-encoding: identity
 user-agent: OpenAI/Python 2.8.1
 x-stainless-lang: python
 x-stainless-package-version: 2.8.1

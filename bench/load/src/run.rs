@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 use crate::usage;
 
 /// How long an answer may be late after the last request was sent.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(20);
 
 /// One line on stdout.
 #[derive(Serialize)]
