@@ -29,7 +29,7 @@ def publish(results: Json) -> None:
     for name, svg in drawn.items():
         (FOLDER / name).write_text(svg)
     # Of this machine nothing but its versions: errors may name folders.
-    text = json.dumps(results, indent=1, ensure_ascii=False).replace(str(ROOT), ".")
+    text = _lines(results).replace(str(ROOT), ".")
     text = re.sub(r"/tmp/[^\s\"':]+", "/tmp/-", text)
     (FOLDER / "results.json").write_text(text + "\n")
     results = json.loads(text)
@@ -50,6 +50,21 @@ def publish(results: Json) -> None:
         text = f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}"
     PAGE.write_text(text)
     print(f"wrote {PAGE.relative_to(ROOT)} and {FOLDER.relative_to(ROOT)}", file=sys.stderr)
+
+
+def _lines(results: Json) -> str:
+    """JSON with a line for each row."""
+
+    def compact(value: object) -> str:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+    def section(value: object) -> str:
+        if not isinstance(value, dict):
+            return compact(value)
+        return "{" + ",".join(f"\n {compact(k)}: {compact(v)}" for k, v in value.items()) + "\n}"
+
+    parts = [f"{compact(name)}: {section(value)}" for name, value in results.items()]
+    return "{" + ",\n".join(parts) + "}"
 
 
 def _versions(results: Json) -> str:

@@ -15,7 +15,7 @@ COLOURS = {
     "this": "#2f81f7", "bare": "#7d8590",
 }  # fmt: skip
 OTHERS = ("#d1862c", "#c2514d", "#8d6bc7", "#3f9c74", "#b0518f")
-WIDTH, LABEL, RIGHT, BAR, GAP = 760, 190, 64, 13, 12
+WIDTH, LABEL, RIGHT, BAR, GAP = 760, 210, 64, 13, 12
 FONT = "font-family='system-ui, sans-serif' font-size='12'"
 
 
@@ -42,7 +42,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str = FAINT, more:
 
 
 def _legend(entries: list[tuple[str, str]], y: float) -> list[str]:
-    parts, x = [], float(LABEL)
+    parts, x = [], 0.0
     for title, colour in entries:
         parts.append(f"<rect x='{x:.1f}' y='{y - 9:.1f}' width='10' height='10' fill='{colour}'/>")
         parts.append(_text(x + 15, y, title))
