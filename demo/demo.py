@@ -217,6 +217,23 @@ def flat_embedding(scene):
     scene.check(after.json.get("data") == expected, expected, after)
 
 
+def responses(scene):
+    """Responses API: a client that speaks nothing else, a server that has never heard of it"""
+    body = {"model": "mock-chat", "input": "hello", "stream": True}
+    before = scene.mock.request("POST", "/responses", None, body)
+    scene.show("before", "vLLM", before)
+    scene.check(before.status == 404, "404", before)
+
+    after = scene.gateway.request("POST", "/responses", TEAM, {**body, "model": "vllm/mock-chat"})
+    events = [json.loads(line.removeprefix("data: ")) for line in after.text.splitlines() if line.startswith("data: ")]
+    scene.show("after", "gateway", f"{after.status} {' '.join(event['type'] for event in events)}")
+    last = events[-1] if events else {}
+    scene.check(last.get("type") == "response.completed", "response.completed at the end", last)
+    said = last["response"]["output"][0]["content"][0]["text"]
+    expected = 'mock-chat heard "hello"; credential: none.'
+    scene.check(said == expected, repr(expected), repr(said))
+
+
 def scoped_models(scene):
     """Model list: what the key may use, of every provider, under the names that it may use"""
     before = scene.mock.request("GET", "/models")
@@ -240,6 +257,7 @@ SCENES = [
     error_in_200,
     drifting_stream,
     flat_embedding,
+    responses,
     scoped_models,
 ]
 

@@ -38,6 +38,10 @@ def commands(url):
             "Denied: this key may not use that model",
             curl(url, "chat/completions", LIMITED, f'{{"model":"hosted/swift-70b",{WORDS}}}', "-si"),
         ),
+        (
+            "The Responses API, of a server that has only chat completions",
+            curl(url, "responses", TEAM, '{"model":"vllm/mock-chat","input":"hello"}'),
+        ),
         ("Embeddings", curl(url, "embeddings", TEAM, '{"model":"vllm/mock-embed","input":["one","two"]}')),
         ("An upload", upload),
         ("The models that a key may use", curl(url, "models", LIMITED)),

@@ -10,6 +10,7 @@
 //!
 //! The host layer feeds events and carries out the returned steps; it decides nothing.
 
+mod bridge;
 mod models;
 mod request;
 mod response;
@@ -25,6 +26,7 @@ use crate::headers::HeaderEdit;
 use crate::json::scan::Facts;
 use crate::operation::Operation;
 use crate::splice::Edit;
+use bridge::Bridge;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -133,6 +135,8 @@ pub struct Exchange {
     response_head_sent: bool,
     /// Envoy's `x-request-id`.
     request_id: Option<String>,
+    /// Unix seconds of the request's head.
+    now: u64,
     notes: Vec<(Note, String)>,
 }
 
@@ -147,6 +151,15 @@ struct Route {
     requested: String,
     cache: CacheMode,
     facts: Facts,
+    /// Set where a Responses request goes upstream as a chat request.
+    bridge: Option<Bridge>,
+}
+
+impl Route {
+    /// The operation whose answer the upstream gives.
+    fn answered_as(&self) -> Operation {
+        if self.bridge.is_some() { Operation::ChatCompletions } else { self.operation }
+    }
 }
 
 impl Exchange {
@@ -161,6 +174,7 @@ impl Exchange {
             kept: Vec::new(),
             response_head_sent: false,
             request_id: None,
+            now: 0,
             notes: Vec::new(),
         }
     }

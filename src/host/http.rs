@@ -138,6 +138,12 @@ impl Http {
         if let Some(last) = release.body.last() {
             // Only the start of a body can be replaced: up to the last edit.
             let length = last.span.end;
+            if let [whole] = release.body.as_slice()
+                && whole.span.start == 0
+            {
+                calls::replace_start(Body::Request, length, &whole.with)?;
+                return apply(Head::Request, &release.headers);
+            }
             let start = match fresh.get(..length) {
                 Some(start) if fresh.len() == self.request.size => Cow::Borrowed(start),
                 _ => Cow::Owned(calls::body(Body::Request, 0, length)?),

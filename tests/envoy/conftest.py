@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import ENVOY_BIN, FILTER_WASM, Envoy, Setting, Upstream
+from harness import ENVOY_BIN, FILTER_WASM, Envoy, Setting, Upstream, responses
 
 UPSTREAMS = {
     **{name: name for name in ("alpha", "beta", "delta", "keyless", "vllm")},
@@ -84,6 +84,16 @@ def upstreams(all_upstreams: Upstreams) -> Upstreams:
     for server in all_upstreams.values():
         server.reset()
     return all_upstreams
+
+
+@pytest.fixture
+def chat_server(upstreams: Upstreams) -> Iterator[Upstream]:
+    """`alpha` as a server of chat completions and nothing else: whatever else it is asked for is a
+    failure of the test."""
+    server = upstreams["alpha"]
+    server.handler = responses.not_found
+    yield server
+    responses.chat_only(server)
 
 
 @pytest.fixture(autouse=True)

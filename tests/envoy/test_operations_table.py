@@ -177,16 +177,6 @@ def test_it_is_decided_before_the_body_has_come(table, path):
 # The Responses API
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stream", [False, True])
-def test_responses_over_chat_is_not_offered_yet(table, kind, stream):
-    with table.sends_nothing():
-        body = {"model": f"default-{kind}/m", "input": "hi", "stream": stream}
-        reply = table.post("/v1/responses", body)
-        message = expect.gateway_error(reply, 400, NO)
-    assert message == f"responses is not supported by provider default-{kind}"
-
-
 def event(name: str, number: int, **fields: Any) -> bytes:
     data = {"type": name, "sequence_number": number, **fields}
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

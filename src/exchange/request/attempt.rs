@@ -51,6 +51,7 @@ impl Attempt {
             requested: self.requested.clone(),
             cache: CacheMode::from_name(&self.cache).ok_or_else(internal)?,
             facts: Facts::default(),
+            bridge: None,
         })
     }
 }

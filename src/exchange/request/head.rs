@@ -61,6 +61,12 @@ impl ClientHead {
         })
     }
 
+    /// Another operation's path, under the request's own query.
+    pub fn redirect(&mut self, path: &str) {
+        let query = self.path.find('?').map(|at| self.path.split_off(at)).unwrap_or_default();
+        self.path = format!("{path}{query}");
+    }
+
     /// The head that `provider` gets. `length`: the new `content-length`, where it is known. The
     /// routing header comes last: each change makes Envoy choose the route anew.
     pub fn for_upstream(

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::bridge::{self, Bridge, CHAT_PATH};
 use super::{Exchange, ModelsQuery, Note, Release, Reply, RequestStep, Route};
 use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
@@ -76,6 +77,7 @@ impl Exchange {
         now: u64,
         recall: impl Fn() -> Option<Vec<u8>>,
     ) -> RequestStep {
+        self.now = now;
         self.request_id = headers
             .get("x-request-id")
             .and_then(|id| std::str::from_utf8(id).ok())
@@ -262,16 +264,19 @@ impl Exchange {
         }
         let body = &reading.body;
         let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
-        // Cache markers are edited anywhere in the body, so all of it must be there.
-        let whole = edits_markers(route);
+        // What is edited anywhere in the body needs all of it.
+        let bridged = is_bridged(&self.config, route);
+        let whole = bridged || edits_markers(route);
         let limit = self.config.limits.max_buffered_bytes;
         if whole && body.counted > limit {
+            let why = if bridged {
+                "the Responses API over chat completions".to_owned()
+            } else {
+                format!("cache mode {}", route.cache.as_str())
+            };
             return Err(GatewayError::new(
                 Code::RequestTooLarge,
-                format!(
-                    "The body is larger than {limit} bytes, and cache mode {} has to hold all of it.",
-                    route.cache.as_str()
-                ),
+                format!("The body is larger than {limit} bytes, and {why} has to hold all of it."),
             ));
         }
         if body.is_complete(end) {
@@ -284,8 +289,8 @@ impl Exchange {
         if whole || length_is_near { Ok(RequestStep::Hold) } else { self.release(None, false) }
     }
 
-    /// The model is known and allowed: settles head and body. `whole` is the complete body where the
-    /// cache mode edits it.
+    /// The model is known and allowed: settles head and body. `whole` is the complete body where it is
+    /// edited beyond the model.
     fn release(
         &mut self,
         whole: Option<&[u8]>,
@@ -302,12 +307,24 @@ impl Exchange {
             (Some(whole), CacheMode::Force) => crate::cache_control::force(whole)?,
             _ => Vec::new(),
         };
-        if let Some(edit) = model_edit {
+        if let Some(whole) = whole
+            && is_bridged(&self.config, &route)
+        {
+            let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
+            let id = bridge::unique_id(self.request_id.as_deref(), self.now);
+            let (bridge, edit) =
+                Bridge::new(whole, &edits, provider, &route.model, &self.config.limits, id)?;
+            route.bridge = Some(bridge);
+            edits = vec![edit];
+        } else if let Some(edit) = model_edit {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
             edits.insert(at, edit);
         }
         let headers = match head {
-            Head::Client(head) => {
+            Head::Client(mut head) => {
+                if route.bridge.is_some() {
+                    head.redirect(CHAT_PATH);
+                }
                 let length = match (body.declared, complete && !body.trailers) {
                     (Some(length), _) => Some(length),
                     (None, true) => Some(body.counted),
@@ -354,6 +371,15 @@ fn edits_markers(route: &Route) -> bool {
     }
 }
 
+/// Whether the provider gets a Responses request as a chat request.
+fn is_bridged(config: &Config, route: &Route) -> bool {
+    route.operation == Operation::Responses
+        && config
+            .providers
+            .get(route.provider)
+            .is_some_and(|provider| provider.responses_api == ResponsesApi::Chat)
+}
+
 /// Resolves the model, and checks that the provider serves the operation.
 fn resolve(
     config: &Config,
@@ -369,9 +395,7 @@ fn resolve(
     }
     let chosen = model::resolve(config, &head.key, id, hasher.finish())?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
-    let translated =
-        head.operation == Operation::Responses && provider.responses_api == ResponsesApi::Chat;
-    if !provider.operations.contains(head.operation) || translated {
+    if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));
     }
     Ok(Route {
@@ -381,6 +405,7 @@ fn resolve(
         requested: id.to_owned(),
         cache: head.cache,
         facts: Facts::default(),
+        bridge: None,
     })
 }
 
@@ -391,6 +416,6 @@ fn unsupported(operation: Operation, provider: &str) -> GatewayError {
     )
 }
 
-fn internal() -> GatewayError {
+pub(super) fn internal() -> GatewayError {
     GatewayError::new(Code::InternalError, "The gateway lost track of this request.")
 }

@@ -83,7 +83,7 @@ impl Embeddings {
                 self.state = State::Converting(converter);
                 Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
-            _ => hold(collected, context),
+            _ => hold(collected.len(), context),
         }
     }
 

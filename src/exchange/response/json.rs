@@ -17,10 +17,10 @@ use crate::usage;
 /// How much of a good answer is held for its `<prefix>-cache` header. Envoy ends a held answer that
 /// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well
 /// below.
-const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
+pub(super) const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
 
 /// Where a body has not said by then that it is an event stream, it is none.
-const SNIFF_BYTES: usize = 64 * 1024;
+pub(super) const SNIFF_BYTES: usize = 64 * 1024;
 
 /// A JSON answer that is being collected.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Json {
             && let Some(kind) = stream_kind(route.operation)
             && sniff(&self.collected) == Sniff::Sse
         {
-            let reader = stream::Stream::new(kind, context.config, route);
+            let reader = stream::Stream::new(kind, context, route);
             let collected = std::mem::take(&mut self.collected);
             return Verdict::HandOver(Phase::Stream(Box::new(reader)), collected);
         }
@@ -74,7 +74,7 @@ impl Json {
                 rest: Rest::Pass,
             };
         }
-        hold(&self.collected, context)
+        hold(self.collected.len(), context)
     }
 
     /// Whether the one pass over the body while it came has seen all that matters: a good answer,

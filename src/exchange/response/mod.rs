@@ -5,10 +5,12 @@
 //! | not of a governed request, or our own | nobody | at once |
 //! | 4xx, 5xx | [`failure`] | with the whole body |
 //! | an event stream, or what was asked to be one | [`stream`] | with the first event |
+//! | chat, where a plain Response was asked for | [`bridged`] | with the Response, or once it is known to be good |
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | the rest: audio, text, 204, 3xx, compressed | nobody | at once |
 
+mod bridged;
 mod embeddings;
 mod failure;
 mod json;
@@ -18,11 +20,12 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::{BodyOut, Exchange, Note, Reply, ResponseStep, Route, request};
-use crate::config::{CacheMode, Config, HeaderNames};
+use super::{BodyOut, Bridge, Exchange, Note, Reply, ResponseStep, Route, request};
+use crate::config::{CacheMode, Config, HeaderNames, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
+use crate::responses::answer;
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -40,6 +43,8 @@ pub(super) enum Phase {
     Failure(failure::Failure),
     /// A JSON body is collected.
     Json(json::Json),
+    /// A chat answer is collected, which leaves as a Response.
+    Bridged(Box<bridged::Bridged>),
     /// An embeddings answer is collected, or changed on its way.
     Embeddings(Box<embeddings::Embeddings>),
     /// An event stream passes through its normaliser.
@@ -76,6 +81,8 @@ struct Context<'a> {
     route: Option<&'a Route>,
     /// The request is still held, and its model not known.
     searching: bool,
+    /// Unix seconds of the request.
+    now: u64,
 }
 
 impl Phase {
@@ -83,6 +90,7 @@ impl Phase {
         match self {
             Self::Failure(failure) => failure.push(bytes, end, context),
             Self::Json(json) => json.push(bytes, end, context),
+            Self::Bridged(bridged) => bridged.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end),
             Self::Passing => pass(BodyOut::Same),
@@ -95,6 +103,7 @@ impl Phase {
         match self {
             Self::Failure(failure) => failure.is_holding(),
             Self::Json(json) => json.is_holding(),
+            Self::Bridged(bridged) => bridged.is_holding(),
             Self::Embeddings(embeddings) => embeddings.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
             Self::Passing | Self::Swallowing => false,
@@ -105,6 +114,7 @@ impl Phase {
     fn cached(&self) -> Option<bool> {
         match self {
             Self::Json(json) => json.cached(),
+            Self::Bridged(bridged) => bridged.cached(),
             Self::Stream(stream) => stream.cached(),
             Self::Passing | Self::Failure(_) | Self::Embeddings(_) | Self::Swallowing => None,
         }
@@ -112,9 +122,9 @@ impl Phase {
 }
 
 /// Goes on holding, up to `limits.max_answer_bytes`.
-fn hold(collected: &[u8], context: &Context<'_>) -> Verdict {
+fn hold(collected: usize, context: &Context<'_>) -> Verdict {
     let limit = context.config.limits.max_answer_bytes;
-    if collected.len() as u64 <= limit {
+    if collected as u64 <= limit {
         return Verdict::Hold;
     }
     Verdict::Fail(
@@ -200,7 +210,7 @@ impl Exchange {
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
-                    if let (Phase::Json(_), Some(outcome)) = (&phase, outcome) {
+                    if let (Phase::Json(_) | Phase::Bridged(_), Some(outcome)) = (&phase, outcome) {
                         edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
                     }
                 }
@@ -233,7 +243,7 @@ impl Exchange {
             request::Phase::Streaming(streaming) => Some(&streaming.route),
             _ => None,
         };
-        Context { config: &self.config, route, searching: self.is_searching() }
+        Context { config: &self.config, route, searching: self.is_searching(), now: self.now }
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -246,6 +256,9 @@ impl Exchange {
             }
             edits.push(HeaderEdit::set(names.model.clone(), route.model.trim()));
             edits.push(HeaderEdit::set(names.cache_mode.clone(), route.cache.as_str()));
+            if let Some(dropped) = route.bridge.as_ref().and_then(|bridge| bridge.dropped.clone()) {
+                edits.push(HeaderEdit::set(names.params_dropped.clone(), dropped));
+            }
         }
         if let Some(id) = &self.request_id {
             edits.push(HeaderEdit::set(names.request_id.clone(), id.clone()));
@@ -309,8 +322,8 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
     let is_labelled = is_media_type(content_type, "application/json");
     let is_json = is_labelled || content_type.is_empty();
     let is_page = is_media_type(content_type, "text/html");
-    let kind = stream_kind(route.operation);
-    match route.operation {
+    let operation = route.answered_as();
+    match operation {
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
             if is_stream || !(is_json || is_page) =>
@@ -324,17 +337,34 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             Phase::Passing
         }
         Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
-            Phase::Json(json::Json::new(route.operation, is_labelled))
+            Phase::Json(json::Json::new(operation, is_labelled))
         }
         Operation::Embeddings => {
             Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_labelled)))
         }
-        _ => match kind {
-            Some(kind) if route.facts.stream => {
-                Phase::Stream(Box::new(stream::Stream::new(kind, context.config, route)))
+        _ => match (stream_kind(operation), &route.bridge) {
+            (Some(kind), _) if route.facts.stream => {
+                Phase::Stream(Box::new(stream::Stream::new(kind, context, route)))
             }
-            _ => Phase::Json(json::Json::new(route.operation, is_labelled)),
+            (_, Some(bridge)) => Phase::Bridged(Box::new(bridged::Bridged::new(
+                bridge.answer_options(context, route),
+            ))),
+            _ => Phase::Json(json::Json::new(operation, is_labelled)),
         },
+    }
+}
+
+impl Bridge {
+    /// What a Response is built from.
+    fn answer_options(&self, context: &Context<'_>, route: &Route) -> answer::Options {
+        answer::Options {
+            asked: self.asked.clone(),
+            id: self.id.clone(),
+            now: context.now,
+            model: route.model.clone(),
+            response_model: context.response_model(route),
+            max_answer_bytes: context.config.limits.max_answer_bytes,
+        }
     }
 }
 
@@ -388,6 +418,15 @@ fn label(is_labelled: bool) -> Vec<HeaderEdit> {
 }
 
 impl Context<'_> {
+    /// The id that the answer is to name in the place of the upstream's own.
+    fn response_model(&self, route: &Route) -> Option<String> {
+        (self.config.response_model == ResponseModel::Requested).then(|| route.requested.clone())
+    }
+
+    fn max_event_bytes(&self) -> usize {
+        usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
+    }
+
     /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
     /// it is not there.
     fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {

@@ -1,28 +1,30 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
-use super::{BodyOut, Rest, Verdict};
-use crate::config::{Config, ResponseModel};
+use super::{BodyOut, Context, Rest, Verdict};
 use crate::exchange::Route;
 use crate::headers::HeaderEdit;
+use crate::responses::answer::Converter;
 use crate::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 
 /// A stream on its way.
 #[derive(Debug)]
 pub(in super::super) struct Stream {
     sse: SseNormalizer,
+    /// Turns chat chunks into the events of a Response.
+    bridge: Option<Converter>,
     /// Envoy holds bytes of earlier calls, so that what goes on replaces more than the last chunk.
     held: bool,
     head_sent: bool,
 }
 
 impl Stream {
-    pub(super) fn new(kind: StreamKind, config: &Config, route: &Route) -> Self {
-        let response_model =
-            (config.response_model == ResponseModel::Requested).then(|| route.requested.clone());
-        let max_event_bytes =
-            usize::try_from(config.limits.max_sse_event_bytes).unwrap_or(usize::MAX);
-        let options = Options { kind, max_event_bytes, response_model };
-        Self { sse: SseNormalizer::new(options), held: false, head_sent: false }
+    pub(super) fn new(kind: StreamKind, context: &Context<'_>, route: &Route) -> Self {
+        let bridge = route.bridge.as_ref();
+        let bridge = bridge.map(|bridge| Converter::new(bridge.answer_options(context, route)));
+        // A converter says itself which model answered.
+        let response_model = if bridge.is_some() { None } else { context.response_model(route) };
+        let options = Options { kind, max_event_bytes: context.max_event_bytes(), response_model };
+        Self { sse: SseNormalizer::new(options), bridge, held: false, head_sent: false }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool) -> Verdict {
@@ -37,6 +39,16 @@ impl Stream {
                 all.extend_from_slice(&last);
                 out = Out::Bytes(all);
             }
+        }
+        if let Some(bridge) = &mut self.bridge {
+            let mut events = match &out {
+                Out::Unchanged => bridge.push(bytes),
+                Out::Bytes(bytes) => bridge.push(bytes),
+            };
+            if end {
+                events.extend_from_slice(&bridge.finish());
+            }
+            out = Out::Bytes(events);
         }
         if !self.head_sent {
             match self.sse.head() {

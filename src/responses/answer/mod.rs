@@ -1,8 +1,39 @@
 //! A chat completion, or its stream, as a Response or its events.
+//!
+//! Both are read (`read`, `message`) into one state (`builder`, `words`, `calls`), which holds the output items
+//! (`items`) and tells of every change of them (`events`). The last event holds the same Response
+//! (`response`) that the plain answer is, because it is the same code that writes it.
+//!
+//! Text is held once, in its escaped form, and is written into events without being decoded
+//! (`text`). Where the API reference and the official SDKs disagree, the SDKs' types are followed, and
+//! said so where it is done.
+
+mod builder;
+mod calls;
+mod custom;
+mod events;
+mod items;
+mod logprobs;
+mod memo;
+mod message;
+mod read;
+mod response;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod text;
+mod usage;
+mod words;
 
 use std::rc::Rc;
 
-use super::Asked;
+pub use stream::Converter;
+
+use crate::error::{Code, GatewayError};
+
+use super::{Asked, Called};
+use builder::Builder;
+use events::Events;
 
 /// What an answer depends on beside the upstream's.
 #[derive(Debug, Clone)]
@@ -17,6 +48,27 @@ pub struct Options {
     pub model: String,
     /// Replaces the upstream's `model`.
     pub response_model: Option<String>,
-    /// Bytes that the answer's own text (messages, reasoning, arguments) may have.
+    /// Bytes that the answer's own text (messages, reasoning, arguments) may have, as it is escaped in
+    /// JSON, with what belongs to it and 128 bytes for each output item.
     pub max_answer_bytes: u64,
+}
+
+/// A whole chat completion as a Response, and whether prompt tokens came from the upstream's cache
+/// (`None` where it does not count tokens).
+///
+/// # Errors
+/// 502 `invalid_upstream_response` when `chat` is no chat completion, or one that is larger than
+/// [`Options::max_answer_bytes`].
+pub fn whole(options: Options, chat: &[u8]) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
+    let mut builder = Builder::new(options, Events::new(false));
+    match std::str::from_utf8(chat) {
+        Ok(_) => read::completion(chat, &mut builder),
+        Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),
+    }
+    builder.end();
+    let cached = builder.head.usage.map(|usage| usage.cached);
+    match builder.into_response() {
+        Ok(response) => Ok((response, cached)),
+        Err(answer) => Err(GatewayError::new(Code::InvalidUpstreamResponse, answer.error.message)),
+    }
 }

@@ -1,6 +1,6 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
-from . import expect, memory, openai_shapes, plugin, quirks, wire
+from . import expect, memory, openai_shapes, plugin, quirks, responses, wire
 from .bootstrap import ROUTING_HEADER, Setting
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
@@ -32,6 +32,7 @@ __all__ = [
     "plugin",
     "quirks",
     "refused_log",
+    "responses",
     "sse",
     "wire",
 ]

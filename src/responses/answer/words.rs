@@ -1,0 +1,201 @@
+//! What the model says: reasoning, text and refusals, with their parts and events.
+
+use super::builder::Builder;
+use super::items::{Body, Item, Part, TextPart, write_reasoning};
+use super::text::{Text, number};
+
+/// What a part of a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PartKind {
+    Text,
+    Refusal,
+}
+
+impl Builder {
+    /// A piece of the reasoning's text (what stands between the quotes of a JSON string).
+    pub(super) fn reasoning(&mut self, inner: &[u8]) {
+        if inner.is_empty() || !self.spend(inner.len()) {
+            return;
+        }
+        let last = self.current.and_then(|index| self.items.get(index));
+        if !matches!(last, Some(Item { body: Body::Reasoning(_), .. })) {
+            self.seal();
+            if !self.open(Body::Reasoning(None)) {
+                return;
+            }
+            self.current = self.items.len().checked_sub(1);
+        }
+        let Some(index) = self.current else { return };
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let Body::Reasoning(text) = &mut item.body else { return };
+        if text.is_none() {
+            self.events.part("response.content_part.added", place, 0, |out| {
+                write_reasoning(b"", out);
+            });
+        }
+        let new = text.get_or_insert_default().push(inner);
+        self.events.delta("response.reasoning_text.delta", place, Some(0), new);
+    }
+
+    /// A piece of the message's text, with the log probabilities of its tokens. These alone are kept
+    /// only where text has come before.
+    pub(super) fn text(&mut self, inner: &[u8], logprobs: &[Vec<u8>]) {
+        let bytes = logprobs.iter().fold(inner.len(), |sum, one| sum.saturating_add(one.len()));
+        if bytes == 0 || !self.spend(bytes) {
+            return;
+        }
+        if inner.is_empty() && !self.is_open(PartKind::Text) {
+            return;
+        }
+        let Some((index, at)) = self.part(PartKind::Text) else { return };
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let Some(part) = text_part(item) else { return };
+        for one in logprobs {
+            part.logprobs.push(one);
+        }
+        let new = part.text.push(inner);
+        self.events.text_delta(place, at, new, &mut part.logprobs);
+        for annotation in std::mem::take(&mut self.annotations) {
+            self.annotate(&annotation);
+        }
+    }
+
+    /// A piece of a refusal.
+    pub(super) fn refusal(&mut self, inner: &[u8]) {
+        if inner.is_empty() || !self.spend(inner.len()) {
+            return;
+        }
+        let Some((index, at)) = self.part(PartKind::Refusal) else { return };
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let Body::Message(parts) = &mut item.body else { return };
+        let Some(Part::Refusal(text)) = parts.last_mut() else { return };
+        let new = text.push(inner);
+        self.events.delta("response.refusal.delta", place, Some(at), new);
+    }
+
+    /// An annotation of the text. Where there is none yet it waits for it.
+    pub(super) fn annotation(&mut self, annotation: Vec<u8>) {
+        if !self.spend(annotation.len()) {
+            return;
+        }
+        if self.is_open(PartKind::Text) {
+            self.annotate(&annotation);
+        } else {
+            self.annotations.push(annotation);
+        }
+    }
+
+    pub(super) fn annotate(&mut self, annotation: &[u8]) {
+        let Some((index, at)) = self.part(PartKind::Text) else { return };
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let Some(part) = text_part(item) else { return };
+        let count = part.annotations.count;
+        part.annotations.push(annotation);
+        self.events.write("response.output_text.annotation.added", |out| {
+            place.write(Some(at), out);
+            out.extend_from_slice(b",\"annotation_index\":");
+            number(count, out);
+            out.extend_from_slice(b",\"annotation\":");
+            out.extend_from_slice(annotation);
+        });
+    }
+
+    fn is_open(&self, kind: PartKind) -> bool {
+        let current = self.current.and_then(|index| self.items.get(index));
+        let Some(Item { body: Body::Message(parts), .. }) = current else { return false };
+        parts.last().is_some_and(|part| kind == part_kind(part))
+    }
+
+    /// The part of this kind that takes what comes: its item and its place there.
+    fn part(&mut self, kind: PartKind) -> Option<(usize, usize)> {
+        let current = self.current.and_then(|index| self.items.get(index));
+        if !matches!(current, Some(Item { body: Body::Message(_), .. })) {
+            self.seal();
+            if !self.open(Body::Message(Vec::new())) {
+                return None;
+            }
+            self.current = self.items.len().checked_sub(1);
+        }
+        let index = self.current?;
+        if !self.is_open(kind) {
+            self.close_part(index);
+            let item = self.items.get_mut(index)?;
+            let place = item.place(&self.options.id, index);
+            let Body::Message(parts) = &mut item.body else { return None };
+            let part = match kind {
+                PartKind::Text => Part::Text(TextPart::default()),
+                PartKind::Refusal => Part::Refusal(Text::default()),
+            };
+            let at = parts.len();
+            self.events.part("response.content_part.added", place, at, |out| {
+                part.write(out);
+            });
+            parts.push(part);
+        }
+        match &self.items.get(index)?.body {
+            Body::Message(parts) => Some((index, parts.len().checked_sub(1)?)),
+            _ => None,
+        }
+    }
+
+    /// The part of an item that is open, if any, is complete.
+    pub(super) fn close_part(&mut self, index: usize) {
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let events = &mut self.events;
+        match &mut item.body {
+            Body::Reasoning(None) => {}
+            Body::Reasoning(Some(text)) => {
+                events.delta("response.reasoning_text.delta", place, Some(0), text.finish());
+                events.done("response.reasoning_text.done", place, Some(0), "text", text.raw());
+                events.part("response.content_part.done", place, 0, |out| {
+                    write_reasoning(text.raw(), out);
+                });
+            }
+            Body::Message(parts) => {
+                let Some(at) = parts.len().checked_sub(1) else { return };
+                let Some(part) = parts.last_mut() else { return };
+                match part {
+                    Part::Text(TextPart { text, logprobs, .. }) => {
+                        events.text_delta(place, at, text.finish(), logprobs);
+                        events.write("response.output_text.done", |out| {
+                            place.write(Some(at), out);
+                            out.extend_from_slice(b",\"text\":");
+                            text.write(out);
+                            out.extend_from_slice(b",\"logprobs\":");
+                            logprobs.write(out);
+                        });
+                    }
+                    Part::Refusal(text) => {
+                        events.delta("response.refusal.delta", place, Some(at), text.finish());
+                        let name = "response.refusal.done";
+                        events.done(name, place, Some(at), "refusal", text.raw());
+                    }
+                }
+                events.part("response.content_part.done", place, at, |out| part.write(out));
+            }
+            Body::Call(call) => call.close(events, place),
+        }
+    }
+}
+
+fn text_part(item: &mut Item) -> Option<&mut TextPart> {
+    match &mut item.body {
+        Body::Message(parts) => match parts.last_mut() {
+            Some(Part::Text(part)) => Some(part),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn part_kind(part: &Part) -> PartKind {
+    match part {
+        Part::Text(_) => PartKind::Text,
+        Part::Refusal(_) => PartKind::Refusal,
+    }
+}

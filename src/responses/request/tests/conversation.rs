@@ -1,0 +1,376 @@
+//! What the items become.
+
+use serde_json::{Value, json};
+
+use super::{OPTIONS, Options, chat, convert, messages, tree};
+use crate::test;
+
+fn user(text: &str) -> Value {
+    json!({"role": "user", "content": text})
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments})
+}
+
+fn output(id: &str, output: &str) -> Value {
+    json!({"type": "function_call_output", "call_id": id, "output": output})
+}
+
+fn tool_call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+fn calls(calls: &[Value]) -> Value {
+    json!({"role": "assistant", "content": null, "tool_calls": calls})
+}
+
+fn tool(id: &str, content: &str) -> Value {
+    json!({"role": "tool", "tool_call_id": id, "content": content})
+}
+
+#[test]
+fn text_comes_as_it_was_escaped() {
+    let body = br#"{"input":"a\u00e9\/\n","model":"provider/m"}"#;
+    let chat = super::to_chat(body, &OPTIONS).unwrap();
+    assert_eq!(
+        String::from_utf8(chat.body).unwrap(),
+        r#"{"model":"m","messages":[{"role":"user","content":"a\u00e9\/\n"}]}"#
+    );
+    let quoted = Options { model: "a\"b", ..OPTIONS };
+    assert_eq!(tree(&super::to_chat(body, &quoted).unwrap())["model"], "a\"b");
+}
+
+#[test]
+fn messages_of_every_role_and_form() {
+    assert_eq!(
+        messages(&json!([
+            {"type": "message", "role": "user", "content": "a", "id": "msg_1", "status": "completed"},
+            {"role": "assistant", "content": [
+                {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
+            ], "phase": "commentary"},
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "c"},
+                {"type": "text", "text": "d"},
+            ]},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+            {"role": "user", "content": []},
+        ])),
+        json!([
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            {"role": "user", "content": "c\nd"},
+            {"role": "assistant", "content": "No."},
+            {"role": "user", "content": ""},
+        ])
+    );
+}
+
+#[test]
+fn whatever_instructs_joins_the_one_system_message() {
+    let request = json!({"instructions": "i", "input": [
+        {"role": "developer", "content": [
+            {"type": "input_text", "text": "a"},
+            {"type": "input_text", "text": "b"},
+        ]},
+        user("x"),
+        {"role": "system", "content": "c"},
+        user("y"),
+    ]});
+    assert_eq!(
+        chat(&request)["messages"],
+        json!([{"role": "system", "content": "i\n\na\nb\n\nc"}, user("x"), user("y")])
+    );
+    // Without items it is the conversation; an empty one is none.
+    assert_eq!(
+        chat(&json!({"instructions": "i", "input": []}))["messages"],
+        json!([{"role": "system", "content": "i"}])
+    );
+    assert_eq!(chat(&json!({"instructions": "", "input": "x"}))["messages"], json!([user("x")]));
+    assert_eq!(chat(&json!({"instructions": null, "input": ""}))["messages"], json!([user("")]));
+}
+
+#[test]
+fn parts_that_are_not_text() {
+    assert_eq!(
+        messages(&json!([{"role": "user", "content": [
+            {"type": "input_text", "text": "see"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "low"},
+            {"type": "input_image", "image_url": "https://a/b", "detail": "original", "file_id": null},
+            {"type": "input_image", "image_url": "https://a/c"},
+            {"type": "input_file", "filename": "a.pdf", "file_data": "data:x", "file_url": null},
+            {"type": "input_file", "file_id": "file_1", "detail": "high"},
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+            {"type": "video_url", "video_url": {"url": "https://a/d"}},
+        ]}])),
+        json!([{"role": "user", "content": [
+            {"type": "text", "text": "see"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": "https://a/b", "detail": "high"}},
+            {"type": "image_url", "image_url": {"url": "https://a/c"}},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:x"}},
+            {"type": "file", "file": {"file_id": "file_1"}},
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+            {"type": "video_url", "video_url": {"url": "https://a/d"}},
+        ]}])
+    );
+}
+
+#[test]
+fn a_parts_own_members_stay_with_it() {
+    let marker = json!({"type": "ephemeral"});
+    assert_eq!(
+        messages(&json!([
+            {"role": "system", "content": "s"},
+            {"role": "system", "content": [
+                {"type": "input_text", "text": "t", "cache_control": marker},
+            ]},
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "a", "prompt_cache_breakpoint": null},
+                {"type": "input_text", "text": "b", "cache_control": marker},
+                {"type": "input_image", "image_url": "u", "cache_control": marker},
+                {"type": "input_file", "file_data": "d", "cache_control": marker},
+            ]},
+        ])),
+        json!([
+            {"role": "system", "content": [
+                {"type": "text", "text": "s"},
+                {"type": "text", "text": "t", "cache_control": marker},
+            ]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "a"},
+                {"type": "text", "text": "b", "cache_control": marker},
+                {"type": "image_url", "image_url": {"url": "u"}, "cache_control": marker},
+                {"type": "file", "file": {"file_data": "d"}, "cache_control": marker},
+            ]},
+        ])
+    );
+}
+
+#[test]
+fn calls_join_the_answer_that_made_them() {
+    assert_eq!(
+        messages(&json!([
+            user("x"),
+            {"role": "assistant", "content": "I look."},
+            call("c1", "read", r#"{"path":"a\"b"}"#),
+            call("c2", "list", ""),
+            output("c2", "two"),
+            output("c1", "one"),
+            call("c3", "read", "{}"),
+            {"type": "function_call_output", "call_id": "c3", "output": [
+                {"type": "input_text", "text": "l1"},
+                {"type": "output_text", "text": "l2"},
+            ]},
+            {"role": "assistant", "content": "Done."},
+        ])),
+        json!([
+            user("x"),
+            {"role": "assistant", "content": "I look.", "tool_calls": [
+                tool_call("c1", "read", r#"{"path":"a\"b"}"#),
+                tool_call("c2", "list", "{}"),
+            ]},
+            tool("c1", "one"),
+            tool("c2", "two"),
+            calls(&[tool_call("c3", "read", "{}")]),
+            tool("c3", "l1\nl2"),
+            {"role": "assistant", "content": "Done."},
+        ])
+    );
+}
+
+#[test]
+fn outputs_move_behind_their_calls() {
+    assert_eq!(
+        messages(&json!([
+            call("c1", "f", "{}"),
+            user("wait"),
+            call("c2", "f", "{}"),
+            output("c1", "one"),
+            call("c3", "f", "{}"),
+            output("c3", "three"),
+            output("c2", "two"),
+        ])),
+        json!([
+            calls(&[tool_call("c1", "f", "{}")]),
+            tool("c1", "one"),
+            user("wait"),
+            calls(&[tool_call("c2", "f", "{}")]),
+            tool("c2", "two"),
+            calls(&[tool_call("c3", "f", "{}")]),
+            tool("c3", "three"),
+        ])
+    );
+    // The model spoke after it called, and before it was answered: one answer, the calls last.
+    assert_eq!(
+        messages(&json!([
+            {"role": "assistant", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            call("c1", "f", "{}"),
+            {"role": "assistant", "content": "c"},
+            call("c2", "f", "{}"),
+            output("c1", "one"),
+            output("c2", "two"),
+        ])),
+        json!([
+            {"role": "assistant", "content": "a"},
+            {"role": "assistant", "content": "b\n\nc", "tool_calls": [
+                tool_call("c1", "f", "{}"), tool_call("c2", "f", "{}"),
+            ]},
+            tool("c1", "one"),
+            tool("c2", "two"),
+        ])
+    );
+}
+
+#[test]
+fn a_call_id_may_come_again_once_it_is_answered() {
+    assert_eq!(
+        messages(&json!([
+            call("call_0", "f", "{}"),
+            output("call_0", "one"),
+            call("call_0", "g", "{}"),
+            output("call_0", "two"),
+        ])),
+        json!([
+            calls(&[tool_call("call_0", "f", "{}")]),
+            tool("call_0", "one"),
+            calls(&[tool_call("call_0", "g", "{}")]),
+            tool("call_0", "two"),
+        ])
+    );
+}
+
+#[test]
+fn call_ids_pair_by_value_not_by_spelling() {
+    let body = br#"{"input":[
+        {"type":"function_call","call_id":"c\u0031","name":"f","arguments":"{}"},
+        {"type":"function_call_output","call_id":"c1","output":"x"}]}"#;
+    let chat = tree(&super::to_chat(body, &OPTIONS).unwrap());
+    assert_eq!(chat["messages"], json!([calls(&[tool_call("c1", "f", "{}")]), tool("c1", "x")]));
+}
+
+#[test]
+fn custom_calls_carry_their_text_as_an_argument() {
+    let text = "*** Begin \"Patch\"\n\\a\t\u{e9}\u{1}";
+    let got = messages(&json!([
+        {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": text, "id": "ctc_1"},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": [
+            {"type": "input_text", "text": "ok"},
+        ]},
+    ]));
+    let function = &got[0]["tool_calls"][0]["function"];
+    assert_eq!(function["name"], "patch");
+    let arguments: Value = serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap();
+    assert_eq!(arguments, json!({"input": text}));
+    assert_eq!(got[1], tool("c1", "ok"));
+}
+
+#[test]
+fn images_of_a_tool_follow_in_a_user_message() {
+    let image = json!({"type": "input_image", "image_url": "data:x"});
+    let url = json!({"type": "image_url", "image_url": {"url": "data:x"}});
+    let label =
+        |id: &str| json!({"type": "text", "text": format!("Output of the tool call {id}:")});
+    assert_eq!(
+        messages(&json!([
+            call("c1", "view", "{}"),
+            call("c2", "view", "{}"),
+            call("c3", "view", "{}"),
+            {"type": "function_call_output", "call_id": "c1", "output": [image]},
+            {"type": "function_call_output", "call_id": "c2", "output": [
+                {"type": "input_text", "text": "see"}, image,
+            ]},
+            {"type": "function_call_output", "call_id": "c3", "output": []},
+            user("x"),
+        ])),
+        json!([
+            calls(&[
+                tool_call("c1", "view", "{}"),
+                tool_call("c2", "view", "{}"),
+                tool_call("c3", "view", "{}"),
+            ]),
+            tool("c1", "The output is in the user message that follows."),
+            tool("c2", "see"),
+            tool("c3", ""),
+            {"role": "user", "content": [label("c1"), url, label("c2"), url]},
+            user("x"),
+        ])
+    );
+}
+
+#[test]
+fn reasoning_goes_back_to_a_server_that_wants_it() {
+    let request = json!({"input": [
+        user("x"),
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "s"}],
+            "content": [{"type": "reasoning_text", "text": "I think\n"}],
+            "encrypted_content": null},
+        {"role": "assistant", "content": "a"},
+        {"type": "reasoning", "id": "rs_2", "summary": [
+            {"type": "summary_text", "text": "one"}, {"type": "summary_text", "text": "two"}]},
+        call("c1", "f", "{}"),
+        {"type": "reasoning", "id": "rs_3", "summary": [], "content": [], "encrypted_content": "zz"},
+        {"type": "reasoning", "id": "rs_4", "summary": [{"type": "summary_text", "text": "three"}]},
+        call("c2", "f", "{}"),
+        output("c1", "1"),
+        output("c2", "2"),
+        {"type": "reasoning", "id": "rs_5", "summary": [{"type": "summary_text", "text": "lost"}]},
+        user("y"),
+    ]});
+    let both = [tool_call("c1", "f", "{}"), tool_call("c2", "f", "{}")];
+    let options = Options { reasoning_field: Some("reasoning_content"), ..OPTIONS };
+    assert_eq!(
+        tree(&convert(&request, &options).unwrap())["messages"],
+        json!([
+            user("x"),
+            {"role": "assistant", "content": "a",
+                "reasoning_content": "I think\n\n\none\n\ntwo\n\nthree", "tool_calls": both},
+            tool("c1", "1"),
+            tool("c2", "2"),
+            user("y"),
+        ])
+    );
+    assert_eq!(
+        chat(&request)["messages"],
+        json!([
+            user("x"),
+            {"role": "assistant", "content": "a", "tool_calls": both},
+            tool("c1", "1"),
+            tool("c2", "2"),
+            user("y"),
+        ])
+    );
+}
+
+#[test]
+fn reasoning_belongs_to_the_message_behind_it() {
+    let thought = |text: &str| json!({"type": "reasoning", "summary": [{"text": text}]});
+    let request = json!({"input": [
+        thought("one"), {"role": "assistant", "content": "a"},
+        thought("two"), {"role": "assistant", "content": "b"},
+    ]});
+    let options = Options { reasoning_field: Some("reasoning"), ..OPTIONS };
+    assert_eq!(
+        tree(&convert(&request, &options).unwrap())["messages"],
+        json!([
+            {"role": "assistant", "content": "a", "reasoning": "one"},
+            {"role": "assistant", "content": "b", "reasoning": "two"},
+        ])
+    );
+}
+
+#[test]
+fn items_of_a_servers_own_tools_are_left_out_and_named() {
+    let request = json!({"input": [
+        user("x"),
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {}},
+        {"type": "web_search_call", "id": "ws_2", "status": "completed", "action": {}},
+        {"type": "local_shell_call", "id": "l_1", "call_id": "c1", "action": {}},
+        {"type": "local_shell_call_output", "id": "l_1", "output": "x"},
+        {"role": "assistant", "content": "a"},
+    ]});
+    let got = convert(&request, &OPTIONS).unwrap();
+    assert_eq!(got.dropped, ["web_search_call", "local_shell_call", "local_shell_call_output"]);
+    assert_eq!(tree(&got)["messages"], json!([user("x"), {"role": "assistant", "content": "a"}]));
+}
