@@ -151,9 +151,10 @@ class Bench:
         say(f"error: {what}")
 
     def section(self, name: str) -> Json:
-        """Begun anew, but in the results from the start."""
-        self.results[name] = {}
-        return self.results[name]
+        """In the results from the start. Begun anew, unless only some rows are asked for."""
+        if self.options.rows is None:
+            self.results[name] = {}
+        return self.results.setdefault(name, {})
 
     def compare(self, row: work.Work, field: list[Envoy], base: Proxy | None = None,
                 connections: int | None = None) -> dict[str, Series] | None:  # fmt: skip
