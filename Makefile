@@ -81,9 +81,12 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)
 
 .PHONY: bench
-bench: wasm envoy python-env ## Measure the filter beside Envoy without it
-	@test -e bench/run.py || { echo "error: there is no benchmark yet (bench/run.py)" >&2; exit 1; }
-	@exec $(VENV_PYTHON) bench/run.py $(ARGS)
+bench: wasm envoy ## Measure the filter beside Envoy without it (PEERS=1: other gateways; PUBLISH=1: docs)
+	@exec $(PYTHON3) bench/run.py $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)
+
+.PHONY: micro
+micro: ## The native micro-benchmarks alone: scanners and normalisers beside serde_json
+	@scripts/cargo.sh host bench --locked --manifest-path bench/micro/Cargo.toml --target-dir target/bench --bench core -- $(ARGS)
 
 ##@ Housekeeping
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from work import ALIAS, MODEL, MODEL_ID
+from work import ALIAS, MODEL, MODEL_ID, Work
 
 Json = dict[str, Any]
 
@@ -31,17 +31,23 @@ end
 
 @dataclass(frozen=True)
 class Contender:
-    """An Envoy, and what it makes of a request. `rewrites`: model and credential; `normalises`:
-    answers as well."""
+    """An Envoy, and what it makes of a request."""
 
     name: str
     title: str
     http_filters: tuple[Json, ...] = ()
     rewrites: bool = False
+    """Model and credential."""
     normalises: bool = False
+    """Answers, and translates the Responses API."""
     base_path: str = "/v1"
     routed: bool = False
     """By the header that the filter sets, not by a fixed cluster."""
+    rows: frozenset[str] | None = None
+    """Names of the rows that it is measured on; None: all."""
+
+    def joins(self, work: Work) -> bool:
+        return self.rows is None or work.name in self.rows
 
 
 def _any(message: str, **fields: Any) -> Json:
@@ -68,14 +74,20 @@ def wasm_filter(name: str, module: Path, configuration: Json | None = None) -> J
     return _named(name, "envoy.extensions.filters.http.wasm.v3.Wasm", config=config)
 
 
-def governance(keys: int = 10, aliases: int = 10, allowed: int = 5) -> Json:
-    """This filter's configuration: so many keys, each with aliases and an allowlist that names what
-    is asked for last."""
+SIZES = {"keys": 10, "aliases": 10, "allowed": 5}
+"""How much this filter has to govern unless told otherwise: virtual keys, and the aliases and the
+entries of the allowlist of the key that asks."""
+
+
+def governance(keys: int, aliases: int, allowed: int) -> Json:
+    """This filter's configuration. The first key is the one that asks; its allowlist names what is
+    asked for last."""
 
     def virtual_key(number: int) -> Json:
         secret = f"vk-bench-{number}".encode()
-        patterns = [f"team-{n}/*" for n in range(allowed - 1)]
-        names = {f"alias-{n}": f"groq/model-{n}" for n in range(aliases - 1)}
+        of_this = (aliases, allowed) if number == 0 else (SIZES["aliases"], SIZES["allowed"])
+        names = {f"alias-{n}": f"groq/model-{n}" for n in range(of_this[0] - 1)}
+        patterns = [f"team-{n}/*" for n in range(of_this[1] - 1)]
         return {
             "id": f"team-{number}",
             "key_sha256": hashlib.sha256(secret).hexdigest(),
@@ -113,7 +125,7 @@ def this(module: Path, name: str = "this", title: str = "this filter", **sizes: 
     return Contender(
         name,
         title,
-        (wasm_filter("openai-gateway-filter", module, governance(**sizes)),),
+        (wasm_filter("openai-gateway-filter", module, governance(**{**SIZES, **sizes})),),
         rewrites=True,
         normalises=True,
         base_path="/openai/v1",
@@ -121,16 +133,27 @@ def this(module: Path, name: str = "this", title: str = "this filter", **sizes: 
     )
 
 
-def others(empty: Path, naive: Path) -> list[Contender]:
+# Rows that say nothing new about a contender are left out: the run is to stay short.
+PARSING_ROWS = frozenset({"chat", "chat-32k", "chat-4m", "embed-100", "stream"})
+PLAIN_ROWS = PARSING_ROWS | {"chat-32k-last", "chat-4m-last", "embed-1", "stream-paced"}
+
+
+def others(modules: dict[str, Path]) -> list[Contender]:
+    """Beside bare Envoy and this filter."""
     lua = _named(
         "lua",
         "envoy.extensions.filters.http.lua.v3.Lua",
         default_source_code={"inline_string": LUA},
     )
+
+    def wasm(name: str, title: str, **fields: Any) -> Contender:
+        return Contender(name, title, (wasm_filter(name, modules[name]),), **fields)
+
     return [
-        Contender("empty", "empty wasm filter", (wasm_filter("empty", empty),)),
-        Contender("naive", "naive wasm filter", (wasm_filter("naive", naive),), rewrites=True),
-        Contender("lua", "Lua filter", (lua,), rewrites=True),
+        wasm("empty", "empty wasm filter"),
+        wasm("naive", "naive wasm filter", rewrites=True),
+        wasm("parsing", "parsing wasm filter", rewrites=True, rows=PARSING_ROWS),
+        Contender("lua", "Lua filter", (lua,), rewrites=True, rows=PLAIN_ROWS),
     ]
 
 

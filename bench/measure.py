@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from processes import Envoy, Load
+from processes import Load, Proxy
 from work import Work
 
 Json = dict[str, Any]
-WARM_UP_SECONDS = 0.25
+WARM_UP_SECONDS = 0.2
 
 
 @dataclass
@@ -59,36 +59,46 @@ class Series:
         return median(self.load_busy) > 0.95 and median(self.proxy_busy) < 0.85
 
     def summary(self) -> Json:
-        figures = {name: value for name, value in vars(self).items() if isinstance(value, list)}
+        lists = {name: value for name, value in vars(self).items() if isinstance(value, list)}
         return {
             "units": self.units,
-            **{
-                name: {"median": median(values), "min": min(values), "max": max(values)}
-                for name, values in figures.items()
-                if values
-            },
+            **{name: figures(values) for name, values in lists.items() if values},
         }
 
 
-def measure(load: Load, bare: Envoy, others: list[Envoy], work: Work, rounds: int, seconds: float,
+def figures(values: list[float]) -> Json:
+    """What is kept of the rounds: the median, the spread, and each round."""
+    rounded = [float(f"{value:.5g}") for value in values]
+    return {
+        "median": median(rounded),
+        "min": min(rounded),
+        "max": max(rounded),
+        "rounds": rounded,
+    }
+
+
+def measure(load: Load, base: Proxy, others: list[Proxy], work: Work, rounds: int, seconds: float,
             connections: int | None = None) -> dict[str, Series]:  # fmt: skip
-    """A/B/A: bare, one, bare, the next, bare, and so on, in another order each round."""
-    series = {envoy.contender.name: Series() for envoy in (bare, *others)}
+    """A/B/A: base, one, base, the next, base, and so on, in another order each round."""
+    series = {proxy.name: Series() for proxy in (base, *others)}
+    requests = None
+    if work.interval_us:  # streams that all run from beginning to end
+        streams = seconds * 1e6 / (work.interval_us * len(work.pieces or ()))
+        requests = (connections or work.connections) * max(1, round(streams))
 
-    def run(envoy: Envoy) -> None:
-        requests = None
-        if work.interval_us:  # streams that all run from beginning to end
-            requests = connections or work.connections
-        result = load.run(envoy, work, seconds, connections, requests)
-        series[envoy.contender.name].add(result, work)
+    def run(proxy: Proxy) -> None:
+        result = load.run(proxy, work, proxy.expects(work), seconds, connections, requests)
+        series[proxy.name].add(result, work)
 
-    for envoy in (bare, *others):
-        load.run(envoy, work, min(seconds, WARM_UP_SECONDS), connections)
+    for proxy in (base, *others):
+        warm_up = connections or work.connections if work.interval_us else None
+        load.run(proxy, work, proxy.expects(work), min(seconds, WARM_UP_SECONDS), connections,
+                 warm_up)  # fmt: skip
     for number in range(rounds):
-        run(bare)
+        run(base)
         turn = number % max(len(others), 1)
-        for envoy in others[turn:] + others[:turn]:
-            run(envoy)
-            run(bare)
-            series[envoy.contender.name].compare(series[bare.contender.name])
+        for proxy in others[turn:] + others[:turn]:
+            run(proxy)
+            run(base)
+            series[proxy.name].compare(series[base.name])
     return series

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from contenders import PROVIDER_KEY, VIRTUAL_KEY, Contender, bootstrap
+import expect
+from contenders import VIRTUAL_KEY, Contender, bootstrap
+from expect import Expected, Side
 from work import SDK_HEADERS, Work
 
 Json = dict[str, Any]
@@ -40,7 +42,7 @@ def build() -> dict[str, Path]:
     cargo("host", "bench/load/Cargo.toml")
     cargo("wasm32-wasip1", "bench/filters/Cargo.toml")
     wasm = BUILT / "wasm32-wasip1/release"
-    filters = {name: wasm / f"bench_{name}_filter.wasm" for name in ("empty", "naive")}
+    filters = {name: wasm / f"bench_{name}_filter.wasm" for name in ("empty", "naive", "parsing")}
     return {
         "load": BUILT / "release/bench-load",
         **{n: optimised(p) for n, p in filters.items()},
@@ -72,11 +74,50 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class Envoy:
+class Proxy:
+    """A running process with what it started, between clients and upstream."""
+
+    title: str
+    target: str
+    process: subprocess.Popen
+    extra_headers: str = ""
+    """For every request, each with its line end."""
+
+    def __init__(self) -> None:
+        self.expected: dict[str, Expected] = {}
+        """By the name of the row."""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def expects(self, work: Work) -> Expected:
+        return self.expected[work.name]
+
+    def log(self) -> str:
+        raise NotImplementedError
+
+    def wait_until(self, ready: Any, seconds: float = READY_SECONDS) -> Any:
+        """The first thing that is true that `ready` returns; an OSError is a no."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if result := ready():
+                    return result
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise RuntimeError(f"{self.title} did not start:\n{self.log()[-2000:]}")
+
+
+class Envoy(Proxy):
     """A running Envoy with one worker."""
 
     def __init__(self, contender: Contender, upstream_port: int) -> None:
+        super().__init__()
         self.contender = contender
+        self.name = contender.name
+        self.title = contender.title
         self._folder = tempfile.TemporaryDirectory(prefix="bench-envoy-")
         folder = Path(self._folder.name)
         config, admin, self._log = (
@@ -90,14 +131,13 @@ class Envoy:
             *("--disable-hot-restart", "--log-level", "warning"),
         ]
         with self._log.open("wb") as log, on_core(PROXY_CORE):
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [str(word) for word in command], stdout=log, stderr=log
             )
-        self.pids = [self._process.pid]
         try:
-            address = self._when(lambda: admin.exists() and admin.read_text())
+            address = self.wait_until(lambda: admin.exists() and admin.read_text())
             self.admin_url = f"http://{address}"
-            self._when(lambda: self.admin("/ready").startswith("LIVE"))
+            self.wait_until(lambda: self.admin("/ready").startswith("LIVE"))
             listeners = json.loads(self.admin("/listeners?format=json"))["listener_statuses"]
             port = listeners[0]["local_address"]["socket_address"]["port_value"]
         except BaseException:
@@ -105,16 +145,18 @@ class Envoy:
             raise
         self.target = f"127.0.0.1:{port}"
 
-    def _when(self, ready: Any) -> Any:
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if result := ready():
-                    return result
-            except OSError:
-                pass
-            time.sleep(0.02)
-        raise RuntimeError(f"{self.contender.title} did not start:\n{self.log()}")
+    def joins(self, work: Work) -> bool:
+        return self.contender.joins(work)
+
+    def expects(self, work: Work) -> Expected:
+        if work.translated and self.contender.normalises:
+            return super().expects(work)
+        return expect.of_envoy(self.contender, work)
+
+    def verify(self, load: Load, work: Work) -> None:
+        """Raises Unverified when it does not do what the row asks."""
+        if work.translated and self.contender.normalises:
+            self.expected[work.name] = expect.recorded(load, self, work)
 
     def admin(self, path: str) -> str:
         with urllib.request.urlopen(self.admin_url + path, timeout=10) as answer:
@@ -124,10 +166,14 @@ class Envoy:
         return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
         self._folder.cleanup()
+
+
+class WrongAnswers(RuntimeError):
+    """Of a proxy under load. The first line says what was wrong, the rest is the proxy's log."""
 
 
 class Load:
@@ -147,52 +193,26 @@ class Load:
         self._process.wait()
         self._folder.cleanup()
 
-    def run(self, envoy: Envoy, work: Work, seconds: float, connections: int | None = None,
-            requests: int | None = None) -> Json:  # fmt: skip
-        """Loads a proxy with one row's work. Stops when a single answer was wrong."""
-        scenario = self._scenario(envoy, work)
-        scenario |= {
+    def run(self, proxy: Proxy, work: Work, expected: Expected, seconds: float,
+            connections: int | None = None, requests: int | None = None) -> Json:  # fmt: skip
+        """Loads a proxy with one row's work. Raises WrongAnswers when a single one was."""
+        content_type = "text/event-stream" if work.pieces else "application/json"
+        scenario = {
+            "target": proxy.target,
+            "pids": [proxy.pid],
             "seconds": seconds,
             "connections": connections or work.connections,
             "requests": requests,
-        }
-        self._process.stdin.write(json.dumps(scenario) + "\n")
-        self._process.stdin.flush()
-        result = json.loads(self._process.stdout.readline() or '{"error": "it died"}')
-        if "error" in result:
-            raise RuntimeError(f"load generator: {result['error']}")
-        if result["wrong"] or not result["completed"]:
-            raise RuntimeError(
-                f"{work.title}, {envoy.contender.title}: {result['wrong']} wrong answers, "
-                f"{result['completed']} right\n{result['first_wrong']}\n{envoy.log()[-2000:]}"
-            )
-        return result
-
-    def _scenario(self, envoy: Envoy, work: Work) -> Json:
-        contender = envoy.contender
-        body = work.rewritten() if contender.rewrites else work.body
-        answer = work.clean if contender.normalises and work.clean else work.answer
-        key = PROVIDER_KEY if contender.rewrites else VIRTUAL_KEY
-        content_type = "text/event-stream" if work.pieces else "application/json"
-        return {
-            "target": envoy.target,
-            "pids": envoy.pids,
             "request": {
                 "head": _head(
-                    f"POST /v1{work.path} HTTP/1.1\nhost: {envoy.target}\n"
+                    f"POST /v1{work.path} HTTP/1.1\nhost: {proxy.target}\n"
                     f"authorization: Bearer {VIRTUAL_KEY}\ncontent-type: application/json\n"
                     + SDK_HEADERS
+                    + proxy.extra_headers
                 ),
                 "body": self._file(work.body),
             },
-            "upstream": {
-                "head": [
-                    f"post {contender.base_path}{work.path} http/1.1\r\n",
-                    f"\r\nauthorization: bearer {key}\r\n",
-                ],
-                "exact": self._file(body),
-                "contains": [],
-            },
+            "upstream": self._side(expected.upstream),
             "answer": {
                 "head": _head(
                     f"HTTP/1.1 200 OK\ncontent-type: {content_type}\nserver: uvicorn\n"
@@ -202,11 +222,27 @@ class Load:
                 "pieces": work.pieces,
                 "interval_us": work.interval_us,
             },
-            "client": {
-                "head": ["http/1.1 200 ok\r\n"],
-                "exact": self._file(answer),
-                "contains": [],
-            },
+            "client": self._side(expected.client),
+        }
+        self._process.stdin.write(json.dumps(scenario) + "\n")
+        self._process.stdin.flush()
+        result = json.loads(self._process.stdout.readline() or '{"error": "it died"}')
+        if "error" in result:
+            raise RuntimeError(f"load generator: {result['error']}")
+        if result["wrong"] or not result["completed"]:
+            raise WrongAnswers(
+                f"{result['wrong']} wrong answers, {result['completed']} right: "
+                f"{result['first_wrong']}\n{proxy.log()[-2000:]}"
+            )
+        return result
+
+    def _side(self, side: Side) -> Json:
+        return {
+            "head": side.head,
+            "exact": None if side.exact is None else self._file(side.exact),
+            "contains": side.contains,
+            "length": side.length,
+            "capture": side.capture and str(side.capture),
         }
 
     def _file(self, content: bytes) -> str:

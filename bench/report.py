@@ -1,16 +1,25 @@
-"""Tables for a terminal."""
+"""What the results say, as tables: rows of text for a terminal and for a page."""
 
 from __future__ import annotations
 
-from statistics import median
+from typing import Any
 
-from measure import Series
-from work import Work
+Json = dict[str, Any]
+Table = tuple[list[str], list[list[str]]]
+"""Head and lines."""
 
-Rows = list[tuple[Work, dict[str, Series]]]
+LATENCY_TARGET = 1.15
+"""This filter's p50 at one request at a time, times the empty filter's."""
+PEER_TARGETS = {"aigw": 5, "litellm": 50}
+"""How many times this filter's added CPU theirs is to be, on every row."""
+LEAST_ADDED = 0.02
+"""Times bare Envoy's CPU. Less can't be told from noise: who adds less counts as adding this."""
+PER_KEY_TARGET = 1.05
+"""CPU a request with 10,000 keys, times that with 10: the same, within what the runs are apart."""
 
 
-def table(head: list[str], lines: list[list[str]]) -> str:
+def terminal(table: Table) -> str:
+    head, lines = table
     widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
 
     def row(cells: list[str]) -> str:
@@ -21,59 +30,189 @@ def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join([row(head), row(["-" * width for width in widths]), *map(row, lines)])
 
 
-def spread(values: list[float], form: str = ".2f") -> str:
+def markdown(table: Table) -> str:
+    head, lines = table
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def ratio(figures: Json | None) -> str:
     """Median, and how far the rounds were apart."""
-    return f"{median(values):{form}} [{min(values):{form}}-{max(values):{form}}]"
+    if figures is None:
+        return "-"
+    return f"{figures['median']:.2f} [{figures['min']:.2f}-{figures['max']:.2f}]"
 
 
 def microseconds(value: float, sign: str = "") -> str:
+    if abs(value) >= 10_000:
+        return f"{value / 1000:{sign}.1f} ms"
     digits = ",.0f" if abs(value) >= 100 else ".1f"
     return f"{value:{sign}{digits}} us"
 
 
-def cpu(rows: Rows, titles: dict[str, str]) -> str:
+def cpu(results: Json) -> Table:
     """CPU a unit of work: bare Envoy's, and everybody's as a ratio to it."""
+    titles = results["titles"]
     names = [name for name in titles if name != "bare"]
     lines = []
-    for work, series in rows:
-        cost = microseconds(median(series["bare"].cpu_us))
-        ratios = [spread(series[name].ratio) if name in series else "-" for name in names]
-        lines.append([work.title, work.unit, cost, *ratios])
-    return table(["CPU", "per", "bare Envoy", *(f"{titles[name]}, x" for name in names)], lines)
+    for row in results.get("filters", {}).values():
+        by = row["contenders"]
+        cost = microseconds(by["bare"]["cpu_us"]["median"])
+        ratios = [ratio(by[name]["ratio"]) if name in by else "-" for name in names]
+        lines.append([row["title"], row["unit"], cost, *ratios])
+    return ["CPU", "per", "bare Envoy", *(titles[name] for name in names)], lines
 
 
-def latency(rows: Rows, titles: dict[str, str]) -> str:
-    """Added at one request at a time: p50, p99 and to the first byte of the answer's body."""
+def added(results: Json) -> Table:
+    """At one request at a time: p50, p99 and to the first byte of the answer's body."""
     lines = []
-    for work, series in rows:
-        for name, title in titles.items():
-            if name not in series:
-                continue
-            one = series[name]
-            if name == "bare":
-                figures = [one.p50_us, one.p99_us, one.first_us]
-            else:
-                figures = [one.added_us, one.added_p99_us, one.added_first_us]
-            sign = "" if name == "bare" else "+"
-            cells = [microseconds(median(values), sign) for values in figures]
-            lines.append([f"{work.title}: {title}", *cells])
-    return table(["one at a time", "p50", "p99", "first byte"], lines)
+    for row in results.get("latency", {}).values():
+        for name, series in row["contenders"].items():
+            bare = name == "bare"
+            keys = ("p50_us", "p99_us", "first_us") if bare else (
+                "added_us", "added_p99_us", "added_first_us")  # fmt: skip
+            cells = [microseconds(series[key]["median"], "" if bare else "+") for key in keys]
+            lines.append([f"{row['title']}: {results['titles'][name]}", *cells])
+    return ["one at a time", "p50", "p99", "first byte"], lines
 
 
-def targets(rows: Rows) -> tuple[str, bool]:
-    """What this filter is to reach, and whether it does."""
-    lines, all_met = [], True
-    for work, series in rows:
-        if work.target is None or "this" not in series:
+def targets(results: Json) -> Table:
+    """What this filter is to reach, what it does, and whether that is it."""
+    lines: list[list[str]] = []
+
+    def line(what: str, measure: str, value: float, limit: float, at_least: bool = False) -> None:
+        met = value >= limit if at_least else value <= limit
+        sign = ">=" if at_least else "<="
+        digits = ".2f" if limit < 5 else ".1f"
+        lines.append([what, measure, f"{value:{digits}}", f"{sign} {limit:g}",
+                      "met" if met else "MISSED"])  # fmt: skip
+
+    for row in results.get("filters", {}).values():
+        by, limits = row["contenders"], row.get("target")
+        if not limits or "this" not in by:
             continue
-        this = median(series["this"].ratio)
-        found = [this]
-        if "naive" in series:
-            found.append(this / median(series["naive"].ratio))
-        cells = []
-        for value, limit in zip(found, work.target, strict=False):
-            met = value <= limit
-            all_met &= met
-            cells.append(f"{value:.2f} <= {limit:.2f} {'met' if met else 'MISSED'}")
-        lines.append([work.title, *cells, *["-"] * (2 - len(cells))])
-    return table(["this filter's CPU", "x bare Envoy", "x naive filter"], lines), all_met
+        this = by["this"]["ratio"]["median"]
+        line(row["title"], "CPU, x bare Envoy", this, limits[0])
+        if "naive" in by:
+            line(row["title"], "CPU, x naive filter", this / by["naive"]["ratio"]["median"], limits[1])
+    for row in results.get("latency", {}).values():
+        by = row["contenders"]
+        if {"this", "empty"} <= by.keys():
+            line(row["title"], "p50 at one a time, x empty filter", p50_ratio(by), LATENCY_TARGET)
+    if many := results.get("growth", {}).get("keys", {}).get("10000"):
+        line("10,000 keys", "CPU, x 10 keys", many["median"], PER_KEY_TARGET)
+    for name, row, times in against_peers(results):
+        if name in PEER_TARGETS:
+            title = results["peers"][name]["title"]
+            line(row, f"added CPU of {title}, x this filter's", times, PEER_TARGETS[name], True)
+    return ["target", "measure", "reached", "limit", ""], lines
+
+
+def p50_ratio(by: Json) -> float:
+    """Round by round, so that a slow minute of the machine is in both."""
+    pairs = zip(by["this"]["p50_us"]["rounds"], by["empty"]["p50_us"]["rounds"], strict=True)
+    found = sorted(this / empty for this, empty in pairs)
+    return found[len(found) // 2]
+
+
+def against_peers(results: Json) -> list[tuple[str, str, float]]:
+    """Peer, row's title, and the CPU that the peer adds to bare Envoy's by what this filter adds."""
+    found = []
+    for name, peer in results.get("peers", {}).items():
+        for row_name, row in peer.get("rows", {}).items():
+            mine = results.get("filters", {}).get(row_name, {}).get("contenders", {}).get("this")
+            if mine is None:
+                continue
+            theirs = row["ratio"]["median"] - 1
+            found.append(
+                (name, row["title"], theirs / max(mine["ratio"]["median"] - 1, LEAST_ADDED))
+            )
+    return found
+
+
+def peers(results: Json) -> Table:
+    """CPU of each gateway's processes, times bare Envoy's."""
+    found = {name: peer for name, peer in results.get("peers", {}).items() if peer.get("rows")}
+    lines = []
+    for name, row in results.get("filters", {}).items():
+        cells = [ratio(peer["rows"].get(name, {}).get("ratio")) for peer in found.values()]
+        if any(cell != "-" for cell in cells):
+            mine = row["contenders"].get("this", {}).get("ratio")
+            lines.append([row["title"], ratio(mine), *cells])
+    slow = results.get("latency", {}).get("chat", {}).get("contenders", {}).get("this")
+    cells = [microseconds(peer["added_us"]["median"], "+") if "added_us" in peer else "-"
+             for peer in found.values()]  # fmt: skip
+    if lines:
+        mine = microseconds(slow["added_us"]["median"], "+") if slow else "-"
+        lines.append(["small chat, one at a time: p50", mine, *cells])
+    return ["CPU, x bare Envoy", "this filter", *(peer["title"] for peer in found.values())], lines
+
+
+def peer_times(results: Json) -> Table:
+    """Added CPU, times this filter's."""
+    names = [name for name, peer in results.get("peers", {}).items() if peer.get("rows")]
+    by_row: dict[str, dict[str, float]] = {}
+    for name, row, times in against_peers(results):
+        by_row.setdefault(row, {})[name] = times
+    lines = [[row, *(f"{max(by[name], 0):,.1f}" if name in by else "-" for name in names)]
+             for row, by in by_row.items()]  # fmt: skip
+    titles = [results["peers"][name]["title"] for name in names]
+    return ["added CPU, x this filter's", *titles], lines
+
+
+def memory(results: Json) -> Table:
+    states = {"streams": "64 streams open", "small": "4 small requests at once",
+              "20m": "4 x 20 MB, model first", "20m-last": "4 x 20 MB, model last"}  # fmt: skip
+    lines = []
+    for told in results.get("memory", {}).values():
+        cells = [f"+{told[name]:.1f}" if name in told else "-" for name in states]
+        lines.append([told["title"], f"{told['idle']['median']:.1f}", *cells])
+    return ["Envoy's memory, MB", "idle", *states.values()], lines
+
+
+def sizes(results: Json) -> Table:
+    found = results.get("growth", {}).get("sizes", {})
+    names = next(iter(found.values()))["contenders"] if found else {}
+    lines = []
+    for row in found.values():
+        by = row["contenders"]
+        cells = [microseconds(by[name]["cpu_us"]["median"]) for name in names]
+        lines.append([row["title"], *cells, ratio(by["this"]["ratio"])])
+    titles = [results["titles"][name] for name in names]
+    return ["CPU a request of", *titles, "this filter, x bare"], lines
+
+
+GOVERNED = {"keys": "virtual keys", "aliases": "aliases of the key", "allowed": "allowlist entries"}
+
+
+def governed(results: Json) -> Table:
+    lines = []
+    for name, title in GOVERNED.items():
+        for count, figures in results.get("growth", {}).get(name, {}).items():
+            lines.append([f"{int(count):,} {title}", ratio(figures)])
+    return ["small chat with", "CPU, x with 10 keys, 10 aliases, 5 entries"], lines
+
+
+def micro(results: Json) -> Table:
+    lines = []
+    for name, group in results.get("micro", {}).items():
+        for function in sorted(key for key in group if key.startswith("this")):
+            mine = group[function]
+            cells = [f"{mine['median']:,.0f} [{mine['min']:,.0f}-{mine['max']:,.0f}]"]
+            for other in ("serde_json-value", "serde_json-ignored"):
+                cells.append(f"{group[other]['median']:,.0f}" if other in group else "-")
+            bare = next((key for key in group if key.startswith("mem")), None)
+            cells.append(f"{group[bare]['median']:,.0f} ({bare})" if bare else "-")
+            shown = name + function.removeprefix("this").replace("-", ", ", 1).replace("-", " ")
+            lines.append([shown, *cells])
+    return ["MB/s, native", "this filter", "serde_json tree", "serde_json, ignored", "bare scan"], lines
+
+
+def tables(results: Json) -> dict[str, Table]:
+    """Every table that has lines."""
+    every = {
+        "cpu": cpu, "latency": added, "peers": peers, "peer-times": peer_times, "memory": memory,
+        "sizes": sizes, "governed": governed, "micro": micro, "targets": targets,
+    }  # fmt: skip
+    found = {name: make(results) for name, make in every.items()}
+    return {name: table for name, table in found.items() if table[1]}

@@ -11,11 +11,12 @@ MODEL = "llama-3.3-70b-versatile"
 MODEL_ID = f"groq/{MODEL}"
 CHAT = "/chat/completions"
 EMBEDDINGS = "/embeddings"
+RESPONSES = "/responses"
 
-# What OpenAI's SDK sends beside the body.
+# What OpenAI's SDK sends beside the body, but that no answer is to be compressed.
 SDK_HEADERS = """\
 accept: application/json
-accept-encoding: gzip, deflate
+accept-encoding: identity
 user-agent: OpenAI/Python 2.8.1
 x-stainless-lang: python
 x-stainless-package-version: 2.8.1
@@ -44,6 +45,8 @@ class Work:
     interval_us: int = 0
     clean: bytes | None = None
     connections: int = 64
+    translated: bool = False
+    """Asked as Responses API, answered as chat."""
     target: tuple[float, float] | None = None
     """The most CPU that this filter may take: times bare Envoy's, times the naive filter's."""
 
@@ -62,34 +65,10 @@ def compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-_WORDS = [
-    *(
-        "the",
-        "model",
-        "answers",
-        "a",
-        "question",
-        "about",
-        "its",
-        "context",
-        "and",
-        "user",
-        "asks",
-    ),
-    *(
-        "for",
-        "more",
-        "detail",
-        "while",
-        "tokens",
-        "flow",
-        "through",
-        "gateway",
-        "that",
-        "checks",
-    ),
-    *("every", "key", "before", "it", "lets", "one", "pass", "größer", "naïve", "你好"),
-]
+_WORDS = (
+    "the model answers a question about its context and user asks for more detail while tokens flow "
+    "through gateway that checks every key before it lets one pass größer naïve 你好"
+).split()
 
 
 def _text(rng: random.Random, size: int) -> str:
@@ -192,36 +171,47 @@ def _embeddings(count: int) -> tuple[bytes, bytes]:
     return compact({**request, "encoding_format": "float"}), compact(answer)
 
 
+def _small() -> list[object]:
+    system = "You are a helpful assistant. Answer in one sentence."
+    user = _text(random.Random(5), 110)
+    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def _stream_body() -> bytes:
+    return _chat(_small(), stream=True, stream_options={"include_usage": True})
+
+
+def _streamed(name: str, title: str, body: bytes, events: list[bytes], clean: bytes | None = None,
+              **fields: object) -> Work:  # fmt: skip
+    pieces = tuple(len(event) for event in events)
+    return Work(name, title, body, b"".join(events), pieces=pieces, clean=clean, **fields)
+
+
+def _canonical(count: int) -> list[bytes]:
+    return _stream(_events(count), b"data: ", b"\n\n", done=True)
+
+
+def _responses_body(stream: bool) -> bytes:
+    system, user = (message["content"] for message in _small())
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": user}]}
+    request = {"model": ALIAS, "instructions": system, "input": [message], "store": False}
+    return compact({**request, "temperature": 0.7, "max_output_tokens": 256, "stream": stream})
+
+
 def rows() -> list[Work]:
     """Every row, in the order of the report."""
-    rng = random.Random(4)
-    small = [
-        {
-            "role": "system",
-            "content": "You are a helpful assistant. Answer in one sentence.",
-        },
-        {"role": "user", "content": _text(rng, 110)},
-    ]
-    small_body = _chat(small, temperature=0.7, max_tokens=256)
-    stream_body = _chat(small, stream=True, stream_options={"include_usage": True})
-    history = _history(rng, 32_000)
+    history = _history(random.Random(4), 32_000)
     answer = _answer()
-    events = _events(200)
-    canonical = _stream(events, b"data: ", b"\n\n", done=True)
-    # No space, CRLF, no [DONE]: three habits of real servers.
-    drifting = _stream(events, b"data:", b"\r\n\r\n", done=False)
+    canonical = _canonical(200)
     clean = b"".join(canonical)
+    # No space, CRLF, no [DONE]: three habits of real servers.
+    drifting = _stream(_events(200), b"data:", b"\r\n\r\n", done=False)
     one, one_answer = _embeddings(1)
     many, many_answer = _embeddings(100)
-
-    def streamed(name: str, title: str, events: list[bytes], **fields: object) -> Work:
-        pieces = tuple(len(event) for event in events)
-        whole = b"".join(events)
-        other = clean if whole != clean else None
-        return Work(name, title, stream_body, whole, pieces=pieces, clean=other, **fields)
-
+    body = _stream_body()
     return [
-        Work("chat", "small chat", small_body, answer, target=(1.40, 1.05)),
+        Work("chat", "small chat", _chat(_small(), temperature=0.7, max_tokens=256), answer,
+             target=(1.40, 1.05)),
         Work("chat-32k", "32 KB request", _chat(history), answer, target=(1.25, 0.9)),
         Work("chat-32k-last", "32 KB, model last", _chat(history, False), answer),
         Work("chat-4m", "4 MB request", image_body(4 << 20), answer, connections=8,
@@ -230,8 +220,55 @@ def rows() -> list[Work]:
         Work("embed-1", "1 embedding", one, one_answer, path=EMBEDDINGS),
         Work("embed-100", "100 embeddings", many, many_answer, path=EMBEDDINGS, connections=8,
              target=(1.15, 0.8)),
-        streamed("stream", "stream, full speed", canonical, connections=16, target=(1.5, 0.8)),
-        streamed("stream-drift", "drifting stream", drifting, connections=16),
-        streamed("stream-paced", "stream, 5 ms, 64 at once", canonical, interval_us=5000,
-                 target=(1.10, 1.0)),
+        _streamed("stream", "stream, full speed", body, canonical, connections=16,
+                  target=(1.5, 0.8)),
+        _streamed("stream-drift", "drifting stream, full speed", body, drifting, clean,
+                  connections=16),
+        _streamed("stream-paced", "stream, an event in 5 ms", body, canonical, interval_us=5000,
+                  target=(1.10, 1.0)),
+        _streamed("stream-paced-drift", "drifting stream, an event in 5 ms", body, drifting, clean,
+                  interval_us=5000),
+        Work("responses", "Responses API over chat", _responses_body(False), answer, path=RESPONSES,
+             translated=True),
+        _streamed("responses-stream", "Responses stream over chat", _responses_body(True),
+                  canonical, path=RESPONSES, connections=16, translated=True),
     ]  # fmt: skip
+
+
+def one_at_a_time() -> list[Work]:
+    """What latency is measured on. The short stream is for the time to its first event."""
+    first = _streamed("first-event", "first event of a stream", _stream_body(), _canonical(12),
+                      interval_us=1000)  # fmt: skip
+    return [row for row in rows() if row.name in ("chat", "chat-32k", "embed-1")] + [first]
+
+
+SIZES = ((300, "300 B"), (4 << 10, "4 KB"), (32 << 10, "32 KB"), (256 << 10, "256 KB"),
+         (1 << 20, "1 MB"), (4 << 20, "4 MB"), (16 << 20, "16 MB"))  # fmt: skip
+
+
+def sizes() -> list[Work]:
+    """Request bodies of growing size with the same answer: prose, and from 256 KB an image."""
+    answer = _answer()
+
+    def body(size: int) -> bytes:
+        if size < 1 << 10:
+            return _chat(_small(), temperature=0.7, max_tokens=256)
+        return _chat(_history(random.Random(6), size)) if size < 1 << 18 else image_body(size)
+
+    return [
+        Work(f"size-{size}", title, body(size), answer, connections=min(64, max(4, (32 << 20) // size)))
+        for size, title in SIZES
+    ]
+
+
+def for_memory() -> dict[str, Work]:
+    """The states of Envoy whose memory is told."""
+    answer = _answer()
+    paced = next(row for row in rows() if row.name == "stream-paced")
+    return {
+        "streams": paced,
+        "small": Work("small", "small", _chat(_small()), answer, connections=4),
+        "20m": Work("20m", "20 MB", image_body(20 << 20), answer, connections=4),
+        "20m-last": Work("20m-last", "20 MB, model last", image_body(20 << 20, False), answer,
+                         connections=4),
+    }  # fmt: skip

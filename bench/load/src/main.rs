@@ -100,9 +100,6 @@ impl Bench {
 
     /// How long to sleep at most; `None`: until something happens.
     fn timeout(&self) -> Option<Timespec> {
-        if self.upstream.is_busy() {
-            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
-        }
         let end = self.run.as_ref().map(Run::end);
         let next = self.upstream.next_due().into_iter().chain(end).min()?;
         let left = next.saturating_duration_since(Instant::now());

@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 use crate::usage;
 
 /// How long an answer may be late after the last request was sent.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(20);
 
 /// One line on stdout.
 #[derive(Serialize)]
@@ -105,7 +105,7 @@ impl Run {
             seconds,
             proxy_cpu,
             load_cpu: usage::own() - self.load_cpu,
-            events: self.completed * self.scenario.pieces.len(),
+            events: self.completed * self.scenario.events,
             latency_us: spread(&mut self.latencies),
             first_us: spread(&mut self.firsts),
             first_wrong: self.first_wrong,

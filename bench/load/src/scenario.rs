@@ -1,6 +1,8 @@
 //! What to send, what to answer, and what must arrive at either end.
 
 use std::fs;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use memchr::memmem;
 use serde::Deserialize;
@@ -34,10 +36,9 @@ struct Message {
 struct Answer {
     head: String,
     body: String,
-    /// Lengths of the body's events, each written and chunked on its own. Absent: the body has a
-    /// length and is written at once.
+    /// Lengths of the body's events, each a chunk of its own. Absent: the body has a length.
     pieces: Option<Vec<usize>>,
-    /// Time from one event to the next; 0: as fast as they go.
+    /// Time from one event to the next; 0: all are written at once.
     interval_us: u64,
 }
 
@@ -49,6 +50,10 @@ struct Expectation {
     exact: Option<String>,
     /// What the body must hold.
     contains: Vec<String>,
+    /// How long the body must be.
+    length: Option<usize>,
+    /// A file to write the message to: its head, and its body without chunks.
+    capture: Option<String>,
 }
 
 /// A measurement, ready to run.
@@ -60,11 +65,9 @@ pub struct Scenario {
     pub pids: Vec<u32>,
     /// The whole request.
     pub request: Vec<u8>,
-    /// The whole answer, framed.
-    pub answer: Vec<u8>,
-    /// Where each write of the answer ends.
-    pub pieces: Vec<usize>,
-    pub interval_us: u64,
+    pub answer: Rc<Framed>,
+    /// Of the answer; 1 when it is no stream.
+    pub events: usize,
     pub at_upstream: Expected,
     pub at_client: Expected,
 }
@@ -76,7 +79,7 @@ impl Scenario {
         let mut request =
             format!("{}content-length: {}\r\n\r\n", line.request.head, body.len()).into_bytes();
         request.extend_from_slice(&body);
-        let (answer, pieces) = framed(&line.answer)?;
+        let events = line.answer.pieces.as_ref().map_or(1, Vec::len);
         Ok(Self {
             target: line.target,
             connections: line.connections,
@@ -84,37 +87,58 @@ impl Scenario {
             seconds: line.seconds,
             pids: line.pids,
             request,
-            answer,
-            pieces,
-            interval_us: line.answer.interval_us,
+            answer: Rc::new(Framed::read(&line.answer)?),
+            events,
             at_upstream: Expected::read(line.upstream)?,
             at_client: Expected::read(line.client)?,
         })
     }
 }
 
-fn framed(answer: &Answer) -> Result<(Vec<u8>, Vec<usize>), String> {
-    let body = file(&answer.body)?;
-    let Some(lengths) = &answer.pieces else {
-        let head = format!("{}content-length: {}\r\n\r\n", answer.head, body.len());
-        let whole = [head.as_bytes(), &body].concat();
-        let end = whole.len();
-        return Ok((whole, vec![end]));
-    };
-    let mut out = format!("{}transfer-encoding: chunked\r\n\r\n", answer.head).into_bytes();
-    let mut ends = Vec::new();
-    let mut rest = body.as_slice();
-    for &length in lengths {
-        let (piece, after) = rest.split_at_checked(length).ok_or("pieces longer than the body")?;
-        rest = after;
-        out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
-        out.extend_from_slice(piece);
-        out.extend_from_slice(b"\r\n");
-        ends.push(out.len());
+/// An answer as it is written.
+pub struct Framed {
+    pub bytes: Vec<u8>,
+    /// Where each write ends.
+    pub writes: Vec<usize>,
+    /// From one write to the next.
+    pub interval_us: u64,
+}
+
+impl Framed {
+    /// For what a proxy asks on its own behalf: health checks, the list of models.
+    pub fn probe() -> Self {
+        let body = r#"{"object":"list","data":[]}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+        let bytes = format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes();
+        Self { writes: vec![bytes.len()], bytes, interval_us: 0 }
     }
-    out.extend_from_slice(b"0\r\n\r\n");
-    *ends.last_mut().ok_or("no pieces")? = out.len();
-    Ok((out, ends))
+
+    fn read(answer: &Answer) -> Result<Self, String> {
+        let body = file(&answer.body)?;
+        let Some(lengths) = &answer.pieces else {
+            let head = format!("{}content-length: {}\r\n\r\n", answer.head, body.len());
+            let bytes = [head.as_bytes(), &body].concat();
+            return Ok(Self { writes: vec![bytes.len()], bytes, interval_us: 0 });
+        };
+        let mut bytes = format!("{}transfer-encoding: chunked\r\n\r\n", answer.head).into_bytes();
+        let mut writes = Vec::new();
+        let mut rest = body.as_slice();
+        for &length in lengths {
+            let (piece, after) =
+                rest.split_at_checked(length).ok_or("pieces longer than the body")?;
+            rest = after;
+            bytes.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+            bytes.extend_from_slice(piece);
+            bytes.extend_from_slice(b"\r\n");
+            writes.push(bytes.len());
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        *writes.last_mut().ok_or("no pieces")? = bytes.len();
+        if answer.interval_us == 0 {
+            writes = vec![bytes.len()];
+        }
+        Ok(Self { bytes, writes, interval_us: answer.interval_us })
+    }
 }
 
 fn file(path: &str) -> Result<Vec<u8>, String> {
@@ -126,6 +150,8 @@ pub struct Expected {
     head: Vec<Vec<u8>>,
     exact: Option<Vec<u8>>,
     contains: Vec<Vec<u8>>,
+    length: Option<usize>,
+    capture: Option<PathBuf>,
 }
 
 impl Expected {
@@ -135,6 +161,8 @@ impl Expected {
             head: bytes(raw.head),
             exact: raw.exact.as_deref().map(file).transpose()?,
             contains: bytes(raw.contains),
+            length: raw.length,
+            capture: raw.capture.map(PathBuf::from),
         })
     }
 }
@@ -143,6 +171,7 @@ impl Expected {
 #[derive(Default)]
 pub struct Check {
     position: usize,
+    head: Vec<u8>,
     lower: Vec<u8>,
     collected: Vec<u8>,
     wrong: Option<String>,
@@ -152,6 +181,9 @@ impl Check {
     pub fn head(&mut self, head: &[u8], expected: &Expected) {
         self.lower.clear();
         self.lower.extend(head.iter().map(u8::to_ascii_lowercase));
+        if expected.capture.is_some() {
+            self.head = head.to_vec();
+        }
         for wanted in &expected.head {
             if memmem::find(&self.lower, wanted).is_none() {
                 self.fail(format!(
@@ -194,6 +226,16 @@ impl Check {
                     excerpt(&self.collected)
                 ));
             }
+        }
+        if let Some(length) = expected.length
+            && self.collected.len() != length
+        {
+            self.fail(format!("the body has {} bytes instead of {length}", self.collected.len()));
+        }
+        if let Some(path) = &expected.capture
+            && let Err(error) = fs::write(path, [&*self.head, &*self.collected].concat())
+        {
+            self.fail(format!("{}: {error}", path.display()));
         }
         self.position = 0;
         self.collected.clear();

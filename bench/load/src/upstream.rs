@@ -1,7 +1,7 @@
 //! The upstream: checks each request and answers as the scenario says.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -10,40 +10,44 @@ use std::time::{Duration, Instant};
 use crate::connection::{Connection, Got};
 use crate::http::{Parser, Sink};
 use crate::run::Run;
-use crate::scenario::{Check, Scenario};
+use crate::scenario::{Check, Framed, Scenario};
 
 struct Peer {
     connection: Connection,
     answer: Option<Answer>,
 }
 
-/// An answer on its way. It keeps its scenario, which may have ended.
+/// An answer on its way. Its scenario may have ended.
 struct Answer {
-    scenario: Rc<Scenario>,
-    piece: usize,
+    framed: Rc<Framed>,
+    written: usize,
     began: Instant,
 }
 
 /// All connections of the proxy.
-#[derive(Default)]
 pub struct Upstream {
     peers: HashMap<u64, Peer>,
     next: u64,
-    /// Whose next piece goes at once.
-    ready: VecDeque<u64>,
-    /// Whose next piece waits for its time.
+    probe: Rc<Framed>,
+    /// Whose next write waits for its time.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
 struct Request<'a> {
     check: &'a mut Check,
     scenario: Option<&'a Scenario>,
+    /// It is no client's request.
+    probe: bool,
     complete: bool,
     verdict: Option<String>,
 }
 
 impl Sink for Request<'_> {
     fn head(&mut self, head: &[u8]) {
+        self.probe = head.starts_with(b"GET ");
+        if self.probe {
+            self.scenario = None;
+        }
         if let Some(scenario) = self.scenario {
             self.check.head(head, &scenario.at_upstream);
         }
@@ -58,6 +62,17 @@ impl Sink for Request<'_> {
     fn end(&mut self) {
         self.complete = true;
         self.verdict = self.scenario.and_then(|scenario| self.check.end(&scenario.at_upstream));
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            peers: HashMap::new(),
+            next: 0,
+            probe: Rc::new(Framed::probe()),
+            due: BinaryHeap::new(),
+        }
     }
 }
 
@@ -94,22 +109,26 @@ impl Upstream {
             let mut request = Request {
                 check: &mut connection.check,
                 scenario: scenario.as_deref(),
+                probe: false,
                 complete: false,
                 verdict: None,
             };
             if connection.parser.feed(&buffer[..size], &mut request).is_err() {
                 return false;
             }
-            let Request { complete, verdict, .. } = request;
+            let Request { probe, complete, verdict, .. } = request;
             if let (Some(run), Some(why)) = (run.as_mut(), verdict) {
                 run.wrong(format!("at the upstream: {why}"));
             }
             if complete {
-                // Without a run there is nothing to answer: a probe of some proxy.
-                let Some(scenario) = scenario.clone() else { return false };
+                let framed = match &scenario {
+                    _ if probe => Rc::clone(&self.probe),
+                    Some(scenario) => Rc::clone(&scenario.answer),
+                    None => return false,
+                };
                 connection.start();
-                connection.allow(scenario.pieces[0]);
-                peer.answer = Some(Answer { scenario, piece: 0, began: Instant::now() });
+                connection.allow(framed.writes[0]);
+                peer.answer = Some(Answer { framed, written: 0, began: Instant::now() });
             }
             if size < buffer.len() {
                 break;
@@ -118,61 +137,50 @@ impl Upstream {
         self.write(id)
     }
 
-    /// Writes what may be, and plans the next piece.
+    /// Writes what may be, and plans the next write.
     fn write(&mut self, id: u64) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return true };
         let Some(answer) = &mut peer.answer else { return true };
         if !peer.connection.has_output() {
             return true;
         }
-        match peer.connection.write(&answer.scenario.answer) {
+        match peer.connection.write(&answer.framed.bytes) {
             Err(_) => return false,
             Ok(false) => return true,
             Ok(true) => {}
         }
-        answer.piece += 1;
-        if answer.piece == answer.scenario.pieces.len() {
+        answer.written += 1;
+        if answer.written == answer.framed.writes.len() {
             peer.answer = None;
-        } else if answer.scenario.interval_us == 0 {
-            self.ready.push_back(id);
         } else {
             // Not all streams at the same instant: the connection's number spreads them evenly.
-            let interval = answer.scenario.interval_us;
+            let interval = answer.framed.interval_us;
             let shift = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) % interval;
-            let since = Duration::from_micros((answer.piece as u64 - 1) * interval + shift);
+            let since = Duration::from_micros((answer.written as u64 - 1) * interval + shift);
             self.due.push(Reverse((answer.began + since, id)));
         }
         true
-    }
-
-    /// Whether a piece can go right now.
-    pub fn is_busy(&self) -> bool {
-        !self.ready.is_empty()
     }
 
     pub fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((time, _))| *time)
     }
 
-    /// Writes the next piece of each stream whose turn it is.
+    /// Writes the next event of each stream whose turn it is.
     pub fn pump(&mut self, now: Instant) {
-        for _ in 0..self.ready.len() {
-            let Some(id) = self.ready.pop_front() else { break };
-            self.next_piece(id);
-        }
         while let Some(&Reverse((time, id))) = self.due.peek() {
             if time > now {
                 break;
             }
             self.due.pop();
-            self.next_piece(id);
+            self.next_write(id);
         }
     }
 
-    fn next_piece(&mut self, id: u64) {
+    fn next_write(&mut self, id: u64) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(answer) = &peer.answer else { return };
-        let Some(&end) = answer.scenario.pieces.get(answer.piece) else { return };
+        let Some(&end) = answer.framed.writes.get(answer.written) else { return };
         peer.connection.allow(end);
         if !self.write(id) {
             self.peers.remove(&id);

@@ -1,16 +1,17 @@
-//! A filter written the plain way: it buffers the request, parses it into a tree, replaces the model and
-//! writes the tree out again; it swaps the credential; it parses every answer and every event to read
-//! its usage. There is one key and one model, no path, host or route is changed, and no allowlist is
-//! asked. Nothing of an answer is changed either.
+//! The least that a wasm filter must do to rewrite: it buffers the request, finds `"model":"…"` by a byte
+//! search, replaces it and writes the body back; it swaps the credential; it reads every answer and every
+//! event and searches them for their usage. There is one key and one model, no path, host or route is
+//! changed, no allowlist is asked, nothing is checked. A body with that text in a message fools it.
 
+use memchr::{memchr, memmem};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
-use serde_json::Value;
 
 const VIRTUAL_KEY: &str = "Bearer vk-bench-0";
 const PROVIDER_KEY: &str = "Bearer sk-bench-upstream";
-const ALIAS: &str = "gpt-4o";
-const MODEL: &str = "llama-3.3-70b-versatile";
+const ALIAS: &[u8] = b"\"model\":\"gpt-4o\"";
+const MODEL: &[u8] = b"\"model\":\"llama-3.3-70b-versatile\"";
+const USAGE: &[u8] = b"\"total_tokens\":";
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(Root));
@@ -55,16 +56,12 @@ impl HttpContext for Stream {
             return Action::Pause;
         }
         let body = self.get_http_request_body(0, size).unwrap_or_default();
-        let Ok(mut request) = serde_json::from_slice::<Value>(&body) else {
-            self.send_http_response(400, vec![], Some(b"not JSON"));
-            return Action::Pause;
-        };
-        if request["model"] == ALIAS {
-            request["model"] = MODEL.into();
+        if let Some(at) = memmem::find(&body, ALIAS) {
+            let (before, after) = (&body[..at], &body[at + ALIAS.len()..]);
+            let body = [before, MODEL, after].concat();
+            self.set_http_request_header("content-length", Some(&body.len().to_string()));
+            self.set_http_request_body(0, size, &body);
         }
-        let body = request.to_string();
-        self.set_http_request_header("content-length", Some(&body.len().to_string()));
-        self.set_http_request_body(0, size, body.as_bytes());
         Action::Continue
     }
 
@@ -75,17 +72,14 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        if self.is_event_stream {
-            let chunk = self.get_http_response_body(0, size).unwrap_or_default();
-            self.read_events(&chunk);
-            return Action::Continue;
-        }
-        if !end {
+        if !end && !self.is_event_stream {
             return Action::Pause;
         }
         let body = self.get_http_response_body(0, size).unwrap_or_default();
-        if let Ok(answer) = serde_json::from_slice(&body) {
-            self.read_usage(&answer);
+        if self.is_event_stream {
+            self.read_events(&body);
+        } else {
+            self.read_usage(&body);
         }
         Action::Continue
     }
@@ -95,21 +89,24 @@ impl Stream {
     fn read_events(&mut self, chunk: &[u8]) {
         self.line.extend_from_slice(chunk);
         let text = std::mem::take(&mut self.line);
-        let mut lines = text.split(|&byte| byte == b'\n').peekable();
-        while let Some(line) = lines.next() {
-            if lines.peek().is_none() {
-                self.line = line.to_vec();
-            } else if let Some(data) = line.strip_prefix(b"data: ")
-                && let Ok(event) = serde_json::from_slice(data)
-            {
-                self.read_usage(&event);
+        let mut rest = text.as_slice();
+        while let Some(end) = memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(end + 1);
+            rest = after;
+            if let Some(data) = line.strip_prefix(b"data:") {
+                self.read_usage(data);
             }
         }
+        self.line = rest.to_vec();
     }
 
-    fn read_usage(&mut self, answer: &Value) {
-        if let Some(tokens) = answer["usage"]["total_tokens"].as_u64() {
-            self.total_tokens += tokens;
+    fn read_usage(&mut self, text: &[u8]) {
+        for at in memmem::find_iter(text, USAGE) {
+            let digits = text[at + USAGE.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+            let tokens = digits.fold(0, |sum: u64, byte| {
+                sum.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))
+            });
+            self.total_tokens = self.total_tokens.wrapping_add(tokens);
         }
     }
 }
