@@ -2,6 +2,7 @@
 //!
 //! Only `host` names `proxy_wasm`. Everything else is bytes in, decisions out.
 
+pub mod bytes;
 pub mod cache_control;
 pub mod config;
 pub mod error;

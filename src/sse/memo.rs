@@ -2,6 +2,7 @@
 //! text or two alone, and then a comparison tells what a scan would.
 
 use super::scan::Reader;
+use crate::bytes::is_same;
 
 /// Texts and numbers in which payloads of one shape differ.
 const MAX_HOLES: usize = 4;
@@ -76,7 +77,11 @@ impl<T: Copy> Memo<T> {
         let (mut rest, mut done) = (text, 0);
         let mut number = None;
         for hole in self.holes.as_slice() {
-            rest = rest.strip_prefix(self.text.get(done..hole.start)?)?;
+            let (same, after) = rest.split_at_checked(hole.start.checked_sub(done)?)?;
+            if !is_same(same, self.text.get(done..hole.start)?) {
+                return None;
+            }
+            rest = after;
             let mut reader = Reader::new(rest);
             if hole.is_number {
                 reader.number()?;
@@ -91,7 +96,7 @@ impl<T: Copy> Memo<T> {
             rest = rest.get(reader.at()..)?;
             done = hole.end;
         }
-        (rest == self.text.get(done..)?).then_some((found, number))
+        is_same(rest, self.text.get(done..)?).then_some((found, number))
     }
 }
 

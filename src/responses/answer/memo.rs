@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::bytes::is_same;
 use crate::json::tokenizer::plain_run;
 
 /// Longest chunk that is remembered, in bytes: others are rare.
@@ -46,9 +47,12 @@ impl Memo {
     /// What stands between the quotes of the one string of `payload`, if it is like the last one.
     pub(super) fn recall<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], What)> {
         let shape = self.0.as_ref()?;
-        let rest = payload.strip_prefix(&shape.before[..])?;
-        let inner = rest.get(..string_end(rest)?)?;
-        (rest.get(inner.len()..)? == shape.after).then_some((inner, shape.what))
+        let (before, rest) = payload.split_at_checked(shape.before.len())?;
+        if !is_same(before, &shape.before) {
+            return None;
+        }
+        let (inner, after) = rest.split_at_checked(string_end(rest)?)?;
+        is_same(after, &shape.after).then_some((inner, shape.what))
     }
 }
 

@@ -102,28 +102,25 @@ impl Converter {
         if self.builder.is_ended() || !self.fits(line.len()) {
             return;
         }
-        // The normaliser lets only UTF-8 through.
-        let mended;
-        let line = match std::str::from_utf8(line) {
-            Ok(_) => line,
-            Err(_) => {
-                mended = String::from_utf8_lossy(line).into_owned();
-                mended.as_bytes()
-            }
-        };
-        if line.starts_with(b":") {
-            return self.builder.events.comment(line.trim_ascii_end());
+        let payload = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii);
+        if let Some((inner, what)) = payload.and_then(|payload| self.last.recall(payload))
+            && std::str::from_utf8(inner).is_ok()
+        {
+            return self.builder.one(inner, what);
         }
-        match line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) {
+        // The normaliser lets only UTF-8 through.
+        if std::str::from_utf8(line).is_err() {
+            let mended = String::from_utf8_lossy(line).into_owned();
+            return self.read(mended.as_bytes());
+        }
+        match payload {
+            None if line.starts_with(b":") => self.builder.events.comment(line.trim_ascii_end()),
             None | Some(b"") => {}
             Some(b"[DONE]") => self.builder.end(),
-            Some(payload) => match self.last.recall(payload) {
-                Some((inner, what)) => self.builder.one(inner, what),
-                None => {
-                    let told = read::chunk(payload, &mut self.builder);
-                    self.last.learn(payload, told);
-                }
-            },
+            Some(payload) => {
+                let told = read::chunk(payload, &mut self.builder);
+                self.last.learn(payload, told);
+            }
         }
     }
 
