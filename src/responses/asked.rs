@@ -6,7 +6,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
     /// Members of the Response object that repeat the request, or hold its default, in the order in
-    /// which they are written: name and raw JSON.
+    /// which they are written: name and raw JSON, which has no line ends: it goes into events.
     pub repeated: Vec<(&'static str, Vec<u8>)>,
     /// Whom a tool call of the chat answer is for.
     pub tools: ToolNames,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness import answer, expect, openai_shapes, sse
+from harness import answer, expect, openai_shapes, responses, sse
 from harness.openai_shapes import TEXT, chunk, completion
 from harness.outcome import read
 
@@ -57,6 +57,18 @@ def test_json(gateway, upstreams, size):
     made = answer(completion(text="x" * size), **ENDS)
     upstreams["alpha"].next(made)
     assert expect.good(gateway.post(body=ASK)).body == made.body
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 700_000])
+def test_a_response_over_chat(gateway, chat_server, size):
+    chat_server.next(answer(completion(text="x" * size), **ENDS))
+    response = responses.whole(responses.post(gateway, responses.ask()))
+    assert response["output"][0]["content"][0]["text"] == "x" * size
+
+
+def test_a_stream_over_chat(gateway, chat_server):
+    checked = responses.streamed(gateway, chat_server, sse(FIRST, STOP, "[DONE]", **ENDS))
+    assert checked.final["output"][0]["content"][0]["text"] == TEXT
 
 
 @pytest.mark.parametrize("body", [openai_shapes.error(429, "slow").body, b"slow", b""])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from harness import Gate, answer, expect, openai_shapes, plugin, responses, sse
+from harness.plugin import PROVIDER_KEYS
 from harness.responses import ask, open_stream, plain, streamed
 from harness.responses_scenes import TEXT, begins, chunk, goes_on, said
 
@@ -58,6 +61,23 @@ def test_an_error_within_a_call_is_a_failed_response(gateway, chat_server):
     checked = streamed(gateway, chat_server, sse(*begun, ERROR, "[DONE]"))
     assert "boom" in failed(checked)["message"]
     assert checked.deltas == ["Hi", '{"a"']
+
+
+def test_no_failure_repeats_the_providers_key(gateway, chat_server):
+    """Of a server that refuses it late; the suite looks for keys in every answer."""
+    error = {"error": {"message": f"Incorrect API key: {PROVIDER_KEYS['alpha']}", "code": 401}}
+    checked = streamed(gateway, chat_server, sse(chunk({"content": "Hel"}), error))
+    assert failed(checked)["message"] == "Incorrect API key: [redacted]"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_nobody_can_read(gateway, chat_server, stream):
+    scripted = answer(gzip.compress(TEXT.plain().body))
+    scripted.headers.append(("content-encoding", "gzip"))
+    chat_server.next(scripted)
+    reply = responses.post(gateway, ask(stream=stream))
+    assert "compressed" in expect.gateway_error(reply, 502, "invalid_upstream_response")
+    assert reply.header("content-encoding") is None
 
 
 @pytest.mark.parametrize("done", [True, False])

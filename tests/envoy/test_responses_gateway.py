@@ -82,6 +82,24 @@ def test_what_is_no_json_object(gateway, chat_server, body):
     expect.gateway_error(reply, 400, ("invalid_json", "duplicate_model", "missing_model"))
 
 
+def test_names_without_measure(gateway, chat_server):
+    """A namespace is part of each of its tools' names: many tools of a long one must not use up the
+    memory of the worker."""
+    tools = [{"type": "function", "name": f"f{index}"} for index in range(5_000)]
+    namespace = {"type": "namespace", "name": "n" * 200_000, "tools": tools}
+    with gateway.sends_nothing():
+        reply = post(gateway, ask(tools=[namespace]))
+    expect.gateway_error(reply, 400, "unsupported_parameter", "tools[0].name")
+
+
+def test_a_body_over_many_lines(gateway, chat_server):
+    """What the events repeat of it stays on their one line."""
+    asked = ask(stream=True, metadata={"a": "b"}, text={"verbosity": "low"}, **LISTED)
+    chat_server.next(TEXT.stream())
+    checked = responses.stream(post(gateway, json.dumps(asked, indent=2).encode()))
+    assert (checked.final["tools"], checked.final["metadata"]) == (LISTED["tools"], {"a": "b"})
+
+
 # The way there
 
 

@@ -30,17 +30,21 @@ enum Source {
     Json(Vec<u8>, Box<Peek>),
     /// A stream, though none was asked for.
     Stream(Box<(SseNormalizer, Converter)>),
-}
-
-impl Source {
-    fn empty() -> Self {
-        Self::Json(Vec::new(), Box::new(Peek::new(Operation::ChatCompletions)))
-    }
+    /// Compressed, though that was not asked for.
+    Encoded,
+    /// The Response was written: what still comes is dropped.
+    Spent,
 }
 
 impl Bridged {
-    pub(super) fn new(options: Options) -> Self {
-        Self { options, source: Source::empty(), counted: 0, cached: None, head_sent: false }
+    /// `encoded`: by `content-encoding`, so that nobody here can read it.
+    pub(super) fn new(options: Options, encoded: bool) -> Self {
+        let source = if encoded {
+            Source::Encoded
+        } else {
+            Source::Json(Vec::new(), Box::new(Peek::new(Operation::ChatCompletions)))
+        };
+        Self { options, source, counted: 0, cached: None, head_sent: false }
     }
 
     pub(super) fn is_holding(&self) -> bool {
@@ -52,19 +56,29 @@ impl Bridged {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        if matches!(self.source, Source::Encoded) {
+            let message = "The upstream's answer is compressed, so that it can't be converted.";
+            return self.fail(invalid(message).to_answer());
+        }
         self.counted = self.counted.saturating_add(bytes.len());
         self.read(bytes, context);
-        if end {
+        // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
+        // written behind a head that has gone on.
+        let complete = self.is_complete();
+        if end || (self.head_sent && complete) {
             return match self.response() {
-                Ok(response) => self.pass(response, Rest::Pass),
+                Ok(response) => self.pass(response, end),
                 Err(answer) => self.fail(*answer),
             };
         }
-        if let Verdict::Fail(answer) = hold(self.counted, context) {
+        if let Source::Json(collected, _) = &self.source
+            && let Verdict::Fail(answer) = hold(collected.len(), context)
+        {
             return self.fail(answer);
         }
-        if self.head_sent || (self.counted >= HOLD_FOR_USAGE_BYTES && self.is_good()) {
-            return self.pass(Vec::new(), Rest::Read);
+        let is_long = self.counted >= HOLD_FOR_USAGE_BYTES && self.is_good();
+        if self.head_sent || (is_long && !complete) {
+            return self.pass(Vec::new(), false);
         }
         Verdict::Hold
     }
@@ -98,6 +112,7 @@ impl Bridged {
                     Out::Bytes(bytes) => converter.push(&bytes),
                 };
             }
+            Source::Encoded | Source::Spent => {}
         }
     }
 
@@ -106,12 +121,22 @@ impl Bridged {
         match &self.source {
             Source::Json(_, peek) => peek.verdict() == peek::Verdict::Good && !peek.look_again(),
             Source::Stream(stream) => *stream.0.head() == Head::Stream,
+            Source::Encoded | Source::Spent => false,
+        }
+    }
+
+    /// Whether all has come that the Response is made of.
+    fn is_complete(&self) -> bool {
+        match &self.source {
+            Source::Json(_, peek) => self.is_good() && peek.end().is_some(),
+            Source::Stream(stream) => stream.1.is_done(),
+            Source::Encoded | Source::Spent => true,
         }
     }
 
     /// The Response of the complete answer.
     fn response(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-        match std::mem::replace(&mut self.source, Source::empty()) {
+        match std::mem::replace(&mut self.source, Source::Spent) {
             Source::Json(collected, _) => {
                 if let Some(answer) = from_ok(Operation::ChatCompletions, &collected) {
                     return Err(answer.into());
@@ -132,6 +157,7 @@ impl Bridged {
                 self.cached = Some(converter.cached().unwrap_or(false));
                 converter.into_response()
             }
+            Source::Encoded | Source::Spent => Ok(Vec::new()),
         }
     }
 
@@ -142,16 +168,18 @@ impl Bridged {
         Verdict::Fail(answer)
     }
 
-    fn pass(&mut self, body: Vec<u8>, rest: Rest) -> Verdict {
+    /// `whole`: `body` is all of the answer, unless some has gone on.
+    fn pass(&mut self, body: Vec<u8>, whole: bool) -> Verdict {
         let mut edits = Vec::new();
         if !self.head_sent {
             edits.push(HeaderEdit::set("content-type", "application/json"));
-            edits.push(match rest {
-                Rest::Pass => content_length(body.len()),
-                Rest::Read => HeaderEdit::remove("content-length"),
+            edits.push(if whole {
+                content_length(body.len())
+            } else {
+                HeaderEdit::remove("content-length")
             });
         }
         self.head_sent = true;
-        Verdict::Pass { edits, body: BodyOut::Replace(body), rest }
+        Verdict::Pass { edits, body: BodyOut::Replace(body), rest: Rest::Read }
     }
 }

@@ -8,31 +8,27 @@
 //! | chat, where a plain Response was asked for | [`bridged`] | with the Response, or once it is known to be good |
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
-//! | the rest: audio, text, 204, 3xx, compressed | nobody | at once |
+//! | the rest: audio, text, 204, 3xx, compressed (unless it was to be a Response) | nobody | at once |
 
 mod bridged;
 mod embeddings;
 mod failure;
+mod head;
 mod json;
 mod stream;
-
-use std::borrow::Cow;
 
 use memchr::memmem;
 
 use super::{BodyOut, Bridge, Exchange, Note, Reply, ResponseStep, Route, request};
-use crate::config::{CacheMode, Config, HeaderNames, ResponseModel};
+use crate::config::{CacheMode, Config, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
 use crate::operation::Operation;
 use crate::responses::answer;
+use head::{forged, is_encoded, kept, status};
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
-
-/// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
-/// `x-ratelimit` or `ratelimit`.
-const KEPT: [&str; 4] = ["retry-after", "retry-after-ms", "x-should-retry", "www-authenticate"];
 
 /// Where the answer stands.
 #[derive(Debug)]
@@ -92,7 +88,7 @@ impl Phase {
             Self::Json(json) => json.push(bytes, end, context),
             Self::Bridged(bridged) => bridged.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
-            Self::Stream(stream) => stream.push(bytes, end),
+            Self::Stream(stream) => stream.push(bytes, end, context),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
         }
@@ -147,6 +143,10 @@ impl Exchange {
         let status = status(headers);
         let context = self.context();
         let phase = match context.route {
+            // As it is, it would be no Response.
+            Some(route) if route.bridge.is_some() && (200..300).contains(&status) => {
+                reader(&context, route, headers)
+            }
             // Asked for identity, and yet compressed: nobody here can read it, so the client does.
             Some(_) if status < 400 && is_encoded(headers) => Phase::Passing,
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
@@ -307,7 +307,8 @@ impl Exchange {
         let answer = if status >= 400 {
             failure::Failure::new(status, headers).answer(&self.context())
         } else {
-            Some(invalid("The upstream answered HTTP 200 with an empty body.").to_answer())
+            let what = format!("The upstream answered HTTP {status} with an empty body.");
+            Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
         let (edits, body) = self.replacement(&answer);
@@ -343,11 +344,14 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_labelled)))
         }
         _ => match (stream_kind(operation), &route.bridge) {
-            (Some(kind), _) if route.facts.stream => {
+            (Some(kind), bridge)
+                if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
+            {
                 Phase::Stream(Box::new(stream::Stream::new(kind, context, route)))
             }
             (_, Some(bridge)) => Phase::Bridged(Box::new(bridged::Bridged::new(
                 bridge.answer_options(context, route),
+                is_encoded(headers),
             ))),
             _ => Phase::Json(json::Json::new(operation, is_labelled)),
         },
@@ -366,35 +370,6 @@ impl Bridge {
             max_answer_bytes: context.config.limits.max_answer_bytes,
         }
     }
-}
-
-/// Removes an upstream's headers under the gateway's own prefix: what they say is the gateway's to say.
-fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
-    headers
-        .iter()
-        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .filter(|name| name.starts_with(&names.prefix))
-        .map(|name| HeaderEdit::remove(name.to_owned()))
-        .collect()
-}
-
-/// The headers of an upstream's answer that stay when its head is replaced.
-fn kept(headers: &Headers) -> Vec<(Cow<'static, str>, String)> {
-    headers
-        .iter()
-        .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))
-        .filter(|(name, _)| {
-            let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
-            limit || KEPT.contains(name)
-        })
-        .map(|(name, value)| (name.to_owned().into(), value.to_owned()))
-        .collect()
-}
-
-fn is_encoded(headers: &Headers) -> bool {
-    headers
-        .get("content-encoding")
-        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The protocol of an operation's streams.
@@ -451,14 +426,6 @@ impl Context<'_> {
 
 fn content_length(length: usize) -> HeaderEdit {
     HeaderEdit::set("content-length", length.to_string())
-}
-
-fn status(headers: &Headers) -> u16 {
-    headers
-        .get(":status")
-        .and_then(|status| str::from_utf8(status).ok())
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0)
 }
 
 fn invalid(message: impl Into<String>) -> GatewayError {

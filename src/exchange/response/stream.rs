@@ -27,7 +27,8 @@ impl Stream {
         Self { sse: SseNormalizer::new(options), bridge, held: false, head_sent: false }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool) -> Verdict {
+    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+        let was_done = self.is_done();
         let mut out = self.sse.push(bytes);
         if end {
             let last = self.sse.finish(StreamEnd::Clean);
@@ -49,6 +50,14 @@ impl Stream {
                 events.extend_from_slice(&bridge.finish());
             }
             out = Out::Bytes(events);
+        }
+        // An error is the last that is written, and may repeat the key.
+        if let Out::Bytes(last) = &out
+            && self.is_done()
+            && !was_done
+            && let Some(redacted) = context.redacted(last)
+        {
+            out = Out::Bytes(redacted);
         }
         if !self.head_sent {
             match self.sse.head() {
@@ -73,6 +82,11 @@ impl Stream {
         self.head_sent = true;
         self.held = false;
         Verdict::Pass { edits, body, rest: Rest::Read }
+    }
+
+    /// Whether everything was written that there will be.
+    fn is_done(&self) -> bool {
+        self.bridge.as_ref().map_or(self.sse.is_done(), Converter::is_done)
     }
 
     pub(super) fn is_holding(&self) -> bool {

@@ -190,11 +190,16 @@ fn a_long_answer_is_not_held_by_envoy() {
     let head = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
     host.answer_step(head, false);
     for chunk in body.as_bytes().chunks(16_384) {
+        assert!(host.answer.body.is_empty());
         host.answer_body(chunk, false);
         assert!(host.answer.held.len() < 400_000, "held");
     }
-    assert!(host.answer.head_sent && host.answer.body.is_empty());
+    // All is written before the end, which may come with trailers: Envoy lets nothing be added there.
+    let written = host.answer.body.len();
+    assert!(host.answer.head_sent && written > text.len());
+    host.answer_body(b"\n", false);
     host.answer_body(b"", true);
+    assert_eq!(host.answer.body.len(), written);
     assert_eq!(get(&host.answer.head, "content-length"), None);
     assert_eq!(response(&host)["output"][0]["content"][0]["text"], text);
     assert_eq!(host.note(Note::Cache), Some("hit"));
@@ -205,6 +210,61 @@ fn a_long_answer_is_not_held_by_envoy() {
     host.respond(&fields(&JSON), &chunks, End::Alone);
     // Its head had gone on: Envoy resets the stream.
     assert_eq!(host.reply.unwrap().status, 502);
+}
+
+#[test]
+fn a_request_over_many_lines_does_not_break_events() {
+    let asked = "{\n  \"model\": \"quick\",\r\n  \"stream\": true,\n  \"input\": \"hi\",\n  \"text\": {\n    \"verbosity\": \"low\"\n  },\n  \"metadata\": {\r    \"a\\n\": \"b  c\"\n  },\n  \"tools\": [\n    {\n      \"type\": \"function\",\n      \"name\": \"f\",\n      \"parameters\": {\n        \"type\": \"object\"\n      }\n    }\n  ]\n}";
+    let host = answered(&config(), asked, &SSE, &[CHAT_STREAM]);
+    let text = std::str::from_utf8(&host.answer.body).unwrap();
+    assert!(text.lines().all(|line| {
+        line.is_empty() || line.starts_with("event: ") || line.starts_with("data: {")
+    }));
+    let asked: Value = serde_json::from_str(asked).unwrap();
+    for event in events(&host.answer.body) {
+        if let Some(response) = event.get("response") {
+            assert_eq!(response["tools"], asked["tools"]);
+            assert_eq!(response["metadata"], asked["metadata"]);
+            assert_eq!(response["text"]["verbosity"], "low");
+        }
+    }
+}
+
+#[test]
+fn no_failure_repeats_the_providers_key() {
+    let error = b"\ndata: {\"error\":{\"message\":\"Bad key: sk-alpha\",\"code\":401}}\n\n";
+    let first = CHAT_STREAM.split_inclusive(|&byte| byte == b'\n').next().unwrap();
+    let bridged = answered(&config(), STREAM, &SSE, &[first, error]);
+    let failed = events(&bridged.answer.body).pop().unwrap();
+    assert_eq!(failed["response"]["error"]["message"], "Bad key: [redacted]");
+    let mut chat = send(&config(), "/v1/chat/completions", &[], &STREAM.replace("input", "x"));
+    chat.respond(&fields(&SSE), &[first, error], End::Alone);
+    for host in [bridged, chat] {
+        assert_eq!(memchr::memmem::find(&host.answer.body, b"sk-alpha"), None);
+    }
+}
+
+#[test]
+fn an_answer_that_can_not_be_converted_is_a_bad_gateway() {
+    for asked in [PLAIN, STREAM] {
+        let head = [(":status", "200"), ("content-encoding", "gzip")];
+        let host = answered(&config(), asked, &head, &[b"\x1f\x8b", b"\x08"]);
+        assert_eq!(get(&host.answer.head, ":status"), Some("502"));
+        assert_eq!(get(&host.answer.head, "content-encoding"), None);
+        let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+        assert_eq!(body["error"]["code"], "invalid_upstream_response");
+    }
+}
+
+#[test]
+fn any_success_is_converted() {
+    let head = [(":status", "201"), ("content-type", "application/json")];
+    let host = answered(&config(), PLAIN, &head, &[CHAT_ANSWER]);
+    let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+    assert_eq!(
+        (get(&host.answer.head, ":status"), &body["object"]),
+        (Some("201"), &json!("response"))
+    );
 }
 
 #[test]

@@ -17,8 +17,8 @@ use super::items::{Body, Item, Status};
 use super::memo::What;
 use super::response::{self, Failure, Head, Reason, State};
 
-/// What an item costs beside its text, toward `max_answer_bytes`.
-const ITEM_BYTES: usize = 128;
+/// What an item, or a part of a message, costs beside its text, toward `max_answer_bytes`.
+pub(super) const ITEM_BYTES: usize = 128;
 
 /// An answer that is being built.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ pub struct Options {
     /// Replaces the upstream's `model`.
     pub response_model: Option<String>,
     /// Bytes that the answer's own text (messages, reasoning, arguments) may have, as it is escaped in
-    /// JSON, with what belongs to it and 128 bytes for each output item.
+    /// JSON, with what belongs to it and 128 bytes for each output item and each part of a message.
     pub max_answer_bytes: u64,
 }
 

@@ -1,6 +1,6 @@
 //! What the model says: reasoning, text and refusals, with their parts and events.
 
-use super::builder::Builder;
+use super::builder::{Builder, ITEM_BYTES};
 use super::items::{Body, Item, Part, TextPart, write_reasoning};
 use super::text::{Text, number};
 
@@ -122,6 +122,9 @@ impl Builder {
         }
         let index = self.current?;
         if !self.is_open(kind) {
+            if !self.spend(ITEM_BYTES) {
+                return None;
+            }
             self.close_part(index);
             let item = self.items.get_mut(index)?;
             let place = item.place(&self.options.id, index);

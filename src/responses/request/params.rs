@@ -1,9 +1,13 @@
 //! The request's top-level members: which are read here, and which pass.
 
 use super::write::{given, must_be, refuse};
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::json::cursor::{Key, Value};
 use crate::json::tokenizer::Kind;
+
+/// How many parameters that are not known here may pass: no server has so many, and places of ever so
+/// small ones take more memory than the body itself.
+const MAX_REST: usize = 1_000;
 
 /// The members that mean something to the conversion, `null` being absent, and the rest in order.
 ///
@@ -78,6 +82,10 @@ impl<'a> Params<'a> {
                 "truncation" => &mut params.truncation,
                 "user" => &mut params.user,
                 name if name.eq_ignore_ascii_case("model") => continue,
+                _ if params.rest.len() == MAX_REST => {
+                    let message = format!("There are more than {MAX_REST} parameters.");
+                    return Err(GatewayError::new(Code::UnsupportedParameter, message));
+                }
                 _ => {
                     params.rest.push((key, value));
                     continue;

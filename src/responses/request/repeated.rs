@@ -1,16 +1,34 @@
 //! The members of the Response object that repeat the request.
 
+use std::cell::Cell;
+
 use super::params::Params;
 use crate::json::cursor::Value;
+use crate::json::string;
+
+/// Bytes that the values may have together. They are kept as long as their answer lasts, and all
+/// streams of a worker share one memory: what a client may send once it may not leave here many times.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Name and JSON of each, in the order in which the API shows them.
 ///
 /// Which there are is what the SDK's type `Response` and answers of the API show; where the request is
 /// silent it is the default of the API reference. `store` is false then, unlike there: nothing is
-/// kept here, and a client that reads `true` may ask for it later.
+/// kept here, and a client that reads `true` may ask for it later. A value for which [`MAX_BYTES`] leaves
+/// no room is not repeated: its default stands there.
 pub(super) fn members(params: &Params<'_>) -> Vec<(&'static str, Vec<u8>)> {
-    let or = |value: Option<Value<'_>>, default: &str| match value {
-        Some(value) => value.raw().to_vec(),
+    let room = Cell::new(MAX_BYTES);
+    let fits = |value: &Value<'_>| {
+        let left = room.get().checked_sub(value.raw().len());
+        room.set(left.unwrap_or(room.get()));
+        left.is_some()
+    };
+    let or = |value: Option<Value<'_>>, default: &str| match value.filter(fits) {
+        Some(value) => {
+            let mut out = Vec::with_capacity(value.raw().len());
+            one_line(value, &mut out);
+            out
+        }
         None => default.as_bytes().to_vec(),
     };
     vec![
@@ -21,12 +39,18 @@ pub(super) fn members(params: &Params<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("parallel_tool_calls", or(params.parallel_tool_calls, "true")),
         ("previous_response_id", b"null".to_vec()),
         ("prompt_cache_key", or(params.prompt_cache_key, "null")),
-        ("reasoning", with_defaults(params.reasoning, &[("effort", "null"), ("summary", "null")])),
+        (
+            "reasoning",
+            with_defaults(
+                params.reasoning.filter(fits),
+                &[("effort", "null"), ("summary", "null")],
+            ),
+        ),
         ("safety_identifier", or(params.safety_identifier, "null")),
         ("service_tier", or(params.service_tier, r#""auto""#)),
         ("store", or(params.store, "false")),
         ("temperature", or(params.temperature, "1.0")),
-        ("text", with_defaults(params.text, &[("format", r#"{"type":"text"}"#)])),
+        ("text", with_defaults(params.text.filter(fits), &[("format", r#"{"type":"text"}"#)])),
         ("tool_choice", or(params.tool_choice, r#""auto""#)),
         ("tools", or(params.tools, "[]")),
         ("top_logprobs", or(params.top_logprobs, "0")),
@@ -43,26 +67,37 @@ fn with_defaults(object: Option<Value<'_>>, defaults: &[(&str, &str)]) -> Vec<u8
     for (name, json) in defaults {
         let mut members = object.iter().flat_map(Value::members);
         if !members.any(|(key, value)| key.is(name) && !value.is_null()) {
-            member(&mut out, name.as_bytes(), json.as_bytes());
+            comma(&mut out);
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            out.extend_from_slice(json.as_bytes());
         }
     }
     for (key, value) in object.iter().flat_map(Value::members) {
         // A member that is null gave way to its default.
         if let (Some(name), false) = (key.as_str(), value.is_null()) {
-            let name = crate::json::string::encode(&name);
-            out.extend_from_slice(if out.len() > 1 { b"," } else { b"" });
-            out.extend_from_slice(&name);
+            comma(&mut out);
+            out.extend_from_slice(&string::encode(&name));
             out.push(b':');
-            out.extend_from_slice(value.raw());
+            one_line(value, &mut out);
         }
     }
     out.push(b'}');
     out
 }
 
-fn member(out: &mut Vec<u8>, name: &[u8], json: &[u8]) {
-    out.extend_from_slice(if out.len() > 1 { b",\"" } else { b"\"" });
-    out.extend_from_slice(name);
-    out.extend_from_slice(b"\":");
-    out.extend_from_slice(json);
+/// Between two members of the object in `out`.
+fn comma(out: &mut Vec<u8>) {
+    if out.len() > 1 {
+        out.push(b',');
+    }
+}
+
+/// Writes a value without line ends, which would end the line of an event, and without the white space
+/// behind them. In JSON both stand between tokens only.
+fn one_line(value: Value<'_>, out: &mut Vec<u8>) {
+    for line in value.raw().split(|byte| matches!(byte, b'\n' | b'\r')) {
+        out.extend_from_slice(line.trim_ascii_start());
+    }
 }

@@ -48,6 +48,10 @@ const TOOL_MEMBERS: &[&str] = &[
     "async",
 ];
 
+/// Bytes of a tool's or namespace's name. Each tool is known by its own name and its namespace's, so
+/// without a limit one long namespace with many tools would outgrow the memory of the whole worker.
+const MAX_NAME_BYTES: usize = 512;
+
 #[derive(Default)]
 struct Members<'a> {
     kind: Option<Value<'a>>,
@@ -105,8 +109,8 @@ impl<'a> Members<'a> {
     fn name(&self, path: &str) -> Result<Cow<'a, str>, GatewayError> {
         self.name
             .and_then(|name| name.as_str())
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| must_be(format!("{path}.name"), "a string that is not empty"))
+            .filter(|name| (1..=MAX_NAME_BYTES).contains(&name.len()))
+            .ok_or_else(|| must_be(format!("{path}.name"), "a string of 1 to 512 bytes"))
     }
 }
 

@@ -125,7 +125,7 @@ fn what_comes_behind_the_finish_reason() {
 #[test]
 fn too_much_text_ends_in_a_failure() {
     let mut options = options(true);
-    options.max_answer_bytes = 200;
+    options.max_answer_bytes = 330;
     let mut converter = Converter::new(options.clone());
     let mut out = Vec::new();
     for _ in 0..100 {
@@ -139,12 +139,12 @@ fn too_much_text_ends_in_a_failure() {
     assert_eq!(last(&got)["output"][0]["content"][0]["text"], "x".repeat(60));
     assert_eq!(
         last(&got)["error"],
-        json!({"code":"invalid_upstream_response","message":"The upstream's answer is larger than 200 bytes."})
+        json!({"code":"invalid_upstream_response","message":"The upstream's answer is larger than 330 bytes."})
     );
     assert_eq!(converter.into_response().unwrap_err().status, 502);
 
     // A line without end, in pieces and at once.
-    let line = [b"data: ".to_vec(), vec![b' '; (1 << 20) + 300]].concat();
+    let line = [b"data: ".to_vec(), vec![b' '; (1 << 20) + 400]].concat();
     let mut pieces = Converter::new(options.clone());
     let out: Vec<u8> = line.chunks(1000).flat_map(|piece| pieces.push(piece)).collect();
     assert!(pieces.is_done());

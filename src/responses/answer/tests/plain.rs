@@ -287,11 +287,12 @@ fn what_is_no_chat_completion() {
 fn an_answer_has_its_limit() {
     let chat = completion(json!({"content":"x".repeat(100)}), "stop").to_string();
     let mut options = options(false);
-    options.max_answer_bytes = 228;
+    // The text, its item and its part.
+    options.max_answer_bytes = 100 + 2 * 128;
     assert!(whole(options.clone(), chat.as_bytes()).is_ok());
-    options.max_answer_bytes = 227;
+    options.max_answer_bytes -= 1;
     let error = whole(options, chat.as_bytes()).unwrap_err();
-    assert_eq!(error.message, "The upstream's answer is larger than 227 bytes.");
+    assert_eq!(error.message, "The upstream's answer is larger than 355 bytes.");
     assert_eq!(error.code.status(), 502);
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{OPTIONS, refused, to_chat};
+use super::{OPTIONS, convert, refused, to_chat};
 use crate::error::Code;
 use crate::test;
 
@@ -10,6 +10,29 @@ fn blames(request: &Value, param: &str) {
     let (got, message) = refused(request);
     assert_eq!(got, param, "{request}");
     assert!(message.len() > 20 && message.ends_with(['.', '…']), "{message}");
+}
+
+#[test]
+fn too_many_parameters_are_refused() {
+    let mut request = json!({"model":"a","input":"x"});
+    for index in 0..1_000 {
+        request[format!("x{index:04}")] = json!(1);
+    }
+    assert!(convert(&request, &OPTIONS).is_ok());
+    request["y"] = json!(1);
+    let error = convert(&request, &OPTIONS).unwrap_err();
+    assert_eq!((error.code, error.param), (Code::UnsupportedParameter, None));
+}
+
+#[test]
+fn long_names_are_refused() {
+    let tools = |namespace: usize, name: usize| {
+        json!({"model":"a","input":"x","tools":[{"type":"namespace","name":"n".repeat(namespace),
+            "tools":[{"type":"function","name":"f".repeat(name)}]}]})
+    };
+    assert!(convert(&tools(512, 512), &OPTIONS).is_ok());
+    assert_eq!(refused(&tools(513, 1)).0, "tools[0].name");
+    assert_eq!(refused(&tools(1, 513)).0, "tools[0].tools[0].name");
 }
 
 #[test]

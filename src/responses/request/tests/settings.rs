@@ -211,3 +211,14 @@ fn the_answer_repeats_the_request() {
     );
     assert_eq!(repeated(&request), given);
 }
+
+#[test]
+fn what_is_too_long_is_not_repeated() {
+    let long = "x".repeat(1024 * 1024);
+    let got = repeated(&json!({"input":"x","instructions":long,"user":"u"}));
+    assert_eq!((&got["instructions"], &got["user"]), (&Value::Null, &json!("u")));
+    // Together they are too long.
+    let half = "x".repeat(600_000);
+    let got = repeated(&json!({"input":"x","instructions":half,"metadata":{"a":half}}));
+    assert_eq!((&got["instructions"], &got["metadata"]), (&json!(half), &json!({})));
+}
