@@ -36,7 +36,7 @@ pub(super) struct Builder {
     pub(super) annotations: Vec<Vec<u8>>,
     /// There was a choice.
     answered: bool,
-    /// Set at the finish reason.
+    /// A finish reason was said.
     finished: bool,
     reason: Option<Reason>,
     /// Bytes of `max_answer_bytes` that were used.
@@ -173,23 +173,24 @@ impl Builder {
         });
     }
 
-    /// The finish reason: whatever is open closes. Only the last event still waits, for usage.
+    /// The finish reason. What is open closes at the end: some servers say it with every chunk.
     pub(super) fn finish(&mut self, reason: Option<Reason>) {
-        if self.is_ended() {
-            return;
-        }
+        self.finished = true;
+        self.reason = reason;
+    }
+
+    /// Whatever is open closes.
+    fn close_all(&mut self) {
         self.open_awaited();
         // Annotations of a text that never came, or that was closed before them: they are not lost.
         for annotation in std::mem::take(&mut self.annotations) {
             self.annotate(&annotation);
         }
         self.current = None;
-        let status = if reason.is_some() { Status::Incomplete } else { Status::Completed };
+        let status = if self.reason.is_some() { Status::Incomplete } else { Status::Completed };
         while self.closed < self.items.len() && !self.is_ended() {
             self.close(status);
         }
-        self.finished = true;
-        self.reason = reason;
     }
 
     /// The answer's end.
@@ -201,19 +202,13 @@ impl Builder {
         if !self.answered {
             return self.invalid("The upstream's answer has no choices.");
         }
-        if !self.finished || self.closed < self.items.len() || self.is_waiting() {
-            self.finish(self.reason);
-        }
+        self.close_all();
         if self.is_ended() {
             return;
         }
         self.phase = Phase::Ended;
         let state = self.reason.map_or(State::Completed, State::Incomplete);
         self.lifecycle(state.event(), state);
-    }
-
-    fn is_waiting(&self) -> bool {
-        !self.annotations.is_empty() || self.calls.is_awaited()
     }
 
     /// The body ended without its end being said.

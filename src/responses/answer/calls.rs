@@ -50,10 +50,6 @@ enum Slot {
 }
 
 impl Calls {
-    pub(super) fn is_awaited(&self) -> bool {
-        self.awaited.is_some()
-    }
-
     /// The call that a delta goes on with. Without an index the id decides, without both a name.
     fn find(&self, delta: &Delta<'_>) -> Option<usize> {
         if let Some(index) = delta.index {
@@ -195,9 +191,6 @@ impl Builder {
     fn arguments(&mut self, index: usize, inner: &[u8]) {
         if inner.is_empty() {
             return;
-        }
-        if index < self.closed {
-            return self.invalid("The upstream went on with a tool call behind its finish reason.");
         }
         let Some(item) = self.items.get_mut(index) else { return };
         let place = item.place(&self.options.id, index);

@@ -225,6 +225,7 @@ impl Settings<'_, '_> {
     /// A client's `stream_options` are for the Responses API (`include_obfuscation`: padding) or, what
     /// chat servers know beside (vLLM's `continuous_usage_stats`), for the chat server.
     fn stream(&mut self, params: &Params<'_>, options: &Options<'_>) {
+        const OWN: &[&str] = &["include_usage", "include_obfuscation"];
         if !params.streams() {
             return;
         }
@@ -232,8 +233,13 @@ impl Settings<'_, '_> {
         if options.stream_usage {
             self.out.name("stream_options");
             self.out.raw(br#"{"include_usage":true"#);
-            self.out.extras(params.stream_options, &["include_usage", "include_obfuscation"]);
+            self.out.extras(params.stream_options, OWN);
             self.out.raw(b"}");
+            return;
+        }
+        let mut members = params.stream_options.iter().flat_map(Value::members);
+        if members.any(|(key, value)| !OWN.iter().any(|own| key.is(own)) && !value.is_null()) {
+            self.dropped.add("stream_options");
         }
     }
 }
