@@ -58,16 +58,15 @@ fn run<'a>(
 /// The last event's Response.
 fn check(out: &[u8]) -> Value {
     let text = std::str::from_utf8(out).expect("UTF-8");
-    let mut number = 0u64;
     let mut last = None;
-    for event in text.split_terminator("\n\n").filter(|event| !event.starts_with(':')) {
+    let events = text.split_terminator("\n\n").filter(|event| !event.starts_with(':'));
+    for (number, event) in events.enumerate() {
         assert!(last.is_none(), "nothing follows the last event");
         let (name, data) = event.split_once('\n').expect("two lines");
         let data = data.strip_prefix("data: ").expect("data");
         let mut data = tree(data.as_bytes()).expect("JSON");
         assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
         assert_eq!(data["sequence_number"], number);
-        number += 1;
         if ["response.completed", "response.incomplete", "response.failed"]
             .contains(&data["type"].as_str().unwrap_or_default())
         {
