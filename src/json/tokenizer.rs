@@ -4,6 +4,10 @@
 //! leading byte order mark is skipped (RFC 8259 section 8.1 lets a parser ignore one; FastAPI does).
 //! Strings may hold invalid UTF-8: who reads a string's value checks that.
 
+mod runs;
+
+pub use runs::plain_run;
+
 use super::{JsonError, MAX_DEPTH};
 
 const STACK_WORDS: usize = MAX_DEPTH.div_ceil(64) as usize;
@@ -61,12 +65,13 @@ enum State {
     Colon,
     AfterValue,
     End,
-    String(Kind),
-    Escape(Kind),
+    String,
+    Escape,
     /// Hex digits still to come.
-    Hex(Kind, u8),
+    Hex(u8),
     Number(Number),
-    Literal(Kind, &'static [u8]),
+    /// Letters of `true`, `false` or `null` that have come.
+    Literal(u8),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,8 @@ impl Number {
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     state: State,
+    /// What the scalar that is being read will be.
+    kind: Kind,
     /// Offset of the current chunk's first byte.
     base: u64,
     /// Where the token that is being read began.
@@ -126,7 +133,14 @@ impl Tokenizer {
     /// A machine before its first byte.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: State::Start, base: 0, token_start: 0, depth: 0, stack: [0; STACK_WORDS] }
+        Self {
+            state: State::Start,
+            kind: Kind::Null,
+            base: 0,
+            token_start: 0,
+            depth: 0,
+            stack: [0; STACK_WORDS],
+        }
     }
 
     /// Offset of the first byte of the chunk that is being read.
@@ -139,9 +153,8 @@ impl Tokenizer {
     #[must_use]
     pub fn open_text(&self) -> Option<(Kind, u64, u32)> {
         match self.state {
-            State::Number(_) => Some((Kind::Number, self.token_start, self.depth)),
-            State::String(kind) | State::Escape(kind) | State::Hex(kind, _) => {
-                Some((kind, self.token_start, self.depth))
+            State::Number(_) | State::String | State::Escape | State::Hex(_) => {
+                Some((self.kind, self.token_start, self.depth))
             }
             _ => None,
         }
@@ -166,13 +179,21 @@ impl Tokenizer {
         at: &mut usize,
         depth: u32,
     ) -> Result<Option<Token>, JsonError> {
-        while let Some(token) = self.step(chunk, at)? {
-            if token.depth <= depth {
-                return Ok(Some(token));
-            }
-        }
-        self.base = self.base.saturating_add(chunk.len() as u64);
-        Ok(None)
+        self.scan(chunk, at, depth, depth)
+    }
+
+    /// Like [`Self::next`], but numbers at `depth` itself are passed over as well: for vectors, of
+    /// which only what is no number matters.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn next_but_numbers(
+        &mut self,
+        chunk: &[u8],
+        at: &mut usize,
+        depth: u32,
+    ) -> Result<Option<Token>, JsonError> {
+        self.scan(chunk, at, depth, depth.saturating_sub(1))
     }
 
     /// The end of the text. A number that stands alone ends only here.
@@ -183,159 +204,260 @@ impl Tokenizer {
         match self.state {
             State::End => Ok(None),
             State::Number(number) if self.depth == 0 && number.may_end() => {
-                Ok(Some(self.close(Kind::Number, self.base)))
+                Ok(Some(self.close(self.base)))
             }
             _ => Err(JsonError::Truncated),
         }
     }
 
-    #[inline]
-    fn step(&mut self, chunk: &[u8], at: &mut usize) -> Result<Option<Token>, JsonError> {
-        loop {
-            if let State::String(kind) = self.state {
-                let rest = chunk.get(*at..).unwrap_or_default();
-                let plain = plain_run(rest);
-                *at += plain;
-                match rest.get(plain) {
-                    None => return Ok(None),
-                    Some(b'"') => {
-                        *at += 1;
-                        return Ok(Some(self.close(kind, self.base + *at as u64)));
-                    }
-                    Some(b'\\') => {
-                        *at += 1;
-                        self.state = State::Escape(kind);
-                    }
-                    Some(_) => return Err(JsonError::Unexpected(self.base + *at as u64)),
+    /// Reads `chunk` from `at` to the next token that is wanted: numbers down to depth `numbers`, all
+    /// else down to `depth`.
+    fn scan(
+        &mut self,
+        chunk: &[u8],
+        at: &mut usize,
+        depth: u32,
+        numbers: u32,
+    ) -> Result<Option<Token>, JsonError> {
+        let mut here = *at;
+        while let Some(&byte) = chunk.get(here) {
+            let offset = self.base + here as u64;
+            let token = match (self.state, byte) {
+                (State::String, _) => self.string(chunk, &mut here)?,
+                (State::Number(number), _) => self.number(number, chunk, &mut here)?,
+                (State::Escape | State::Hex(_) | State::Literal(_) | State::Mark(_), _) => {
+                    here += 1;
+                    self.cut_token(byte, offset)?
                 }
-            }
-            let Some(&byte) = chunk.get(*at) else { return Ok(None) };
-            let here = self.base + *at as u64;
-            let unexpected = JsonError::Unexpected(here);
-            // A number ends at the first byte that is not its own, and leaves that byte alone.
-            if let State::Number(mut number) = self.state {
-                let rest = chunk.get(*at..).unwrap_or_default();
-                let end = rest.iter().position(|&byte| match number.after(byte) {
-                    Some(next) => {
-                        number = next;
-                        false
-                    }
-                    None => true,
-                });
-                let Some(end) = end else {
-                    self.state = State::Number(number);
-                    *at = chunk.len();
-                    return Ok(None);
-                };
-                *at += end;
-                let here = self.base + *at as u64;
-                if !number.may_end() {
-                    return Err(JsonError::Unexpected(here));
+                (State::End, b' ' | b'\n' | b'\t' | b'\r') => {
+                    here += 1;
+                    None
                 }
-                return Ok(Some(self.close(Kind::Number, here)));
-            }
-            *at += 1;
-            match self.state {
-                State::Escape(kind) => {
-                    self.state = match byte {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {
-                            State::String(kind)
+                (State::End, _) => return Err(JsonError::Trailing(offset)),
+                (State::Start, 0xEF) => {
+                    here += 1;
+                    self.state = State::Mark(0xBB);
+                    None
+                }
+                (State::Start, b' ' | b'\n' | b'\t' | b'\r') => {
+                    here += 1;
+                    self.state = State::Value;
+                    None
+                }
+                (_, b' ' | b'\n' | b'\t' | b'\r') => {
+                    here += 1;
+                    None
+                }
+                (State::AfterValue, _) => {
+                    here += 1;
+                    match (byte, self.in_object()) {
+                        (b',', true) => {
+                            self.state = State::NextKey;
+                            None
                         }
-                        b'u' => State::Hex(kind, 4),
-                        _ => return Err(unexpected),
-                    };
-                }
-                State::Hex(kind, left) => {
-                    if !byte.is_ascii_hexdigit() {
-                        return Err(unexpected);
-                    }
-                    self.state =
-                        if left > 1 { State::Hex(kind, left - 1) } else { State::String(kind) };
-                }
-                State::Literal(kind, rest) => match rest.split_first() {
-                    Some((&want, rest)) if want == byte => {
-                        if rest.is_empty() {
-                            return Ok(Some(self.close(kind, here + 1)));
+                        (b',', false) => {
+                            self.state = State::Value;
+                            None
                         }
-                        self.state = State::Literal(kind, rest);
-                    }
-                    _ => return Err(unexpected),
-                },
-                State::Mark(want) => {
-                    if byte != want {
-                        return Err(unexpected);
-                    }
-                    self.state = if want == 0xBB { State::Mark(0xBF) } else { State::Value };
-                }
-                _ if matches!(byte, b' ' | b'\n' | b'\t' | b'\r') => {
-                    if self.state == State::Start {
-                        self.state = State::Value;
+                        (b'}', true) => Some(self.pop(Kind::EndObject, offset)),
+                        (b']', false) => Some(self.pop(Kind::EndArray, offset)),
+                        _ => return Err(JsonError::Unexpected(offset)),
                     }
                 }
-                State::Start if byte == 0xEF => self.state = State::Mark(0xBB),
-                State::Start | State::Value => {
-                    if let Some(token) = self.open(byte, here)? {
-                        return Ok(Some(token));
-                    }
+                (State::Colon, b':') => {
+                    here += 1;
+                    self.state = State::Value;
+                    None
                 }
-                State::FirstElement => {
-                    if byte == b']' {
-                        return Ok(Some(self.pop(Kind::EndArray, here)));
-                    }
-                    if let Some(token) = self.open(byte, here)? {
-                        return Ok(Some(token));
-                    }
+                (State::FirstKey | State::NextKey, b'"') => {
+                    here += 1;
+                    self.token_start = offset;
+                    self.kind = Kind::Key;
+                    self.string(chunk, &mut here)?
                 }
-                State::FirstKey if byte == b'}' => {
-                    return Ok(Some(self.pop(Kind::EndObject, here)));
+                (State::FirstKey, b'}') => {
+                    here += 1;
+                    Some(self.pop(Kind::EndObject, offset))
                 }
-                State::FirstKey | State::NextKey => {
-                    if byte != b'"' {
-                        return Err(unexpected);
-                    }
-                    self.token_start = here;
-                    self.state = State::String(Kind::Key);
+                (State::FirstElement, b']') => {
+                    here += 1;
+                    Some(self.pop(Kind::EndArray, offset))
                 }
-                State::Colon if byte == b':' => self.state = State::Value,
-                State::AfterValue => match (byte, self.in_object()) {
-                    (b',', true) => self.state = State::NextKey,
-                    (b',', false) => self.state = State::Value,
-                    (b'}', true) => return Ok(Some(self.pop(Kind::EndObject, here))),
-                    (b']', false) => return Ok(Some(self.pop(Kind::EndArray, here))),
-                    _ => return Err(unexpected),
-                },
-                State::End => return Err(JsonError::Trailing(here)),
-                State::Colon | State::String(_) | State::Number(_) => return Err(unexpected),
+                (State::Start | State::Value | State::FirstElement, _) => {
+                    self.value(chunk, &mut here, byte, offset)?
+                }
+                _ => return Err(JsonError::Unexpected(offset)),
+            };
+            let Some(token) = token else { continue };
+            if token.kind == Kind::Number && token.depth > numbers {
+                if !self.in_object() {
+                    here += runs::more_numbers(chunk.get(here..).unwrap_or_default());
+                }
+            } else if token.depth <= depth {
+                *at = here;
+                return Ok(Some(token));
             }
         }
+        *at = chunk.len();
+        self.base = self.base.saturating_add(chunk.len() as u64);
+        Ok(None)
     }
 
-    /// The first byte of a value. A token only for brackets; scalars end later.
+    /// A value that begins at `here`, to its end where that is near.
     #[inline]
-    fn open(&mut self, byte: u8, here: u64) -> Result<Option<Token>, JsonError> {
-        self.token_start = here;
-        self.state = match byte {
-            b'"' => State::String(Kind::String),
-            b'{' => return self.push(Kind::BeginObject, here).map(Some),
-            b'[' => return self.push(Kind::BeginArray, here).map(Some),
-            b'-' => State::Number(Number::Minus),
-            b'0' => State::Number(Number::Zero),
-            b'1'..=b'9' => State::Number(Number::Integer),
-            b't' => State::Literal(Kind::True, b"rue"),
-            b'f' => State::Literal(Kind::False, b"alse"),
-            b'n' => State::Literal(Kind::Null, b"ull"),
-            _ => return Err(JsonError::Unexpected(here)),
+    fn value(
+        &mut self,
+        chunk: &[u8],
+        here: &mut usize,
+        byte: u8,
+        offset: u64,
+    ) -> Result<Option<Token>, JsonError> {
+        self.token_start = offset;
+        if let b'-' | b'0'..=b'9' = byte {
+            self.kind = Kind::Number;
+            if let Some(length) = runs::whole_number(chunk.get(*here..).unwrap_or_default()) {
+                *here += length;
+                return Ok(Some(self.close(offset + length as u64)));
+            }
+            *here += 1;
+            self.state = State::Number(match byte {
+                b'-' => Number::Minus,
+                b'0' => Number::Zero,
+                _ => Number::Integer,
+            });
+            return Ok(None);
+        }
+        *here += 1;
+        self.kind = match byte {
+            b'"' => {
+                self.kind = Kind::String;
+                return self.string(chunk, here);
+            }
+            b'{' => return self.push(Kind::BeginObject, offset).map(Some),
+            b'[' => return self.push(Kind::BeginArray, offset).map(Some),
+            b't' => Kind::True,
+            b'f' => Kind::False,
+            b'n' => Kind::Null,
+            _ => return Err(JsonError::Unexpected(offset)),
+        };
+        self.state = State::Literal(1);
+        Ok(None)
+    }
+
+    /// Reads on in a string; its token if it ends in this chunk.
+    #[inline]
+    fn string(&mut self, chunk: &[u8], here: &mut usize) -> Result<Option<Token>, JsonError> {
+        let mut at = *here;
+        self.state = State::String;
+        loop {
+            at += plain_run(chunk.get(at..).unwrap_or_default());
+            let unexpected = |at: usize| Err(JsonError::Unexpected(self.base + at as u64));
+            match (chunk.get(at), chunk.get(at + 1)) {
+                (Some(b'"'), _) => {
+                    *here = at + 1;
+                    return Ok(Some(self.close(self.base + *here as u64)));
+                }
+                (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => {
+                    at += 2;
+                }
+                (Some(b'\\'), Some(b'u')) => {
+                    let digits = chunk.get(at + 2..).unwrap_or_default();
+                    let digits = digits.get(..4).unwrap_or(digits);
+                    if let Some(bad) = digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
+                        return unexpected(at + 2 + bad);
+                    }
+                    at += 2 + digits.len();
+                    if digits.len() < 4 {
+                        self.state = State::Hex(4 - digits.len() as u8);
+                        break;
+                    }
+                }
+                (Some(b'\\'), None) => {
+                    at += 1;
+                    self.state = State::Escape;
+                    break;
+                }
+                (Some(b'\\'), Some(_)) => return unexpected(at + 1),
+                (Some(_), _) => return unexpected(at),
+                (None, _) => break,
+            }
+        }
+        *here = at;
+        Ok(None)
+    }
+
+    /// Reads on in a number that the slow way is for: one that a chunk's end cuts, or a wrong one. It
+    /// ends at the first byte that is not its own, and leaves that byte alone.
+    fn number(
+        &mut self,
+        mut number: Number,
+        chunk: &[u8],
+        here: &mut usize,
+    ) -> Result<Option<Token>, JsonError> {
+        while let Some(&byte) = chunk.get(*here) {
+            let Some(next) = number.after(byte) else {
+                let end = self.base + *here as u64;
+                if !number.may_end() {
+                    return Err(JsonError::Unexpected(end));
+                }
+                return Ok(Some(self.close(end)));
+            };
+            number = next;
+            *here += 1;
+        }
+        self.state = State::Number(number);
+        Ok(None)
+    }
+
+    /// The next byte of what a chunk's end may cut anywhere.
+    fn cut_token(&mut self, byte: u8, offset: u64) -> Result<Option<Token>, JsonError> {
+        self.state = match self.state {
+            State::Escape => match byte {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::String,
+                b'u' => State::Hex(4),
+                _ => return Err(JsonError::Unexpected(offset)),
+            },
+            State::Hex(left) if byte.is_ascii_hexdigit() => {
+                if left > 1 {
+                    State::Hex(left - 1)
+                } else {
+                    State::String
+                }
+            }
+            State::Mark(want) if byte == want => {
+                if want == 0xBB {
+                    State::Mark(0xBF)
+                } else {
+                    State::Value
+                }
+            }
+            State::Literal(read) => {
+                let text: &[u8] = match self.kind {
+                    Kind::True => b"true",
+                    Kind::False => b"false",
+                    _ => b"null",
+                };
+                if text.get(read as usize) != Some(&byte) {
+                    return Err(JsonError::Unexpected(offset));
+                }
+                if read as usize + 1 == text.len() {
+                    return Ok(Some(self.close(offset + 1)));
+                }
+                State::Literal(read + 1)
+            }
+            _ => return Err(JsonError::Unexpected(offset)),
         };
         Ok(None)
     }
 
-    fn close(&mut self, kind: Kind, end: u64) -> Token {
-        self.state = match kind {
+    #[inline]
+    fn close(&mut self, end: u64) -> Token {
+        self.state = match self.kind {
             Kind::Key => State::Colon,
             _ if self.depth == 0 => State::End,
             _ => State::AfterValue,
         };
-        Token { kind, start: self.token_start, end, depth: self.depth }
+        Token { kind: self.kind, start: self.token_start, end, depth: self.depth }
     }
 
     fn push(&mut self, kind: Kind, here: u64) -> Result<Token, JsonError> {
@@ -363,28 +485,6 @@ impl Tokenizer {
         let level = self.depth.saturating_sub(1);
         self.stack.get((level / 64) as usize).is_some_and(|word| word & (1 << (level % 64)) != 0)
     }
-}
-
-/// How many bytes at the start of `bytes` are neither `"`, `\` nor a control character.
-///
-/// Most of a request or an answer is inside strings, so this loop is where the time goes. Whole blocks
-/// are tested without a branch, which the compiler turns into SIMD.
-#[inline]
-#[must_use]
-pub fn plain_run(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let plain = blocks
-        .iter()
-        .position(|block| block.iter().fold(0u8, |hit, &byte| hit | is_special(byte)) != 0)
-        .unwrap_or(blocks.len())
-        * 32;
-    let rest = bytes.get(plain..).unwrap_or_default();
-    plain + rest.iter().position(|&byte| is_special(byte) != 0).unwrap_or(rest.len())
-}
-
-#[inline]
-fn is_special(byte: u8) -> u8 {
-    u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20)
 }
 
 #[cfg(test)]

@@ -117,11 +117,45 @@ fn byte_order_mark_only_at_the_start() {
 #[test]
 fn plain_run_stops_at_each_special_byte() {
     for special in [b'"', b'\\', 0x1f, 0] {
-        for at in 0..100 {
-            let mut text = vec![b'a'; 100];
-            text[at] = special;
-            assert_eq!(plain_run(&text), at);
+        for plain in [b' ', b'!', b'#', b'[', b']', b'a', 0x7F, 0x80, 0xA2, 0xDC, 0xFF] {
+            for at in 0..200 {
+                let mut text = vec![plain; 200];
+                text[at] = special;
+                assert_eq!(plain_run(&text), at);
+                assert_eq!(plain_run(&text[..at]), at);
+            }
         }
     }
-    assert_eq!(plain_run(&[0xFF; 70]), 70);
+}
+
+#[test]
+fn a_number_is_whole_only_before_another_byte() {
+    for (text, want) in [
+        ("0,", Some(1)),
+        ("-0.5]", Some(4)),
+        ("12345678901234567890123.25e-10 ", Some(30)),
+        ("1e5}", Some(3)),
+        ("1.5.", Some(3)),
+        ("1/", Some(1)),
+        ("1:", Some(1)),
+        ("00,", None),
+        ("01,", None),
+        ("1.,", None),
+        (".5,", None),
+        ("-,", None),
+        ("1e,", None),
+        ("1e+,", None),
+        ("1", None),
+        ("1.", None),
+        ("", None),
+    ] {
+        assert_eq!(runs::whole_number(text.as_bytes()), want, "{text}");
+        let long = format!("{text}                ");
+        if text.ends_with(|last: char| !last.is_ascii_digit() && last != '.') {
+            assert_eq!(runs::whole_number(long.as_bytes()), want, "{long}");
+        }
+    }
+    assert_eq!(runs::more_numbers(b",1, 2.5,-3,x"), 10);
+    assert_eq!(runs::more_numbers(b",1,2"), 2);
+    assert_eq!(runs::more_numbers(b",  1,2"), 0);
 }

@@ -135,36 +135,50 @@ impl Recogniser {
     /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
     /// never changes once it is no longer [`Verdict::Undecided`]: then nothing more need be pushed.
     pub fn push(&mut self, chunk: &[u8]) -> Verdict {
-        if self.verdict != Verdict::Undecided {
-            return self.verdict;
+        // Nothing behind the window counts where that is enough, however much of it came along.
+        let room = usize::try_from(WINDOW.saturating_sub(self.tokenizer.base())).unwrap_or(0);
+        let (window, rest) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
+        for part in [window, rest] {
+            if self.verdict == Verdict::Undecided && !part.is_empty() {
+                self.look(part);
+            }
         }
+        self.verdict
+    }
+
+    fn look(&mut self, chunk: &[u8]) {
         let base = self.tokenizer.base();
         let mut at = 0;
-        loop {
-            // The numbers of a vector (depth 4) are told from what must not be in it.
-            match self.tokenizer.next(chunk, &mut at, 4) {
-                Ok(Some(token)) => {
-                    let fits = self.token(token, chunk, base);
-                    if !fits {
-                        self.verdict = Verdict::Hold;
-                    } else if self.complete && token.end >= WINDOW {
-                        self.verdict =
-                            if self.convert { Verdict::Convert } else { Verdict::PassThrough };
-                    }
-                    if self.verdict != Verdict::Undecided {
-                        return self.verdict;
-                    }
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    self.verdict = Verdict::Hold;
-                    return self.verdict;
+        // Of a vector (depth 4) only what is no number is looked at: it must not be there.
+        while let Some(token) =
+            self.tokenizer.next_but_numbers(chunk, &mut at, 4).unwrap_or_else(|_| {
+                self.verdict = Verdict::Hold;
+                None
+            })
+        {
+            if !self.token(token, chunk, base) {
+                self.verdict = Verdict::Hold;
+                return;
+            }
+            if token.end >= WINDOW {
+                self.decide();
+                if self.verdict != Verdict::Undecided {
+                    return;
                 }
             }
         }
+        if self.verdict == Verdict::Undecided && self.tokenizer.base() >= WINDOW {
+            self.decide();
+        }
         self.carry.keep(&self.tokenizer, chunk, base);
         self.tail.keep(chunk);
-        self.verdict
+    }
+
+    /// Enough has come, if one item has.
+    fn decide(&mut self) {
+        if self.complete {
+            self.verdict = if self.convert { Verdict::Convert } else { Verdict::PassThrough };
+        }
     }
 
     /// Whether the whole answer has come, in OpenAI's shape with nothing missing and a vector for each
@@ -291,7 +305,7 @@ impl Recogniser {
                 }
                 _ => true,
             },
-            (4, kind) => self.member != Member::Embedding || kind == Kind::Number,
+            (4, _) => self.member != Member::Embedding,
             _ => true,
         }
     }
