@@ -22,6 +22,13 @@ impl HeaderEdit {
     pub fn remove(name: impl Into<Cow<'static, str>>) -> Self {
         Self::Remove(name.into())
     }
+
+    /// The header that changes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (Self::Set(name, _) | Self::Remove(name)) = self;
+        name
+    }
 }
 
 /// A head as the proxy-wasm ABI serialises a header map: a count, then the lengths of each name and

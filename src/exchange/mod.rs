@@ -94,16 +94,11 @@ pub enum BodyOut {
 pub enum Note {
     /// The virtual key's id.
     VirtualKey,
-    /// The operation.
-    Operation,
-    /// The provider's name.
-    Provider,
-    /// The upstream's model id.
-    Model,
-    /// `hit`, `miss` or `bypass`.
+    /// What was decided: `<operation> <provider>/<the upstream's model id>`. A further attempt at the
+    /// same request takes it up.
+    Route,
+    /// `hit`, `miss` or `bypass`, where no header says it.
     Cache,
-    /// What was decided, for a further attempt at the same request. Not for logs.
-    Attempt,
 }
 
 impl Note {
@@ -112,11 +107,8 @@ impl Note {
     pub fn key(self) -> &'static str {
         match self {
             Self::VirtualKey => "gateway_virtual_key",
-            Self::Operation => "gateway_operation",
-            Self::Provider => "gateway_provider",
-            Self::Model => "gateway_model",
+            Self::Route => "gateway_route",
             Self::Cache => "gateway_cache",
-            Self::Attempt => "gateway_attempt",
         }
     }
 }
@@ -133,6 +125,8 @@ pub struct Exchange {
     kept: Vec<(Cow<'static, str>, String)>,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,
+    /// Bytes of the answer's body still to come, where its length is declared.
+    response_left: Option<u64>,
     /// Envoy's `x-request-id`.
     request_id: Option<String>,
     /// Unix seconds of the request's head.
@@ -173,6 +167,7 @@ impl Exchange {
             forged: Vec::new(),
             kept: Vec::new(),
             response_head_sent: false,
+            response_left: None,
             request_id: None,
             now: 0,
             notes: Vec::new(),

@@ -236,8 +236,8 @@ impl HttpContext for Http {
             Ok(headers) => {
                 let now = calls::now_ms() / 1_000;
                 self.on_request(&[], |exchange| {
-                    exchange.on_request_head(&headers, end, now, || {
-                        calls::property(&[Note::Attempt.key()]).ok()
+                    exchange.on_request_head(&headers, end, now, |note| {
+                        calls::property(&[note.key()]).ok()
                     })
                 })
             }
@@ -282,7 +282,8 @@ impl HttpContext for Http {
             self.response.size = size;
             return self.on_response(|exchange| exchange.on_response_body(&[], end));
         }
-        if self.response.read > 0 && overflowed() {
+        // Only with new bytes can a body that is held outgrow anything.
+        if self.response.read > 0 && size > self.response.read && overflowed() {
             return Action::Pause;
         }
         match self.response.fresh(Body::Response, size) {

@@ -1,57 +1,62 @@
-//! The decision about a request, kept for a further attempt at it.
+//! A further attempt at a request that an earlier instance of this filter has rewritten.
+//!
+//! As an upstream filter, Envoy makes one instance for each attempt. A second attempt gets the head as
+//! the first one left it, with the provider's credential in the place of the virtual key, but the body
+//! as the client sent it. The decision is taken up from the notes in filter state, which all attempts
+//! share and no client can write.
 
-use serde::{Deserialize, Serialize};
-
-use super::internal;
-use crate::config::{CacheMode, Config, Provider};
-use crate::error::GatewayError;
-use crate::exchange::Route;
+use super::head::cache_mode;
+use crate::config::{CacheMode, Config, ProviderId};
+use crate::exchange::{Note, Route};
+use crate::headers::Headers;
 use crate::json::scan::Facts;
 use crate::operation::Operation;
 
-/// What an earlier instance of this filter decided about the same request.
-///
-/// As an upstream filter, Envoy makes one instance for each attempt. A second attempt gets the head as
-/// the first one left it, with the provider's credential in the place of the virtual key, but the body
-/// as the client sent it. So the decision is kept in filter state, which all attempts share and no
-/// client can write.
-#[derive(Debug, Serialize, Deserialize)]
+/// What was decided about the request.
+#[derive(Debug)]
 pub(super) struct Attempt {
-    pub operation: String,
-    provider: String,
+    pub operation: Operation,
+    provider: ProviderId,
     model: String,
-    requested: String,
-    cache: String,
-    /// `content-length` of the rewritten body, where it was known.
-    pub length: Option<u64>,
+    cache: CacheMode,
 }
 
 impl Attempt {
-    pub fn new(route: &Route, provider: &Provider, length: Option<u64>) -> Self {
-        Self {
-            operation: route.operation.as_str().to_owned(),
-            provider: provider.name.clone(),
-            model: route.model.clone(),
-            requested: route.requested.clone(),
-            cache: route.cache.as_str().to_owned(),
-            length,
-        }
+    /// What [`Note::Route`] says of a decision.
+    pub fn note(operation: Operation, provider: &str, model: &str) -> String {
+        [operation.as_str(), " ", provider, "/", model].concat()
     }
 
-    /// The same decision again. `found` is the id in the body: the client's own, or the upstream's if
-    /// the body was rewritten before it came here.
-    pub fn route(&self, config: &Config, found: &str) -> Result<Route, GatewayError> {
-        if found != self.requested && found != self.model {
-            return Err(internal());
-        }
-        Ok(Route {
-            operation: Operation::from_name(&self.operation).ok_or_else(internal)?,
-            provider: config.providers.by_name(&self.provider).ok_or_else(internal)?,
+    /// Reads what an earlier instance has noted; `None` where there is nothing of use.
+    pub fn recall(
+        config: &Config,
+        headers: &Headers,
+        recall: impl Fn(Note) -> Option<Vec<u8>>,
+    ) -> Option<Self> {
+        let route = String::from_utf8(recall(Note::Route)?).ok()?;
+        let (operation, route) = route.split_once(' ')?;
+        let (provider, model) = route.split_once('/')?;
+        let id = recall(Note::VirtualKey)?;
+        let key = config.virtual_keys.iter().find(|key| key.id.as_bytes() == id)?;
+        Some(Self {
+            operation: Operation::from_name(operation)?,
+            provider: config.providers.by_name(provider)?,
+            model: model.to_owned(),
+            cache: cache_mode(config, key, headers).ok()?,
+        })
+    }
+
+    /// The same decision again. Whatever id the body names (the client's, or the upstream's if the body
+    /// was rewritten before it came here), it leaves with the one that was decided.
+    pub fn route(&self, found: &str) -> Route {
+        Route {
+            operation: self.operation,
+            provider: self.provider,
             model: self.model.clone(),
-            requested: self.requested.clone(),
-            cache: CacheMode::from_name(&self.cache).ok_or_else(internal)?,
+            requested: found.to_owned(),
+            cache: self.cache,
             facts: Facts::default(),
             bridge: None,
-        })
+        }
     }
 }

@@ -76,10 +76,10 @@ impl ClientHead {
         length: Option<u64>,
     ) -> Vec<HeaderEdit> {
         let mut edits = self.removals;
-        if let Some(header) = &provider.auth_header {
-            edits.push(HeaderEdit::remove(header.clone()));
-        }
+        edits.extend(provider.auth_header.clone().map(HeaderEdit::remove));
         if let Some(credential) = &provider.credential {
+            // To be set takes away a header's other values, too.
+            edits.retain(|edit| edit.name() != credential.header);
             let value = credential.value.expose().as_bytes().to_vec();
             edits.push(HeaderEdit::set(credential.header.clone(), value));
         }
@@ -99,7 +99,7 @@ impl ClientHead {
     }
 }
 
-pub(super) fn content_length(length: u64) -> HeaderEdit {
+fn content_length(length: u64) -> HeaderEdit {
     HeaderEdit::set("content-length", length.to_string())
 }
 
@@ -129,7 +129,7 @@ pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit>
 }
 
 /// The cache mode: the request's header over the key's over the global one.
-fn cache_mode(
+pub(super) fn cache_mode(
     config: &Config,
     key: &VirtualKey,
     headers: &Headers,

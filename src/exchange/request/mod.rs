@@ -22,7 +22,7 @@ use crate::operation::{self, BodyKind, Operation, Target};
 use crate::splice::{self, Edit};
 use attempt::Attempt;
 use body::{Body, Reader, reader};
-use head::{ClientHead, content_length, own_headers, removals, under_prefix};
+use head::{ClientHead, own_headers, removals, under_prefix};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);
@@ -70,13 +70,13 @@ enum Head {
 impl Exchange {
     /// The request's head. `end`: it has no body. `now`: Unix seconds.
     ///
-    /// `recall` reads what [`Note::Attempt`] wrote in an earlier attempt at the same request.
+    /// `recall` reads a note that an earlier attempt at the same request has left.
     pub fn on_request_head(
         &mut self,
         headers: &Headers,
         end: bool,
         now: u64,
-        recall: impl Fn() -> Option<Vec<u8>>,
+        recall: impl Fn(Note) -> Option<Vec<u8>>,
     ) -> RequestStep {
         self.now = now;
         self.request_id = headers
@@ -85,7 +85,7 @@ impl Exchange {
             .map(str::to_owned);
         let path = headers.get(":path").unwrap_or_default();
         let Some(rest) = under_prefix(path, &self.config.path_prefix) else {
-            if let Some(step) = recall().and_then(|note| self.attempt_again(headers, end, &note)) {
+            if let Some(step) = self.attempt_again(headers, end, &recall) {
                 return step;
             }
             self.request = Phase::Untouched;
@@ -99,9 +99,9 @@ impl Exchange {
         match self.accept_head(headers, rest, end, now) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
-            Err(error) if error.code == Code::InvalidApiKey => recall()
-                .and_then(|note| self.attempt_again(headers, end, &note))
-                .unwrap_or_else(|| self.refuse(&error)),
+            Err(error) if error.code == Code::InvalidApiKey => {
+                self.attempt_again(headers, end, &recall).unwrap_or_else(|| self.refuse(&error))
+            }
             Err(error) => self.refuse(&error),
         }
     }
@@ -179,7 +179,6 @@ impl Exchange {
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let method = headers.get(":method").unwrap_or_default();
         let target = operation::classify(method, rest)?;
-        self.notes.push((Note::Operation, target.operation.as_str().to_owned()));
         let head = ClientHead::read(&self.config, key, &target, headers)?;
         let Some(reader) = reader(target.operation, headers)? else {
             return self.without_body(head.key, &target);
@@ -188,10 +187,15 @@ impl Exchange {
         Ok(self.read_body(Head::Client(head), reader, declared, end))
     }
 
-    /// Takes up a request that an earlier instance has rewritten. `None` when the note is of no use.
-    fn attempt_again(&mut self, headers: &Headers, end: bool, note: &[u8]) -> Option<RequestStep> {
-        let attempt: Attempt = serde_json::from_slice(note).ok()?;
-        let reader = reader(Operation::from_name(&attempt.operation)?, headers).ok()??;
+    /// Takes up a request that an earlier instance has rewritten. `None` when it has left no notes.
+    fn attempt_again(
+        &mut self,
+        headers: &Headers,
+        end: bool,
+        recall: impl Fn(Note) -> Option<Vec<u8>>,
+    ) -> Option<RequestStep> {
+        let attempt = Attempt::recall(&self.config, headers, recall)?;
+        let reader = reader(attempt.operation, headers).ok()??;
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
     }
@@ -254,7 +258,7 @@ impl Exchange {
                 Head::Client(head) => {
                     resolve(&self.config, head, &found.id, self.request_id.as_deref())?
                 }
-                Head::Rewritten(attempt) => attempt.route(&self.config, &found.id)?,
+                Head::Rewritten(attempt) => attempt.route(&found.id),
             };
             // An id that stays as it is leaves the body untouched, however it is escaped.
             let edit = (route.model != found.id).then(|| Edit {
@@ -334,9 +338,8 @@ impl Exchange {
                 .map(|length| length.saturating_add_signed(splice::growth(&edits)));
                 self.client_head(&route, head, length)?
             }
-            // Everything else is still as the first attempt set it.
-            Head::Rewritten(_) if edits.is_empty() => Vec::new(),
-            Head::Rewritten(attempt) => attempt.length.map(content_length).into_iter().collect(),
+            // Still as the first attempt set it, for the same body.
+            Head::Rewritten(_) => Vec::new(),
         };
         self.request = Phase::Streaming(Box::new(Streaming { body, route }));
         Ok(RequestStep::Release(Release { headers, body: edits }))
@@ -350,12 +353,8 @@ impl Exchange {
         length: Option<u64>,
     ) -> Result<Vec<HeaderEdit>, GatewayError> {
         let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-        let attempt = Attempt::new(route, provider, length);
-        if let Ok(attempt) = serde_json::to_string(&attempt) {
-            self.notes.push((Note::Attempt, attempt));
-        }
-        self.notes.push((Note::Provider, provider.name.clone()));
-        self.notes.push((Note::Model, route.model.clone()));
+        let note = Attempt::note(route.operation, &provider.name, &route.model);
+        self.notes.push((Note::Route, note));
         Ok(head.for_upstream(&self.config, provider, length))
     }
 }

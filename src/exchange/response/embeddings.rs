@@ -63,15 +63,13 @@ impl Embeddings {
         };
         collected.extend_from_slice(bytes);
         let seen = recogniser.push(bytes);
-        if end {
-            return self.finish();
-        }
         // A renamed model may stand at the end of the answer.
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
                 let body = BodyOut::Same;
                 Verdict::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
+            _ if end => self.finish(),
             embeddings::Verdict::Convert if self.renamed.is_none() => {
                 let mut converter = Converter::new(&self.facts);
                 let mut out = Vec::with_capacity(collected.len());

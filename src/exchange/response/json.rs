@@ -58,9 +58,6 @@ impl Json {
             let collected = std::mem::take(&mut self.collected);
             return Verdict::HandOver(Phase::Stream(Box::new(reader)), collected);
         }
-        if end {
-            return self.finish(context, route);
-        }
         let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
         let plain =
@@ -74,7 +71,7 @@ impl Json {
                 rest: Rest::Pass,
             };
         }
-        hold(self.collected.len(), context)
+        if end { self.finish(context, route) } else { hold(self.collected.len(), context) }
     }
 
     /// Whether the one pass over the body while it came has seen all that matters: a good answer,

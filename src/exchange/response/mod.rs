@@ -106,6 +106,11 @@ impl Phase {
         }
     }
 
+    /// Whether the last byte of a body with a known length may be taken for its end.
+    fn ends_by_length(&self) -> bool {
+        !matches!(self, Self::Stream(_) | Self::Swallowing)
+    }
+
     /// Whether usage told of cached prompt tokens; `None` as long as there was no usage.
     fn cached(&self) -> Option<bool> {
         match self {
@@ -164,6 +169,9 @@ impl Exchange {
             return self.answer_bodiless(status, headers);
         }
         self.response = phase;
+        // What is over the limit goes on being counted against it.
+        let limit = self.config.limits.max_answer_bytes;
+        self.response_left = content_length_of(headers).filter(|&length| length <= limit);
         ResponseStep::Hold
     }
 
@@ -179,6 +187,11 @@ impl Exchange {
         if matches!(self.response, Phase::Passing) {
             return ResponseStep::Continue;
         }
+        self.response_left =
+            self.response_left.and_then(|left| left.checked_sub(bytes.len() as u64));
+        // Envoy tells the end of a body in a call of its own. One whose length is known need not be
+        // held until then.
+        let end = end || (self.response_left == Some(0) && self.response.ends_by_length());
         let mut phase = std::mem::replace(&mut self.response, Phase::Passing);
         let context = self.context();
         let mut verdict = phase.push(bytes, end, &context);
@@ -204,15 +217,17 @@ impl Exchange {
             Verdict::Pass { mut edits, body, rest } => {
                 let cache = if end || !self.response_head_sent { phase.cached() } else { None };
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
-                if let Some(outcome) = outcome {
-                    self.notes.push((Note::Cache, outcome.to_owned()));
-                }
+                let in_head = !self.response_head_sent && !matches!(phase, Phase::Stream(_));
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
-                    if let (Phase::Json(_) | Phase::Bridged(_), Some(outcome)) = (&phase, outcome) {
+                }
+                match outcome {
+                    Some(outcome) if in_head => {
                         edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
                     }
+                    Some(outcome) => self.notes.push((Note::Cache, outcome.to_owned())),
+                    None => {}
                 }
                 if matches!(rest, Rest::Read) {
                     self.response = phase;
@@ -422,6 +437,11 @@ impl Context<'_> {
         out.extend_from_slice(rest);
         Some(out)
     }
+}
+
+/// What `content-length` says, if it says it once.
+fn content_length_of(headers: &Headers) -> Option<u64> {
+    std::str::from_utf8(headers.get("content-length")?).ok()?.parse().ok()
 }
 
 fn content_length(length: usize) -> HeaderEdit {

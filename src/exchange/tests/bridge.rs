@@ -72,7 +72,7 @@ fn the_upstream_gets_a_chat_request() {
             json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
         );
         assert_eq!(chat.get("input"), None);
-        assert_eq!(host.note(Note::Operation), Some("responses"));
+        assert_eq!(host.note(Note::Route), Some("responses alpha/gpt-4o-mini"));
     }
 }
 
@@ -89,7 +89,7 @@ fn a_plain_answer_is_a_response() {
         assert_eq!(body["id"], "resp_ID");
         assert_eq!(body["output"][0]["content"][0]["text"], "Hello");
         assert_eq!(body["usage"]["input_tokens"], 3);
-        assert_eq!(host.note(Note::Cache), Some("hit"));
+        assert_eq!(get(&host.answer.head, "x-langwatch-cache"), Some("hit"));
     }
 }
 
@@ -307,9 +307,8 @@ fn cache_modes_apply_to_the_chat_request() {
 fn a_second_attempt_converts_again() {
     let config = config();
     let first = send(&config, RESPONSES, &[], PLAIN);
-    let note = first.note(Note::Attempt).unwrap().to_owned();
     let body = PLAIN.as_bytes();
-    let second = Host::again(&config, &first.request.head, &[body], End::Alone, Some(&note));
+    let second = Host::again(&config, &first.request.head, &[body], End::Alone, &first.notes);
     assert_eq!(second.request.body, first.request.body);
     let sorted = |host: &Host| {
         let mut head = host.request.head.clone();

@@ -139,7 +139,7 @@ impl Host {
 
     /// A whole request.
     fn request(config: &Rc<Config>, head: &Fields, chunks: &[&[u8]], end: End) -> Self {
-        Self::again(config, head, chunks, end, None)
+        Self::again(config, head, chunks, end, &[])
     }
 
     /// The same, with what an earlier attempt has noted.
@@ -148,12 +148,15 @@ impl Host {
         head: &Fields,
         chunks: &[&[u8]],
         end: End,
-        note: Option<&str>,
+        notes: &[(Note, String)],
     ) -> Self {
         let mut host = Self::new(config);
         host.request.head = head.clone();
         let bodiless = chunks.is_empty() && end == End::WithData;
-        let recall = || note.map(|note| note.as_bytes().to_vec());
+        let recall = |wanted| {
+            let note = notes.iter().find(|(note, _)| *note == wanted);
+            note.map(|(_, value)| value.as_bytes().to_vec())
+        };
         let step = host.exchange.on_request_head(&headers(head), bodiless, NOW, recall);
         host.step(step, bodiless);
         host.send(chunks, end);

@@ -48,7 +48,38 @@ fn a_good_answer_is_untouched_and_named() {
         ] {
             assert_eq!(get(&host.answer.head, name), Some(want), "{name}");
         }
-        assert_eq!(host.note(Note::Cache), Some("miss"));
+        assert_eq!(host.note(Note::Cache), None, "the header says it");
+    }
+}
+
+#[test]
+fn the_last_byte_of_a_declared_length_is_the_end() {
+    let config = config();
+    let cases = [
+        (CHAT, ASKED, r#"{"choices":[{"index":0}],"usage":{}}"#, "200"),
+        (CHAT, ASKED, r#"{"error":{"message":"busy","code":429}}"#, "429"),
+        ("/v1/embeddings", r#"{"model":"alpha/m","input":"a"}"#, r#"{"embedding":[1]}"#, "200"),
+    ];
+    for (path, asked, body, want) in cases {
+        for size in [1, 10, 1_000] {
+            let mut host = send(&config, path, &[], asked);
+            let mut head = fields(&JSON);
+            head.extend(fields(&[("content-length", &body.len().to_string())]));
+            host.answer.head = head.clone();
+            let step = host.exchange.on_response_head(&headers(&head), false);
+            host.answer_step(step, false);
+            for chunk in cut(body.as_bytes(), size) {
+                assert!(!host.answer.head_sent);
+                host.answer_body(chunk, false);
+            }
+            assert!(host.answer.head_sent, "{body} in pieces of {size}");
+            assert_eq!(get(&host.answer.head, ":status"), Some(want));
+            let length = host.answer.body.len().to_string();
+            assert_eq!(get(&host.answer.head, "content-length"), Some(length.as_str()));
+            let sent = host.answer.body.clone();
+            host.answer_body(b"", true);
+            assert_eq!(host.answer.body, sent, "nothing is added at the end");
+        }
     }
 }
 
@@ -125,7 +156,7 @@ fn envoys_own_answers_are_enveloped() {
     // Its buffer limit, while the request is still held.
     let mut host = Host::new(&config);
     let head = post(CHAT, &[]);
-    let step = host.exchange.on_request_head(&headers(&head), false, NOW, || None);
+    let step = host.exchange.on_request_head(&headers(&head), false, NOW, |_| None);
     host.step(step, false);
     host.push(br#"{"a":"#, false);
     let text = [(":status", "413"), ("content-type", "text/plain")];
