@@ -9,7 +9,7 @@ use proxy_wasm::types::Action;
 
 use super::calls::{self, Body, Head, Status};
 use super::models::Shared;
-use crate::exchange::{BodyOut, Exchange, Note, Release, Reply, RequestStep, ResponseStep};
+use crate::exchange::{BodyOut, Exchange, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
 
