@@ -83,13 +83,19 @@ impl<'a> Value<'a> {
         self.members().find(|(key, _)| key.is(name)).map(|(_, value)| value)
     }
 
+    /// What stands between a string's quotes, still escaped; nothing for another kind.
+    #[must_use]
+    pub fn inner(&self) -> &'a [u8] {
+        unquoted(self.raw)
+    }
+
     /// A string's value; `None` for another kind, and for one that is not Unicode.
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
         if self.kind != Kind::String {
             return None;
         }
-        string::decode(unquoted(self.raw))
+        string::decode(self.inner())
     }
 
     /// A boolean's value.
@@ -280,6 +286,8 @@ mod tests {
     fn scalars_and_errors() {
         assert_eq!(parse(b"12").unwrap().as_f64(), Some(12.0));
         assert_eq!(parse(b"\"a\"").unwrap().as_str().unwrap(), "a");
+        assert_eq!(parse(b"\"a\"").unwrap().inner(), b"a");
+        assert_eq!(parse(b"12").unwrap().inner(), b"");
         assert!(parse(b"").is_err());
         assert!(parse(b"{} {}").is_err());
         assert!(parse(b"{\"a\":[1,}").is_err());

@@ -7,7 +7,7 @@ use crate::json::cursor::Value;
 use crate::json::string;
 use crate::json::tokenizer::Kind;
 
-use super::text::{Text, number, unquoted};
+use super::text::{Text, number};
 
 /// The entries of `logprobs.content`, as those of an `output_text` part.
 pub(super) fn of_content(logprobs: &Value<'_>) -> Vec<Vec<u8>> {
@@ -20,7 +20,7 @@ fn entry(value: &Value<'_>, outer: bool) -> Vec<u8> {
     let (mut token, mut logprob, mut bytes, mut top) = (Text::default(), None, None, None);
     for (key, value) in value.members() {
         if key.is("token") {
-            token.push(unquoted(value.raw()));
+            token.push(value.inner());
             token.finish();
         } else if key.is("logprob") {
             logprob = Some(value).filter(|value| value.kind == Kind::Number);

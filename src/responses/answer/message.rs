@@ -11,7 +11,7 @@ use super::calls::{Delta, LEGACY};
 use super::logprobs;
 use super::memo::What;
 use super::read::{is_told, whole_number};
-use super::text::{escaped, unquoted};
+use super::text::escaped;
 
 /// How deep text is looked for inside of reasoning and content that are no strings.
 const MAX_NESTING: u8 = 4;
@@ -78,7 +78,7 @@ pub(super) fn read(
         }
     }
     if let Some(refusal) = found.refusal.filter(|refusal| refusal.kind == Kind::String) {
-        builder.refusal(unquoted(refusal.raw()));
+        builder.refusal(refusal.inner());
     }
     for (position, call) in elements(found.tool_calls).enumerate() {
         tool_call(&call, position, form, builder);
@@ -135,7 +135,7 @@ fn content(told: &Value<'_>, probabilities: &[Vec<u8>], alone: bool, builder: &m
     let mut probabilities = Some(probabilities);
     match told.kind {
         Kind::String => {
-            let inner = unquoted(told.raw());
+            let inner = told.inner();
             if alone || !inner.is_empty() {
                 builder.text(inner, probabilities.unwrap_or_default());
             }
@@ -160,7 +160,7 @@ fn part(part: &Value<'_>, probabilities: &mut Option<&[Vec<u8>]>, builder: &mut 
         }
         Some("refusal") => {
             if let Some(refusal) = part.get("refusal").filter(|told| told.kind == Kind::String) {
-                builder.refusal(unquoted(refusal.raw()));
+                builder.refusal(refusal.inner());
             }
         }
         _ => pieces(part, &["text", "content"], MAX_NESTING, &mut found),
@@ -186,7 +186,7 @@ fn reasoning(told: &Value<'_>, builder: &mut Builder) -> bool {
 fn pieces<'a>(value: &Value<'a>, names: &[&str], nesting: u8, found: &mut Vec<&'a [u8]>) {
     let Some(deeper) = nesting.checked_sub(1) else { return };
     match value.kind {
-        Kind::String if value.raw().len() > 2 => found.push(unquoted(value.raw())),
+        Kind::String if value.raw().len() > 2 => found.push(value.inner()),
         Kind::BeginArray => {
             for element in elements(Some(*value)) {
                 pieces(&element, names, deeper, found);
@@ -231,7 +231,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builde
         if key.is("index") {
             delta.index = whole_number(&value);
         } else if key.is("id") {
-            delta.id = unquoted(value.raw());
+            delta.id = value.inner();
         } else if key.is("function") || key.is("custom") {
             called = Some(value).filter(|value| value.kind == Kind::BeginObject);
         }
@@ -247,10 +247,10 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builde
 fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, builder: &mut Builder) {
     for (key, value) in function.members() {
         if key.is("name") {
-            delta.name = unquoted(value.raw());
+            delta.name = value.inner();
         } else if key.is("arguments") || key.is("input") {
             delta.arguments = match value.kind {
-                Kind::String => Cow::Borrowed(unquoted(value.raw())),
+                Kind::String => Cow::Borrowed(value.inner()),
                 Kind::Null => Cow::default(),
                 // An object where its text was due.
                 _ => Cow::Owned(escaped(value.raw())),

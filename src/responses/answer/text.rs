@@ -113,11 +113,6 @@ pub(super) fn quoted(inner: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// What stands between the quotes of `raw`; nothing for a value that is no string.
-pub(super) fn unquoted(raw: &[u8]) -> &[u8] {
-    raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
-}
-
 /// `text` escaped, without quotes.
 pub(super) fn escaped(text: &[u8]) -> Vec<u8> {
     let mut raw = string::encode(&String::from_utf8_lossy(text));
@@ -177,8 +172,6 @@ mod tests {
     #[test]
     fn escapes() {
         assert_eq!(escaped(b"a\"b\n"), b"a\\\"b\\n");
-        assert_eq!(unquoted(b"\"a\""), b"a");
-        assert_eq!(unquoted(b"12"), b"");
     }
 
     #[test]

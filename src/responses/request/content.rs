@@ -1,6 +1,6 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
-use super::write::{Out, given, inner, must_be, refuse};
+use super::write::{Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -201,7 +201,7 @@ pub(super) fn write(parts: &[Part<'_>], out: &mut Out<'_>) {
                     (_, true) => b"\\n\\n",
                     (_, false) => b"\\n",
                 });
-                out.raw(inner(text));
+                out.raw(text.inner());
             }
         }
         out.raw(b"\"");
@@ -231,7 +231,7 @@ fn write_part(part: &Part<'_>, out: &mut Out<'_>) {
             if let Some(detail) = detail {
                 out.name("detail");
                 // Chat knows auto, low and high.
-                match inner(&detail) {
+                match detail.inner() {
                     b"original" => out.raw(br#""high""#),
                     _ => out.value(detail),
                 }
@@ -257,7 +257,7 @@ fn write_part(part: &Part<'_>, out: &mut Out<'_>) {
         Part::Same(part) => out.value(part),
         Part::OutputOf(id) => {
             out.raw(br#"{"type":"text","text":"Output of the tool call "#);
-            out.raw(inner(&id));
+            out.raw(id.inner());
             out.raw(br#":"}"#);
         }
     }

@@ -17,7 +17,7 @@
 use super::content::{self, At, Part};
 use super::items::{Call, Entry, Items};
 use super::names::Names;
-use super::write::{Out, inner};
+use super::write::Out;
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -81,7 +81,7 @@ impl<'a> Writer<'_, '_, 'a> {
         contents: &[(Value<'a>, At)],
     ) -> Result<(), GatewayError> {
         let mut parts = Vec::new();
-        if let Some(text) = instructions.filter(|text| !inner(text).is_empty()) {
+        if let Some(text) = instructions.filter(|text| !text.inner().is_empty()) {
             parts.push(Part::Text { text, object: None, opens: true });
         }
         for &(content, at) in contents {
@@ -131,7 +131,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 self.thought.extend(
                     texts
                         .filter_map(|text| text.get("text"))
-                        .filter(|text| text.kind == Kind::String && !inner(text).is_empty()),
+                        .filter(|text| text.kind == Kind::String && !text.inner().is_empty()),
                 );
             }
         }
@@ -156,7 +156,7 @@ impl<'a> Writer<'_, '_, 'a> {
             self.out.raw(b":\"");
             for (index, text) in reasoning.iter().enumerate() {
                 self.out.raw(if index > 0 { &b"\\n\\n"[..] } else { b"" });
-                self.out.raw(inner(text));
+                self.out.raw(text.inner());
             }
             self.out.raw(b"\"");
         }
@@ -186,7 +186,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 self.out.raw(br#""{\"input\":"#);
                 self.out.escaped(call.payload.raw());
                 self.out.raw(br#"}""#);
-            } else if inner(&call.payload).is_empty() {
+            } else if call.payload.inner().is_empty() {
                 // Servers read arguments as JSON before they show them to the model.
                 self.out.raw(br#""{}""#);
             } else {

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::names::Names;
-use super::write::{Dropped, Out, given, inner, must_be, refuse};
+use super::write::{Dropped, Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::json::cursor::Value;
 use crate::json::tokenizer::Kind;
@@ -153,7 +153,7 @@ impl<'a> Reader<'_, 'a> {
     ) -> Result<(), GatewayError> {
         let namespace = members.name(path)?;
         let description = Members::string(members.description, path, "description")?;
-        let mut description = description.filter(|text| !inner(text).is_empty());
+        let mut description = description.filter(|text| !text.inner().is_empty());
         let path = format!("{path}.tools");
         let tools = match members.tools {
             Some(tools) if tools.kind == Kind::BeginArray => tools,
@@ -293,7 +293,7 @@ pub(super) fn write(
 
 /// The description: the namespace's, the tool's own, the grammar. Chat has no other place for them.
 fn describe(tool: &Offered<'_>, names: &Names<'_>, out: &mut Out<'_>) {
-    let own = tool.description.filter(|text| !inner(text).is_empty());
+    let own = tool.description.filter(|text| !text.inner().is_empty());
     if own.is_none() && tool.namespace.is_none() && tool.grammar.is_none() {
         return;
     }
@@ -301,15 +301,15 @@ fn describe(tool: &Offered<'_>, names: &Names<'_>, out: &mut Out<'_>) {
     out.raw(b"\"");
     let mut gap: &[u8] = b"";
     if let Some(text) = own {
-        out.raw(inner(&text));
+        out.raw(text.inner());
         gap = b"\\n\\n";
     }
     if let Some((syntax, definition)) = tool.grammar {
         out.raw(gap);
         out.raw(b"The input must follow this ");
-        out.raw(inner(&syntax));
+        out.raw(syntax.inner());
         out.raw(b" grammar:\\n");
-        out.raw(inner(&definition));
+        out.raw(definition.inner());
         gap = b"\\n\\n";
     }
     if let Some(text) = tool.namespace {
@@ -321,7 +321,7 @@ fn describe(tool: &Offered<'_>, names: &Names<'_>, out: &mut Out<'_>) {
             name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(&name),
         );
         out.raw(b"\\\": ");
-        out.raw(inner(&text));
+        out.raw(text.inner());
     }
     out.raw(b"\"");
 }

@@ -36,11 +36,6 @@ pub(super) fn given(value: Value<'_>) -> Option<Value<'_>> {
     (!value.is_null()).then_some(value)
 }
 
-/// What stands between a string's quotes, still escaped; nothing for another kind.
-pub(super) fn inner<'a>(value: &Value<'a>) -> &'a [u8] {
-    value.raw().strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
-}
-
 /// The chat request as it grows, and the body that it is cut from.
 pub(super) struct Out<'a> {
     body: &'a [u8],
