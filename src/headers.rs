@@ -1,25 +1,75 @@
 //! Heads: reading one as a block of bytes, and the edits that are made to one.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// A header's name or value. Most are the same for all requests: to use one of those copies nothing.
+#[derive(Clone)]
+pub enum Text {
+    /// In the code.
+    Literal(&'static str),
+    /// In the configuration.
+    Shared(Rc<str>),
+    /// Of this request.
+    Owned(String),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Shared(text) => text,
+            Self::Owned(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text {}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self::Literal(text)
+    }
+}
+
+impl From<&Rc<str>> for Text {
+    fn from(text: &Rc<str>) -> Self {
+        Self::Shared(Rc::clone(text))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::Owned(text)
+    }
+}
 
 /// One change to a head. `Debug` shows no values: they may be credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// The header gets this value, and only this one.
-    Set(Cow<'static, str>, Vec<u8>),
+    Set(Text, Text),
     /// The header goes, with all its values.
-    Remove(Cow<'static, str>),
+    Remove(Text),
 }
 
 impl HeaderEdit {
-    /// Sets `name`, given as a literal or an owned string.
-    pub fn set(name: impl Into<Cow<'static, str>>, value: impl Into<Vec<u8>>) -> Self {
+    /// Sets `name` to `value`.
+    pub fn set(name: impl Into<Text>, value: impl Into<Text>) -> Self {
         Self::Set(name.into(), value.into())
     }
 
     /// Removes `name`.
-    pub fn remove(name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn remove(name: impl Into<Text>) -> Self {
         Self::Remove(name.into())
     }
 
@@ -93,8 +143,8 @@ impl Headers {
 impl fmt::Debug for HeaderEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set(name, value) => write!(f, "Set({name:?}, {} bytes)", value.len()),
-            Self::Remove(name) => write!(f, "Remove({name:?})"),
+            Self::Set(name, value) => write!(f, "Set({:?}, {} bytes)", &**name, value.len()),
+            Self::Remove(name) => write!(f, "Remove({:?})", &**name),
         }
     }
 }

@@ -16,6 +16,7 @@ pub use problems::Problems;
 pub use secret::Secret;
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::key::VirtualKeys;
 use crate::model::AliasTable;
@@ -63,7 +64,7 @@ impl Providers {
         let mut by_name = HashMap::new();
         let mut by_model: HashMap<Box<str>, Vec<ProviderId>> = HashMap::new();
         for (provider, id) in list.iter().zip((0..).map(ProviderId)) {
-            by_name.insert(provider.name.clone().into_boxed_str(), id);
+            by_name.insert((*provider.name).into(), id);
             for model in provider.models.iter().flat_map(Models::iter) {
                 by_model.entry(model.into()).or_default().push(id);
             }
@@ -111,20 +112,20 @@ impl Providers {
 #[derive(Debug)]
 pub struct Provider {
     /// The prefix in `provider/model`.
-    pub name: String,
+    pub name: Rc<str>,
     /// What it is able to do by default.
     pub kind: ProviderKind,
     /// `host[:port]` of `base_url`: the upstream `:authority`.
-    pub authority: String,
+    pub authority: Rc<str>,
     /// Path of `base_url` without trailing slash, `/v1` where it has none.
     pub base_path: String,
     /// The Envoy cluster that requests are routed to.
-    pub cluster: String,
+    pub cluster: Rc<str>,
     /// The header that authenticates us, or `None` for a server without authentication.
     pub credential: Option<Credential>,
     /// The custom header of `auth.mode: header` (lower case), removed from requests even when no
     /// credential is set.
-    pub auth_header: Option<String>,
+    pub auth_header: Option<Rc<str>>,
     /// The curated list; `None` when the server's own list counts.
     pub models: Option<Models>,
     /// The operations that it is offered for.
@@ -141,7 +142,7 @@ pub struct Provider {
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// Lower-case header name.
-    pub header: String,
+    pub header: Rc<str>,
     /// The whole header value, prefix included.
     pub value: Secret,
 }
@@ -263,33 +264,33 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderNames {
     /// `routing.cluster_header`: Envoy's route reads the cluster from it.
-    pub cluster: String,
+    pub cluster: Rc<str>,
     /// `header_prefix` itself, `x-langwatch` by default.
-    pub prefix: String,
+    pub prefix: Rc<str>,
     /// Request: cache mode override. Answer: hit, miss or bypass.
-    pub cache: String,
+    pub cache: Rc<str>,
     /// Answer: the provider's name.
-    pub provider: String,
+    pub provider: Rc<str>,
     /// Answer: the upstream model id.
-    pub model: String,
+    pub model: Rc<str>,
     /// Answer: Envoy's `x-request-id`.
-    pub request_id: String,
+    pub request_id: Rc<str>,
     /// Answer: the cache mode in force.
-    pub cache_mode: String,
+    pub cache_mode: Rc<str>,
     /// Answer of GET /models: providers that are left out.
-    pub models_incomplete: String,
+    pub models_incomplete: Rc<str>,
     /// Answer of POST /responses: parameters that were not carried over.
-    pub params_dropped: String,
+    pub params_dropped: Rc<str>,
 }
 
 impl HeaderNames {
     /// Names for a `header_prefix` and a `cluster_header`, both lower case.
     #[must_use]
     pub fn new(prefix: &str, cluster: &str) -> Self {
-        let name = |suffix: &str| format!("{prefix}-{suffix}");
+        let name = |suffix: &str| format!("{prefix}-{suffix}").into();
         Self {
-            cluster: cluster.to_owned(),
-            prefix: prefix.to_owned(),
+            cluster: cluster.into(),
+            prefix: prefix.into(),
             cache: name("cache"),
             provider: name("provider"),
             model: name("model"),

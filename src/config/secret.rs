@@ -1,23 +1,30 @@
 //! A string that can't print itself.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde::Deserialize;
 
 /// A key. `Debug` shows that there is one, never which; there is no `Display` and no `Serialize`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+#[serde(from = "String")]
+pub struct Secret(Rc<str>);
+
+impl From<String> for Secret {
+    fn from(key: String) -> Self {
+        Self(key.into())
+    }
+}
 
 impl Secret {
     /// Wraps a key.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<Rc<str>>) -> Self {
         Self(key.into())
     }
 
     /// The key itself, for the one place that sends or hashes it.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub fn expose(&self) -> &Rc<str> {
         &self.0
     }
 }

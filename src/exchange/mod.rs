@@ -24,6 +24,7 @@ use crate::config::{CacheMode, Config, HeaderNames, ProviderId};
 use crate::error::{ErrorAnswer, GatewayError};
 use crate::headers::HeaderEdit;
 use crate::json::scan::Facts;
+use crate::key::VirtualKey;
 use crate::operation::Operation;
 use crate::splice::Edit;
 use bridge::Bridge;
@@ -92,11 +93,10 @@ pub enum BodyOut {
 /// What the access log may show of an exchange. Names no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
-    /// The virtual key's id.
-    VirtualKey,
-    /// What was decided: `<operation> <provider>/<the upstream's model id>`. A further attempt at the
-    /// same request takes it up.
-    Route,
+    /// Whose request it is, and what was decided: `<virtual key> <operation> <provider>/<the upstream's
+    /// model id>`, or only the virtual key's id where nothing was. A further attempt at the same request
+    /// takes it up. One note, since each costs as much as a header or two.
+    Request,
     /// `hit`, `miss` or `bypass`, where no header says it.
     Cache,
 }
@@ -106,8 +106,7 @@ impl Note {
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
-            Self::VirtualKey => "gateway_virtual_key",
-            Self::Route => "gateway_route",
+            Self::Request => "gateway_request",
             Self::Cache => "gateway_cache",
         }
     }
@@ -129,6 +128,8 @@ pub struct Exchange {
     response_left: Option<u64>,
     /// Envoy's `x-request-id`.
     request_id: Option<String>,
+    /// Whose request it is, as long as no note says so.
+    unnoted: Option<Rc<VirtualKey>>,
     /// Unix seconds of the request's head.
     now: u64,
     notes: Vec<(Note, String)>,
@@ -169,6 +170,7 @@ impl Exchange {
             response_head_sent: false,
             response_left: None,
             request_id: None,
+            unnoted: None,
             now: 0,
             notes: Vec::new(),
         }
@@ -179,8 +181,16 @@ impl Exchange {
         std::mem::take(&mut self.notes)
     }
 
+    /// Notes whose request this is, for one that is answered before anything was decided.
+    fn note_undecided(&mut self) {
+        if let Some(key) = self.unnoted.take() {
+            self.notes.push((Note::Request, key.id.clone()));
+        }
+    }
+
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::Phase::Replied;
+        self.note_undecided();
         let request_id = self.request_id.as_deref();
         RequestStep::Reply(Reply::error(&error.to_answer(), &self.config.headers, request_id))
     }
@@ -191,7 +201,7 @@ impl Reply {
     fn json(status: u16, body: Vec<u8>, names: &HeaderNames, request_id: Option<&str>) -> Self {
         let mut headers = vec![(Cow::Borrowed("content-type"), "application/json".to_owned())];
         if let Some(id) = request_id {
-            headers.push((names.request_id.clone().into(), id.to_owned()));
+            headers.push((names.request_id.to_string().into(), id.to_owned()));
         }
         Self { status, headers, body }
     }
@@ -203,11 +213,10 @@ impl Reply {
             Self { status: if head_sent { 502 } else { 200 }, headers: Vec::new(), body };
         for edit in edits {
             let HeaderEdit::Set(name, value) = edit else { continue };
-            let value = String::from_utf8_lossy(&value).into_owned();
-            match name.as_ref() {
+            match &*name {
                 ":status" => reply.status = value.parse().unwrap_or(502),
                 "content-length" => {}
-                _ => reply.headers.push((name, value)),
+                _ => reply.headers.push((name.to_string().into(), value.to_string())),
             }
         }
         reply

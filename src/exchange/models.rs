@@ -31,7 +31,7 @@ impl ModelsQuery {
             Ok(answer) => {
                 let mut reply = Reply::json(200, answer.body, names, self.request_id.as_deref());
                 if let Some(incomplete) = answer.incomplete {
-                    reply.headers.push((names.models_incomplete.clone().into(), incomplete));
+                    reply.headers.push((names.models_incomplete.to_string().into(), incomplete));
                 }
                 reply
             }

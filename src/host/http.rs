@@ -234,9 +234,9 @@ impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         match calls::headers(Head::Request) {
             Ok(headers) => {
-                let now = calls::now_ms() / 1_000;
+                let clock = || calls::now_ms() / 1_000;
                 self.on_request(&[], |exchange| {
-                    exchange.on_request_head(&headers, end, now, |note| {
+                    exchange.on_request_head(&headers, end, clock, |note| {
                         calls::property(&[note.key()]).ok()
                     })
                 })

@@ -71,11 +71,11 @@ impl Dispatch<'_> {
         let mut headers = vec![
             (":method", "GET"),
             (":path", self.path.as_str()),
-            (":authority", self.provider.authority.as_str()),
+            (":authority", &*self.provider.authority),
             ("accept", "application/json"),
         ];
         if let Some(credential) = &self.provider.credential {
-            headers.push((credential.header.as_str(), credential.value.expose()));
+            headers.push((&*credential.header, &**credential.value.expose()));
         }
         headers
     }

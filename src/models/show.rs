@@ -121,12 +121,12 @@ fn all(config: &Config, key: &VirtualKey, lists: &Outcomes) -> Result<Answer, Ga
                     }
                 }
                 if list.cut {
-                    incomplete.push(provider.name.as_str());
+                    incomplete.push(&*provider.name);
                 }
             }
             outcome => {
                 failed += usize::from(!matches!(outcome, Some(Outcome::Unlisted)));
-                incomplete.push(provider.name.as_str());
+                incomplete.push(&*provider.name);
             }
         }
     }

@@ -35,7 +35,7 @@ fn config() -> Config {
 }
 
 fn key(config: &Config, id: &str) -> Rc<VirtualKey> {
-    config.virtual_keys.authenticate(format!("vk-{id}").as_bytes(), 0).expect("known")
+    config.virtual_keys.authenticate(format!("vk-{id}").as_bytes(), || 0).expect("known")
 }
 
 fn provider(config: &Config, name: &str) -> ProviderId {
@@ -51,11 +51,11 @@ fn ask(id: &str, want: &Want, outcomes: &[(&str, Outcome)]) -> Result<Answer, Co
     let config = config();
     let key = key(&config, id);
     let lists = needed(&config, &key, want).into_iter().filter_map(|id| {
-        let name = &config.providers.get(id)?.name;
+        let name = &*config.providers.get(id)?.name;
         if name == "chat" {
             return Some((id, Outcome::Unlisted));
         }
-        let (_, outcome) = outcomes.iter().find(|(known, _)| known == name)?;
+        let (_, outcome) = outcomes.iter().find(|(known, _)| *known == name)?;
         Some((id, outcome.clone()))
     });
     answer(&config, &key, want, &lists.collect()).map_err(|error| error.code)
@@ -191,7 +191,7 @@ fn only_what_is_needed_is_asked() {
     let names = |id: &str, want: &str| -> Vec<&str> {
         needed(&config, &key(&config, id), &Want::from_path(want))
             .into_iter()
-            .map(|id| config.providers.get(id).unwrap().name.as_str())
+            .map(|id| &*config.providers.get(id).unwrap().name)
             .collect()
     };
     assert_eq!(names("all", "/models"), ["live", "other", "chat"]);

@@ -1,5 +1,7 @@
 //! `providers`.
 
+use std::rc::Rc;
+
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{Field, RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
@@ -79,16 +81,16 @@ fn provider(
         problems.add(&at_cluster, "must be printable ASCII without spaces, and not empty");
     }
 
-    let name = name?;
+    let name: Rc<str> = name?.into();
     let BaseUrl { authority, path: base_path } = base_url?;
     Some(Provider {
-        cluster: cluster.unwrap_or_else(|| name.clone()),
+        cluster: cluster.map_or_else(|| name.clone(), Rc::from),
         name,
         kind,
-        authority,
+        authority: authority.into(),
         base_path,
         credential,
-        auth_header,
+        auth_header: auth_header.map(Rc::from),
         models,
         operations,
         responses_api,
@@ -203,7 +205,7 @@ fn auth(
         let taken = |names: &HeaderNames| {
             header
                 .as_ref()
-                .is_some_and(|header| *header == names.cluster || header.starts_with(&names.prefix))
+                .is_some_and(|header| **header == *names.cluster || header.starts_with(&*names.prefix))
         };
         if headers.is_some_and(taken) {
             problems.add(&at_header, "this is one of the gateway's own headers; choose another");
@@ -239,7 +241,7 @@ fn auth(
         AuthMode::Header => header.clone(),
         AuthMode::None => None,
     };
-    let credential = name.map(|header| Credential { header, value });
+    let credential = name.map(|header| Credential { header: header.into(), value });
     (header, credential)
 }
 
@@ -264,7 +266,7 @@ fn key(
         problems.add(at, "the key holds a control character; is there a line feed at its end?");
         return None;
     }
-    if key.expose().trim() != key.expose() {
+    if key.expose().trim() != &**key.expose() {
         problems.add(at, "the key begins or ends with a space");
         return None;
     }

@@ -144,8 +144,8 @@ proptest! {
             prop_assert!(!printed.contains(key), "{}", printed);
         }
         prop_assert!(!printed.contains("KEY"));
-        prop_assert!(config.virtual_keys.authenticate(keys[3].as_bytes(), 0).is_ok());
-        prop_assert!(config.virtual_keys.authenticate(keys[5].as_bytes(), 0).is_ok());
+        prop_assert!(config.virtual_keys.authenticate(keys[3].as_bytes(), || 0).is_ok());
+        prop_assert!(config.virtual_keys.authenticate(keys[5].as_bytes(), || 0).is_ok());
 
         // The same keys in a configuration that is wrong.
         let mut wrong = good(&keys);

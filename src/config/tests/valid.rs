@@ -31,16 +31,16 @@ fn defaults() {
     assert!(config.aliases.is_empty() && config.warnings().is_empty());
 
     let (id, provider) = config.providers.iter().next().unwrap();
-    assert_eq!((provider.name.as_str(), provider.cluster.as_str()), ("groq", "groq"));
+    assert_eq!((&*provider.name, &*provider.cluster), ("groq", "groq"));
     assert_eq!(provider.kind, ProviderKind::Openai);
-    assert_eq!(provider.authority, "api.groq.com");
+    assert_eq!(&*provider.authority, "api.groq.com");
     assert_eq!(provider.base_path, "/openai/v1");
     assert!(provider.credential.is_none() && provider.auth_header.is_none());
     assert!(provider.models.is_none() && provider.reasoning_field.is_none());
     assert_eq!(provider.responses_api, ResponsesApi::Chat);
     assert!(provider.stream_usage);
 
-    let key = config.virtual_keys.authenticate(b"vk-s3cret", u64::MAX).unwrap();
+    let key = config.virtual_keys.authenticate(b"vk-s3cret", || u64::MAX).unwrap();
     assert_eq!(key.id, "team");
     assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id]);
     assert!(key.allowed.allows(None, "groq", "m"));
@@ -77,15 +77,15 @@ fn everything_set() {
 
     let id = |name| config.providers.by_name(name).unwrap();
     let vllm = config.providers.get(id("vllm")).unwrap();
-    assert_eq!((vllm.authority.as_str(), vllm.base_path.as_str()), ("localhost:8000", "/v1"));
-    let key = config.virtual_keys.authenticate(b"vk-s3cret", 82_799).unwrap();
+    assert_eq!((&*vllm.authority, vllm.base_path.as_str()), ("localhost:8000", "/v1"));
+    let key = config.virtual_keys.authenticate(b"vk-s3cret", || 82_799).unwrap();
     assert_eq!(key.expires_at, Some(82_800));
     assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id("vllm"), id("groq")]);
     assert_eq!(key.cache, Some(CacheMode::Force));
     let target = key.aliases.get("a").and_then(|targets| targets.pick(0)).unwrap();
     assert_eq!((target.provider, target.model.as_str()), (id("groq"), "m/n"));
     assert!(!key.allowed.allows(None, "groq", "m"));
-    let other = config.virtual_keys.authenticate(b"gsk-s3cret", 0).unwrap();
+    let other = config.virtual_keys.authenticate(b"gsk-s3cret", || 0).unwrap();
     assert_eq!(other.bound.iter().collect::<Vec<_>>(), [id("groq"), id("vllm")]);
     assert_eq!(other.cache, None);
 }
@@ -117,10 +117,10 @@ fn credentials() {
         (json!({"mode": "none"}), None),
     ] {
         let provider = provider(json!({ "auth": auth }));
-        let got = provider.credential.as_ref().map(|c| (c.header.as_str(), c.value.expose()));
+        let got = provider.credential.as_ref().map(|c| (&*c.header, &**c.value.expose()));
         assert_eq!(got, want, "{auth}");
         let header = auth.get("header").map(|name| name.as_str().unwrap().to_ascii_lowercase());
-        assert_eq!(provider.auth_header, header, "{auth}");
+        assert_eq!(provider.auth_header.as_deref(), header.as_deref(), "{auth}");
     }
 }
 
@@ -153,7 +153,7 @@ fn other_members_of_a_provider() {
         "cluster": "outbound|443||api.groq.com", "responses_api": "native",
         "stream_usage": false, "reasoning_field": "reasoning_content",
     }));
-    assert_eq!(provider.cluster, "outbound|443||api.groq.com");
+    assert_eq!(&*provider.cluster, "outbound|443||api.groq.com");
     assert_eq!(provider.responses_api, ResponsesApi::Native);
     assert!(!provider.stream_usage);
     assert_eq!(provider.reasoning_field.as_deref(), Some("reasoning_content"));
@@ -162,7 +162,7 @@ fn other_members_of_a_provider() {
 #[test]
 fn expiry_before_the_epoch_is_long_ago() {
     let config = with(&[("/virtual_keys/0/expires_at", json!("1960-01-01T00:00:00Z"))]).unwrap();
-    assert!(config.virtual_keys.authenticate(b"vk-s3cret", 0).is_err());
+    assert!(config.virtual_keys.authenticate(b"vk-s3cret", || 0).is_err());
 }
 
 #[test]

@@ -5,10 +5,9 @@
 //! as the client sent it. The decision is taken up from the notes in filter state, which all attempts
 //! share and no client can write.
 
-use super::head::cache_mode;
+use super::head::Fields;
 use crate::config::{CacheMode, Config, ProviderId};
 use crate::exchange::{Note, Route};
-use crate::headers::Headers;
 use crate::json::scan::Facts;
 use crate::operation::Operation;
 
@@ -22,27 +21,27 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// What [`Note::Route`] says of a decision.
-    pub fn note(operation: Operation, provider: &str, model: &str) -> String {
-        [operation.as_str(), " ", provider, "/", model].concat()
+    /// What [`Note::Request`] says of a decision. The virtual key's id holds no space.
+    pub fn note(key: &str, operation: Operation, provider: &str, model: &str) -> String {
+        [key, " ", operation.as_str(), " ", provider, "/", model].concat()
     }
 
     /// Reads what an earlier instance has noted; `None` where there is nothing of use.
     pub fn recall(
         config: &Config,
-        headers: &Headers,
+        fields: &Fields<'_>,
         recall: impl Fn(Note) -> Option<Vec<u8>>,
     ) -> Option<Self> {
-        let route = String::from_utf8(recall(Note::Route)?).ok()?;
+        let note = String::from_utf8(recall(Note::Request)?).ok()?;
+        let (id, route) = note.split_once(' ')?;
         let (operation, route) = route.split_once(' ')?;
         let (provider, model) = route.split_once('/')?;
-        let id = recall(Note::VirtualKey)?;
-        let key = config.virtual_keys.iter().find(|key| key.id.as_bytes() == id)?;
+        let key = config.virtual_keys.iter().find(|key| key.id == id)?;
         Some(Self {
             operation: Operation::from_name(operation)?,
             provider: config.providers.by_name(provider)?,
             model: model.to_owned(),
-            cache: cache_mode(config, key, headers).ok()?,
+            cache: fields.cache_mode(config, key).ok()?,
         })
     }
 

@@ -2,7 +2,6 @@
 
 use crate::config::Limits;
 use crate::error::{Code, GatewayError};
-use crate::headers::Headers;
 use crate::json::{self, scan::Facts, string};
 use crate::model::Found;
 use crate::multipart;
@@ -103,14 +102,13 @@ impl Body {
 /// The scanner for an operation's body; `None` for an operation without one.
 pub(super) fn reader(
     operation: Operation,
-    headers: &Headers,
+    content_type: Option<&[u8]>,
 ) -> Result<Option<Reader>, GatewayError> {
     let counts_inputs = operation == Operation::Embeddings;
     Ok(match operation.body_kind() {
         BodyKind::Json => Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs)))),
         BodyKind::Multipart => {
-            let content_type = headers.get("content-type").unwrap_or_default();
-            let boundary = multipart::boundary(content_type)?;
+            let boundary = multipart::boundary(content_type.unwrap_or_default())?;
             Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary))))
         }
         BodyKind::None => None,

@@ -10,6 +10,97 @@ use crate::key::VirtualKey;
 use crate::multipart::is_nearly_model;
 use crate::operation::{BodyKind, Operation, Target};
 
+/// What one walk over a request's head finds: the first value of each header that is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    pub method: &'a [u8],
+    /// With its query.
+    pub path: &'a [u8],
+    /// Envoy's `x-request-id`.
+    pub request_id: Option<&'a str>,
+    pub content_type: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    /// A `content-encoding` other than `identity`.
+    is_encoded: bool,
+    cache: CacheOverride<'a>,
+}
+
+/// The values of `<prefix>-cache`.
+#[derive(Debug, Default, Clone, Copy)]
+enum CacheOverride<'a> {
+    #[default]
+    None,
+    One(&'a [u8]),
+    Several,
+}
+
+impl<'a> Fields<'a> {
+    pub fn read(config: &Config, headers: &'a Headers) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers.iter() {
+            match name {
+                b":method" => fields.method = value,
+                b":path" => fields.path = value,
+                b"x-request-id" if fields.request_id.is_none() => {
+                    fields.request_id = std::str::from_utf8(value).ok();
+                }
+                b"content-type" => fields.content_type = fields.content_type.or(Some(value)),
+                b"content-length" => fields.content_length = fields.content_length.or(Some(value)),
+                b"content-encoding" => {
+                    fields.is_encoded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
+                }
+                _ if name == config.headers.cache.as_bytes() => {
+                    fields.cache = match fields.cache {
+                        CacheOverride::None => CacheOverride::One(value),
+                        _ => CacheOverride::Several,
+                    };
+                }
+                _ => {}
+            }
+        }
+        fields
+    }
+
+    /// The cache mode: the request's header over the key's over the global one.
+    pub fn cache_mode(
+        &self,
+        config: &Config,
+        key: &VirtualKey,
+    ) -> Result<CacheMode, GatewayError> {
+        let mode = match self.cache {
+            CacheOverride::None => return Ok(key.cache.unwrap_or(config.cache)),
+            CacheOverride::One(value) => std::str::from_utf8(value).ok(),
+            CacheOverride::Several => None,
+        };
+        mode.and_then(|mode| CacheMode::from_name(mode.trim())).ok_or_else(|| {
+            GatewayError::new(
+                Code::CacheOverrideInvalid,
+                format!("{} must be one of respect, disable and force.", config.headers.cache),
+            )
+        })
+    }
+
+    /// Checks what the head says about the body; returns its declared length.
+    fn check_limits(&self, config: &Config) -> Result<Option<u64>, GatewayError> {
+        if self.is_encoded {
+            return Err(GatewayError::new(
+                Code::UnsupportedContentEncoding,
+                "The body is compressed, so its model can't be checked. Send it without \
+                 content-encoding.",
+            ));
+        }
+        let declared = self
+            .content_length
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .and_then(|value| value.trim().parse().ok());
+        let limit = config.limits.max_request_bytes;
+        if declared.is_some_and(|length: u64| length > limit) {
+            return Err(too_large(limit));
+        }
+        Ok(declared)
+    }
+}
+
 /// What is kept of a client's head while the body is read.
 #[derive(Debug)]
 pub(super) struct ClientHead {
@@ -37,9 +128,10 @@ impl ClientHead {
         key: Rc<VirtualKey>,
         target: &Target<'_>,
         headers: &Headers,
+        fields: &Fields<'_>,
     ) -> Result<Self, GatewayError> {
-        let cache = cache_mode(config, &key, headers)?;
-        let declared = check_limits(config, headers)?;
+        let cache = fields.cache_mode(config, &key)?;
+        let declared = fields.check_limits(config)?;
         if target.query.is_some_and(names_model) {
             return Err(GatewayError::new(
                 Code::DuplicateModel,
@@ -56,7 +148,7 @@ impl ClientHead {
                 Some(query) => format!("{}?{query}", target.path),
                 None => target.path.to_owned(),
             },
-            is_labelled: headers.get("content-type").is_some_and(is_utf8_json),
+            is_labelled: fields.content_type.is_some_and(is_utf8_json),
             removals: removals(config, headers),
         })
     }
@@ -76,12 +168,11 @@ impl ClientHead {
         length: Option<u64>,
     ) -> Vec<HeaderEdit> {
         let mut edits = self.removals;
-        edits.extend(provider.auth_header.clone().map(HeaderEdit::remove));
+        edits.extend(provider.auth_header.as_ref().map(HeaderEdit::remove));
         if let Some(credential) = &provider.credential {
             // To be set takes away a header's other values, too.
-            edits.retain(|edit| edit.name() != credential.header);
-            let value = credential.value.expose().as_bytes().to_vec();
-            edits.push(HeaderEdit::set(credential.header.clone(), value));
+            edits.retain(|edit| edit.name() != &*credential.header);
+            edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
         }
         if !self.is_labelled && self.operation.body_kind() == BodyKind::Json {
             edits.push(HeaderEdit::set("content-type", "application/json"));
@@ -92,9 +183,9 @@ impl ClientHead {
         if length != self.declared {
             edits.extend(length.map(content_length));
         }
-        edits.push(HeaderEdit::set(":authority", provider.authority.clone()));
+        edits.push(HeaderEdit::set(":authority", &provider.authority));
         edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, self.path)));
-        edits.push(HeaderEdit::set(config.headers.cluster.clone(), provider.cluster.clone()));
+        edits.push(HeaderEdit::set(&config.headers.cluster, &provider.cluster));
         edits
     }
 }
@@ -105,70 +196,31 @@ fn content_length(length: u64) -> HeaderEdit {
 
 /// What is removed from every governed request.
 pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    let mut edits = own_headers(config, headers);
-    for name in ["authorization", "x-api-key", "api-key", "accept-encoding"] {
-        if headers.get(name).is_some() {
-            edits.push(HeaderEdit::remove(name));
-        }
-    }
-    edits
+    remove(headers, |name| match name {
+        b"authorization" | b"x-api-key" | b"api-key" | b"accept-encoding" => true,
+        _ => is_own(config, name),
+    })
 }
 
-/// A client's copies of the gateway's own headers. `<prefix>-cache` is a request header by contract
-/// and stays.
+/// A client's copies of the gateway's own headers.
 pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
+    remove(headers, |name| is_own(config, name))
+}
+
+/// `<prefix>-cache` is a request header by contract and stays.
+fn is_own(config: &Config, name: &[u8]) -> bool {
     let names = &config.headers;
+    name == names.cluster.as_bytes()
+        || (name.starts_with(names.prefix.as_bytes()) && name != names.cache.as_bytes())
+}
+
+fn remove(headers: &Headers, which: impl Fn(&[u8]) -> bool) -> Vec<HeaderEdit> {
     headers
         .iter()
+        .filter(|(name, _)| which(name))
         .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .filter(|&name| {
-            name == names.cluster || (name.starts_with(&names.prefix) && name != names.cache)
-        })
         .map(|name| HeaderEdit::remove(name.to_owned()))
         .collect()
-}
-
-/// The cache mode: the request's header over the key's over the global one.
-pub(super) fn cache_mode(
-    config: &Config,
-    key: &VirtualKey,
-    headers: &Headers,
-) -> Result<CacheMode, GatewayError> {
-    let name = config.headers.cache.as_bytes();
-    let mut values = headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| value);
-    let Some(value) = values.next() else { return Ok(key.cache.unwrap_or(config.cache)) };
-    std::str::from_utf8(value)
-        .ok()
-        .filter(|_| values.next().is_none())
-        .and_then(|mode| CacheMode::from_name(mode.trim()))
-        .ok_or_else(|| {
-            GatewayError::new(
-                Code::CacheOverrideInvalid,
-                format!("{} must be one of respect, disable and force.", config.headers.cache),
-            )
-        })
-}
-
-/// Checks what the head says about the body; returns its declared length.
-fn check_limits(config: &Config, headers: &Headers) -> Result<Option<u64>, GatewayError> {
-    let encoded = |(name, value): (&[u8], &[u8])| {
-        name == b"content-encoding" && !value.trim_ascii().eq_ignore_ascii_case(b"identity")
-    };
-    if headers.iter().any(encoded) {
-        return Err(GatewayError::new(
-            Code::UnsupportedContentEncoding,
-            "The body is compressed, so its model can't be checked. Send it without content-encoding.",
-        ));
-    }
-    let declared = headers
-        .get("content-length")
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .and_then(|value| value.trim().parse().ok());
-    let limit = config.limits.max_request_bytes;
-    if declared.is_some_and(|length: u64| length > limit) {
-        return Err(too_large(limit));
-    }
-    Ok(declared)
 }
 
 /// Whether a `content-type` says JSON in UTF-8. Under another one a server might read the body in

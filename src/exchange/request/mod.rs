@@ -22,7 +22,7 @@ use crate::operation::{self, BodyKind, Operation, Target};
 use crate::splice::{self, Edit};
 use attempt::Attempt;
 use body::{Body, Reader, reader};
-use head::{ClientHead, own_headers, removals, under_prefix};
+use head::{ClientHead, Fields, own_headers, removals, under_prefix};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);
@@ -68,24 +68,21 @@ enum Head {
 }
 
 impl Exchange {
-    /// The request's head. `end`: it has no body. `now`: Unix seconds.
+    /// The request's head. `end`: it has no body. `clock` tells Unix seconds where they matter.
     ///
     /// `recall` reads a note that an earlier attempt at the same request has left.
     pub fn on_request_head(
         &mut self,
         headers: &Headers,
         end: bool,
-        now: u64,
+        clock: impl Fn() -> u64,
         recall: impl Fn(Note) -> Option<Vec<u8>>,
     ) -> RequestStep {
-        self.now = now;
-        self.request_id = headers
-            .get("x-request-id")
-            .and_then(|id| std::str::from_utf8(id).ok())
-            .map(str::to_owned);
-        let path = headers.get(":path").unwrap_or_default();
-        let Some(rest) = under_prefix(path, &self.config.path_prefix) else {
-            if let Some(step) = self.attempt_again(headers, end, &recall) {
+        let config = self.config.clone();
+        let fields = Fields::read(&config, headers);
+        self.request_id = fields.request_id.map(str::to_owned);
+        let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
+            if let Some(step) = self.attempt_again(&fields, end, &recall) {
                 return step;
             }
             self.request = Phase::Untouched;
@@ -96,11 +93,11 @@ impl Exchange {
                 RequestStep::Release(Release { headers: removals, body: Vec::new() })
             };
         };
-        match self.accept_head(headers, rest, end, now) {
+        match self.accept_head(headers, &fields, rest, end, clock) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
             Err(error) if error.code == Code::InvalidApiKey => {
-                self.attempt_again(headers, end, &recall).unwrap_or_else(|| self.refuse(&error))
+                self.attempt_again(&fields, end, &recall).unwrap_or_else(|| self.refuse(&error))
             }
             Err(error) => self.refuse(&error),
         }
@@ -137,6 +134,7 @@ impl Exchange {
     /// The host can't go on: the reply to send, which is known as our own when it comes back.
     pub fn give_up(&mut self) -> Reply {
         self.request = Phase::Replied;
+        self.note_undecided();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
         Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
     }
@@ -169,18 +167,22 @@ impl Exchange {
     fn accept_head(
         &mut self,
         headers: &Headers,
+        fields: &Fields<'_>,
         rest: &[u8],
         end: bool,
-        now: u64,
+        clock: impl Fn() -> u64,
     ) -> Result<RequestStep, GatewayError> {
-        let key = self.config.virtual_keys.authenticate(presented_key(headers.iter())?, now)?;
-        self.notes.push((Note::VirtualKey, key.id.clone()));
+        let presented = presented_key(headers.iter())?;
+        let key = self.config.virtual_keys.authenticate(presented, &clock)?;
+        self.unnoted = Some(key.clone());
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
-        let method = headers.get(":method").unwrap_or_default();
-        let target = operation::classify(method, rest)?;
-        let head = ClientHead::read(&self.config, key, &target, headers)?;
-        let Some(reader) = reader(target.operation, headers)? else {
+        let target = operation::classify(fields.method, rest)?;
+        if target.operation == Operation::Responses {
+            self.now = clock();
+        }
+        let head = ClientHead::read(&self.config, key, &target, headers, fields)?;
+        let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
         };
         let declared = head.declared;
@@ -190,12 +192,12 @@ impl Exchange {
     /// Takes up a request that an earlier instance has rewritten. `None` when it has left no notes.
     fn attempt_again(
         &mut self,
-        headers: &Headers,
+        fields: &Fields<'_>,
         end: bool,
         recall: impl Fn(Note) -> Option<Vec<u8>>,
     ) -> Option<RequestStep> {
-        let attempt = Attempt::recall(&self.config, headers, recall)?;
-        let reader = reader(attempt.operation, headers).ok()??;
+        let attempt = Attempt::recall(&self.config, fields, recall)?;
+        let reader = reader(attempt.operation, fields.content_type).ok()??;
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
     }
@@ -227,6 +229,7 @@ impl Exchange {
         };
         if target.operation == Operation::Models && key.bound.iter().any(lists) {
             self.request = Phase::Replied;
+            self.note_undecided();
             return Ok(RequestStep::ListModels(ModelsQuery {
                 key,
                 want: Want::from_path(target.path),
@@ -237,7 +240,7 @@ impl Exchange {
             .bound
             .primary()
             .and_then(|id| self.config.providers.get(id))
-            .map_or("(none)", |provider| provider.name.as_str());
+            .map_or("(none)", |provider| &*provider.name);
         Err(unsupported(target.operation, name))
     }
 
@@ -353,8 +356,9 @@ impl Exchange {
         length: Option<u64>,
     ) -> Result<Vec<HeaderEdit>, GatewayError> {
         let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-        let note = Attempt::note(route.operation, &provider.name, &route.model);
-        self.notes.push((Note::Route, note));
+        let note = Attempt::note(&head.key.id, route.operation, &provider.name, &route.model);
+        self.notes.push((Note::Request, note));
+        self.unnoted = None;
         Ok(head.for_upstream(&self.config, provider, length))
     }
 }

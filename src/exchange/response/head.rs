@@ -22,8 +22,8 @@ pub(super) fn status(headers: &Headers) -> u16 {
 pub(super) fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
     headers
         .iter()
+        .filter(|(name, _)| name.starts_with(names.prefix.as_bytes()))
         .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .filter(|name| name.starts_with(&names.prefix))
         .map(|name| HeaderEdit::remove(name.to_owned()))
         .collect()
 }

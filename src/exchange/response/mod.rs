@@ -144,6 +144,7 @@ impl Exchange {
         if !matches!(self.request, request::Phase::Streaming(_) | request::Phase::Reading(_)) {
             return ResponseStep::Continue;
         }
+        self.note_undecided();
         self.forged = forged(&self.config.headers, headers);
         let status = status(headers);
         let context = self.context();
@@ -224,7 +225,7 @@ impl Exchange {
                 }
                 match outcome {
                     Some(outcome) if in_head => {
-                        edits.push(HeaderEdit::set(self.config.headers.cache.clone(), outcome));
+                        edits.push(HeaderEdit::set(&self.config.headers.cache, outcome));
                     }
                     Some(outcome) => self.notes.push((Note::Cache, outcome.to_owned())),
                     None => {}
@@ -267,16 +268,16 @@ impl Exchange {
         let mut edits = self.forged.clone();
         if let Some(route) = self.context().route {
             if let Some(provider) = self.config.providers.get(route.provider) {
-                edits.push(HeaderEdit::set(names.provider.clone(), provider.name.clone()));
+                edits.push(HeaderEdit::set(&names.provider, &provider.name));
             }
-            edits.push(HeaderEdit::set(names.model.clone(), route.model.trim()));
-            edits.push(HeaderEdit::set(names.cache_mode.clone(), route.cache.as_str()));
+            edits.push(HeaderEdit::set(&names.model, route.model.trim().to_owned()));
+            edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
             if let Some(dropped) = route.bridge.as_ref().and_then(|bridge| bridge.dropped.clone()) {
-                edits.push(HeaderEdit::set(names.params_dropped.clone(), dropped));
+                edits.push(HeaderEdit::set(&names.params_dropped, dropped));
             }
         }
         if let Some(id) = &self.request_id {
-            edits.push(HeaderEdit::set(names.request_id.clone(), id.clone()));
+            edits.push(HeaderEdit::set(&names.request_id, id.clone()));
         }
         edits
     }

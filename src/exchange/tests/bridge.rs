@@ -72,7 +72,7 @@ fn the_upstream_gets_a_chat_request() {
             json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}])
         );
         assert_eq!(chat.get("input"), None);
-        assert_eq!(host.note(Note::Route), Some("responses alpha/gpt-4o-mini"));
+        assert_eq!(host.note(Note::Request), Some("team responses alpha/gpt-4o-mini"));
     }
 }
 

@@ -70,9 +70,9 @@ fn headers(fields: &Fields) -> Headers {
 fn edit(fields: &mut Fields, edits: &[HeaderEdit]) {
     for edit in edits {
         let (HeaderEdit::Set(name, _) | HeaderEdit::Remove(name)) = edit;
-        fields.retain(|(candidate, _)| candidate != name);
+        fields.retain(|(candidate, _)| **candidate != **name);
         if let HeaderEdit::Set(name, value) = edit {
-            fields.push((name.clone().into_owned(), value.clone()));
+            fields.push((name.to_string(), value.as_bytes().to_vec()));
         }
     }
 }
@@ -157,7 +157,7 @@ impl Host {
             let note = notes.iter().find(|(note, _)| *note == wanted);
             note.map(|(_, value)| value.as_bytes().to_vec())
         };
-        let step = host.exchange.on_request_head(&headers(head), bodiless, NOW, recall);
+        let step = host.exchange.on_request_head(&headers(head), bodiless, || NOW, recall);
         host.step(step, bodiless);
         host.send(chunks, end);
         host

@@ -43,10 +43,8 @@ fn head_and_body_are_rewritten() {
     assert_eq!(head.last().unwrap().0, "x-gateway-cluster", "each change chooses the route anew");
     assert_eq!(host.request.body, PASSED.as_bytes());
     assert!(host.request.ended);
-    for (note, want) in [(Note::VirtualKey, "team"), (Note::Route, "chat_completions alpha/gpt-4o")]
-    {
-        assert_eq!(host.note(note), Some(want), "{note:?}");
-    }
+    let want = [(Note::Request, "team chat_completions alpha/gpt-4o".to_owned())];
+    assert_eq!(host.notes, want, "each costs a call");
 }
 
 #[test]
@@ -102,7 +100,7 @@ fn refusals_at_the_head() {
     ] {
         let mut host = Host::new(&config);
         let step =
-            host.exchange.on_request_head(&headers(&post(path, &more)), false, NOW, |_| None);
+            host.exchange.on_request_head(&headers(&post(path, &more)), false, || NOW, |_| None);
         host.step(step, false);
         assert_eq!(host.refusal(), (want.0, want.1.to_owned()), "{path} {more:?}");
         assert!(!host.request.head_sent);
@@ -153,7 +151,7 @@ fn bytes_flow_once_the_model_is_known() {
     let body = format!(r#"{{"user":"u","model":"alpha/m","prompt":"{}"}}"#, "x".repeat(50_000));
     let mut host = Host::new(&config);
     host.request.head = post(CHAT, &[("content-length", &body.len().to_string())]);
-    let step = host.exchange.on_request_head(&headers(&host.request.head), false, NOW, |_| None);
+    let step = host.exchange.on_request_head(&headers(&host.request.head), false, || NOW, |_| None);
     host.step(step, false);
     let known = body.find("alpha/m").unwrap() + "alpha/m\"".len();
     for (at, chunk) in body.as_bytes().chunks(1).enumerate() {
@@ -312,14 +310,19 @@ fn another_attempt_needs_its_note() {
         Host::again(&config, &under_prefix, &[body.as_bytes()], End::Alone, notes)
     };
     assert!(again(BODY, &first.notes).request.ended);
-    for bad in ["", "x", "none alpha/gpt-4o", "chat_completions none/gpt-4o"] {
-        let notes = [(Note::VirtualKey, "team".to_owned()), (Note::Route, bad.to_owned())];
-        assert_eq!(again(BODY, &notes).refusal(), (401, "invalid_api_key".to_owned()));
+    for bad in [
+        "",
+        "team",
+        "team x",
+        "team none alpha/gpt-4o",
+        "team chat_completions none/gpt-4o",
+        "none chat_completions alpha/gpt-4o",
+        "chat_completions alpha/gpt-4o",
+    ] {
+        let notes = [(Note::Request, bad.to_owned())];
+        assert_eq!(again(BODY, &notes).refusal(), (401, "invalid_api_key".to_owned()), "{bad}");
     }
-    for (note, value) in &first.notes {
-        let one = [(*note, value.clone())];
-        assert_eq!(again(BODY, &one).refusal(), (401, "invalid_api_key".to_owned()));
-    }
+    assert_eq!(again(BODY, &[]).refusal(), (401, "invalid_api_key".to_owned()));
     // No body gets another model than the one that was allowed.
     let other = again(r#"{"model":"alpha/other"}"#, &first.notes);
     assert_eq!(other.request.body, br#"{"model":"gpt-4o"}"#);

@@ -26,7 +26,7 @@ proptest! {
     fn a_route_is_bound_allowed_and_served(id in "[abcmx/]{0,6}|\\PC{0,12}", draw: u64) {
         let config = config();
         for name in ["all", "ab", "none"] {
-            let key = config.virtual_keys.authenticate(name.as_bytes(), 0).unwrap();
+            let key = config.virtual_keys.authenticate(name.as_bytes(), || 0).unwrap();
             let resolved = resolve(&config, &key, &id, draw);
             prop_assert_eq!(&resolved, &resolve(&config, &key, &id, draw));
             let Ok(route) = resolved else { continue };
