@@ -11,6 +11,10 @@ MODULE=target/wasm32-wasip1/release/openai_gateway_filter.wasm
 say "building $MODULE"
 scripts/cargo.sh wasm32-wasip1 build --release --lib ${CI:+--locked}
 
+# Callbacks that the module has no use for are not exported. By a rename: the module is a hard link to
+# cargo's own file, and Envoy may be reading it.
+"${PYTHON:-python3}" scripts/exports.py "$MODULE" "$MODULE.part" && mv "$MODULE.part" "$MODULE"
+
 # optimise WASM_OPT: replaces the module; the result is kept for as long as rustc's output and the
 # version of wasm-opt are the same, since cargo puts its own output back at every build.
 optimise() {
@@ -25,7 +29,6 @@ optimise() {
     cp "$MODULE" "$kept/in.wasm"
     echo "$version" >"$kept/version"
   fi
-  # By a rename: the module is a hard link to cargo's own file, and Envoy may be reading it.
   cp "$kept/out.wasm" "$MODULE.part" && mv "$MODULE.part" "$MODULE"
 }
 

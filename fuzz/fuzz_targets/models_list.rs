@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     CONFIG.with(|config| {
-        let key = config.virtual_keys.authenticate(b"k", 0).expect("a known key");
+        let key = config.virtual_keys.authenticate(b"k", || 0).expect("a known key");
         let mut fetches = Fetches::new();
         let Asked::Wait(calls) = fetches.ask(config, 1, &needed(config, &key, &Want::All), 0)
         else {

@@ -7,41 +7,12 @@ use log::{error, warn};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::body::{Outgoing, Visible};
 use super::calls::{self, Body, Head, Status};
 use super::models::Shared;
 use crate::exchange::{BodyOut, Exchange, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
-
-/// One direction's body, as the host shows it.
-#[derive(Default)]
-struct Visible {
-    /// Bytes that have been read already. While a body is held, Envoy shows it from its start in every
-    /// call; once it flows, each call shows one chunk.
-    read: usize,
-    /// What is visible now.
-    size: usize,
-}
-
-impl Visible {
-    /// The bytes that this call shows for the first time.
-    fn fresh(&mut self, body: Body, size: usize) -> Result<Vec<u8>, Status> {
-        self.size = size;
-        let fresh = size.saturating_sub(self.read);
-        if fresh == 0 {
-            return Ok(Vec::new());
-        }
-        let bytes = calls::body(body, self.read, fresh)?;
-        self.read = size;
-        Ok(bytes)
-    }
-
-    /// What was visible has been handed on.
-    fn handed_on(&mut self) {
-        self.read = 0;
-        self.size = 0;
-    }
-}
 
 /// A stream's context.
 pub struct Http {
@@ -73,9 +44,10 @@ impl Http {
         }
     }
 
+    /// `piece`: the bytes that this event has read, the last of those that are visible and read.
     fn on_request(
         &mut self,
-        fresh: &[u8],
+        piece: &[u8],
         event: impl FnOnce(&mut Exchange) -> RequestStep,
     ) -> Action {
         let Some(Gateway { shared, exchange }) = &mut self.gateway else {
@@ -90,19 +62,13 @@ impl Http {
         }
         write_notes(exchange);
         match step {
-            RequestStep::Continue => {
-                self.request.handed_on();
-                Action::Continue
-            }
+            RequestStep::Continue => Action::Continue,
             RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
             // Envoy has answered a request that is still held: with its 413. The buffer is not to be
             // touched any more.
             RequestStep::Release(_) if self.answered => Action::Pause,
-            RequestStep::Release(release) => match self.release(&release, fresh) {
-                Ok(()) => {
-                    self.request.handed_on();
-                    Action::Continue
-                }
+            RequestStep::Release(release) => match self.release(&release, piece) {
+                Ok(()) => Action::Continue,
                 Err(status) => self.fail(&format!("can't change the request: {status:?}")),
             },
             RequestStep::ListModels(query) => match shared.ask(self.id, query) {
@@ -133,49 +99,112 @@ impl Http {
         self.request.handed_on();
     }
 
-    /// Edits what is held. `fresh`: the bytes that this call has read; often all that there is.
-    fn release(&self, release: &Release, fresh: &[u8]) -> Result<(), Status> {
+    /// The callback ends with `action`.
+    fn request_done(&mut self, action: Action) -> Action {
+        if action == Action::Continue {
+            self.request.handed_on();
+        }
+        action
+    }
+
+    /// Edits what is held. `piece`: the bytes that were read last; often all that there is.
+    fn release(&mut self, release: &Release, piece: &[u8]) -> Result<(), Status> {
         if let Some(last) = release.body.last() {
             // Only the start of a body can be replaced: up to the last edit.
             let length = last.span.end;
-            if let [whole] = release.body.as_slice()
-                && whole.span.start == 0
-            {
-                calls::replace_start(Body::Request, length, &whole.with)?;
-                return apply(Head::Request, &release.headers);
-            }
-            let start = match fresh.get(..length) {
-                Some(start) if fresh.len() == self.request.size => Cow::Borrowed(start),
-                _ => Cow::Owned(calls::body(Body::Request, 0, length)?),
+            let edited = match release.body.as_slice() {
+                [whole] if whole.span.start == 0 => Cow::Borrowed(whole.with.as_slice()),
+                edits => {
+                    let start = match piece.get(..length) {
+                        Some(start) if piece.len() == self.request.read => Cow::Borrowed(start),
+                        _ => Cow::Owned(calls::body(Body::Request, 0, length)?),
+                    };
+                    Cow::Owned(splice::apply(&start, edits).ok_or(Status(2))?)
+                }
             };
-            let edited = splice::apply(&start, &release.body).ok_or(Status(2))?;
             calls::replace_start(Body::Request, length, &edited)?;
+            self.request.resize(length, edited.len());
         }
         apply(Head::Request, &release.headers)
     }
 
-    fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
-        let Some(Gateway { exchange, .. }) = &mut self.gateway else { return Action::Continue };
+    fn reads_request_body(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body())
+    }
+
+    fn reads_response_body(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_response_body())
+    }
+
+    /// Carries out all of a step but what it says of the body.
+    fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Response {
+        let Some(Gateway { exchange, .. }) = &mut self.gateway else {
+            return Response::Pass(BodyOut::Same);
+        };
         let step = event(exchange);
         write_notes(exchange);
-        let edited = match step {
-            ResponseStep::Hold => return Action::Pause,
-            ResponseStep::Continue => Ok(()),
-            ResponseStep::Release(headers, body) => {
-                apply(Head::Response, &headers).and_then(|()| match body {
-                    BodyOut::Same => Ok(()),
-                    BodyOut::Replace(with) => {
-                        calls::replace_start(Body::Response, self.response.size, &with)
-                    }
-                })
-            }
-            ResponseStep::Reply(reply) => return send(&reply),
-        };
-        if let Err(status) = edited {
-            return self.fail(&format!("can't change the answer: {status:?}"));
+        match step {
+            ResponseStep::Hold => Response::Hold,
+            ResponseStep::Continue => Response::Pass(BodyOut::Same),
+            ResponseStep::Release(headers, body) => match apply(Head::Response, &headers) {
+                Ok(()) => Response::Pass(body),
+                Err(status) => {
+                    Response::Ended(self.fail(&format!("can't change the answer: {status:?}")))
+                }
+            },
+            ResponseStep::Reply(reply) => Response::Ended(send(&reply)),
         }
-        self.response.handed_on();
-        Action::Continue
+    }
+
+    /// A step of which nothing is read: what is visible is all there is.
+    fn on_response_once(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
+        let mut going = Outgoing::default();
+        match self.on_response(event) {
+            Response::Hold => Action::Pause,
+            Response::Ended(action) => action,
+            Response::Pass(out) => {
+                let pushed = going.push(Body::Response, self.response.size, out);
+                self.response_done(pushed.map(|()| going))
+            }
+        }
+    }
+
+    /// Reads what is new of the answer, piece by piece, for as long as somebody reads.
+    fn read_response(&mut self, end: bool) -> Action {
+        let mut going = Outgoing::default();
+        loop {
+            let piece = match self.response.piece(Body::Response) {
+                Ok(piece) => piece,
+                Err(status) => return self.response_done(Err(status)),
+            };
+            let is_last = self.response.unread() == 0;
+            let end = end && is_last;
+            match self.on_response(|exchange| exchange.on_response_body(&piece, end)) {
+                Response::Ended(action) => return action,
+                // Nobody holds again what he has let go of.
+                Response::Hold if is_last => return Action::Pause,
+                Response::Hold => {}
+                Response::Pass(out) => {
+                    let is_read = self.reads_response_body();
+                    let upto = if is_read { self.response.read } else { self.response.size };
+                    let pushed = going.push(Body::Response, upto, out);
+                    if pushed.is_err() || is_last || !is_read {
+                        return self.response_done(pushed.map(|()| going));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is visible of the answer goes on as `going`.
+    fn response_done(&mut self, going: Result<Outgoing, Status>) -> Action {
+        match going.and_then(|going| going.apply(Body::Response)) {
+            Ok(()) => {
+                self.response.handed_on();
+                Action::Continue
+            }
+            Err(status) => self.fail(&format!("can't change the answer: {status:?}")),
+        }
     }
 
     /// A host call failed that never should: the stream ends with an error instead of going on half
@@ -187,6 +216,16 @@ impl Http {
             None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new() }),
         }
     }
+}
+
+/// What a step says of the answer's body.
+enum Response {
+    /// It stays held.
+    Hold,
+    /// What has been read and not handed on goes on as this.
+    Pass(BodyOut),
+    /// The callback is over.
+    Ended(Action),
 }
 
 /// Whether Envoy has ended this answer because what is held of it outgrew the buffer limit. It may still
@@ -221,38 +260,51 @@ pub(super) fn send(reply: &Reply) -> Action {
     Action::Pause
 }
 
-impl Context for Http {
-    fn on_done(&mut self) -> bool {
+/// The stream is over. Not in `on_done`: the module does not export that, since each export is a call
+/// that Envoy makes for each stream (`scripts/exports.py`).
+impl Drop for Http {
+    fn drop(&mut self) {
         if let Some(Gateway { shared, .. }) = &self.gateway {
             shared.forget(self.id);
         }
-        true
     }
 }
+
+impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         match calls::headers(Head::Request) {
             Ok(headers) => {
                 let clock = || calls::now_ms() / 1_000;
-                self.on_request(&[], |exchange| {
+                let action = self.on_request(&[], |exchange| {
                     exchange.on_request_head(&headers, end, clock, |note| {
                         calls::property(&[note.key()]).ok()
                     })
-                })
+                });
+                self.request_done(action)
             }
             Err(status) => self.fail(&format!("can't read the request's head: {status:?}")),
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body()) {
-            self.request.size = size;
-            return self.on_request(&[], |exchange| exchange.on_request_body(&[], end));
+        self.request.size = size;
+        if !self.reads_request_body() {
+            let action = self.on_request(&[], |exchange| exchange.on_request_body(&[], end));
+            return self.request_done(action);
         }
-        match self.request.fresh(Body::Request, size) {
-            Ok(bytes) => self.on_request(&bytes, |exchange| exchange.on_request_body(&bytes, end)),
-            Err(status) => self.fail(&format!("can't read the body: {status:?}")),
+        loop {
+            let piece = match self.request.piece(Body::Request) {
+                Ok(piece) => piece,
+                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
+            };
+            let is_last = self.request.unread() == 0;
+            let end = end && is_last;
+            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, end));
+            if is_last || !self.reads_request_body() {
+                return self.request_done(action);
+            }
         }
     }
 
@@ -266,33 +318,33 @@ impl HttpContext for Http {
                 return self.fail(&format!("can't change the trailers: {status:?}"));
             }
         }
-        self.on_request(&[], Exchange::on_request_trailers)
+        let action = self.on_request(&[], Exchange::on_request_trailers);
+        self.request_done(action)
     }
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         self.answered = true;
         match calls::headers(Head::Response) {
-            Ok(headers) => self.on_response(|exchange| exchange.on_response_head(&headers, end)),
+            Ok(headers) => {
+                self.on_response_once(|exchange| exchange.on_response_head(&headers, end))
+            }
             Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
         }
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        if !self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_response_body()) {
-            self.response.size = size;
-            return self.on_response(|exchange| exchange.on_response_body(&[], end));
+        self.response.size = size;
+        if !self.reads_response_body() {
+            return self.on_response_once(|exchange| exchange.on_response_body(&[], end));
         }
         // Only with new bytes can a body that is held outgrow anything.
-        if self.response.read > 0 && size > self.response.read && overflowed() {
+        if self.response.read > 0 && self.response.unread() > 0 && overflowed() {
             return Action::Pause;
         }
-        match self.response.fresh(Body::Response, size) {
-            Ok(bytes) => self.on_response(|exchange| exchange.on_response_body(&bytes, end)),
-            Err(status) => self.fail(&format!("can't read the answer: {status:?}")),
-        }
+        self.read_response(end)
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.on_response(Exchange::on_response_trailers)
+        self.on_response_once(Exchange::on_response_trailers)
     }
 }

@@ -1,8 +1,9 @@
 //! Envoy's side: the only place that names `proxy_wasm`.
 //!
-//! [`calls`] wraps the host functions so that none can panic; [`root`] reads the configuration;
+//! [`calls`] wraps the host functions so that none can panic; [`body`] reads and changes bodies with them; [`root`] reads the configuration;
 //! [`models`] fetches model lists; [`http`] turns callbacks into events of an [`crate::exchange::Exchange`] and carries out its steps.
 
+mod body;
 mod calls;
 mod http;
 mod models;

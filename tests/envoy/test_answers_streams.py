@@ -97,6 +97,17 @@ def test_a_right_stream_keeps_its_bytes_and_its_pace(start, upstreams, steps):
     assert reply.header("content-type") == "text/event-stream"
 
 
+@pytest.mark.parametrize("right", [0, 400, 3_000])
+def test_a_long_piece_that_begins_right(start, upstreams, right):
+    """Envoy may show hundreds of kilobytes at once, of which only some have to be changed."""
+    event = written(FIRST)
+    drifting = event.replace(b"data: ", b"data:", 1)
+    assert drifting != event
+    upstreams["alpha"].next(sse(event * right + drifting * 900 + event * 900, "[DONE]"))
+    reply = expect.good(start().answer().rest())
+    assert reply.body == event * (right + 1_800) + written("[DONE]")
+
+
 def test_an_event_in_halves_waits_for_its_end_only(start, upstreams):
     whole, half, rest = written(FIRST), Gate(), Gate()
     upstreams["alpha"].next(sse(FIRST, whole[:30], half, whole[30:], rest, STOP, "[DONE]"))

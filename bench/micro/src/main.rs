@@ -54,7 +54,7 @@ fn main() {
     let began = Instant::now();
     for _ in 0..count {
         let mut exchange = Exchange::new(Rc::clone(&config));
-        let step = exchange.on_request_head(black_box(&head), false, 1_763_731_200, |_| None);
+        let step = exchange.on_request_head(black_box(&head), false, || 1_763_731_200, |_| None);
         assert!(matches!(step, RequestStep::Hold));
         black_box(exchange.take_notes());
         let step = exchange.on_request_body(black_box(REQUEST), false);

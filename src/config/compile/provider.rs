@@ -203,9 +203,9 @@ fn auth(
         let header = raw.header.required(&at_header, problems);
         let header = header.and_then(|name| own_header(&name, &at_header, problems));
         let taken = |names: &HeaderNames| {
-            header
-                .as_ref()
-                .is_some_and(|header| **header == *names.cluster || header.starts_with(&*names.prefix))
+            header.as_ref().is_some_and(|header| {
+                **header == *names.cluster || header.starts_with(&*names.prefix)
+            })
         };
         if headers.is_some_and(taken) {
             problems.add(&at_header, "this is one of the gateway's own headers; choose another");

@@ -62,11 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The cache mode: the request's header over the key's over the global one.
-    pub fn cache_mode(
-        &self,
-        config: &Config,
-        key: &VirtualKey,
-    ) -> Result<CacheMode, GatewayError> {
+    pub fn cache_mode(&self, config: &Config, key: &VirtualKey) -> Result<CacheMode, GatewayError> {
         let mode = match self.cache {
             CacheOverride::None => return Ok(key.cache.unwrap_or(config.cache)),
             CacheOverride::One(value) => std::str::from_utf8(value).ok(),

@@ -54,7 +54,7 @@ impl Json {
             && let Some(kind) = stream_kind(route.operation)
             && sniff(&self.collected) == Sniff::Sse
         {
-            let reader = stream::Stream::new(kind, context, route);
+            let reader = stream::Stream::new(kind, context, route, stream::new_head());
             let collected = std::mem::take(&mut self.collected);
             return Verdict::HandOver(Phase::Stream(Box::new(reader)), collected);
         }

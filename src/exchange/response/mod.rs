@@ -216,9 +216,9 @@ impl Exchange {
                 ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
             Verdict::Pass { mut edits, body, rest } => {
-                let cache = if end || !self.response_head_sent { phase.cached() } else { None };
-                let outcome = cache.and_then(|hit| self.cache_outcome(hit));
                 let in_head = !self.response_head_sent && !matches!(phase, Phase::Stream(_));
+                let cache = if in_head || end { phase.cached() } else { None };
+                let outcome = cache.and_then(|hit| self.cache_outcome(hit));
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
@@ -363,7 +363,8 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
             (Some(kind), bridge)
                 if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
             {
-                Phase::Stream(Box::new(stream::Stream::new(kind, context, route)))
+                let head = stream::head(headers);
+                Phase::Stream(Box::new(stream::Stream::new(kind, context, route, head)))
             }
             (_, Some(bridge)) => Phase::Bridged(Box::new(bridged::Bridged::new(
                 bridge.answer_options(context, route),

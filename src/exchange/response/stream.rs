@@ -2,7 +2,7 @@
 
 use super::{BodyOut, Context, Rest, Verdict};
 use crate::exchange::Route;
-use crate::headers::HeaderEdit;
+use crate::headers::{HeaderEdit, Headers};
 use crate::responses::answer::Converter;
 use crate::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 
@@ -14,17 +14,43 @@ pub(in super::super) struct Stream {
     bridge: Option<Converter>,
     /// Envoy holds bytes of earlier calls, so that what goes on replaces more than the last chunk.
     held: bool,
-    head_sent: bool,
+    /// Edits that make the head that of an event stream; `None` once it has gone on.
+    head: Option<Vec<HeaderEdit>>,
+}
+
+/// The media type of event streams (WHATWG HTML, "Server-sent events").
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a head lacks of an event stream's. A header that is right already is not set again: each edit
+/// costs a call.
+pub(super) fn head(headers: &Headers) -> Vec<HeaderEdit> {
+    let mut edits = new_head();
+    edits.retain(|edit| match edit {
+        HeaderEdit::Set(name, value) => headers.get(name) != Some(value.as_bytes()),
+        HeaderEdit::Remove(name) => headers.get(name).is_some(),
+    });
+    edits
+}
+
+/// The edits for a head of which nothing is known.
+pub(super) fn new_head() -> Vec<HeaderEdit> {
+    vec![HeaderEdit::set("content-type", EVENT_STREAM), HeaderEdit::remove("content-length")]
 }
 
 impl Stream {
-    pub(super) fn new(kind: StreamKind, context: &Context<'_>, route: &Route) -> Self {
+    /// `head`: what to change in the answer's head.
+    pub(super) fn new(
+        kind: StreamKind,
+        context: &Context<'_>,
+        route: &Route,
+        head: Vec<HeaderEdit>,
+    ) -> Self {
         let bridge = route.bridge.as_ref();
         let bridge = bridge.map(|bridge| Converter::new(bridge.answer_options(context, route)));
         // A converter says itself which model answered.
         let response_model = if bridge.is_some() { None } else { context.response_model(route) };
         let options = Options { kind, max_event_bytes: context.max_event_bytes(), response_model };
-        Self { sse: SseNormalizer::new(options), bridge, held: false, head_sent: false }
+        Self { sse: SseNormalizer::new(options), bridge, held: false, head: Some(head) }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
@@ -59,7 +85,7 @@ impl Stream {
         {
             out = Out::Bytes(redacted);
         }
-        if !self.head_sent {
+        if self.head.is_some() {
             match self.sse.head() {
                 Head::Undecided => {
                     self.held = true;
@@ -74,12 +100,7 @@ impl Stream {
             Out::Unchanged => BodyOut::Same,
             Out::Bytes(bytes) => BodyOut::Replace(bytes),
         };
-        let mut edits = Vec::new();
-        if !self.head_sent {
-            edits.push(HeaderEdit::set("content-type", "text/event-stream"));
-            edits.push(HeaderEdit::remove("content-length"));
-        }
-        self.head_sent = true;
+        let edits = self.head.take().unwrap_or_default();
         self.held = false;
         Verdict::Pass { edits, body, rest: Rest::Read }
     }

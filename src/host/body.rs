@@ -1,0 +1,84 @@
+//! A body as the host shows it: read in pieces, and changed at its start.
+
+use super::calls::{self, Body, Status};
+use crate::exchange::BodyOut;
+
+/// How much of a body is read at once. Envoy may show a megabyte: in pieces that fit into the processor's
+/// cache it is read once and not twice, and what nobody needs to read is not copied at all.
+const PIECE: usize = 64 * 1024;
+
+/// One direction's body, as the host shows it.
+#[derive(Default)]
+pub struct Visible {
+    /// Bytes that have been read already. While a body is held, Envoy shows it from its start in every
+    /// call; once it flows, each call shows one chunk.
+    pub read: usize,
+    /// What is visible now.
+    pub size: usize,
+}
+
+impl Visible {
+    /// The next bytes that are visible for the first time, not all of them if they are many.
+    pub fn piece(&mut self, body: Body) -> Result<Vec<u8>, Status> {
+        let length = self.unread().min(PIECE);
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let bytes = calls::body(body, self.read, length)?;
+        self.read += length;
+        Ok(bytes)
+    }
+
+    pub fn unread(&self) -> usize {
+        self.size.saturating_sub(self.read)
+    }
+
+    /// Bytes at the start were replaced by more or fewer.
+    pub fn resize(&mut self, before: usize, after: usize) {
+        self.read = self.read.saturating_sub(before).saturating_add(after);
+        self.size = self.size.saturating_sub(before).saturating_add(after);
+    }
+
+    /// What was visible has been handed on.
+    pub fn handed_on(&mut self) {
+        self.read = 0;
+        self.size = 0;
+    }
+}
+
+/// What goes on of a body in one callback: the visible bytes themselves, until some of them change.
+#[derive(Default)]
+pub struct Outgoing {
+    passed: usize,
+    /// What takes the place of the first `passed` bytes.
+    written: Option<Vec<u8>>,
+}
+
+impl Outgoing {
+    /// The visible bytes up to `upto` go on as `out`.
+    pub fn push(&mut self, body: Body, upto: usize, out: BodyOut) -> Result<(), Status> {
+        let from = std::mem::replace(&mut self.passed, upto);
+        match (out, &mut self.written) {
+            (BodyOut::Same, None) => {}
+            (BodyOut::Same, Some(written)) => {
+                written.extend(calls::body(body, from, upto.saturating_sub(from))?);
+            }
+            (BodyOut::Replace(with), Some(written)) => written.extend(with),
+            (BodyOut::Replace(with), None) if from == 0 => self.written = Some(with),
+            (BodyOut::Replace(with), None) => {
+                let mut written = calls::body(body, 0, from)?;
+                written.extend(with);
+                self.written = Some(written);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the visible bytes accordingly.
+    pub fn apply(self, body: Body) -> Result<(), Status> {
+        match self.written {
+            Some(written) => calls::replace_start(body, self.passed, &written),
+            None => Ok(()),
+        }
+    }
+}
