@@ -10,7 +10,7 @@ from processes import Load, Proxy
 from work import Work
 
 Json = dict[str, Any]
-WARM_UP_SECONDS = 0.2
+WARM_UP_SECONDS = 0.5
 
 
 @dataclass
@@ -92,7 +92,7 @@ def measure(load: Load, base: Proxy, others: list[Proxy], work: Work, rounds: in
 
     for proxy in (base, *others):
         warm_up = connections or work.connections if work.interval_us else None
-        load.run(proxy, work, proxy.expects(work), min(seconds, WARM_UP_SECONDS), connections,
+        load.run(proxy, work, proxy.expects(work), WARM_UP_SECONDS, connections,
                  warm_up)  # fmt: skip
     for number in range(rounds):
         run(base)

@@ -12,6 +12,8 @@ LATENCY_TARGET = 1.15
 """This filter's p50 at one request at a time, times the empty filter's."""
 PEER_TARGETS = {"aigw": 5, "litellm": 50}
 """How many times this filter's added CPU theirs is to be, on every row."""
+TITLES = {"this": "this filter", "naive": "naive wasm filter"}
+"""Modules that are not variants."""
 LEAST_ADDED = 0.02
 """Times bare Envoy's CPU. Less can't be told from noise: who adds less counts as adding this."""
 PER_KEY_TARGET = 1.05
@@ -208,11 +210,26 @@ def micro(results: Json) -> Table:
     return ["MB/s, native", "this filter", "serde_json tree", "serde_json, ignored", "bare scan"], lines
 
 
+def vm(results: Json) -> Table:
+    rows = results.get("vm", {}).values()
+    names = list(dict.fromkeys(name for row in rows for name in row["modules"]))
+    head = ["microseconds in V8, host calls", *(TITLES.get(name, name) for name in names)]
+    lines = []
+    for row in rows:
+        cells = []
+        for name in names:
+            told = row["modules"].get(name)
+            times = f", x {told['times_first']:.3f}" if told and name not in TITLES else ""
+            cells.append(f"{told['us']:,.1f}, {told['host_calls']}{times}" if told else "-")
+        lines.append([row["title"], *cells])
+    return head, lines
+
+
 def tables(results: Json) -> dict[str, Table]:
     """Every table that has lines."""
     every = {
         "cpu": cpu, "latency": added, "peers": peers, "peer-times": peer_times, "memory": memory,
-        "sizes": sizes, "governed": governed, "micro": micro, "targets": targets,
+        "sizes": sizes, "governed": governed, "vm": vm, "micro": micro, "targets": targets,
     }  # fmt: skip
     found = {name: make(results) for name, make in every.items()}
     return {name: table for name, table in found.items() if table[1]}

@@ -27,13 +27,14 @@ import page
 import peers
 import processes
 import report
+import vm
 import work
 from expect import Unverified
 from measure import Series, measure
 from processes import BUILT, CORES, ENVOY, FILTER, Envoy, Load, Proxy
 
 Json = dict[str, Any]
-PARTS = ("filters", "latency", "growth", "memory", "micro", "peers")
+PARTS = ("filters", "latency", "vm", "growth", "memory", "micro", "peers")
 RESULTS = BUILT / "results.json"
 PEER_ROUNDS, PEER_SECONDS = 2, 0.4
 PEER_LIMIT = 150.0
@@ -81,7 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", help="comma-separated names")
     parser.add_argument("--contenders", help="comma-separated names, besides bare")
     parser.add_argument("--seconds", type=float, default=0.25, help="of one run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender and row")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of each contender and row")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=MODULE",
                         help="another build of this filter, to compare with")  # fmt: skip
     parser.add_argument("--publish", action="store_true",
@@ -207,6 +208,18 @@ class Bench:
         field, self.field = self.field, [e for e in self.field if e.name != "parsing"]
         self.table_of("latency", chosen(work.one_at_a_time(), self.options.rows), connections=1)
         self.field = field
+
+    def vm(self) -> None:
+        say("== the modules' own code (V8 alone)")
+        section = self.section("vm")
+        modules = {"this": FILTER, "naive": self.modules["naive"]}
+        for variant in self.options.variant:
+            name, _, module = variant.partition("=")
+            modules[name] = Path(module).absolute()
+        rows = chosen(work.rows(), self.options.rows)
+        told = vm.run(modules, contenders.governance(**contenders.SIZES), rows)
+        section |= {row.name: {"title": row.title, "modules": told[row.name]} for row in rows}
+        self.save()
 
     def growth(self) -> None:
         growth.run(self, FILTER)
