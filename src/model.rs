@@ -48,7 +48,8 @@ struct Candidate<'a> {
 }
 
 /// Resolves `id` for `key` and checks its allowlist (README, "How a model id is resolved").
-/// `draw` decides between weighted targets: the same number always gives the same choice.
+/// `draw` is asked where weighted targets are to be decided between: the same number always gives the
+/// same choice.
 ///
 /// An id that leads nowhere is held against the allowlist as it is spelled. So a key with an
 /// allowlist learns that a model does not exist only for ids that it might use, and gets the same
@@ -60,7 +61,7 @@ pub fn resolve(
     config: &Config,
     key: &VirtualKey,
     id: &str,
-    draw: u64,
+    draw: impl FnOnce() -> u64,
 ) -> Result<Route, GatewayError> {
     check_id(id)?;
     let candidate = locate(config, key, id, draw);
@@ -99,7 +100,12 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
 }
 
 /// The steps of resolution, in order; each O(1) or O(length of the id).
-fn locate<'a>(config: &'a Config, key: &'a VirtualKey, id: &'a str, draw: u64) -> Candidate<'a> {
+fn locate<'a>(
+    config: &'a Config,
+    key: &'a VirtualKey,
+    id: &'a str,
+    draw: impl FnOnce() -> u64,
+) -> Candidate<'a> {
     let nowhere = Candidate { provider: None, model: id, alias: None, served: false };
     let on = |at: ProviderId, model: &'a str, alias: Option<&'a str>| Candidate {
         provider: Some(at),
@@ -109,6 +115,7 @@ fn locate<'a>(config: &'a Config, key: &'a VirtualKey, id: &'a str, draw: u64) -
     };
 
     if let Some(targets) = key.aliases.get(id).or_else(|| config.aliases.get(id)) {
+        let draw = if targets.is_split() { draw() } else { 0 };
         // A global alias may lead to providers that this key is not bound to: those don't count.
         return match targets.pick_among(draw, |target| key.bound.contains(target.provider)) {
             Some(target) => on(target.provider, &target.model, Some(id)),

@@ -83,6 +83,12 @@ impl Targets {
         Self { choices: vec![(1, target)] }
     }
 
+    /// Whether there is a choice between targets.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.choices.len() > 1
+    }
+
     /// The target that `draw` falls on: shares are as the weights for uniform draws.
     #[must_use]
     pub fn pick(&self, draw: u64) -> Option<&AliasTarget> {

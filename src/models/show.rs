@@ -60,7 +60,7 @@ pub fn needed(config: &Config, key: &VirtualKey, want: &Want) -> Vec<ProviderId>
         Want::Nothing => Vec::new(),
         Want::All => key.bound.iter().filter(live).collect(),
         Want::One(id) if targets(config, key, id).is_some() => Vec::new(),
-        Want::One(id) => resolve(config, key, id, 0)
+        Want::One(id) => resolve(config, key, id, || 0)
             .map(|route| route.provider)
             .iter()
             .copied()
@@ -156,7 +156,7 @@ fn one(
         };
     }
     // A model that the key may not use looks like one that does not exist.
-    let route = resolve(config, key, id, 0).map_err(|_| not_found(config, id))?;
+    let route = resolve(config, key, id, || 0).map_err(|_| not_found(config, id))?;
     let provider = config.providers.get(route.provider).ok_or_else(|| not_found(config, id))?;
     if provider.models.is_some() {
         return found(0, &provider.name, b"");

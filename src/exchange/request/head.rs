@@ -141,7 +141,7 @@ impl ClientHead {
             operation: target.operation,
             declared,
             path: match target.query {
-                Some(query) => format!("{}?{query}", target.path),
+                Some(query) => [target.path, "?", query].concat(),
                 None => target.path.to_owned(),
             },
             is_labelled: fields.content_type.is_some_and(is_utf8_json),
@@ -180,7 +180,7 @@ impl ClientHead {
             edits.extend(length.map(content_length));
         }
         edits.push(HeaderEdit::set(":authority", &provider.authority));
-        edits.push(HeaderEdit::set(":path", format!("{}{}", provider.base_path, self.path)));
+        edits.push(HeaderEdit::set(":path", [&*provider.base_path, &self.path].concat()));
         edits.push(HeaderEdit::set(&config.headers.cluster, &provider.cluster));
         edits
     }

@@ -392,12 +392,15 @@ fn resolve(
     request_id: Option<&str>,
 ) -> Result<Route, GatewayError> {
     // The same request always draws the same target.
-    let mut hasher = DefaultHasher::new();
-    match request_id {
-        Some(id) => id.hash(&mut hasher),
-        None => UNNAMED.fetch_add(1, Ordering::Relaxed).hash(&mut hasher),
-    }
-    let chosen = model::resolve(config, &head.key, id, hasher.finish())?;
+    let draw = || {
+        let mut hasher = DefaultHasher::new();
+        match request_id {
+            Some(id) => id.hash(&mut hasher),
+            None => UNNAMED.fetch_add(1, Ordering::Relaxed).hash(&mut hasher),
+        }
+        hasher.finish()
+    };
+    let chosen = model::resolve(config, &head.key, id, draw)?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
     if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));

@@ -27,8 +27,8 @@ proptest! {
         let config = config();
         for name in ["all", "ab", "none"] {
             let key = config.virtual_keys.authenticate(name.as_bytes(), || 0).unwrap();
-            let resolved = resolve(&config, &key, &id, draw);
-            prop_assert_eq!(&resolved, &resolve(&config, &key, &id, draw));
+            let resolved = resolve(&config, &key, &id, || draw);
+            prop_assert_eq!(&resolved, &resolve(&config, &key, &id, || draw));
             let Ok(route) = resolved else { continue };
             prop_assert!(key.bound.contains(route.provider));
             let provider = config.providers.get(route.provider).unwrap();
