@@ -1,8 +1,8 @@
 //! Remembers the last payload that needed no repair. The next one nearly always differs from it in a
 //! text or two alone, and then a comparison tells what a scan would.
 
-use super::scan::Reader;
-use crate::bytes::is_same;
+use super::scan::{Reader, string_end};
+use crate::bytes::{is_utf8_up_to, strip_prefix};
 
 /// Texts and numbers in which payloads of one shape differ.
 const MAX_HOLES: usize = 4;
@@ -34,9 +34,23 @@ impl Holes {
         }
     }
 
+    /// Whether what stands before `end` is the same in every payload of this shape.
+    pub(super) fn are_behind(&self, end: usize) -> bool {
+        self.as_slice().first().is_none_or(|hole| end <= hole.start)
+    }
+
     fn as_slice(&self) -> &[Hole] {
         self.holes.get(..self.len).unwrap_or_default()
     }
+}
+
+/// A payload of the shape that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recalled {
+    /// Its length in bytes: what follows was not looked at.
+    pub(super) len: usize,
+    /// The last number in a hole.
+    pub(super) number: Option<u64>,
 }
 
 /// A payload's shape and what `T` was found in it.
@@ -65,39 +79,41 @@ impl<T: Copy> Memo<T> {
         }
     }
 
-    /// Whether what stands before `end` is the same in every payload of this shape.
-    pub(super) fn is_fixed(&self, end: usize) -> bool {
-        self.holes.as_slice().first().is_none_or(|hole| end <= hole.start)
+    /// What was found in the payload that was learnt.
+    #[inline]
+    pub(super) fn found(&self) -> Option<T> {
+        self.found
     }
 
-    /// What was found, and the last number of `text`, if `text` has the same shape.
-    #[inline]
-    pub(super) fn recall(&self, text: &[u8]) -> Option<(T, Option<u64>)> {
-        let found = self.found?;
+    /// The payload that was learnt, if there is one.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The payload of the same shape that `text` begins with.
+    pub(super) fn recall(&self, text: &[u8]) -> Option<Recalled> {
+        self.found.as_ref()?;
         let (mut rest, mut done) = (text, 0);
         let mut number = None;
         for hole in self.holes.as_slice() {
-            let (same, after) = rest.split_at_checked(hole.start.checked_sub(done)?)?;
-            if !is_same(same, self.text.get(done..hole.start)?) {
+            rest = strip_prefix(rest, self.text.get(done..hole.start)?)?;
+            let end = if hole.is_number { number_end(rest)? } else { string_end(rest)? };
+            if hole.is_number {
+                number = std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok();
+            } else if !is_utf8_up_to(rest, end) {
                 return None;
             }
-            rest = after;
-            let mut reader = Reader::new(rest);
-            if hole.is_number {
-                reader.number()?;
-            } else {
-                reader.string_rest()?;
-            }
-            let value = rest.get(..reader.at())?;
-            let value = std::str::from_utf8(value).ok()?;
-            if hole.is_number {
-                number = value.parse().ok();
-            }
-            rest = rest.get(reader.at()..)?;
-            done = hole.end;
+            (rest, done) = (rest.get(end..)?, hole.end);
         }
-        is_same(rest, self.text.get(done..)?).then_some((found, number))
+        rest = strip_prefix(rest, self.text.get(done..)?)?;
+        Some(Recalled { len: text.len().checked_sub(rest.len())?, number })
     }
+}
+
+fn number_end(text: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(text);
+    reader.number()?;
+    Some(reader.at())
 }
 
 #[cfg(test)]
@@ -119,13 +135,15 @@ mod tests {
             (br#"{"a":"longer \" \u00e9","n":20,"b":"y"}"#, Some(20)),
             (br#"{"a":"","n":1.5,"b":"y"}"#, None),
         ] {
-            assert_eq!(memo.recall(other), Some(((), want)));
+            let want = Some(Recalled { len: other.len(), number: want });
+            assert_eq!(memo.recall(other), want);
+            assert_eq!(memo.recall(&[other, b"}"].concat()), want);
         }
         for other in [
             &br#"{"a":"x","n":1,"b":"z"}"#[..],
             br#"{"a":"x\","n":1,"b":"y"}"#,
             br#"{"a":"x","n":,"b":"y"}"#,
-            br#"{"a":"x","n":1,"b":"y"} "#,
+            br#"{"a":"x","n":1,"b":"y""#,
             b"{\"a\":\"\xff\",\"n\":1,\"b\":\"y\"}",
             b"{\"a\":\"\t\",\"n\":1,\"b\":\"y\"}",
             br#"{"a":"x"#,

@@ -5,8 +5,10 @@
 //! 1. Bytes are cut into lines at LF, CR and CRLF, wherever the chunks end (`lines`, `normalizer`).
 //! 2. Lines become payloads. A payload is passed on as soon as its JSON is complete, whatever comes
 //!    next; only JSON that goes on over several lines is collected (`pending`).
-//! 3. `scan` reads a payload once, and `memo` spares even that where it has the last one's shape. What needs no repair leaves as the very bytes that came in, and a
+//! 3. `scan` reads a payload once. What needs no repair leaves as the very bytes that came in, and a
 //!    chunk whose every event is canonical is not copied at all (`sink`).
+//!    `memo` spares the next payload even that one reading if it has the same shape, and where its whole
+//!    event is in the chunk, steps 1 and 2 as well (`normalizer::lane`).
 //! 4. The rest is looked at member by member and edited in place (`chunk`, `tools`, `usage`, `typed`).
 //!
 //! The concatenated output depends on the input's bytes alone, not on how they were cut into chunks.

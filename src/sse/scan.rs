@@ -3,6 +3,7 @@
 //! Every function answers `None` for "look closer": the text is no JSON, or it holds something that
 //! may have to be repaired. `None` is never wrong, only slower.
 
+use crate::bytes::is_utf8;
 use crate::json::tokenizer::plain_run;
 
 use super::StreamKind;
@@ -10,6 +11,23 @@ use super::memo::{Hole, Holes};
 
 /// Deeper payloads are read by the slower path, which needs no stack.
 const MAX_DEPTH: u32 = 32;
+
+/// What a payload that may leave as it is says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Chunk(Chunk),
+    Event(Typed),
+}
+
+impl Found {
+    /// Where the `model` stands that may have to be renamed.
+    pub(super) fn model(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Chunk(chunk) => chunk.model,
+            Self::Event(_) => None,
+        }
+    }
+}
 
 /// A chunk with `choices` that may leave as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,10 +46,22 @@ pub(super) struct Chunk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Typed {
     pub(super) sequence: Option<u64>,
+    /// The value of `type` stands here, without its quotes.
+    pub(super) name: (usize, usize),
     /// It carries a Responses object.
     pub(super) has_response: bool,
     /// It is the last one of its protocol.
     pub(super) is_last: bool,
+}
+
+/// A payload that is as OpenAI would have sent it.
+pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(Found, Holes)> {
+    if kind.is_chunked() {
+        let (found, holes) = chunk(text, kind)?;
+        return Some((Found::Chunk(found), holes));
+    }
+    let (found, holes) = typed(text)?;
+    Some((Found::Event(found), holes))
 }
 
 /// A chunk that is as OpenAI would have sent it.
@@ -66,18 +96,20 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
         b"obfuscation" => reader.hole(),
         _ => reader.value(),
     })?;
-    let is_chunk = reader.ended() && choices > 0 && std::str::from_utf8(text).is_ok();
+    let is_chunk = reader.ended() && choices > 0 && is_utf8(text);
     is_chunk.then_some((found, reader.holes))
 }
 
 /// An event of OpenAI's own, without `error`.
-pub(super) fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
+fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
     let mut found = Typed::default();
     let mut name: &[u8] = b"";
     let mut reader = Reader::new(text);
     reader.object(|reader, key| match key {
         b"type" if name.is_empty() => {
+            let start = reader.at + 1;
             name = reader.plain_string()?;
+            found.name = (start, reader.at - 1);
             Some(())
         }
         b"type" => None,
@@ -98,8 +130,9 @@ pub(super) fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
         _ => reader.value(),
     })?;
     found.is_last = super::typed::is_last(name);
-    let is_event =
-        reader.ended() && super::typed::is_protocol(name) && std::str::from_utf8(text).is_ok();
+    // An `event:` line with this name would lose the space at its end.
+    let is_name = super::typed::is_protocol(name) && !name.ends_with(b" ");
+    let is_event = reader.ended() && is_name && is_utf8(text);
     is_event.then_some((found, reader.holes))
 }
 
@@ -364,36 +397,30 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Option<()> {
         (self.peek()? == b'"').then_some(())?;
         self.at += 1;
-        self.string_rest()?;
-        self.at += 1;
+        self.at += string_end(self.text.get(self.at..)?)? + 1;
         Some(())
     }
+}
 
-    /// A string's inside: stops at the closing quote.
-    #[inline]
-    pub(super) fn string_rest(&mut self) -> Option<()> {
-        loop {
-            self.at += plain_run(self.text.get(self.at..)?);
-            match self.peek()? {
-                b'"' => return Some(()),
-                b'\\' => self.escape()?,
-                _ => return None,
-            }
-        }
-    }
+/// Where the string ends whose inside `text` begins with: the offset of its closing quote.
+#[inline]
+pub(super) fn string_end(text: &[u8]) -> Option<usize> {
+    let plain = plain_run(text);
+    if text.get(plain) == Some(&b'"') { Some(plain) } else { escaped_string_end(text, plain) }
+}
 
-    fn escape(&mut self) -> Option<()> {
-        let escaped = *self.text.get(self.at + 1)?;
-        self.at += 2;
-        match escaped {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => {
-                let digits = self.text.get(self.at..self.at + 4)?;
-                self.at += 4;
-                digits.iter().all(u8::is_ascii_hexdigit).then_some(())
+/// The same for a string that is plain up to `at`.
+fn escaped_string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += match text.get(at..)? {
+            [b'"', ..] => return Some(at),
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
+                6
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        at += plain_run(text.get(at..)?);
     }
 }
 

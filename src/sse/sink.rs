@@ -24,6 +24,22 @@ impl<'a> Sink<'a> {
         Self { chunk, same: 0, copied: (!before.is_empty()).then_some(before) }
     }
 
+    /// Writes an event's data, canonically framed. A payload may come in parts.
+    #[inline]
+    pub(super) fn data<const N: usize>(&mut self, payload: [&[u8]; N]) {
+        const BEFORE: &[u8] = b"data: ";
+        const BEHIND: &[u8] = b"\n\n";
+        if let Some(copied) = &mut self.copied {
+            copied.extend_from_slice(BEFORE);
+            payload.iter().for_each(|part| copied.extend_from_slice(part));
+            copied.extend_from_slice(BEHIND);
+            return;
+        }
+        self.write(BEFORE);
+        payload.iter().for_each(|part| self.write(part));
+        self.write(BEHIND);
+    }
+
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) {
         if let Some(copied) = &mut self.copied {
@@ -37,7 +53,15 @@ impl<'a> Sink<'a> {
             self.same += bytes.len();
             return;
         }
-        let mut copied = Vec::with_capacity(self.chunk.len().saturating_add(bytes.len()));
+        self.copy(bytes);
+    }
+
+    /// From here on the output is no longer the chunk's own.
+    #[cold]
+    fn copy(&mut self, bytes: &[u8]) {
+        // A little more than the chunk, for framing that has to be added to each event.
+        let room = self.chunk.len() + self.chunk.len() / 8;
+        let mut copied = Vec::with_capacity(room.saturating_add(bytes.len()));
         copied.extend_from_slice(self.chunk.get(..self.same).unwrap_or_default());
         copied.extend_from_slice(bytes);
         self.copied = Some(copied);

@@ -1,12 +1,12 @@
 //! From payloads to events: passed on as they are, repaired, dropped, or an error.
 
-use crate::json::string;
 use crate::normalize::error::Event;
-use crate::splice::{self, Edit};
 
 use super::super::chunk::{self, Context};
 use super::super::lines::Line;
+use super::super::memo::Recalled;
 use super::super::pending::Origin;
+use super::super::scan::{Found, Typed};
 use super::super::sink::Sink;
 use super::super::{Head, StreamKind, sanitize, scan, typed};
 use super::SseNormalizer;
@@ -15,65 +15,79 @@ impl SseNormalizer {
     /// Passes a payload on if one pass over it shows that it needs no repair.
     #[inline]
     pub(super) fn canonical(&mut self, text: &[u8], sink: &mut Sink<'_>) -> bool {
-        if self.options.kind.is_chunked() {
-            self.canonical_chunk(text, sink)
-        } else {
-            self.canonical_event(text, sink)
-        }
-    }
-
-    #[inline]
-    fn canonical_chunk(&mut self, text: &[u8], sink: &mut Sink<'_>) -> bool {
-        let renames = self.options.response_model.is_some();
-        // A renamed model must stand where it stood.
-        let recalled = self.last_chunk.recall(text).filter(|(found, _)| {
-            !renames || found.model.is_some_and(|(_, end)| self.last_chunk.is_fixed(end))
-        });
-        let found = match recalled {
-            Some((found, _)) => found,
-            None => {
-                let Some((found, holes)) = scan::chunk(text, self.options.kind) else {
+        let found = match self.recall(text) {
+            Some((len, found)) if len == text.len() => found,
+            _ => {
+                let Some((found, holes)) = scan::payload(text, self.options.kind) else {
                     return false;
                 };
-                self.last_chunk.learn(text, holes, found);
+                // A renamed model must stand where it stood.
+                let is_in_place = || found.model().is_none_or(|(_, end)| holes.are_behind(end));
+                if self.model.is_none() || is_in_place() {
+                    self.last.learn(text, holes, found);
+                }
                 found
             }
         };
-        if found.call.is_some_and(|(choice, index)| !self.tools.has(choice, index)) {
-            return false;
-        }
-        match (&self.options.response_model, found.model) {
-            (None, _) => self.emit(text, sink),
-            (Some(model), Some((start, end))) => {
-                let edit = Edit { span: start..end, with: string::encode(model) };
-                let Some(edited) = splice::apply(text, &[edit]) else { return false };
-                self.emit(&edited, sink);
-            }
-            (Some(_), None) => return false,
-        }
-        if found.counted {
-            self.cached = Some(false);
-        }
-        self.chunk_seen(found.finished);
-        true
+        self.pass(found, text, None, sink)
     }
 
-    #[inline]
-    fn canonical_event(&mut self, text: &[u8], sink: &mut Sink<'_>) -> bool {
-        let found = match self.last_event.recall(text) {
-            Some((found, sequence)) => scan::Typed { sequence, ..found },
-            None => {
-                let Some((found, holes)) = scan::typed(text) else { return false };
-                let edit = found.has_response && self.options.response_model.is_some();
-                if edit || found.is_last {
-                    return false;
-                }
-                self.last_event.learn(text, holes, found);
-                found
-            }
+    /// If a payload of the last one's shape is what `text` begins with: its length, and what is known
+    /// about it.
+    // As a call it would cost more than it does: what it returns would go through memory.
+    #[inline(always)]
+    pub(super) fn recall(&self, text: &[u8]) -> Option<(usize, Found)> {
+        let Recalled { len, number } = self.last.recall(text)?;
+        let found = match self.last.found()? {
+            Found::Event(event) => Found::Event(Typed { sequence: number, ..event }),
+            chunk @ Found::Chunk(_) => chunk,
         };
-        self.sequence(found.sequence);
-        self.emit(text, sink);
+        Some((len, found))
+    }
+
+    /// Passes a payload on; `whole` is its event, if that is canonical from its first field to its blank
+    /// line. False, and nothing has happened, if this payload needs a repair here and now.
+    #[inline(always)]
+    pub(super) fn pass(
+        &mut self,
+        found: Found,
+        text: &[u8],
+        whole: Option<&[u8]>,
+        sink: &mut Sink<'_>,
+    ) -> bool {
+        let renames = self.model.is_some();
+        let is_wrong = match found {
+            Found::Chunk(chunk) => {
+                chunk.call.is_some_and(|(choice, index)| !self.tools.has(choice, index))
+                    || (renames && chunk.model.is_none())
+            }
+            Found::Event(event) => event.is_last || (renames && event.has_response),
+        };
+        if is_wrong {
+            return false;
+        }
+        match (&self.model, found.model(), whole) {
+            (Some(_), Some((start, end)), _) => {
+                self.begin(sink);
+                let (before, after) = (text.get(..start), text.get(end..));
+                let parts = [before, self.model.as_deref(), after];
+                sink.data(parts.map(Option::unwrap_or_default));
+            }
+            (_, _, Some(whole)) => {
+                self.begin(sink);
+                sink.write(whole);
+            }
+            (_, _, None) => self.emit(text, sink),
+        }
+        match found {
+            Found::Chunk(chunk) => {
+                if chunk.counted {
+                    self.cached = Some(false);
+                }
+                self.chunk_seen(chunk.finished);
+            }
+            Found::Event(event) => self.sequence(event.sequence),
+        }
         true
     }
 
@@ -157,6 +171,13 @@ impl SseNormalizer {
     /// Writes one event.
     #[inline]
     fn emit(&mut self, payload: &[u8], sink: &mut Sink<'_>) {
+        self.begin(sink);
+        sink.data([payload]);
+    }
+
+    /// Writes what stands before an event's data.
+    #[inline]
+    fn begin(&mut self, sink: &mut Sink<'_>) {
         if self.head == Head::Undecided {
             self.head = Head::Stream;
         }
@@ -168,9 +189,6 @@ impl SseNormalizer {
             sink.write(&name);
             sink.write(b"\n");
         }
-        sink.write(b"data: ");
-        sink.write(payload);
-        sink.write(b"\n\n");
     }
 
     /// A line behind `[DONE]` in the same chunk: usage still goes before it.

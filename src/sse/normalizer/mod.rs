@@ -1,11 +1,13 @@
 //! The stream's state: what is held, what was seen, how it ends.
 
 mod events;
+mod lane;
 mod payloads;
 
 use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
+use crate::json::string;
 
 use super::lines::{Line, MARK, classify};
 use super::memo::Memo;
@@ -66,14 +68,16 @@ pub struct SseNormalizer {
     tools: Tools,
     cached: Option<bool>,
     next_sequence: u64,
-    last_chunk: Memo<scan::Chunk>,
-    last_event: Memo<scan::Typed>,
+    last: Memo<scan::Found>,
+    /// The `model` that replaces the upstream's, as JSON.
+    model: Option<Vec<u8>>,
 }
 
 impl SseNormalizer {
     /// A normaliser for one answer.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let model = options.response_model.as_deref().map(string::encode);
         Self {
             options,
             head: Head::Undecided,
@@ -94,8 +98,8 @@ impl SseNormalizer {
             tools: Tools::default(),
             cached: None,
             next_sequence: 0,
-            last_chunk: Memo::default(),
-            last_event: Memo::default(),
+            last: Memo::default(),
+            model,
         }
     }
 
@@ -157,13 +161,22 @@ impl SseNormalizer {
         if matches!(self.head, Head::Error(_)) { Vec::new() } else { sink.into_bytes() }
     }
 
+    /// As if no payload had come before.
+    #[cfg(test)]
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn forget(&mut self) {
+        self.last = Memo::default();
+    }
+
     fn read(&mut self, chunk: &[u8], sink: &mut Sink<'_>) {
         let mut rest = chunk;
         if self.skip_lf && !rest.is_empty() {
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             self.skip_lf = false;
         }
-        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+        loop {
+            rest = self.repeats(rest, sink);
+            let Some(end) = memchr2(b'\n', b'\r', rest) else { break };
             let Some((line, after)) = rest.split_at_checked(end) else { break };
             rest = match after {
                 [b'\r', b'\n', after @ ..] => after,
@@ -187,7 +200,7 @@ impl SseNormalizer {
                 break;
             }
         }
-        if self.phase == Phase::Open {
+        if self.phase == Phase::Open && !rest.is_empty() {
             self.keep(rest, sink);
         }
         if self.phase == Phase::Ending {
@@ -307,9 +320,7 @@ impl SseNormalizer {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
             return;
         }
-        sink.write(b"data: ");
-        sink.write(&answer.error.to_envelope());
-        sink.write(b"\n\n");
+        sink.data([&answer.error.to_envelope()]);
         sink.write(DONE);
     }
 

@@ -9,7 +9,7 @@ use super::*;
 
 /// A body that shows as text when a law fails.
 #[derive(Clone)]
-struct Body(Vec<u8>);
+pub(super) struct Body(pub(super) Vec<u8>);
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,7 +77,7 @@ fn streams() -> impl Strategy<Value = Body> {
         .prop_map(|(pieces, done)| Body([&pieces.concat()[..], done.as_bytes()].concat()))
 }
 
-fn cut<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+pub(super) fn cut<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
     at.extend([0, body.len()]);
     at.sort_unstable();
@@ -143,7 +143,7 @@ proptest! {
 }
 
 /// What stands inside a string, or breaks out of it.
-fn insides() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn insides() -> impl Strategy<Value = Vec<u8>> {
     let odd = prop::sample::select(vec![
         "\"",
         "\\",
@@ -184,7 +184,8 @@ proptest! {
             let mut memo = memo::Memo::default();
             memo.learn(&first, holes, found);
             let scanned = scan::chunk(&second, StreamKind::Chat).map(|(found, _)| found);
-            if let Some((recalled, _)) = memo.recall(&second) {
+            if let Some((known, recalled)) = memo.recall(&second).zip(memo.found()) {
+                prop_assert_eq!(known.len, second.len());
                 let without_place = |chunk: scan::Chunk| scan::Chunk { model: None, ..chunk };
                 prop_assert_eq!(scanned.map(without_place), Some(without_place(recalled)));
             }

@@ -3,6 +3,7 @@
 
 mod laws;
 mod recorded;
+mod repeats;
 mod shapes;
 mod tool_calls;
 mod typed_streams;
