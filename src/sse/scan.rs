@@ -29,9 +29,10 @@ impl Found {
     }
 }
 
-/// A chunk with `choices` that may leave as it is.
+/// A chunk that may leave as it is: one with choices, or with token counts and an empty list of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunk {
+    pub(super) has_choices: bool,
     /// A choice has its finish reason.
     pub(super) finished: bool,
     /// The value of `model` stands here.
@@ -72,14 +73,21 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
         StreamKind::Transcription | StreamKind::Responses => return None,
     };
     let mut found = Chunk::default();
-    let mut choices = 0_u32;
+    let (mut has_list, mut is_empty) = (false, false);
     let mut reader = Reader::new(text);
     reader.object(|reader, key| match key {
         b"object" => (reader.plain_string()? == object).then_some(()),
-        b"choices" if choices == 0 => reader.array(|reader| {
-            choices += 1;
-            reader.choice(part, &mut found)
-        }),
+        b"choices" if !has_list => {
+            has_list = true;
+            is_empty = reader.word(b"[]").is_some();
+            if is_empty {
+                return Some(());
+            }
+            reader.array(|reader| {
+                found.has_choices = true;
+                reader.choice(part, &mut found)
+            })
+        }
         b"model" if found.model.is_none() => {
             let start = reader.at;
             reader.string()?;
@@ -96,7 +104,8 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
         b"obfuscation" => reader.hole(),
         _ => reader.value(),
     })?;
-    let is_chunk = reader.ended() && choices > 0 && is_utf8(text);
+    let says_something = found.has_choices || (is_empty && found.counted);
+    let is_chunk = reader.ended() && says_something && is_utf8(text);
     is_chunk.then_some((found, reader.holes))
 }
 

@@ -59,6 +59,7 @@ impl SseNormalizer {
         let is_wrong = match found {
             Found::Chunk(chunk) => {
                 chunk.call.is_some_and(|(choice, index)| !self.tools.has(choice, index))
+                    || (!chunk.has_choices && self.is_error_event())
                     || (renames && chunk.model.is_none())
             }
             Found::Event(event) => event.is_last || (renames && event.has_response),
@@ -84,7 +85,9 @@ impl SseNormalizer {
                 if chunk.counted {
                     self.cached = Some(false);
                 }
-                self.chunk_seen(chunk.finished);
+                if chunk.has_choices {
+                    self.chunk_seen(chunk.finished);
+                }
             }
             Found::Event(event) => self.sequence(event.sequence),
         }

@@ -46,6 +46,15 @@ fn canonical_chunks_are_not_copied() {
 }
 
 #[test]
+fn token_counts_alone() {
+    let (out, _) = chat(data(&[HEL, STOP, &USAGE.replace("[]", "[ ]")]).as_bytes());
+    assert_eq!(out, data(&[HEL, STOP, USAGE, "[DONE]"]));
+    let marked = USAGE.replace("[]", r#"[],"message":"Out of memory""#);
+    let (out, _) = chat(format!("{}event: error\ndata: {marked}\n\n", data(&[HEL])).as_bytes());
+    assert!(read(out.as_bytes()).error.is_some(), "{out}");
+}
+
+#[test]
 fn an_event_does_not_wait() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     // The first line end is enough: the blank line may come much later.
