@@ -149,13 +149,53 @@ fn a_number_is_whole_only_before_another_byte() {
         ("1.", None),
         ("", None),
     ] {
-        assert_eq!(runs::whole_number(text.as_bytes()), want, "{text}");
+        assert_eq!(numbers::whole_number(text.as_bytes()), want, "{text}");
         let long = format!("{text}                ");
         if text.ends_with(|last: char| !last.is_ascii_digit() && last != '.') {
-            assert_eq!(runs::whole_number(long.as_bytes()), want, "{long}");
+            assert_eq!(numbers::whole_number(long.as_bytes()), want, "{long}");
         }
     }
-    assert_eq!(runs::more_numbers(b",1, 2.5,-3,x"), 10);
-    assert_eq!(runs::more_numbers(b",1,2"), 2);
-    assert_eq!(runs::more_numbers(b",  1,2"), 0);
+    assert_eq!(numbers::more_numbers(b",1, 2.5,-3,x"), 10);
+    assert_eq!(numbers::more_numbers(b",1,2"), 2);
+    assert_eq!(numbers::more_numbers(b",  1,2"), 0);
+}
+
+/// In a list long enough to be read by blocks.
+#[test]
+fn a_wrong_number_ends_the_run_before_it() {
+    let good = ",0.5,-12, 7,-0.25,0,1234567.125".repeat(8);
+    assert_eq!(numbers::more_numbers(format!("{good}]").as_bytes()), good.len());
+    let wrong = ["01", "-", "", "1.", ".5", "--1", "  1", "x", "-01", "1e", "+1", "\n1"];
+    // What is wrong comes behind a number.
+    let late = [("1.2.3", 4), ("1-2", 2), ("1 ", 2), ("1}", 2)];
+    for (wrong, more) in wrong.map(|wrong| (wrong, 0)).into_iter().chain(late) {
+        let text = format!("{good},{wrong}{good},1]");
+        assert_eq!(numbers::more_numbers(text.as_bytes()), good.len() + more, "{wrong}");
+    }
+    for rare in
+        ["1e5", "-2.5E-10", "12345678901234567890123456789012345678901234567890123456789012345"]
+    {
+        let text = format!("{good},{rare}{good}");
+        assert_eq!(numbers::more_numbers(format!("{text}]").as_bytes()), text.len(), "{rare}");
+    }
+}
+
+#[test]
+fn escapes_are_read_wherever_they_stand_in_a_block() {
+    for before in 0..140 {
+        for (escape, ok) in [
+            ("\\n", true),
+            ("\\\\", true),
+            ("\\\"", true),
+            ("\\\\\\\"\\u00e9\\/", true),
+            ("\\x", false),
+            ("\\u00g9", false),
+            ("\t", false),
+        ] {
+            let text = format!("\"{}{escape}{escape}{}\"", "a".repeat(before), "b".repeat(70));
+            let want = if ok { Ok(text.len() as u64) } else { Err(()) };
+            let end = check(text.as_bytes()).map(|tokens| tokens.last().unwrap().end).map_err(drop);
+            assert_eq!(end, want, "{text}");
+        }
+    }
 }

@@ -1,0 +1,195 @@
+//! Bytes looked at together: as SIMD vectors in Envoy's VM, as words elsewhere. In a mask the lowest bit
+//! stands for the first byte.
+
+pub use imp::{LEN, first_no_digit, first_special, number_bytes, specials};
+
+/// Where in 64 bytes stands what lists of numbers are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberBytes {
+    /// `0` to `9`
+    pub digits: u64,
+    /// `0`
+    pub zeros: u64,
+    pub points: u64,
+    pub minuses: u64,
+    pub spaces: u64,
+    pub commas: u64,
+}
+
+#[cfg(target_feature = "simd128")]
+mod imp {
+    use std::arch::wasm32::{
+        u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_le, u8x16_min, u8x16_splat,
+        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_xor,
+    };
+
+    use super::NumberBytes;
+
+    /// Bytes in a block.
+    pub const LEN: usize = 16;
+
+    #[inline]
+    pub fn first_special(block: &[u8; LEN]) -> Option<usize> {
+        first(is_zero(plainness(vector(block))))
+    }
+
+    /// The bytes that are `"`, `\` or a control character.
+    #[inline]
+    pub fn specials(wide: &[u8; 64]) -> u64 {
+        let [a, b, c, d] = vectors(wide).map(plainness);
+        if u8x16_all_true(u8x16_min(u8x16_min(a, b), u8x16_min(c, d))) {
+            return 0;
+        }
+        mask([a, b, c, d].map(is_zero))
+    }
+
+    #[inline]
+    pub fn first_no_digit(block: &[u8; LEN]) -> Option<usize> {
+        first(u8x16_ge(u8x16_sub(vector(block), u8x16_splat(b'0')), u8x16_splat(10)))
+    }
+
+    #[inline]
+    pub fn number_bytes(wide: &[u8; 64]) -> NumberBytes {
+        let bytes = vectors(wide);
+        let all = |byte: u8| mask(bytes.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))));
+        let digit = |bytes| u8x16_le(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(9));
+        NumberBytes {
+            digits: mask(bytes.map(digit)),
+            zeros: all(b'0'),
+            points: all(b'.'),
+            minuses: all(b'-'),
+            spaces: all(b' '),
+            commas: all(b','),
+        }
+    }
+
+    /// Zero for `"`, `\` and control characters alone. Lowest bytes of several blocks tell with one
+    /// comparison whether there is one.
+    #[inline]
+    fn plainness(bytes: v128) -> v128 {
+        let quotes = v128_xor(bytes, u8x16_splat(b'"'));
+        let slashes = v128_xor(bytes, u8x16_splat(b'\\'));
+        u8x16_min(u8x16_min(quotes, slashes), u8x16_sub_sat(bytes, u8x16_splat(0x1F)))
+    }
+
+    #[inline]
+    fn is_zero(bytes: v128) -> v128 {
+        u8x16_eq(bytes, u8x16_splat(0))
+    }
+
+    #[inline]
+    fn vectors(wide: &[u8; 64]) -> [v128; 4] {
+        let mut vectors = [u64x2(0, 0); 4];
+        for (to, from) in vectors.iter_mut().zip(wide.as_chunks::<LEN>().0) {
+            *to = vector(from);
+        }
+        vectors
+    }
+
+    /// Becomes one load.
+    #[inline]
+    fn vector(block: &[u8; LEN]) -> v128 {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *block;
+        let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        u64x2(low, u64::from_le_bytes([i, j, k, l, m, n, o, p]))
+    }
+
+    #[inline]
+    fn mask([a, b, c, d]: [v128; 4]) -> u64 {
+        let bits = |hits| u64::from(u8x16_bitmask(hits));
+        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
+    }
+
+    #[inline]
+    fn first(hits: v128) -> Option<usize> {
+        let mask = u8x16_bitmask(hits);
+        (mask != 0).then(|| mask.trailing_zeros() as usize)
+    }
+}
+
+/// A block as a word, read little-endian.
+#[cfg(not(target_feature = "simd128"))]
+mod imp {
+    use super::NumberBytes;
+
+    /// Bytes in a block.
+    pub const LEN: usize = 8;
+
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = EACH * 0x7F;
+
+    #[inline]
+    pub fn first_special(block: &[u8; LEN]) -> Option<usize> {
+        first(special(u64::from_le_bytes(*block)))
+    }
+
+    /// The bytes that are `"`, `\` or a control character.
+    #[inline]
+    pub fn specials(wide: &[u8; 64]) -> u64 {
+        let hits = words(wide).map(special);
+        if hits == [0; 8] { 0 } else { mask(hits) }
+    }
+
+    #[inline]
+    pub fn first_no_digit(block: &[u8; LEN]) -> Option<usize> {
+        first(digit(u64::from_le_bytes(*block)) ^ (EACH * 0x80))
+    }
+
+    #[inline]
+    pub fn number_bytes(wide: &[u8; 64]) -> NumberBytes {
+        let words = words(wide);
+        let all = |byte: u8| mask(words.map(|word| equal(word, byte)));
+        NumberBytes {
+            digits: mask(words.map(digit)),
+            zeros: all(b'0'),
+            points: all(b'.'),
+            minuses: all(b'-'),
+            spaces: all(b' '),
+            commas: all(b','),
+        }
+    }
+
+    // The highest bit of each byte says whether it is one that is looked for. No byte's sum reaches
+    // into the next one.
+
+    #[inline]
+    fn special(word: u64) -> u64 {
+        let upper = (word & LOW) + EACH * 0x60;
+        equal(word, b'"') | equal(word, b'\\') | (!(upper | word) & (EACH * 0x80))
+    }
+
+    #[inline]
+    fn equal(word: u64, byte: u8) -> u64 {
+        let other = word ^ (EACH * u64::from(byte));
+        !(((other & LOW) + LOW) | other) & (EACH * 0x80)
+    }
+
+    /// A digit is 0x30 to 0x39: its upper half is 3, and stays so when 6 is added.
+    #[inline]
+    fn digit(word: u64) -> u64 {
+        let upper = |word: u64| (word & (EACH * 0xF0)) ^ (EACH * 0x30);
+        let other = upper(word) | upper((word & LOW) + EACH * 6);
+        !((other & LOW) + LOW | other) & (EACH * 0x80)
+    }
+
+    #[inline]
+    fn words(wide: &[u8; 64]) -> [u64; 8] {
+        let mut words = [0; 8];
+        for (to, from) in words.iter_mut().zip(wide.as_chunks::<LEN>().0) {
+            *to = u64::from_le_bytes(*from);
+        }
+        words
+    }
+
+    #[inline]
+    fn mask(hits: [u64; 8]) -> u64 {
+        // The product has the eight highest bits, in order, in its highest byte.
+        let bits = |hits: u64| (hits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        hits.iter().rev().fold(0, |mask, &hits| mask << 8 | bits(hits))
+    }
+
+    #[inline]
+    fn first(hits: u64) -> Option<usize> {
+        (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
+    }
+}

@@ -1,0 +1,126 @@
+//! Strings, a block of bytes at a time.
+
+use super::block::{LEN, first_special, specials};
+use super::inside::Inside;
+
+/// How a string goes on, by offsets in the chunk.
+pub(super) enum Run {
+    /// To its end: the byte behind the closing quote.
+    Ends(usize),
+    /// Beyond the chunk; how far it was read.
+    Cut(Inside, usize),
+    /// With a byte that it can't go on with.
+    Wrong(usize),
+}
+
+/// How many bytes at the start of `bytes` are neither `"`, `\` nor a control character.
+#[inline]
+#[must_use]
+pub fn plain_run(bytes: &[u8]) -> usize {
+    match bytes.first_chunk().and_then(first_special) {
+        Some(first) => first,
+        None => long_plain_run(bytes),
+    }
+}
+
+fn long_plain_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(wide) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let hits = specials(wide);
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize;
+        }
+        at += wide.len();
+    }
+    at + short_plain_run(bytes.get(at..).unwrap_or_default())
+}
+
+/// For fewer bytes than are looked at together.
+fn short_plain_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        if let Some(first) = first_special(block) {
+            return at + first;
+        }
+        at += LEN;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    at + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+/// Reads a string from `at`, inside of it.
+#[inline]
+pub(super) fn string_rest(chunk: &[u8], at: usize) -> Run {
+    // Names and most values are short.
+    if let Some(block) = chunk.get(at..).and_then(<[u8]>::first_chunk)
+        && let Some(first) = first_special(block)
+        && block.get(first) == Some(&b'"')
+    {
+        return Run::Ends(at + first + 1);
+    }
+    long_string_rest(chunk, at)
+}
+
+fn long_string_rest(chunk: &[u8], mut at: usize) -> Run {
+    while let Some(wide) = chunk.get(at..).and_then(<[u8]>::first_chunk::<64>) {
+        let mut hits = specials(wide);
+        let mut read = wide.len();
+        // Texts have many escapes: those of one block are found by one look at it.
+        while hits != 0 {
+            let hit = at + hits.trailing_zeros() as usize;
+            let next = match (chunk.get(hit), chunk.get(hit + 1)) {
+                (Some(b'"'), _) => return Run::Ends(hit + 1),
+                (Some(b'\\'), Some(&byte)) if is_escape(byte) => hit + 2,
+                _ => match special(chunk, hit) {
+                    Ok(next) => next,
+                    Err(run) => return run,
+                },
+            };
+            let Some(behind) = u64::MAX.checked_shl((next - at) as u32) else {
+                read = next - at;
+                break;
+            };
+            hits &= behind;
+        }
+        at += read;
+    }
+    loop {
+        at += short_plain_run(chunk.get(at..).unwrap_or_default());
+        match special(chunk, at) {
+            Ok(next) => at = next,
+            Err(run) => return run,
+        }
+    }
+}
+
+/// Whether `byte` is a whole escape, behind a `\`.
+#[inline]
+pub(super) fn is_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
+/// The byte behind the escape at `at`, or how the string ends with what stands there.
+#[inline(never)]
+fn special(chunk: &[u8], at: usize) -> Result<usize, Run> {
+    match (chunk.get(at), chunk.get(at + 1)) {
+        (Some(b'"'), _) => Err(Run::Ends(at + 1)),
+        (Some(b'\\'), Some(&byte)) if is_escape(byte) => Ok(at + 2),
+        (Some(b'\\'), Some(b'u')) => {
+            let digits = chunk.get(at + 2..).unwrap_or_default();
+            let digits = digits.get(..4).unwrap_or(digits);
+            if let Some(bad) = digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
+                return Err(Run::Wrong(at + 2 + bad));
+            }
+            let next = at + 2 + digits.len();
+            match 4 - digits.len() {
+                0 => Ok(next),
+                left => Err(Run::Cut(Inside::Hex(left as u8), next)),
+            }
+        }
+        (Some(b'\\'), Some(_)) => Err(Run::Wrong(at + 1)),
+        (Some(b'\\'), None) => Err(Run::Cut(Inside::Escape, at + 1)),
+        (Some(_), _) => Err(Run::Wrong(at)),
+        (None, _) => Err(Run::Cut(Inside::String, at)),
+    }
+}
