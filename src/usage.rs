@@ -2,19 +2,29 @@
 
 use crate::json::cursor::Value;
 
+/// Members that say how many prompt tokens came from a cache, or hold `cached_tokens`.
+const NAMES: [&str; 5] = [
+    "prompt_tokens_details",
+    "input_tokens_details",
+    "prompt_cache_hit_tokens",
+    "cached_tokens",
+    "cache_read_input_tokens",
+];
+
 /// Whether prompt tokens came from a cache, by every name known for it: OpenAI (chat, Responses),
 /// DeepSeek, Moonshot, Anthropic behind a proxy.
 #[must_use]
 pub fn cached(usage: &Value<'_>) -> bool {
-    let some = |value: Option<Value<'_>>| {
-        value.and_then(|value| value.as_f64()).is_some_and(|count| count > 0.0)
-    };
-    let details = |name| usage.get(name).and_then(|details| details.get("cached_tokens"));
-    some(details("prompt_tokens_details"))
-        || some(details("input_tokens_details"))
-        || ["prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"]
-            .into_iter()
-            .any(|name| some(usage.get(name)))
+    let mut seen = [false; NAMES.len()];
+    usage.members().any(|(key, value)| {
+        let mut names = NAMES.into_iter().zip(&mut seen);
+        let Some((name, seen)) = names.find(|(name, _)| key.is(name)) else { return false };
+        // Of members with the same name the first one counts.
+        let first = !std::mem::replace(seen, true);
+        let count =
+            if name.ends_with("_details") { value.get("cached_tokens") } else { Some(value) };
+        first && count.and_then(|count| count.as_f64()).is_some_and(|count| count > 0.0)
+    })
 }
 
 #[cfg(test)]
@@ -33,6 +43,12 @@ mod tests {
             (r#"{"cache_read_input_tokens":1}"#, true),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":0}}"#, false),
             (r#"{"prompt_tokens_details":null}"#, false),
+            (r#"{"cached_tokens":0,"cached_tokens":1}"#, false),
+            (
+                r#"{"prompt_tokens_details":null,"prompt_tokens_details":{"cached_tokens":1}}"#,
+                false,
+            ),
+            (r#"{"prompt_tokens_details":null,"\u0063ached_tokens":1}"#, true),
             (r#"null"#, false),
         ] {
             assert_eq!(cached(&cursor::parse(usage.as_bytes()).unwrap()), want, "{usage}");

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
-
-use super::tokenizer::{Kind, Tokenizer};
+use super::tokenizer::{Kind, Tokenizer, plain_run};
 use super::{JsonError, string};
+use crate::bytes::is_same;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +49,12 @@ pub fn parse(text: &[u8]) -> Result<Value<'_>, JsonError> {
     let first = first.ok_or(JsonError::Truncated)?;
     let raw = text.get(first.start as usize..end as usize).ok_or(JsonError::Truncated)?;
     Ok(Value { kind: first.kind, raw, start: first.start as usize })
+}
+
+/// The object `raw`, which a [`Tokenizer`] has checked already.
+#[must_use]
+pub fn checked_object(raw: &[u8]) -> Value<'_> {
+    Value { kind: Kind::BeginObject, raw, start: 0 }
 }
 
 impl<'a> Value<'a> {
@@ -135,8 +140,11 @@ impl<'a> Key<'a> {
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         let inner = unquoted(self.raw);
-        inner == name.as_bytes()
-            || (inner.contains(&b'\\') && string::decode(inner).is_some_and(|key| key == name))
+        if inner.len() <= name.len() {
+            return is_same(inner, name.as_bytes());
+        }
+        // Longer it can only be by escapes.
+        plain_run(inner) < inner.len() && string::decode(inner).is_some_and(|key| key == name)
     }
 
     /// The name; `None` if it is not Unicode.
@@ -220,12 +228,13 @@ impl<'a> Walk<'a> {
 fn string_length(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text.get(at) == Some(&b'"') {
-            return Some(at + 1);
+        at += plain_run(text.get(at..)?);
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            // What is escaped does not end the string.
+            b'\\' => at += 2,
+            _ => return None,
         }
-        // What is escaped does not end the string.
-        at += 2;
     }
 }
 

@@ -6,7 +6,8 @@
 
 use super::JsonError;
 use super::string;
-use super::tokenizer::{Kind, Token, Tokenizer};
+use super::tokenizer::{Kind, Token, Tokenizer, plain_run};
+use crate::bytes::is_same;
 use crate::error::{Code, GatewayError};
 use crate::model::{Found, MAX_MODEL_ID_BYTES, check_id};
 
@@ -161,19 +162,29 @@ impl Scanner {
             return Ok(Member::Other);
         }
         let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-        let Some(name) = string::decode(inner) else { return Ok(Member::Other) };
-        let member = match name.as_ref() {
-            "model" => Member::Model,
-            "stream" => Member::Stream,
-            "encoding_format" => Member::EncodingFormat,
-            "input" if counts_inputs => Member::Input,
-            name => {
-                if name.eq_ignore_ascii_case("model") {
-                    self.variant_seen = true;
-                    self.refuse_second_model()?;
-                }
-                return Ok(Member::Other);
+        let decoded;
+        let name = if plain_run(inner) == inner.len() {
+            inner
+        } else if let Some(name) = string::decode(inner) {
+            decoded = name;
+            decoded.as_bytes()
+        } else {
+            return Ok(Member::Other);
+        };
+        let member = if is_same(name, b"model") {
+            Member::Model
+        } else if is_same(name, b"stream") {
+            Member::Stream
+        } else if is_same(name, b"encoding_format") {
+            Member::EncodingFormat
+        } else if counts_inputs && is_same(name, b"input") {
+            Member::Input
+        } else {
+            if name.eq_ignore_ascii_case(b"model") {
+                self.variant_seen = true;
+                self.refuse_second_model()?;
             }
+            return Ok(Member::Other);
         };
         if member == Member::Model {
             if self.model_seen {

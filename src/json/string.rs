@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[must_use]
 pub fn decode(inner: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(inner).ok()?;
-    if !text.contains('\\') {
+    if super::tokenizer::plain_run(inner) == inner.len() {
         return Some(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len());

@@ -23,19 +23,23 @@ const MAX_TEXT: usize = 32;
 
 /// The string or name that a chunk's end cut, up to [`MAX_TEXT`] bytes of it.
 #[derive(Debug, Default)]
-pub(super) struct Carry(Vec<u8>);
+pub(super) struct Carry {
+    bytes: [u8; MAX_TEXT],
+    length: usize,
+}
 
 impl Carry {
     /// The text of `token`, quotes included; cut off where it is too long to be of interest.
-    pub(super) fn text(&mut self, token: Token, chunk: &[u8], base: u64) -> &[u8] {
-        let from = usize::try_from(token.start.saturating_sub(base)).unwrap_or(usize::MAX);
-        let to = usize::try_from(token.end.saturating_sub(base)).unwrap_or(usize::MAX);
+    #[inline]
+    pub(super) fn text<'a>(&'a mut self, token: Token, chunk: &'a [u8], base: u64) -> &'a [u8] {
+        let place =
+            |offset: u64| usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
+        let part = chunk.get(place(token.start)..place(token.end)).unwrap_or_default();
         if token.start >= base {
-            self.0.clear();
+            return part.get(..MAX_TEXT).unwrap_or(part);
         }
-        let part = chunk.get(from..to).unwrap_or_default();
         self.append(part);
-        &self.0
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 
     /// Keeps the string that is open at the end of `chunk`, if one is.
@@ -43,18 +47,20 @@ impl Carry {
         match tokenizer.open_text() {
             Some((_, start, _)) => {
                 if start >= base {
-                    self.0.clear();
+                    self.length = 0;
                 }
                 let from = usize::try_from(start.saturating_sub(base)).unwrap_or(usize::MAX);
                 self.append(chunk.get(from..).unwrap_or_default());
             }
-            None => self.0.clear(),
+            None => self.length = 0,
         }
     }
 
     fn append(&mut self, part: &[u8]) {
-        let room = MAX_TEXT.saturating_sub(self.0.len());
-        self.0.extend_from_slice(part.get(..room).unwrap_or(part));
+        for (to, byte) in self.bytes.iter_mut().skip(self.length).zip(part) {
+            *to = *byte;
+            self.length += 1;
+        }
     }
 }
 
@@ -146,7 +152,8 @@ impl Peek {
         let base = self.tokenizer.base();
         let mut at = 0;
         loop {
-            let depth = if self.in_choices { 3 } else { 2 };
+            // No deeper than something is looked for.
+            let depth = if self.in_choices { 3 } else { 1 + u32::from(self.in_result) };
             match self.tokenizer.next(chunk, &mut at, depth) {
                 Ok(Some(token)) => {
                     self.token(token, chunk, base);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::json::joined;
 use super::{BodyOut, Context, Rest, Verdict, content_length, hold, label};
 use crate::config::ResponseModel;
 use crate::exchange::Route;
@@ -61,19 +62,19 @@ impl Embeddings {
             }
             State::Collecting { collected, recogniser } => (collected, recogniser),
         };
-        collected.extend_from_slice(bytes);
         let seen = recogniser.push(bytes);
+        let body = joined(collected, bytes);
         // A renamed model may stand at the end of the answer.
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
                 let body = BodyOut::Same;
                 Verdict::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
-            _ if end => self.finish(),
+            _ if end => self.finish(&body),
             embeddings::Verdict::Convert if self.renamed.is_none() => {
                 let mut converter = Converter::new(&self.facts);
-                let mut out = Vec::with_capacity(collected.len());
-                if let Err(error) = converter.push(collected, &mut out) {
+                let mut out = Vec::with_capacity(body.len());
+                if let Err(error) = converter.push(&body, &mut out) {
                     return Verdict::Fail(error.to_answer());
                 }
                 let mut edits = label(self.labelled_json);
@@ -81,19 +82,22 @@ impl Embeddings {
                 self.state = State::Converting(converter);
                 Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
-            _ => hold(collected.len(), context),
+            _ => {
+                *collected = body.into_owned();
+                hold(collected.len(), context)
+            }
         }
     }
 
-    fn finish(&self) -> Verdict {
-        let State::Collecting { collected, recogniser } = &self.state else {
+    fn finish(&self, body: &[u8]) -> Verdict {
+        let State::Collecting { recogniser, .. } = &self.state else {
             return Verdict::Hold;
         };
         if self.renamed.is_none() && recogniser.is_canonical(self.facts.inputs) {
             let (edits, body) = (label(self.labelled_json), BodyOut::Same);
             return Verdict::Pass { edits, body, rest: Rest::Pass };
         }
-        let mut answer = match embeddings::answer(collected, &self.facts) {
+        let mut answer = match embeddings::answer(body, &self.facts) {
             Ok(answer) => answer,
             Err(error) => return Verdict::Fail(*error),
         };

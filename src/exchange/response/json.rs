@@ -1,6 +1,8 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
+use std::borrow::Cow;
+
 use super::{
     BodyOut, Context, Phase, Rest, Verdict, content_length, hold, label, stream, stream_kind,
 };
@@ -48,68 +50,64 @@ impl Json {
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
         let seen = self.peek.push(bytes);
-        self.collected.extend_from_slice(bytes);
+        let body = joined(&mut self.collected, bytes);
         if seen != peek::Verdict::Good
-            && self.collected.len() <= SNIFF_BYTES
+            && body.len() <= SNIFF_BYTES
             && let Some(kind) = stream_kind(route.operation)
-            && sniff(&self.collected) == Sniff::Sse
+            && sniff(&body) == Sniff::Sse
         {
             let reader = stream::Stream::new(kind, context, route, stream::new_head());
-            let collected = std::mem::take(&mut self.collected);
-            return Verdict::HandOver(Phase::Stream(Box::new(reader)), collected);
+            return Verdict::HandOver(Phase::Stream(Box::new(reader)), body.into_owned());
         }
         let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
-        if good && plain && self.collected.len() >= keep {
-            self.collected = Vec::new();
+        if good && plain && body.len() >= keep {
             return Verdict::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,
                 rest: Rest::Pass,
             };
         }
-        if end { self.finish(context, route) } else { hold(self.collected.len(), context) }
+        if end {
+            return self.finish(&body, context, route);
+        }
+        self.collected = body.into_owned();
+        hold(self.collected.len(), context)
     }
 
     /// Whether the one pass over the body while it came has seen all that matters: a good answer,
     /// complete, with nothing around it.
-    fn is_plainly_good(&self) -> bool {
+    fn is_plainly_good(&self, body: &[u8]) -> bool {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
         self.peek.verdict() == peek::Verdict::Good
             && !self.peek.look_again()
-            && self.collected.first() == Some(&b'{')
-            && end
-                .and_then(|end| self.collected.get(end..))
-                .is_some_and(|rest| rest.trim_ascii().is_empty())
+            && body.first() == Some(&b'{')
+            && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
     }
 
-    fn finish(&mut self, context: &Context<'_>, route: &super::Route) -> Verdict {
-        if self.is_plainly_good() && context.config.response_model == ResponseModel::Upstream {
+    fn finish(&mut self, body: &[u8], context: &Context<'_>, route: &super::Route) -> Verdict {
+        if self.is_plainly_good(body) && context.config.response_model == ResponseModel::Upstream {
             let usage = self
                 .peek
                 .usage()
-                .and_then(|usage| self.collected.get(usage.start as usize..usage.end as usize));
-            self.cached = has_usage(route.operation).then(|| {
-                usage
-                    .and_then(|usage| cursor::parse(usage).ok())
-                    .is_some_and(|usage| usage::cached(&usage))
-            });
-            self.collected = Vec::new();
+                .and_then(|usage| body.get(usage.start as usize..usage.end as usize));
+            self.cached = has_usage(route.operation)
+                .then(|| usage.is_some_and(|usage| usage::cached(&cursor::checked_object(usage))));
             return Verdict::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,
                 rest: Rest::Pass,
             };
         }
-        if let Some(answer) = from_ok(route.operation, &self.collected) {
+        if let Some(answer) = from_ok(route.operation, body) {
             return Verdict::Fail(answer);
         }
-        let span = trim_drift(&self.collected);
-        let whole = span == (0..self.collected.len());
-        let json = self.collected.get(span).unwrap_or_default();
+        let span = trim_drift(body);
+        let whole = span == (0..body.len());
+        let json = body.get(span).unwrap_or_default();
         let mut edits = Vec::new();
         let parsed = cursor::parse(json);
         if let Ok(answer) = &parsed {
@@ -132,6 +130,16 @@ impl Json {
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }
     }
+}
+
+/// All of a body that has come. One that comes in one piece is read where it is.
+pub(super) fn joined<'a>(collected: &mut Vec<u8>, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    if collected.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    let mut collected = std::mem::take(collected);
+    collected.extend_from_slice(bytes);
+    Cow::Owned(collected)
 }
 
 /// Whether an operation's answers say how many prompt tokens came from a cache.

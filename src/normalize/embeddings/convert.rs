@@ -1,7 +1,7 @@
 //! Rewrites a spec-shaped answer as it streams: the number format of its vectors, and what is missing
 //! at the end of an item or of the whole. Every other byte goes on as it came.
 
-use super::recognise::Tail;
+use super::recognise::{Tail, is_decimal};
 use super::vector::{Flaw, ToBase64, ToFloats, parse_f32};
 use super::{Facts, Format, invalid};
 use crate::error::GatewayError;
@@ -234,7 +234,7 @@ impl Converter {
             (Member::Index, Kind::Number) => {
                 self.item.index = true;
                 let index = self.tail.text(token, chunk, base);
-                if *index != *self.position.to_string().as_bytes() {
+                if !is_decimal(&index, self.position) {
                     return Err(invalid("its vectors are not in the order of the inputs"));
                 }
             }

@@ -72,6 +72,11 @@ impl Tail {
     }
 }
 
+/// Whether the JSON number `text` is `number`, written as an integer.
+pub(super) fn is_decimal(text: &[u8], number: u64) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse() == Ok(number))
+}
+
 /// One item of `data`, as far as it came.
 #[derive(Debug, Clone, Copy, Default)]
 struct Item {
@@ -300,8 +305,7 @@ impl Recogniser {
                 Member::Index => {
                     self.item.indexed = true;
                     kind == Kind::Number
-                        && self.tail.text(token, chunk, base)
-                            == self.position.to_string().as_bytes()
+                        && is_decimal(&self.tail.text(token, chunk, base), self.position)
                 }
                 _ => true,
             },
