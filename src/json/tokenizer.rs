@@ -12,7 +12,7 @@ mod strings;
 pub use strings::plain_run;
 
 use inside::{Inside, Number, is_literal};
-use strings::{Run, string_rest};
+use strings::{Run, short_string, string_rest};
 
 use super::{JsonError, MAX_DEPTH};
 
@@ -65,7 +65,7 @@ enum Next {
     /// After `{`: a name or `}`.
     FirstKey,
     /// After `,` in an object.
-    NextKey,
+    Key,
     Colon,
     /// `,` or `]`.
     AfterElement,
@@ -218,40 +218,34 @@ impl Tokenizer {
                 let mut level = self.depth;
                 let kind = match (byte, next) {
                     (b' ' | b'\n' | b'\t' | b'\r', _) => continue,
-                    (b'"', Next::Value | Next::FirstElement) => {
-                        match string_rest(chunk, here) {
-                            Run::Ends(at) => here = at,
-                            Run::Cut(cut, at) => {
-                                self.begin(Kind::String, from, cut);
-                                here = at;
-                                continue 'text;
-                            }
-                            Run::Wrong(at) => return Err(self.unexpected(at)),
-                        }
-                        end = here;
-                        next = after;
-                        Kind::String
-                    }
-                    (b'"', Next::FirstKey | Next::NextKey) => {
-                        match string_rest(chunk, here) {
-                            Run::Ends(at) => here = at,
-                            Run::Cut(cut, at) => {
-                                self.begin(Kind::Key, from, cut);
-                                here = at;
-                                continue 'text;
-                            }
-                            Run::Wrong(at) => return Err(self.unexpected(at)),
-                        }
-                        end = here;
-                        next = Next::Colon;
-                        if chunk.get(here) == Some(&b':') {
+                    (b'"', Next::Value | Next::FirstElement | Next::FirstKey | Next::Key) => {
+                        let is_value = matches!(next, Next::Value | Next::FirstElement);
+                        let kind = if is_value { Kind::String } else { Kind::Key };
+                        end = match short_string(chunk, here) {
+                            Some(end) => end,
+                            None => match string_rest(chunk, here) {
+                                Run::Ends(end) => end,
+                                Run::Cut(inside, at) => {
+                                    self.begin(kind, from, inside);
+                                    here = at;
+                                    continue 'text;
+                                }
+                                Run::Wrong(at) => return Err(self.unexpected(at)),
+                            },
+                        };
+                        here = end;
+                        if is_value {
+                            next = after;
+                        } else if chunk.get(here) == Some(&b':') {
                             here += 1;
                             next = Next::Value;
+                        } else {
+                            next = Next::Colon;
                         }
-                        Kind::Key
+                        kind
                     }
                     (b',', Next::AfterMember) => {
-                        next = Next::NextKey;
+                        next = Next::Key;
                         continue;
                     }
                     (b',', Next::AfterElement) => {

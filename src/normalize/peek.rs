@@ -301,10 +301,11 @@ impl Peek {
             Member::Result => self.in_result = token.kind == Kind::BeginArray,
             Member::Text if token.kind == Kind::String => self.decide(Verdict::Good),
             Member::Label if token.kind == Kind::String => {
-                match self.carry.text(token, chunk, base).to_ascii_lowercase().as_slice() {
-                    b"\"error\"" => self.decide(Verdict::Suspect),
-                    b"\"response\"" => self.decide(Verdict::Good),
-                    _ => {}
+                let label = self.carry.text(token, chunk, base);
+                if label.eq_ignore_ascii_case(b"\"error\"") {
+                    self.decide(Verdict::Suspect);
+                } else if label.eq_ignore_ascii_case(b"\"response\"") {
+                    self.decide(Verdict::Good);
                 }
             }
             Member::Usage if token.kind == Kind::BeginObject => {

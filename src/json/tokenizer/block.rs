@@ -1,18 +1,15 @@
 //! Bytes looked at together: as SIMD vectors in Envoy's VM, as words elsewhere. In a mask the lowest bit
 //! stands for the first byte.
 
-pub use imp::{LEN, first_no_digit, first_special, number_bytes, specials};
+pub use imp::{LEN, equal_bytes, first_no_digit, first_special, number_bytes, specials};
 
 /// Where in 64 bytes stands what lists of numbers are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberBytes {
     /// `0` to `9`
     pub digits: u64,
-    /// `0`
-    pub zeros: u64,
     pub points: u64,
     pub minuses: u64,
-    pub spaces: u64,
     pub commas: u64,
 }
 
@@ -50,17 +47,18 @@ mod imp {
 
     #[inline]
     pub fn number_bytes(wide: &[u8; 64]) -> NumberBytes {
-        let bytes = vectors(wide);
-        let all = |byte: u8| mask(bytes.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))));
         let digit = |bytes| u8x16_le(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(9));
         NumberBytes {
-            digits: mask(bytes.map(digit)),
-            zeros: all(b'0'),
-            points: all(b'.'),
-            minuses: all(b'-'),
-            spaces: all(b' '),
-            commas: all(b','),
+            digits: mask(vectors(wide).map(digit)),
+            points: equal_bytes(wide, b'.'),
+            minuses: equal_bytes(wide, b'-'),
+            commas: equal_bytes(wide, b','),
         }
+    }
+
+    #[inline]
+    pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
+        mask(vectors(wide).map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
     }
 
     /// Zero for `"`, `\` and control characters alone. Lowest bytes of several blocks tell with one
@@ -97,7 +95,7 @@ mod imp {
     #[inline]
     fn mask([a, b, c, d]: [v128; 4]) -> u64 {
         let bits = |hits| u64::from(u8x16_bitmask(hits));
-        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
+        bits(a) | (bits(b) << 16) | (bits(c) << 32) | (bits(d) << 48)
     }
 
     #[inline]
@@ -137,16 +135,17 @@ mod imp {
 
     #[inline]
     pub fn number_bytes(wide: &[u8; 64]) -> NumberBytes {
-        let words = words(wide);
-        let all = |byte: u8| mask(words.map(|word| equal(word, byte)));
         NumberBytes {
-            digits: mask(words.map(digit)),
-            zeros: all(b'0'),
-            points: all(b'.'),
-            minuses: all(b'-'),
-            spaces: all(b' '),
-            commas: all(b','),
+            digits: mask(words(wide).map(digit)),
+            points: equal_bytes(wide, b'.'),
+            minuses: equal_bytes(wide, b'-'),
+            commas: equal_bytes(wide, b','),
         }
+    }
+
+    #[inline]
+    pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
+        mask(words(wide).map(|word| equal(word, byte)))
     }
 
     // The highest bit of each byte says whether it is one that is looked for. No byte's sum reaches
@@ -169,7 +168,7 @@ mod imp {
     fn digit(word: u64) -> u64 {
         let upper = |word: u64| (word & (EACH * 0xF0)) ^ (EACH * 0x30);
         let other = upper(word) | upper((word & LOW) + EACH * 6);
-        !((other & LOW) + LOW | other) & (EACH * 0x80)
+        !(((other & LOW) + LOW) | other) & (EACH * 0x80)
     }
 
     #[inline]
@@ -185,7 +184,7 @@ mod imp {
     fn mask(hits: [u64; 8]) -> u64 {
         // The product has the eight highest bits, in order, in its highest byte.
         let bits = |hits: u64| (hits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        hits.iter().rev().fold(0, |mask, &hits| mask << 8 | bits(hits))
+        hits.iter().rev().fold(0, |mask, &hits| (mask << 8) | bits(hits))
     }
 
     #[inline]

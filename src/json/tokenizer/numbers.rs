@@ -1,6 +1,6 @@
 //! Numbers that are there as a whole, and lists of them.
 
-use super::block::{LEN, NumberBytes, first_no_digit, number_bytes};
+use super::block::{LEN, NumberBytes, equal_bytes, first_no_digit, number_bytes};
 
 /// How many digits `bytes` begin with.
 #[inline]
@@ -68,8 +68,11 @@ pub(super) fn more_numbers(bytes: &[u8]) -> usize {
 /// a bit where each of those runs ends, since the carry goes through it.
 #[inline]
 fn plain_numbers(wide: &[u8; 64]) -> usize {
-    let NumberBytes { digits, zeros, points, minuses, spaces, commas } = number_bytes(wide);
-    let known = digits | points | minuses | spaces | commas;
+    let NumberBytes { digits, points, minuses, commas } = number_bytes(wide);
+    let known = digits | points | minuses | commas;
+    // Most servers write none.
+    let spaces = if known == u64::MAX { 0 } else { equal_bytes(wide, b' ') };
+    let known = known | spaces;
     // All ones below the first byte that is none of these.
     let known = known & !known.wrapping_add(1);
     let last = 63 - ((commas & known) | 1).leading_zeros();
@@ -82,15 +85,17 @@ fn plain_numbers(wide: &[u8; 64]) -> usize {
     let starts = (behind_commas & !spaces) | (spaced << 1);
     let integers = (starts & !minuses) | ((starts & minuses) << 1);
     let integer_ends = digits.wrapping_add(integers) & !digits;
+    let second_digits = (integers << 1) & digits;
+    let zeros = if second_digits == 0 { 0 } else { equal_bytes(wide, b'0') };
     let fractions = points << 1;
     let fraction_ends = digits.wrapping_add(fractions) & !digits;
     let ends = (integer_ends & !points) | fraction_ends;
 
-    let wrong = (commas & 1 ^ 1)
+    let wrong = (!commas & 1)
         | (spaces & !spaced)
         | (minuses & !starts)
         | ((integers | fractions) & !digits)
-        | (((integers & zeros) << 1) & digits)
+        | (((integers & zeros) << 1) & second_digits)
         | (points & !integer_ends)
         | (ends & !commas);
     if wrong == 0 { last as usize } else { 0 }

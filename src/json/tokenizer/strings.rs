@@ -49,20 +49,17 @@ fn short_plain_run(bytes: &[u8]) -> usize {
     at + rest.iter().position(special).unwrap_or(rest.len())
 }
 
-/// Reads a string from `at`, inside of it.
+/// The byte behind a string's closing quote, if that is near `at`, inside of it: names and most values
+/// are short.
 #[inline]
-pub(super) fn string_rest(chunk: &[u8], at: usize) -> Run {
-    // Names and most values are short.
-    if let Some(block) = chunk.get(at..).and_then(<[u8]>::first_chunk)
-        && let Some(first) = first_special(block)
-        && block.get(first) == Some(&b'"')
-    {
-        return Run::Ends(at + first + 1);
-    }
-    long_string_rest(chunk, at)
+pub(super) fn short_string(chunk: &[u8], at: usize) -> Option<usize> {
+    let block = chunk.get(at..)?.first_chunk()?;
+    let first = first_special(block)?;
+    (block.get(first) == Some(&b'"')).then_some(at + first + 1)
 }
 
-fn long_string_rest(chunk: &[u8], mut at: usize) -> Run {
+/// Reads a string from `at`, inside of it.
+pub(super) fn string_rest(chunk: &[u8], mut at: usize) -> Run {
     while let Some(wide) = chunk.get(at..).and_then(<[u8]>::first_chunk::<64>) {
         let mut hits = specials(wide);
         let mut read = wide.len();

@@ -108,7 +108,7 @@ impl Converter {
             Vector::Numbers(_) | Vector::Text(_) => self.done = end,
         }
         self.carry.keep(&self.tokenizer, chunk, base);
-        self.tail.keep(chunk);
+        self.tail.keep(&self.tokenizer, chunk);
         Ok(())
     }
 

@@ -64,7 +64,11 @@ impl Tail {
         Cow::Owned([kept, chunk.get(..end).unwrap_or_default()].concat())
     }
 
-    pub(super) fn keep(&mut self, chunk: &[u8]) {
+    /// Keeps the end of `chunk`, if a number goes on behind it.
+    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: &[u8]) {
+        if !matches!(tokenizer.open_text(), Some((Kind::Number, ..))) {
+            return;
+        }
         let from = chunk.len().saturating_sub(MAX_NUMBER);
         self.0.extend_from_slice(chunk.get(from..).unwrap_or_default());
         let surplus = self.0.len().saturating_sub(MAX_NUMBER);
@@ -176,7 +180,7 @@ impl Recogniser {
             self.decide();
         }
         self.carry.keep(&self.tokenizer, chunk, base);
-        self.tail.keep(chunk);
+        self.tail.keep(&self.tokenizer, chunk);
     }
 
     /// Enough has come, if one item has.
