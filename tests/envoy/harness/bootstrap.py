@@ -103,7 +103,11 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
     if setting.filter_at == "downstream":
         filters.append(_filter(setting, wasm, ecds_path))
     filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router"))
-    log_format = "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL%\n"
+    log_format = (
+        "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(x-test-id)% "
+        "request=%FILTER_STATE(wasm.gateway_request:PLAIN)% "
+        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%\n"
+    )
     access_log = _named(
         "stdout",
         "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",

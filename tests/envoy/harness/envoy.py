@@ -72,6 +72,7 @@ class Envoy:
             *(ENVOY_BIN, "-c", config_path, "--admin-address-path", admin_path),
             *("--concurrency", str(self.setting.concurrency), "--disable-hot-restart"),
             *("--log-level", "warning", "--component-log-level", "wasm:debug"),
+            *("--file-flush-interval-msec", "50"),  # the access log
         ]
         environment = {"PATH": os.environ.get("PATH", ""), **self.setting.env}
         with self._log_path.open("wb") as log:
@@ -115,6 +116,16 @@ class Envoy:
     def log(self) -> str:
         """The whole log so far."""
         return self._log_path.read_text(errors="replace")
+
+    def access(self, test_id: str) -> str:
+        """What the access log says of the request with this `x-test-id`, from there on."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for line in self.log().splitlines():
+                if line.startswith("access ") and f" {test_id} " in line:
+                    return line.partition(f" {test_id} ")[2]
+            assert time.monotonic() < deadline, f"no access log of {test_id}"
+            time.sleep(0.02)
 
     def admin(self, path: str) -> str:
         """GET of the admin interface."""
