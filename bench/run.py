@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", help="comma-separated names")
     parser.add_argument("--contenders", help="comma-separated names, besides bare")
     parser.add_argument("--seconds", type=float, default=0.25, help="of one run")
-    parser.add_argument("--rounds", type=int, default=7, help="runs of each contender and row")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each contender and row")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=MODULE",
                         help="another build of this filter, to compare with")  # fmt: skip
     parser.add_argument("--publish", action="store_true",

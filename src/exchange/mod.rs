@@ -48,6 +48,18 @@ pub enum RequestStep {
     Reply(Reply),
 }
 
+/// What follows some bytes of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// More bytes that have come already: the host reads in pieces. Who has to go on reading them need
+    /// not let go of anything yet.
+    Visible,
+    /// More, later.
+    Later,
+    /// Nothing.
+    End,
+}
+
 /// Changes to a held request.
 #[derive(Debug, Default)]
 pub struct Release {

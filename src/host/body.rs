@@ -1,7 +1,7 @@
 //! A body as the host shows it: read in pieces, and changed at its start.
 
 use super::calls::{self, Body, Status};
-use crate::exchange::BodyOut;
+use crate::exchange::{BodyOut, Next};
 
 /// How much of a body is read at once. Envoy may show a megabyte: in pieces that fit into the processor's
 /// cache it is read once and not twice, and what nobody needs to read is not copied at all.
@@ -33,10 +33,18 @@ impl Visible {
         self.size.saturating_sub(self.read)
     }
 
-    /// Bytes at the start were replaced by more or fewer.
-    pub fn resize(&mut self, before: usize, after: usize) {
-        self.read = self.read.saturating_sub(before).saturating_add(after);
-        self.size = self.size.saturating_sub(before).saturating_add(after);
+    /// What is still unread nobody will read.
+    pub fn pass_over(&mut self) {
+        self.read = self.size;
+    }
+
+    /// What follows the bytes that have been read. `end`: nothing comes after what is visible.
+    pub fn next(&self, end: bool) -> Next {
+        match (self.unread(), end) {
+            (0, true) => Next::End,
+            (0, false) => Next::Later,
+            _ => Next::Visible,
+        }
     }
 
     /// What was visible has been handed on.

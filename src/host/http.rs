@@ -10,7 +10,7 @@ use proxy_wasm::types::Action;
 use super::body::{Outgoing, Visible};
 use super::calls::{self, Body, Head, Status};
 use super::models::Shared;
-use crate::exchange::{BodyOut, Exchange, Release, Reply, RequestStep, ResponseStep};
+use crate::exchange::{BodyOut, Exchange, Next, Release, Reply, RequestStep, ResponseStep};
 use crate::headers::{HeaderEdit, Headers};
 use crate::splice;
 
@@ -108,7 +108,7 @@ impl Http {
     }
 
     /// Edits what is held. `piece`: the bytes that were read last; often all that there is.
-    fn release(&mut self, release: &Release, piece: &[u8]) -> Result<(), Status> {
+    fn release(&self, release: &Release, piece: &[u8]) -> Result<(), Status> {
         if let Some(last) = release.body.last() {
             // Only the start of a body can be replaced: up to the last edit.
             let length = last.span.end;
@@ -123,7 +123,6 @@ impl Http {
                 }
             };
             calls::replace_start(Body::Request, length, &edited)?;
-            self.request.resize(length, edited.len());
         }
         apply(Head::Request, &release.headers)
     }
@@ -156,7 +155,7 @@ impl Http {
         }
     }
 
-    /// A step of which nothing is read: what is visible is all there is.
+    /// A step outside of the body: what is visible is all there is.
     fn on_response_once(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
         let mut going = Outgoing::default();
         match self.on_response(event) {
@@ -169,26 +168,31 @@ impl Http {
         }
     }
 
-    /// Reads what is new of the answer, piece by piece, for as long as somebody reads.
+    /// Reads what is new of the answer, piece by piece, for as long as somebody reads; the rest follows
+    /// as one piece, unread.
     fn read_response(&mut self, end: bool) -> Action {
         let mut going = Outgoing::default();
         loop {
-            let piece = match self.response.piece(Body::Response) {
+            let piece = if self.reads_response_body() {
+                self.response.piece(Body::Response)
+            } else {
+                self.response.pass_over();
+                Ok(Vec::new())
+            };
+            let piece = match piece {
                 Ok(piece) => piece,
                 Err(status) => return self.response_done(Err(status)),
             };
-            let is_last = self.response.unread() == 0;
-            let end = end && is_last;
-            match self.on_response(|exchange| exchange.on_response_body(&piece, end)) {
+            let next = self.response.next(end);
+            let is_last = next != Next::Visible;
+            match self.on_response(|exchange| exchange.on_response_body(&piece, next)) {
                 Response::Ended(action) => return action,
                 // Nobody holds again what he has let go of.
                 Response::Hold if is_last => return Action::Pause,
                 Response::Hold => {}
                 Response::Pass(out) => {
-                    let is_read = self.reads_response_body();
-                    let upto = if is_read { self.response.read } else { self.response.size };
-                    let pushed = going.push(Body::Response, upto, out);
-                    if pushed.is_err() || is_last || !is_read {
+                    let pushed = going.push(Body::Response, self.response.read, out);
+                    if pushed.is_err() || is_last {
                         return self.response_done(pushed.map(|()| going));
                     }
                 }
@@ -291,7 +295,9 @@ impl HttpContext for Http {
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.request.size = size;
         if !self.reads_request_body() {
-            let action = self.on_request(&[], |exchange| exchange.on_request_body(&[], end));
+            self.request.pass_over();
+            let next = self.request.next(end);
+            let action = self.on_request(&[], |exchange| exchange.on_request_body(&[], next));
             return self.request_done(action);
         }
         loop {
@@ -299,10 +305,10 @@ impl HttpContext for Http {
                 Ok(piece) => piece,
                 Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
             };
-            let is_last = self.request.unread() == 0;
-            let end = end && is_last;
-            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, end));
-            if is_last || !self.reads_request_body() {
+            let next = self.request.next(end);
+            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, next));
+            // A refusal drops what is unread with the rest.
+            if next != Next::Visible || !self.reads_request_body() {
                 return self.request_done(action);
             }
         }
@@ -334,9 +340,6 @@ impl HttpContext for Http {
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
         self.response.size = size;
-        if !self.reads_response_body() {
-            return self.on_response_once(|exchange| exchange.on_response_body(&[], end));
-        }
         // Only with new bytes can a body that is held outgrow anything.
         if self.response.read > 0 && self.response.unread() > 0 && overflowed() {
             return Action::Pause;

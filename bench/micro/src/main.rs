@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use openai_gateway_filter::config::Config;
-use openai_gateway_filter::exchange::{Exchange, RequestStep, ResponseStep};
+use openai_gateway_filter::exchange::{Exchange, Next, RequestStep, ResponseStep};
 use openai_gateway_filter::headers::Headers;
 
 const REQUEST: &[u8] = br#"{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant. Answer in one sentence."},{"role":"user","content":"while before about before through a every asks tokens model tokens for through every that while about a.\n\n"}],"temperature":0.7,"max_tokens":256}"#;
@@ -57,15 +57,15 @@ fn main() {
         let step = exchange.on_request_head(black_box(&head), false, || 1_763_731_200, |_| None);
         assert!(matches!(step, RequestStep::Hold));
         black_box(exchange.take_notes());
-        let step = exchange.on_request_body(black_box(REQUEST), false);
+        let step = exchange.on_request_body(black_box(REQUEST), Next::Later);
         assert!(matches!(step, RequestStep::Release(_)), "{step:?}");
         black_box(step);
         black_box(exchange.take_notes());
-        black_box(exchange.on_request_body(&[], true));
+        black_box(exchange.on_request_body(&[], Next::End));
         let step = exchange.on_response_head(black_box(&answer), false);
         assert!(matches!(step, ResponseStep::Hold));
-        black_box(exchange.on_response_body(black_box(ANSWER), false));
-        let step = exchange.on_response_body(&[], true);
+        black_box(exchange.on_response_body(black_box(ANSWER), Next::Later));
+        let step = exchange.on_response_body(&[], Next::End);
         assert!(matches!(step, ResponseStep::Release(..)));
         black_box(step);
         black_box(exchange.take_notes());

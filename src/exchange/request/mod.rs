@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bridge::{self, Bridge, CHAT_PATH};
-use super::{Exchange, ModelsQuery, Note, Release, Reply, RequestStep, Route};
+use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route};
 use crate::cache_control;
 use crate::config::{CacheMode, Config, ResponsesApi};
 use crate::error::{Code, GatewayError};
@@ -82,7 +82,7 @@ impl Exchange {
         let fields = Fields::read(&config, headers);
         self.request_id = fields.request_id.map(str::to_owned);
         let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
-            if let Some(step) = self.attempt_again(&fields, end, &recall) {
+            if let Some(step) = self.attempt_again(&fields, end, &clock, &recall) {
                 return step;
             }
             self.request = Phase::Untouched;
@@ -93,12 +93,12 @@ impl Exchange {
                 RequestStep::Release(Release { headers: removals, body: Vec::new() })
             };
         };
-        match self.accept_head(headers, &fields, rest, end, clock) {
+        match self.accept_head(headers, &fields, rest, end, &clock) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
-            Err(error) if error.code == Code::InvalidApiKey => {
-                self.attempt_again(&fields, end, &recall).unwrap_or_else(|| self.refuse(&error))
-            }
+            Err(error) if error.code == Code::InvalidApiKey => self
+                .attempt_again(&fields, end, &clock, &recall)
+                .unwrap_or_else(|| self.refuse(&error)),
             Err(error) => self.refuse(&error),
         }
     }
@@ -110,9 +110,10 @@ impl Exchange {
         matches!(self.request, Phase::Reading(_) | Phase::Streaming(_))
     }
 
-    /// The next bytes of the body (never the same twice). `end`: these are the last.
-    pub fn on_request_body(&mut self, bytes: &[u8], end: bool) -> RequestStep {
+    /// The next bytes of the body (never the same twice).
+    pub fn on_request_body(&mut self, bytes: &[u8], next: Next) -> RequestStep {
         let limits = self.config.limits;
+        let end = next == Next::End;
         let step = match &mut self.request {
             Phase::Streaming(streaming) => {
                 let read = streaming.body.push(bytes, end, false, &limits);
@@ -122,7 +123,7 @@ impl Exchange {
             Phase::Reading(reading) => {
                 let searching = reading.chosen.is_none();
                 let read = reading.body.push(bytes, end, searching, &limits);
-                read.and_then(|found| self.on_held_body(found, end))
+                read.and_then(|found| self.on_held_body(found, next))
             }
             Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
             // Nothing of it may go upstream, and held it would outgrow Envoy's buffer.
@@ -153,7 +154,7 @@ impl Exchange {
         if let Phase::Reading(reading) = &mut self.request {
             reading.body.trailers = true;
         }
-        self.on_request_body(&[], true)
+        self.on_request_body(&[], Next::End)
     }
 
     /// The whole body, after [`RequestStep::ReadWhole`].
@@ -178,9 +179,7 @@ impl Exchange {
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
-        if target.operation == Operation::Responses {
-            self.now = clock();
-        }
+        self.read_clock(target.operation, &clock);
         let head = ClientHead::read(&self.config, key, &target, headers, fields)?;
         let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
@@ -189,15 +188,24 @@ impl Exchange {
         Ok(self.read_body(Head::Client(head), reader, declared, end))
     }
 
+    /// Looks at the clock where an answer may have to say when it was made.
+    fn read_clock(&mut self, operation: Operation, clock: impl Fn() -> u64) {
+        if operation == Operation::Responses {
+            self.now = clock();
+        }
+    }
+
     /// Takes up a request that an earlier instance has rewritten. `None` when it has left no notes.
     fn attempt_again(
         &mut self,
         fields: &Fields<'_>,
         end: bool,
+        clock: impl Fn() -> u64,
         recall: impl Fn(Note) -> Option<Vec<u8>>,
     ) -> Option<RequestStep> {
         let attempt = Attempt::recall(&self.config, fields, recall)?;
         let reader = reader(attempt.operation, fields.content_type).ok()??;
+        self.read_clock(attempt.operation, clock);
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
     }
@@ -212,7 +220,7 @@ impl Exchange {
         let body = Body { reader, declared, counted: 0, trailers: false };
         self.request = Phase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.
-        if end { self.on_request_body(&[], true) } else { RequestStep::Hold }
+        if end { self.on_request_body(&[], Next::End) } else { RequestStep::Hold }
     }
 
     /// Operations that name no model in a body: model lists are ours to answer, the rest has nothing
@@ -253,7 +261,7 @@ impl Exchange {
     fn on_held_body(
         &mut self,
         found: Option<Found>,
-        end: bool,
+        next: Next,
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
         if let Some(found) = found {
@@ -272,6 +280,7 @@ impl Exchange {
         }
         let body = &reading.body;
         let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
+        let end = next == Next::End;
         // What is edited anywhere in the body needs all of it.
         let bridged = is_bridged(&self.config, route);
         let whole = bridged || edits_markers(route);
@@ -289,6 +298,10 @@ impl Exchange {
         }
         if body.is_complete(end) {
             return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
+        }
+        // What has come is read to its end before any of it goes on: it may be wrong, or the whole body.
+        if next == Next::Visible {
+            return Ok(RequestStep::Hold);
         }
         // The end of a complete body is about to come: with it the length is known, which some servers
         // insist on (mlx-lm answers 411 without).

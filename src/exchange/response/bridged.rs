@@ -76,7 +76,7 @@ impl Bridged {
         {
             return self.fail(answer);
         }
-        let is_long = self.counted >= HOLD_FOR_USAGE_BYTES && self.is_good();
+        let is_long = self.counted >= HOLD_FOR_USAGE_BYTES && self.is_good() && !context.more;
         if self.head_sent || (is_long && !complete) {
             return self.pass(Vec::new(), false);
         }

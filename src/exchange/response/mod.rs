@@ -19,7 +19,7 @@ mod stream;
 
 use memchr::memmem;
 
-use super::{BodyOut, Bridge, Exchange, Note, Reply, ResponseStep, Route, request};
+use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, request};
 use crate::config::{CacheMode, Config, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, is_media_type};
@@ -79,6 +79,8 @@ struct Context<'a> {
     searching: bool,
     /// Unix seconds of the request.
     now: u64,
+    /// More of the body has come already.
+    more: bool,
 }
 
 impl Phase {
@@ -183,8 +185,8 @@ impl Exchange {
         !matches!(self.response, Phase::Passing | Phase::Swallowing)
     }
 
-    /// The next bytes of the body (never the same twice). `end`: these are the last.
-    pub fn on_response_body(&mut self, bytes: &[u8], end: bool) -> ResponseStep {
+    /// The next bytes of the body (never the same twice).
+    pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
         if matches!(self.response, Phase::Passing) {
             return ResponseStep::Continue;
         }
@@ -192,12 +194,13 @@ impl Exchange {
             self.response_left.and_then(|left| left.checked_sub(bytes.len() as u64));
         // Envoy tells the end of a body in a call of its own. One whose length is known need not be
         // held until then.
-        let end = end || (self.response_left == Some(0) && self.response.ends_by_length());
+        let by_length = self.response_left == Some(0) && self.response.ends_by_length();
+        let end = next == Next::End || by_length;
         let mut phase = std::mem::replace(&mut self.response, Phase::Passing);
-        let context = self.context();
+        let context = Context { more: next == Next::Visible, ..self.context() };
         let mut verdict = phase.push(bytes, end, &context);
-        if let Verdict::HandOver(next, collected) = verdict {
-            phase = next;
+        if let Verdict::HandOver(reader, collected) = verdict {
+            phase = reader;
             verdict = phase.push(&collected, end, &context);
         }
         match verdict {
@@ -242,7 +245,7 @@ impl Exchange {
     pub fn on_response_trailers(&mut self) -> ResponseStep {
         let head_sent = self.response_head_sent;
         let held = self.response.is_holding();
-        match self.on_response_body(&[], true) {
+        match self.on_response_body(&[], Next::End) {
             // Envoy shows no body here but the one it holds, so nothing can be added.
             ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
                 match body.as_slice() {
@@ -259,7 +262,8 @@ impl Exchange {
             request::Phase::Streaming(streaming) => Some(&streaming.route),
             _ => None,
         };
-        Context { config: &self.config, route, searching: self.is_searching(), now: self.now }
+        let searching = self.is_searching();
+        Context { config: &self.config, route, searching, now: self.now, more: false }
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.

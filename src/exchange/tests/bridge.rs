@@ -308,7 +308,7 @@ fn a_second_attempt_converts_again() {
     let config = config();
     let first = send(&config, RESPONSES, &[], PLAIN);
     let body = PLAIN.as_bytes();
-    let second = Host::again(&config, &first.request.head, &[body], End::Alone, &first.notes);
+    let mut second = Host::again(&config, &first.request.head, &[body], End::Alone, &first.notes);
     assert_eq!(second.request.body, first.request.body);
     let sorted = |host: &Host| {
         let mut head = host.request.head.clone();
@@ -316,6 +316,10 @@ fn a_second_attempt_converts_again() {
         head
     };
     assert_eq!(sorted(&second), sorted(&first));
+    // Without a time of the upstream's it is the request's.
+    let answer = String::from_utf8(CHAT_ANSWER.to_vec()).unwrap().replace("\"created\":9,", "");
+    second.respond(&fields(&JSON), &[answer.as_bytes()], End::Alone);
+    assert_eq!(response(&second)["created_at"], NOW);
 }
 
 #[test]

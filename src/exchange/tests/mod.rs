@@ -4,6 +4,7 @@
 mod bridge;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
+mod pieces;
 mod request;
 mod response;
 
@@ -123,6 +124,8 @@ struct Host {
     reply: Option<Reply>,
     query: Option<ModelsQuery>,
     notes: Vec<(Note, String)>,
+    /// How much of what is visible is read at once.
+    piece: usize,
 }
 
 impl Host {
@@ -134,6 +137,7 @@ impl Host {
             reply: None,
             query: None,
             notes: Vec::new(),
+            piece: usize::MAX,
         }
     }
 
@@ -150,7 +154,18 @@ impl Host {
         end: End,
         notes: &[(Note, String)],
     ) -> Self {
-        let mut host = Self::new(config);
+        Self::new(config).asked(head, chunks, end, notes)
+    }
+
+    /// The same of a host that has been set up.
+    fn asked(
+        mut self,
+        head: &Fields,
+        chunks: &[&[u8]],
+        end: End,
+        notes: &[(Note, String)],
+    ) -> Self {
+        let host = &mut self;
         host.request.head = head.clone();
         let bodiless = chunks.is_empty() && end == End::WithData;
         let recall = |wanted| {
@@ -160,7 +175,7 @@ impl Host {
         let step = host.exchange.on_request_head(&headers(head), bodiless, || NOW, recall);
         host.step(step, bodiless);
         host.send(chunks, end);
-        host
+        self
     }
 
     /// The body of a request.
@@ -183,10 +198,12 @@ impl Host {
         if self.reply.is_some() {
             return;
         }
-        self.request.held.extend_from_slice(chunk);
-        let read = if self.exchange.reads_request_body() { chunk } else { b"" };
-        let step = self.exchange.on_request_body(read, end);
-        self.step(step, end);
+        for (piece, next) in pieces(chunk, self.piece, end) {
+            self.request.held.extend_from_slice(piece);
+            let read = if self.exchange.reads_request_body() { piece } else { b"" };
+            let step = self.exchange.on_request_body(read, next);
+            self.step(step, next == Next::End);
+        }
     }
 
     fn step(&mut self, step: RequestStep, end: bool) {
@@ -233,10 +250,12 @@ impl Host {
         if self.reply.is_some() {
             return;
         }
-        self.answer.held.extend_from_slice(chunk);
-        let read = if self.exchange.reads_response_body() { chunk } else { b"" };
-        let step = self.exchange.on_response_body(read, end);
-        self.answer_step(step, end);
+        for (piece, next) in pieces(chunk, self.piece, end) {
+            self.answer.held.extend_from_slice(piece);
+            let read = if self.exchange.reads_response_body() { piece } else { b"" };
+            let step = self.exchange.on_response_body(read, next);
+            self.answer_step(step, next == Next::End);
+        }
     }
 
     fn answer_step(&mut self, step: ResponseStep, end: bool) {
@@ -290,6 +309,17 @@ fn send(config: &Rc<Config>, path: &str, more: &[(&str, &str)], body: &str) -> H
     let mut head = post(path, more);
     head.extend(fields(&[("content-length", &body.len().to_string())]));
     Host::request(config, &head, &[body.as_bytes()], End::Alone)
+}
+
+/// A chunk as a host reads it that reads at most `size` bytes at once.
+fn pieces(chunk: &[u8], size: usize, end: bool) -> Vec<(&[u8], Next)> {
+    let last = if end { Next::End } else { Next::Later };
+    let mut all: Vec<_> = chunk.chunks(size).map(|piece| (piece, Next::Visible)).collect();
+    match all.last_mut() {
+        Some((_, next)) => *next = last,
+        None => all.push((b"", last)),
+    }
+    all
 }
 
 fn cut(body: &[u8], size: usize) -> Vec<&[u8]> {

@@ -109,12 +109,12 @@ fn refusals_at_the_head() {
         assert_eq!(id.map(|(_, value)| value.as_str()), Some("req-1"));
         // What still comes of the request goes nowhere, and our own answer is left alone.
         assert!(!host.exchange.reads_request_body());
-        assert!(matches!(host.exchange.on_request_body(b"", true), RequestStep::Drop));
+        assert!(matches!(host.exchange.on_request_body(b"", Next::End), RequestStep::Drop));
         let back = fields(&[(":status", "401"), ("content-type", "application/json")]);
         let step = host.exchange.on_response_head(&headers(&back), false);
         assert!(matches!(step, ResponseStep::Continue));
         assert!(!host.exchange.reads_response_body());
-        assert!(matches!(host.exchange.on_response_body(b"", true), ResponseStep::Continue));
+        assert!(matches!(host.exchange.on_response_body(b"", Next::End), ResponseStep::Continue));
     }
 }
 

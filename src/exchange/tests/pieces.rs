@@ -1,0 +1,96 @@
+//! How much a host reads at once changes nothing of what goes on, and of what is decided.
+
+use super::*;
+use crate::test;
+
+const JSON: &str = "application/json";
+const SSE: &str = "text/event-stream";
+
+/// All that both sides and the log saw.
+type Seen = (Fields, Vec<u8>, Option<Reply>, Fields, Vec<u8>, Vec<(Note, String)>);
+
+fn seen(asked: (&str, &str, bool), answer: (&str, &str), piece: usize) -> Seen {
+    let (path, body, has_length) = asked;
+    let mut head = post(path, &[]);
+    if has_length {
+        head.extend(fields(&[("content-length", &body.len().to_string())]));
+    }
+    let mut host = Host::new(&config());
+    host.piece = piece;
+    let mut host = host.asked(&head, &[body.as_bytes()], End::WithData, &[]);
+    if host.reply.is_none() {
+        let (content_type, body) = answer;
+        let head = fields(&[(":status", "200"), ("content-type", content_type)]);
+        host.respond(&head, &[body.as_bytes()], End::WithData);
+    }
+    (
+        host.request.head,
+        host.request.body,
+        host.reply,
+        host.answer.head,
+        host.answer.body,
+        host.notes,
+    )
+}
+
+fn assert_alike(asked: (&str, &str, bool), answer: (&str, &str)) {
+    let whole = seen(asked, answer, usize::MAX);
+    for piece in [1, 7, 40] {
+        assert_eq!(seen(asked, answer, piece), whole, "{asked:?} {answer:?} {piece}");
+    }
+}
+
+#[test]
+fn of_a_request() {
+    for body in [
+        r#"{"model":"quick","messages":[{"role":"user","content":"hi"}]}"#,
+        r#"{"messages":[{"role":"user","content":"hi"}],"model":"alpha/m"}"#,
+        r#"{"model":"quick","messages":[]} x"#,
+        r#"{"model":"quick","messages":[}"#,
+        r#"{"model":"quick","model":"quick"}"#,
+        r#"{"messages":[]}"#,
+    ] {
+        for has_length in [true, false] {
+            assert_alike((CHAT, body, has_length), (JSON, r#"{"choices":[{"index":0}]}"#));
+        }
+    }
+}
+
+#[test]
+fn of_an_answer() {
+    let chat = (CHAT, r#"{"model":"quick"}"#, true);
+    for answer in [
+        r#"{"choices":[{"index":0,"message":{"content":"hi"}}],"usage":{"total_tokens":1}}"#,
+        r#"{"error":{"message":"busy","code":429}}"#,
+        r#"{"choices":[{"finish_reason":"error"}],"error":{"message":"late"}}"#,
+        "<html>busy</html>",
+        "",
+    ] {
+        assert_alike(chat, (JSON, answer));
+    }
+    let embeddings = |format: &str| format!(r#"{{"model":"quick","input":"a"{format}}}"#);
+    for format in ["", r#","encoding_format":"base64""#] {
+        for answer in [
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,1]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}"#,
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,"x"]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}"#,
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]},{"object":"embedding","index":1,"embedding":[0.5,"x"]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}"#,
+            "[[0.5,1]]",
+        ] {
+            assert_alike(("/v1/embeddings", &embeddings(format), true), (JSON, answer));
+        }
+    }
+}
+
+#[test]
+fn of_a_stream() {
+    let event = r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
+    let stream = (CHAT, r#"{"model":"quick","stream":true}"#, true);
+    for answer in [
+        format!("data: {event}\n\ndata: {event}\n\ndata: [DONE]\n\n"),
+        format!("data: {event}\n\ndata:{event}\r\n\r\n{event}\n"),
+        format!(": wait\n\ndata: {event}\n\ndata: {{\"error\":{{\"message\":\"late\"}}}}\n\n"),
+        "data: {\"error\":{\"message\":\"first\",\"code\":429}}\n\n".to_owned(),
+    ] {
+        assert_alike(stream, (SSE, &answer));
+    }
+}
