@@ -1,8 +1,9 @@
 //! Remembers the last payload that needed no repair. The next one nearly always differs from it in a
 //! text or two alone, and then a comparison tells what a scan would.
 
-use super::scan::{Reader, string_end};
+use super::scan::Reader;
 use crate::bytes::{is_utf8_up_to, strip_prefix};
+use crate::json::tokenizer::string_end;
 
 /// Texts and numbers in which payloads of one shape differ.
 const MAX_HOLES: usize = 4;

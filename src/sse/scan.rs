@@ -4,7 +4,7 @@
 //! may have to be repaired. `None` is never wrong, only slower.
 
 use crate::bytes::is_utf8;
-use crate::json::tokenizer::plain_run;
+use crate::json::tokenizer::string_end;
 
 use super::StreamKind;
 use super::memo::{Hole, Holes};
@@ -408,28 +408,6 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.at += string_end(self.text.get(self.at..)?)? + 1;
         Some(())
-    }
-}
-
-/// Where the string ends whose inside `text` begins with: the offset of its closing quote.
-#[inline]
-pub(super) fn string_end(text: &[u8]) -> Option<usize> {
-    let plain = plain_run(text);
-    if text.get(plain) == Some(&b'"') { Some(plain) } else { escaped_string_end(text, plain) }
-}
-
-/// The same for a string that is plain up to `at`.
-fn escaped_string_end(text: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += match text.get(at..)? {
-            [b'"', ..] => return Some(at),
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
-                6
-            }
-            _ => return None,
-        };
-        at += plain_run(text.get(at..)?);
     }
 }
 

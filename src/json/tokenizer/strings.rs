@@ -49,6 +49,30 @@ fn short_plain_run(bytes: &[u8]) -> usize {
     at + rest.iter().position(special).unwrap_or(rest.len())
 }
 
+/// Where the string ends whose inside `text` begins with: the offset of its closing quote. `None` where
+/// the grammar allows no such string.
+#[inline]
+#[must_use]
+pub fn string_end(text: &[u8]) -> Option<usize> {
+    let plain = plain_run(text);
+    if text.get(plain) == Some(&b'"') { Some(plain) } else { escaped_string_end(text, plain) }
+}
+
+/// The same for a string that is plain up to `at`.
+fn escaped_string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += match text.get(at..)? {
+            [b'"', ..] => return Some(at),
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
+                6
+            }
+            _ => return None,
+        };
+        at += plain_run(text.get(at..)?);
+    }
+}
+
 /// The byte behind a string's closing quote, if that is near `at`, inside of it: names and most values
 /// are short.
 #[inline]

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use crate::bytes::is_same;
-use crate::json::tokenizer::plain_run;
+use crate::bytes::{is_same, strip_prefix};
+use crate::json::tokenizer::string_end;
 
 /// Longest chunk that is remembered, in bytes: others are rare.
 const MAX_BYTES: usize = 4096;
@@ -47,31 +47,9 @@ impl Memo {
     /// What stands between the quotes of the one string of `payload`, if it is like the last one.
     pub(super) fn recall<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], What)> {
         let shape = self.0.as_ref()?;
-        let (before, rest) = payload.split_at_checked(shape.before.len())?;
-        if !is_same(before, &shape.before) {
-            return None;
-        }
+        let rest = strip_prefix(payload, &shape.before)?;
         let (inner, after) = rest.split_at_checked(string_end(rest)?)?;
         is_same(after, &shape.after).then_some((inner, shape.what))
-    }
-}
-
-/// Where the string ends whose inside `text` begins with: the offset of its quote. `None` where the
-/// grammar allows no such string.
-fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let rest = text.get(at..)?;
-        let plain = plain_run(rest);
-        let length = match rest.get(plain..)? {
-            [b'"', ..] => return Some(at + plain),
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
-                6
-            }
-            _ => return None,
-        };
-        at += plain + length;
     }
 }
 
