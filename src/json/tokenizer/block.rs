@@ -1,7 +1,10 @@
 //! Bytes looked at together: as SIMD vectors in Envoy's VM, as words elsewhere. In a mask the lowest bit
 //! stands for the first byte.
 
-pub use imp::{LEN, equal_bytes, first_no_digit, first_special, number_bytes, specials};
+pub use imp::{LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials};
+
+/// Bytes of which it is only asked whether they are all plain.
+pub const LARGE: usize = 256;
 
 /// Where in 64 bytes stands what lists of numbers are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ mod imp {
         u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_xor,
     };
 
-    use super::NumberBytes;
+    use super::{LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -33,11 +36,25 @@ mod imp {
     /// The bytes that are `"`, `\` or a control character.
     #[inline]
     pub fn specials(wide: &[u8; 64]) -> u64 {
-        let [a, b, c, d] = vectors(wide).map(plainness);
-        if u8x16_all_true(u8x16_min(u8x16_min(a, b), u8x16_min(c, d))) {
+        let vectors = vectors(wide);
+        let slashes = lowest(vectors.map(from_slash));
+        let others = beyond_quote(lowest(vectors.map(from_quote)));
+        if u8x16_all_true(u8x16_min(slashes, others)) {
             return 0;
         }
-        mask([a, b, c, d].map(is_zero))
+        mask(vectors.map(|bytes| is_zero(plainness(bytes))))
+    }
+
+    /// Whether none of the bytes is `"`, `\` or a control character.
+    #[inline]
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let (mut slashes, mut others) = (u8x16_splat(0xFF), u8x16_splat(0xFF));
+        for block in wide.as_chunks::<LEN>().0 {
+            let bytes = vector(block);
+            slashes = u8x16_min(slashes, from_slash(bytes));
+            others = u8x16_min(others, from_quote(bytes));
+        }
+        u8x16_all_true(u8x16_min(slashes, beyond_quote(others)))
     }
 
     #[inline]
@@ -61,13 +78,36 @@ mod imp {
         mask(vectors(wide).map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
     }
 
-    /// Zero for `"`, `\` and control characters alone. Lowest bytes of several blocks tell with one
-    /// comparison whether there is one.
+    /// Zero for `"`, `\` and control characters alone.
     #[inline]
     fn plainness(bytes: v128) -> v128 {
-        let quotes = v128_xor(bytes, u8x16_splat(b'"'));
-        let slashes = v128_xor(bytes, u8x16_splat(b'\\'));
-        u8x16_min(u8x16_min(quotes, slashes), u8x16_sub_sat(bytes, u8x16_splat(0x1F)))
+        u8x16_min(from_slash(bytes), beyond_quote(from_quote(bytes)))
+    }
+
+    // What is done to a byte alone and what needs only the lowest of several bytes stand apart: most blocks
+    // are plain, and four vectors at once cost little more than one.
+
+    /// Zero for `\` alone.
+    #[inline]
+    fn from_slash(bytes: v128) -> v128 {
+        v128_xor(bytes, u8x16_splat(b'\\'))
+    }
+
+    /// At most 0x20 for `"` (0x22) and control characters (0x00 to 0x1F) alone.
+    #[inline]
+    fn from_quote(bytes: v128) -> v128 {
+        v128_xor(bytes, u8x16_splat(b'"' ^ 0x20))
+    }
+
+    /// Zero for what is at most 0x20.
+    #[inline]
+    fn beyond_quote(bytes: v128) -> v128 {
+        u8x16_sub_sat(bytes, u8x16_splat(0x20))
+    }
+
+    #[inline]
+    fn lowest([a, b, c, d]: [v128; 4]) -> v128 {
+        u8x16_min(u8x16_min(a, b), u8x16_min(c, d))
     }
 
     #[inline]
@@ -108,7 +148,7 @@ mod imp {
 /// A block as a word, read little-endian.
 #[cfg(not(target_feature = "simd128"))]
 mod imp {
-    use super::NumberBytes;
+    use super::{LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -126,6 +166,13 @@ mod imp {
     pub fn specials(wide: &[u8; 64]) -> u64 {
         let hits = words(wide).map(special);
         if hits == [0; 8] { 0 } else { mask(hits) }
+    }
+
+    /// Whether none of the bytes is `"`, `\` or a control character.
+    #[inline]
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let words = wide.as_chunks::<LEN>().0.iter().map(|word| special(u64::from_le_bytes(*word)));
+        words.fold(0, |hits, word| hits | word) == 0
     }
 
     #[inline]

@@ -129,6 +129,18 @@ fn plain_run_stops_at_each_special_byte() {
 }
 
 #[test]
+fn a_large_block_is_plain_without_any_special_byte() {
+    for byte in 0..=u8::MAX {
+        let is_special = matches!(byte, b'"' | b'\\' | ..0x20);
+        for at in 0..block::LARGE {
+            let mut text = [b'a'; block::LARGE];
+            text[at] = byte;
+            assert_eq!(block::is_plain(&text), !is_special, "{byte} at {at}");
+        }
+    }
+}
+
+#[test]
 fn a_number_is_whole_only_before_another_byte() {
     for (text, want) in [
         ("0,", Some(1)),
@@ -180,9 +192,10 @@ fn a_wrong_number_ends_the_run_before_it() {
     }
 }
 
+/// Also behind so many plain bytes that they are looked at in large blocks.
 #[test]
 fn escapes_are_read_wherever_they_stand_in_a_block() {
-    for before in 0..140 {
+    for before in (0..140).chain(320..720) {
         for (escape, ok) in [
             ("\\n", true),
             ("\\\\", true),
