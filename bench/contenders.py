@@ -135,6 +135,7 @@ def this(module: Path, name: str = "this", title: str = "this filter", **sizes: 
 
 # Rows that say nothing new about a contender are left out: the run is to stay short.
 PARSING_ROWS = frozenset({"chat", "chat-32k", "chat-4m", "embed-100", "stream"})
+CALLS_ROWS = PARSING_ROWS | {"embed-1", "stream-paced"}
 PLAIN_ROWS = PARSING_ROWS | {"chat-32k-last", "chat-4m-last", "embed-1", "stream-paced"}
 
 
@@ -151,6 +152,8 @@ def others(modules: dict[str, Path]) -> list[Contender]:
 
     return [
         wasm("empty", "empty wasm filter"),
+        wasm("calls", "this filter's host calls only", rewrites=True, base_path="/openai/v1",
+             routed=True, rows=CALLS_ROWS),
         wasm("naive", "naive wasm filter", rewrites=True),
         wasm("parsing", "parsing wasm filter", rewrites=True, rows=PARSING_ROWS),
         Contender("lua", "Lua filter", (lua,), rewrites=True, rows=PLAIN_ROWS),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -42,11 +43,21 @@ def build() -> dict[str, Path]:
     cargo("host", "bench/load/Cargo.toml")
     cargo("wasm32-wasip1", "bench/filters/Cargo.toml")
     wasm = BUILT / "wasm32-wasip1/release"
-    filters = {name: wasm / f"bench_{name}_filter.wasm" for name in ("empty", "naive", "parsing")}
+    filters = {
+        name: wasm / f"bench_{name}_filter.wasm" for name in ("empty", "calls", "naive", "parsing")
+    }
+    filters["calls"] = with_fewer_exports(filters["calls"])
     return {
         "load": BUILT / "release/bench-load",
         **{n: optimised(p) for n, p in filters.items()},
     }
+
+
+def with_fewer_exports(module: Path) -> Path:
+    """As `make wasm` does it to this filter's module, since each export is a call that Envoy makes."""
+    out = module.with_suffix(".exports.wasm")
+    subprocess.run([sys.executable, ROOT / "scripts/exports.py", module, out], check=True)
+    return out
 
 
 def optimised(module: Path) -> Path:

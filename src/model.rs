@@ -7,6 +7,7 @@ pub use alias::{AliasTable, AliasTarget, Targets};
 pub use allowlist::{Allowlist, Patterns};
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::config::{Config, ProviderId};
 use crate::error::{Code, GatewayError};
@@ -32,7 +33,7 @@ pub struct Route {
     /// The provider to send to.
     pub provider: ProviderId,
     /// The upstream's own model id.
-    pub model: String,
+    pub model: Rc<str>,
 }
 
 /// What an id stands for, before it is known whether the key may use it.
@@ -75,7 +76,7 @@ pub fn resolve(
     }
     match provider {
         Some((at, _)) if candidate.served => {
-            Ok(Route { provider: at, model: candidate.model.to_owned() })
+            Ok(Route { provider: at, model: candidate.model.into() })
         }
         _ => Err(refusal(config, Code::ModelNotFound, id)),
     }

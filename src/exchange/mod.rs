@@ -139,7 +139,7 @@ pub struct Exchange {
     /// Bytes of the answer's body still to come, where its length is declared.
     response_left: Option<u64>,
     /// Envoy's `x-request-id`.
-    request_id: Option<String>,
+    request_id: Option<Rc<str>>,
     /// Whose request it is, as long as no note says so.
     unnoted: Option<Rc<VirtualKey>>,
     /// Unix seconds of the request's head.
@@ -153,7 +153,7 @@ struct Route {
     operation: Operation,
     provider: ProviderId,
     /// The upstream's own model id.
-    model: String,
+    model: Rc<str>,
     /// The id that the client asked for.
     requested: String,
     cache: CacheMode,

@@ -13,7 +13,7 @@ use crate::models::{Outcomes, Want, answer, needed};
 pub struct ModelsQuery {
     pub(super) key: Rc<VirtualKey>,
     pub(super) want: Want,
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<Rc<str>>,
 }
 
 impl ModelsQuery {

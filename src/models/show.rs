@@ -163,7 +163,7 @@ fn one(
     }
     match lists.get(route.provider) {
         Some(Outcome::Listed(list)) => {
-            let model = list.models.iter().find(|model| model.id == route.model);
+            let model = list.models.iter().find(|model| *model.id == *route.model);
             let model = model.ok_or_else(|| not_found(config, id))?;
             found(model.created, owner(model, &provider.name), &model.extra)
         }

@@ -5,6 +5,8 @@
 //! as the client sent it. The decision is taken up from the notes in filter state, which all attempts
 //! share and no client can write.
 
+use std::rc::Rc;
+
 use super::head::Fields;
 use crate::config::{CacheMode, Config, ProviderId};
 use crate::exchange::{Note, Route};
@@ -16,7 +18,7 @@ use crate::operation::Operation;
 pub(super) struct Attempt {
     pub operation: Operation,
     provider: ProviderId,
-    model: String,
+    model: Rc<str>,
     cache: CacheMode,
 }
 
@@ -40,19 +42,19 @@ impl Attempt {
         Some(Self {
             operation: Operation::from_name(operation)?,
             provider: config.providers.by_name(provider)?,
-            model: model.to_owned(),
+            model: model.into(),
             cache: fields.cache_mode(config, key).ok()?,
         })
     }
 
     /// The same decision again. Whatever id the body names (the client's, or the upstream's if the body
     /// was rewritten before it came here), it leaves with the one that was decided.
-    pub fn route(&self, found: &str) -> Route {
+    pub fn route(&self, found: String) -> Route {
         Route {
             operation: self.operation,
             provider: self.provider,
             model: self.model.clone(),
-            requested: found.to_owned(),
+            requested: found,
             cache: self.cache,
             facts: Facts::default(),
             bridge: None,

@@ -5,10 +5,13 @@ use std::rc::Rc;
 use super::body::too_large;
 use crate::config::{CacheMode, Config, Provider};
 use crate::error::{Code, GatewayError};
-use crate::headers::{HeaderEdit, Headers};
+use crate::headers::{HeaderEdit, Headers, Text};
 use crate::key::VirtualKey;
 use crate::multipart::is_nearly_model;
 use crate::operation::{BodyKind, Operation, Target};
+
+/// More edits than the head of a usual request needs.
+const MOST_EDITS: usize = 10;
 
 /// What one walk over a request's head finds: the first value of each header that is looked at.
 #[derive(Debug, Default)]
@@ -192,48 +195,52 @@ fn content_length(length: u64) -> HeaderEdit {
 
 /// What is removed from every governed request.
 pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    remove(headers, |name| match name {
-        b"authorization" | b"x-api-key" | b"api-key" | b"accept-encoding" => true,
-        _ => is_own(config, name),
-    })
+    // With room for what is set beside it.
+    let mut edits = Vec::with_capacity(MOST_EDITS);
+    edits.extend(headers.iter().filter_map(|(name, _)| {
+        Some(HeaderEdit::remove(match name {
+            b"authorization" => Text::Literal("authorization"),
+            b"x-api-key" => Text::Literal("x-api-key"),
+            b"api-key" => Text::Literal("api-key"),
+            b"accept-encoding" => Text::Literal("accept-encoding"),
+            _ => own_name(config, name)?,
+        }))
+    }));
+    edits
 }
 
 /// A client's copies of the gateway's own headers.
 pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    remove(headers, |name| is_own(config, name))
+    headers.iter().filter_map(|(name, _)| own_name(config, name).map(HeaderEdit::remove)).collect()
 }
 
-/// `<prefix>-cache` is a request header by contract and stays.
-fn is_own(config: &Config, name: &[u8]) -> bool {
+/// `name`, where it is one of the gateway's own. `<prefix>-cache` is a request header by contract and
+/// stays.
+fn own_name(config: &Config, name: &[u8]) -> Option<Text> {
     let names = &config.headers;
-    name == names.cluster.as_bytes()
-        || (name.starts_with(names.prefix.as_bytes()) && name != names.cache.as_bytes())
-}
-
-fn remove(headers: &Headers, which: impl Fn(&[u8]) -> bool) -> Vec<HeaderEdit> {
-    headers
-        .iter()
-        .filter(|(name, _)| which(name))
-        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .map(|name| HeaderEdit::remove(name.to_owned()))
-        .collect()
+    let is_own = name == names.cluster.as_bytes()
+        || (name.starts_with(names.prefix.as_bytes()) && name != names.cache.as_bytes());
+    if !is_own {
+        return None;
+    }
+    std::str::from_utf8(name).ok().map(|name| name.to_owned().into())
 }
 
 /// Whether a `content-type` says JSON in UTF-8. Under another one a server might read the body in
 /// another way than it was checked: as a form, or in another character set.
 fn is_utf8_json(value: &[u8]) -> bool {
+    if value == b"application/json" {
+        return true;
+    }
+    let value = value.to_ascii_lowercase();
     let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let essence = parts.next().unwrap_or_default();
     let json = essence == b"application/json"
         || (essence.starts_with(b"application/") && essence.ends_with(b"+json"));
     json && !value.contains(&b',')
         && parts.all(|parameter| {
-            let parameter = parameter.to_ascii_lowercase();
             !parameter.starts_with(b"charset")
-                || matches!(
-                    parameter.as_slice(),
-                    b"charset=utf-8" | b"charset=\"utf-8\"" | b"charset=utf8"
-                )
+                || matches!(parameter, b"charset=utf-8" | b"charset=\"utf-8\"" | b"charset=utf8")
         })
 }
 

@@ -80,7 +80,7 @@ impl Exchange {
     ) -> RequestStep {
         let config = self.config.clone();
         let fields = Fields::read(&config, headers);
-        self.request_id = fields.request_id.map(str::to_owned);
+        self.request_id = fields.request_id.map(Rc::from);
         let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
             if let Some(step) = self.attempt_again(&fields, end, &clock, &recall) {
                 return step;
@@ -267,12 +267,12 @@ impl Exchange {
         if let Some(found) = found {
             let route = match &reading.head {
                 Head::Client(head) => {
-                    resolve(&self.config, head, &found.id, self.request_id.as_deref())?
+                    resolve(&self.config, head, found.id, self.request_id.as_deref())?
                 }
-                Head::Rewritten(attempt) => attempt.route(&found.id),
+                Head::Rewritten(attempt) => attempt.route(found.id),
             };
             // An id that stays as it is leaves the body untouched, however it is escaped.
-            let edit = (route.model != found.id).then(|| Edit {
+            let edit = (*route.model != *route.requested).then(|| Edit {
                 span: found.span.start as usize..found.span.end as usize,
                 with: reading.body.reader.write(&route.model),
             });
@@ -401,7 +401,7 @@ fn is_bridged(config: &Config, route: &Route) -> bool {
 fn resolve(
     config: &Config,
     head: &ClientHead,
-    id: &str,
+    id: String,
     request_id: Option<&str>,
 ) -> Result<Route, GatewayError> {
     // The same request always draws the same target.
@@ -413,7 +413,7 @@ fn resolve(
         }
         hasher.finish()
     };
-    let chosen = model::resolve(config, &head.key, id, draw)?;
+    let chosen = model::resolve(config, &head.key, &id, draw)?;
     let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
     if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));
@@ -422,7 +422,7 @@ fn resolve(
         operation: head.operation,
         provider: chosen.provider,
         model: chosen.model,
-        requested: id.to_owned(),
+        requested: id,
         cache: head.cache,
         facts: Facts::default(),
         bridge: None,

@@ -38,7 +38,7 @@ impl Embeddings {
         let facts = Facts {
             inputs: route.facts.inputs,
             format: if route.facts.base64 { Format::Base64 } else { Format::Float },
-            model: renamed.clone().unwrap_or_else(|| route.model.clone()),
+            model: renamed.clone().unwrap_or_else(|| route.model.to_string()),
         };
         let recogniser = Recogniser::new(&facts);
         let state = State::Collecting { collected: Vec::new(), recogniser };

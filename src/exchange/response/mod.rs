@@ -22,7 +22,7 @@ use memchr::memmem;
 use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, request};
 use crate::config::{CacheMode, Config, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::headers::{HeaderEdit, Headers, is_media_type};
+use crate::headers::{HeaderEdit, Headers, Text, is_media_type};
 use crate::operation::Operation;
 use crate::responses::answer;
 use head::{forged, is_encoded, kept, status};
@@ -269,19 +269,24 @@ impl Exchange {
     /// The headers that every answer of a routed request gets, in the place of forged ones.
     fn own_headers(&self) -> Vec<HeaderEdit> {
         let names = &self.config.headers;
-        let mut edits = self.forged.clone();
+        let mut edits = Vec::with_capacity(self.forged.len() + 6);
+        edits.extend_from_slice(&self.forged);
         if let Some(route) = self.context().route {
             if let Some(provider) = self.config.providers.get(route.provider) {
                 edits.push(HeaderEdit::set(&names.provider, &provider.name));
             }
-            edits.push(HeaderEdit::set(&names.model, route.model.trim().to_owned()));
+            let model = match route.model.trim() {
+                model if model.len() == route.model.len() => Text::from(&route.model),
+                model => model.to_owned().into(),
+            };
+            edits.push(HeaderEdit::set(&names.model, model));
             edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
             if let Some(dropped) = route.bridge.as_ref().and_then(|bridge| bridge.dropped.clone()) {
                 edits.push(HeaderEdit::set(&names.params_dropped, dropped));
             }
         }
         if let Some(id) = &self.request_id {
-            edits.push(HeaderEdit::set(&names.request_id, id.clone()));
+            edits.push(HeaderEdit::set(&names.request_id, id));
         }
         edits
     }
@@ -386,7 +391,7 @@ impl Bridge {
             asked: self.asked.clone(),
             id: self.id.clone(),
             now: context.now,
-            model: route.model.clone(),
+            model: route.model.to_string(),
             response_model: context.response_model(route),
             max_answer_bytes: context.config.limits.max_answer_bytes,
         }

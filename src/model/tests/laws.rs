@@ -37,7 +37,7 @@ proptest! {
             // Nothing about the id is changed, unless an alias says so.
             if config.aliases.get(&id).is_none() {
                 let qualified = format!("{}/{}", provider.name, route.model);
-                prop_assert!(route.model == id || qualified == id);
+                prop_assert!(*route.model == *id || qualified == id);
             }
         }
     }
