@@ -42,6 +42,21 @@ pub(super) enum Phase {
     Replied,
 }
 
+impl Phase {
+    /// What was decided, once the request is on its way.
+    pub(super) fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Streaming(streaming) => Some(&streaming.route),
+            _ => None,
+        }
+    }
+
+    /// Whether the model of the request is still being looked for.
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(self, Self::Reading(reading) if reading.chosen.is_none())
+    }
+}
+
 /// A request whose head is held.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -55,7 +70,7 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Streaming {
     body: Body,
-    pub(super) route: Route,
+    route: Route,
 }
 
 /// What is kept of the head while the body is read.
@@ -250,11 +265,6 @@ impl Exchange {
             .and_then(|id| self.config.providers.get(id))
             .map_or("(none)", |provider| &*provider.name);
         Err(unsupported(target.operation, name))
-    }
-
-    /// Whether the model of the request is still being looked for.
-    pub(super) fn is_searching(&self) -> bool {
-        matches!(&self.request, Phase::Reading(reading) if reading.chosen.is_none())
     }
 
     /// The body is held, and `found` is its model id if this call completed it.

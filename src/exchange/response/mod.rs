@@ -196,19 +196,16 @@ impl Exchange {
         // held until then.
         let by_length = self.response_left == Some(0) && self.response.ends_by_length();
         let end = next == Next::End || by_length;
-        let mut phase = std::mem::replace(&mut self.response, Phase::Passing);
-        let context = Context { more: next == Next::Visible, ..self.context() };
-        let mut verdict = phase.push(bytes, end, &context);
+        let more = next == Next::Visible;
+        let context = Context { more, ..Context::of(&self.config, &self.request, self.now) };
+        let mut verdict = self.response.push(bytes, end, &context);
         if let Verdict::HandOver(reader, collected) = verdict {
-            phase = reader;
-            verdict = phase.push(&collected, end, &context);
+            self.response = reader;
+            verdict = self.response.push(&collected, end, &context);
         }
         match verdict {
             // No reader hands over twice.
-            Verdict::Hold | Verdict::HandOver(..) => {
-                self.response = phase;
-                ResponseStep::Hold
-            }
+            Verdict::Hold | Verdict::HandOver(..) => ResponseStep::Hold,
             Verdict::Fail(answer) => {
                 self.response = Phase::Swallowing;
                 self.replace(&answer)
@@ -219,8 +216,9 @@ impl Exchange {
                 ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
             Verdict::Pass { mut edits, body, rest } => {
-                let in_head = !self.response_head_sent && !matches!(phase, Phase::Stream(_));
-                let cache = if in_head || end { phase.cached() } else { None };
+                let in_head =
+                    !self.response_head_sent && !matches!(self.response, Phase::Stream(_));
+                let cache = if in_head || end { self.response.cached() } else { None };
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
                 if !self.response_head_sent {
                     self.response_head_sent = true;
@@ -233,8 +231,8 @@ impl Exchange {
                     Some(outcome) => self.notes.push((Note::Cache, outcome.to_owned())),
                     None => {}
                 }
-                if matches!(rest, Rest::Read) {
-                    self.response = phase;
+                if matches!(rest, Rest::Pass) {
+                    self.response = Phase::Passing;
                 }
                 ResponseStep::Release(edits, body)
             }
@@ -258,12 +256,7 @@ impl Exchange {
     }
 
     fn context(&self) -> Context<'_> {
-        let route = match &self.request {
-            request::Phase::Streaming(streaming) => Some(&streaming.route),
-            _ => None,
-        };
-        let searching = self.is_searching();
-        Context { config: &self.config, route, searching, now: self.now, more: false }
+        Context::of(&self.config, &self.request, self.now)
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -271,7 +264,7 @@ impl Exchange {
         let names = &self.config.headers;
         let mut edits = Vec::with_capacity(self.forged.len() + 6);
         edits.extend_from_slice(&self.forged);
-        if let Some(route) = self.context().route {
+        if let Some(route) = self.request.route() {
             if let Some(provider) = self.config.providers.get(route.provider) {
                 edits.push(HeaderEdit::set(&names.provider, &provider.name));
             }
@@ -292,7 +285,7 @@ impl Exchange {
     }
 
     fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
-        let route = self.context().route?;
+        let route = self.request.route()?;
         Some(match (route.cache, cached) {
             (CacheMode::Disable, _) => "bypass",
             (_, true) => "hit",
@@ -418,7 +411,11 @@ fn label(is_labelled: bool) -> Vec<HeaderEdit> {
     vec![HeaderEdit::set("content-type", "application/json")]
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn of(config: &'a Config, request: &'a request::Phase, now: u64) -> Self {
+        Self { config, route: request.route(), searching: request.is_searching(), now, more: false }
+    }
+
     /// The id that the answer is to name in the place of the upstream's own.
     fn response_model(&self, route: &Route) -> Option<String> {
         (self.config.response_model == ResponseModel::Requested).then(|| route.requested.clone())
