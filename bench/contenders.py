@@ -152,7 +152,7 @@ def others(modules: dict[str, Path]) -> list[Contender]:
 
     return [
         wasm("empty", "empty wasm filter"),
-        wasm("calls", "this filter's host calls only", rewrites=True, base_path="/openai/v1",
+        wasm("calls", "this filter's calls alone", rewrites=True, base_path="/openai/v1",
              routed=True, rows=CALLS_ROWS),
         wasm("naive", "naive wasm filter", rewrites=True),
         wasm("parsing", "parsing wasm filter", rewrites=True, rows=PARSING_ROWS),

@@ -11,7 +11,7 @@ from typing import Any
 Json = dict[str, Any]
 GREY, FAINT = "#7d8590", "#7d859040"
 COLOURS = {
-    "empty": "#9aa4b0", "naive": "#d1862c", "parsing": "#a4632a", "lua": "#8d6bc7",
+    "empty": "#9aa4b0", "calls": "#3f9c74", "naive": "#d1862c", "parsing": "#a4632a", "lua": "#8d6bc7",
     "this": "#2f81f7", "bare": "#7d8590",
 }  # fmt: skip
 OTHERS = ("#d1862c", "#c2514d", "#8d6bc7", "#3f9c74", "#b0518f")
@@ -140,7 +140,7 @@ def _ratio_groups(results: Json, names: list[str]) -> list[Group]:
 
 
 def cpu(results: Json) -> str | None:
-    names = [name for name in ("empty", "naive", "this") if name in results["titles"]]
+    names = [name for name in ("empty", "calls", "naive", "this") if name in results["titles"]]
     if not results.get("filters") or "this" not in names:
         return None
     legend = [(results["titles"][name], COLOURS[name]) for name in names]

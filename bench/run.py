@@ -212,13 +212,16 @@ class Bench:
     def vm(self) -> None:
         say("== the modules' own code (V8 alone)")
         section = self.section("vm")
-        modules = {"this": FILTER, "naive": self.modules["naive"]}
+        modules = {"this": FILTER} | {name: self.modules[name] for name in ("calls", "naive")}
         for variant in self.options.variant:
             name, _, module = variant.partition("=")
             modules[name] = Path(module).absolute()
         rows = chosen(work.rows(), self.options.rows)
         told = vm.run(modules, contenders.governance(**contenders.SIZES), rows)
-        section |= {row.name: {"title": row.title, "modules": told[row.name]} for row in rows}
+        for row in rows:
+            if row.name not in contenders.CALLS_ROWS:
+                del told[row.name]["calls"]
+            section[row.name] = {"title": row.title, "modules": told[row.name]}
         self.save()
 
     def growth(self) -> None:
