@@ -12,6 +12,7 @@ pub mod headers;
 mod host;
 pub mod json;
 pub mod key;
+pub mod metrics;
 pub mod model;
 pub mod models;
 pub mod multipart;

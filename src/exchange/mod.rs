@@ -21,10 +21,11 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::config::{CacheMode, Config, HeaderNames, ProviderId};
-use crate::error::{ErrorAnswer, GatewayError};
+use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::HeaderEdit;
 use crate::json::scan::Facts;
 use crate::key::VirtualKey;
+use crate::metrics;
 use crate::operation::Operation;
 use crate::splice::Edit;
 use bridge::Bridge;
@@ -140,11 +141,14 @@ pub struct Exchange {
     response_left: Option<u64>,
     /// Envoy's `x-request-id`.
     request_id: Option<Rc<str>>,
-    /// Whose request it is, as long as no note says so.
-    unnoted: Option<Rc<VirtualKey>>,
+    /// Whose request it is.
+    key: Option<Rc<VirtualKey>>,
+    /// A note says so.
+    is_noted: bool,
     /// Unix seconds of the request's head.
     now: u64,
     notes: Vec<(Note, String)>,
+    counted: Vec<String>,
 }
 
 /// What is known of a request that has been sent upstream.
@@ -182,9 +186,11 @@ impl Exchange {
             response_head_sent: false,
             response_left: None,
             request_id: None,
-            unnoted: None,
+            key: None,
+            is_noted: false,
             now: 0,
             notes: Vec::new(),
+            counted: Vec::new(),
         }
     }
 
@@ -193,16 +199,28 @@ impl Exchange {
         std::mem::take(&mut self.notes)
     }
 
+    /// The counters (see [`metrics`]) that have gone up by one since the last call.
+    pub fn take_counted(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.counted)
+    }
+
     /// Notes whose request this is, for one that is answered before anything was decided.
     fn note_undecided(&mut self) {
-        if let Some(key) = self.unnoted.take() {
+        if let Some(key) = &self.key
+            && !std::mem::replace(&mut self.is_noted, true)
+        {
             self.notes.push((Note::Request, key.id.clone()));
         }
+    }
+
+    fn count_refused(&mut self, code: Code) {
+        self.counted.push(metrics::refused(code, self.key.as_ref().map(|key| &*key.id)));
     }
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::Phase::Replied;
         self.note_undecided();
+        self.count_refused(error.code);
         let request_id = self.request_id.as_deref();
         RequestStep::Reply(Reply::error(&error.to_answer(), &self.config.headers, request_id))
     }

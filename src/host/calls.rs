@@ -79,6 +79,8 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -176,6 +178,22 @@ pub fn set_tick(period: Duration) {
     let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: no pointers. Envoy's implementation can't fail.
     let _always_ok = unsafe { proxy_set_tick_period_milliseconds(period) };
+}
+
+/// The counter of this name. Every VM that asks gets the same counter, under an id of its own.
+pub fn counter(name: &str) -> Result<u32, Status> {
+    /// `WasmMetricType`.
+    const COUNTER: u32 = 0;
+    let mut id = 0;
+    // SAFETY: the name and the out-pointer are valid for the call; the host copies the name.
+    check(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Adds one to a counter.
+pub fn increment(counter: u32) -> Result<(), Status> {
+    // SAFETY: no pointers.
+    check(unsafe { proxy_increment_metric(counter, 1) })
 }
 
 /// Answers in the upstream's place. Carried out after the callback has returned.

@@ -60,7 +60,7 @@ impl Http {
                 Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
             };
         }
-        write_notes(exchange);
+        report(shared, exchange);
         match step {
             RequestStep::Continue => Action::Continue,
             RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
@@ -137,11 +137,11 @@ impl Http {
 
     /// Carries out all of a step but what it says of the body.
     fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Response {
-        let Some(Gateway { exchange, .. }) = &mut self.gateway else {
+        let Some(Gateway { shared, exchange }) = &mut self.gateway else {
             return Response::Pass(BodyOut::Same);
         };
         let step = event(exchange);
-        write_notes(exchange);
+        report(shared, exchange);
         match step {
             ResponseStep::Hold => Response::Hold,
             ResponseStep::Continue => Response::Pass(BodyOut::Same),
@@ -216,7 +216,11 @@ impl Http {
     fn fail(&mut self, why: &str) -> Action {
         error!("{why}");
         match &mut self.gateway {
-            Some(gateway) => send(&gateway.exchange.give_up()),
+            Some(Gateway { shared, exchange }) => {
+                let reply = exchange.give_up();
+                report(shared, exchange);
+                send(&reply)
+            }
             None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new() }),
         }
     }
@@ -240,12 +244,15 @@ fn overflowed() -> bool {
         .is_ok_and(|details| details == b"response_payload_too_large")
 }
 
-/// Gives the access log what has become known.
-fn write_notes(exchange: &mut Exchange) {
+/// Gives the access log what has become known, and counts what has happened.
+fn report(shared: &Shared, exchange: &mut Exchange) {
     for (note, value) in exchange.take_notes() {
         if let Err(status) = calls::set_filter_state(note.key(), &value) {
             warn!("can't set {}: {status:?}", note.key());
         }
+    }
+    for counter in exchange.take_counted() {
+        shared.counters.add(&counter);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Envoy's side: the only place that names `proxy_wasm`.
 //!
-//! [`calls`] wraps the host functions so that none can panic; [`body`] reads and changes bodies with them; [`root`] reads the configuration;
-//! [`models`] fetches model lists; [`http`] turns callbacks into events of an [`crate::exchange::Exchange`] and carries out its steps.
+//! [`calls`] wraps the host functions so that none can panic; [`body`] reads and changes bodies with them; [`counters`]
+//! counts; [`root`] reads the configuration; [`models`] fetches model lists; [`http`] turns callbacks into events of an
+//! [`crate::exchange::Exchange`] and carries out its steps.
 
 mod body;
 mod calls;
+mod counters;
 mod http;
 mod models;
 mod root;

@@ -13,6 +13,7 @@ use log::{error, warn};
 use proxy_wasm::hostcalls;
 
 use super::calls::{self, Body, Head};
+use super::counters::Counters;
 use super::http::send;
 use crate::config::{Config, ProviderId};
 use crate::exchange::{ModelsQuery, Reply};
@@ -23,6 +24,8 @@ use crate::models::{Asked, Fetches, Outcomes};
 pub struct Shared {
     /// The configuration.
     pub config: Rc<Config>,
+    /// What was counted.
+    pub counters: Counters,
     lists: RefCell<Lists>,
 }
 
@@ -45,7 +48,7 @@ struct Call {
 impl Shared {
     /// Nothing is fetched yet.
     pub fn new(config: Rc<Config>) -> Self {
-        Self { config, lists: RefCell::default() }
+        Self { config, counters: Counters::default(), lists: RefCell::default() }
     }
 
     /// A stream asks. `None`: it has to wait, and is answered later.

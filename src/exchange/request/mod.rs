@@ -152,6 +152,7 @@ impl Exchange {
         self.request = Phase::Replied;
         self.note_undecided();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        self.count_refused(error.code);
         Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
     }
 
@@ -190,7 +191,7 @@ impl Exchange {
     ) -> Result<RequestStep, GatewayError> {
         let presented = presented_key(headers.iter())?;
         let key = self.config.virtual_keys.authenticate(presented, &clock)?;
-        self.unnoted = Some(key.clone());
+        self.key = Some(key.clone());
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
@@ -381,7 +382,7 @@ impl Exchange {
         let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
         let note = Attempt::note(&head.key.id, route.operation, &provider.name, &route.model);
         self.notes.push((Note::Request, note));
-        self.unnoted = None;
+        self.is_noted = true;
         Ok(head.for_upstream(&self.config, provider, length))
     }
 }

@@ -20,6 +20,8 @@ pub(in super::super) struct Embeddings {
     renamed: Option<String>,
     labelled_json: bool,
     state: State,
+    /// It leaves in another shape, and nobody has asked yet.
+    is_changed: bool,
 }
 
 #[derive(Debug)]
@@ -42,11 +44,16 @@ impl Embeddings {
         };
         let recogniser = Recogniser::new(&facts);
         let state = State::Collecting { collected: Vec::new(), recogniser };
-        Self { facts, renamed, labelled_json, state }
+        Self { facts, renamed, labelled_json, state, is_changed: false }
     }
 
     pub(super) fn is_holding(&self) -> bool {
         matches!(&self.state, State::Collecting { collected, .. } if !collected.is_empty())
+    }
+
+    /// Whether the answer was given another shape since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
@@ -80,6 +87,7 @@ impl Embeddings {
                 let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = State::Converting(converter);
+                self.is_changed = true;
                 Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
             _ => {
@@ -89,7 +97,7 @@ impl Embeddings {
         }
     }
 
-    fn finish(&self, body: &[u8]) -> Verdict {
+    fn finish(&mut self, body: &[u8]) -> Verdict {
         let State::Collecting { recogniser, .. } = &self.state else {
             return Verdict::Hold;
         };
@@ -101,6 +109,7 @@ impl Embeddings {
             Ok(answer) => answer,
             Err(error) => return Verdict::Fail(*error),
         };
+        self.is_changed = matches!(answer, Cow::Owned(_));
         if let Some(renamed) = &self.renamed
             && let Some(model) = cursor::parse(&answer).ok().and_then(|answer| answer.get("model"))
         {

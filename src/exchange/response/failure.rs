@@ -43,6 +43,11 @@ impl Failure {
         !self.collected.is_empty()
     }
 
+    /// Asked for identity, and yet compressed: nobody here can read it, so the client does.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.encoded && str::from_utf8(&self.collected).is_err()
+    }
+
     /// What the answer becomes; `None` when it stays: it is canonical already, or
     /// can't be read.
     pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
@@ -58,8 +63,7 @@ impl Failure {
                 .to_answer(),
             );
         }
-        // Asked for identity, and yet compressed: nobody here can read it, so the client does.
-        if self.encoded && str::from_utf8(&self.collected).is_err() {
+        if self.is_unreadable() {
             return None;
         }
         from_http(self.status, self.content_type.as_deref(), &self.collected).into_answer()

@@ -23,6 +23,7 @@ use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, r
 use crate::config::{CacheMode, Config, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, Text, is_media_type};
+use crate::metrics::{self, Mended};
 use crate::operation::Operation;
 use crate::responses::answer;
 use head::{forged, is_encoded, kept, status};
@@ -113,6 +114,16 @@ impl Phase {
         !matches!(self, Self::Stream(_) | Self::Swallowing)
     }
 
+    /// What was wrong with an answer that goes on all the same, once.
+    fn take_mended(&mut self) -> Option<Mended> {
+        match self {
+            Self::Stream(stream) => stream.take_broken_off(),
+            Self::Embeddings(embeddings) => embeddings.take_changed().then_some(Mended::Embeddings),
+            Self::Failure(failure) => failure.is_unreadable().then_some(Mended::Unreadable),
+            Self::Passing | Self::Json(_) | Self::Bridged(_) | Self::Swallowing => None,
+        }
+    }
+
     /// Whether usage told of cached prompt tokens; `None` as long as there was no usage.
     fn cached(&self) -> Option<bool> {
         match self {
@@ -149,6 +160,7 @@ impl Exchange {
         self.note_undecided();
         self.forged = forged(&self.config.headers, headers);
         let status = status(headers);
+        let is_unreadable = status < 400 && is_encoded(headers);
         let context = self.context();
         let phase = match context.route {
             // As it is, it would be no Response.
@@ -156,12 +168,15 @@ impl Exchange {
                 reader(&context, route, headers)
             }
             // Asked for identity, and yet compressed: nobody here can read it, so the client does.
-            Some(_) if status < 400 && is_encoded(headers) => Phase::Passing,
+            Some(_) if is_unreadable => Phase::Passing,
             _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
             Some(route) if status == 200 => reader(&context, route, headers),
             _ => Phase::Passing,
         };
         if matches!(phase, Phase::Passing) {
+            if is_unreadable {
+                self.count_answer(Mended::Unreadable);
+            }
             self.response_head_sent = true;
             return ResponseStep::Release(self.own_headers(), BodyOut::Same);
         }
@@ -207,11 +222,16 @@ impl Exchange {
             // No reader hands over twice.
             Verdict::Hold | Verdict::HandOver(..) => ResponseStep::Hold,
             Verdict::Fail(answer) => {
-                self.response = Phase::Swallowing;
+                let phase = std::mem::replace(&mut self.response, Phase::Swallowing);
+                self.count_answer(match phase {
+                    Phase::Failure(_) => Mended::Error,
+                    _ => Mended::ErrorIn200,
+                });
                 self.replace(&answer)
             }
             Verdict::Abort(error) => {
                 self.response = Phase::Swallowing;
+                self.count_answer(Mended::ErrorIn200);
                 let answer = error.to_answer();
                 ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
@@ -220,6 +240,9 @@ impl Exchange {
                     !self.response_head_sent && !matches!(self.response, Phase::Stream(_));
                 let cache = if in_head || end { self.response.cached() } else { None };
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
+                if let Some(mended) = self.response.take_mended() {
+                    self.count_answer(mended);
+                }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
@@ -284,6 +307,13 @@ impl Exchange {
         edits
     }
 
+    fn count_answer(&mut self, mended: Mended) {
+        let id = self.request.route().map(|route| route.provider);
+        let provider = id.and_then(|id| self.config.providers.get(id));
+        let provider = provider.map(|provider| &*provider.name);
+        self.counted.push(metrics::answers(mended, provider));
+    }
+
     fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
         let route = self.request.route()?;
         Some(match (route.cache, cached) {
@@ -329,6 +359,7 @@ impl Exchange {
             Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
+        self.count_answer(if status >= 400 { Mended::Error } else { Mended::ErrorIn200 });
         let (edits, body) = self.replacement(&answer);
         self.reply(edits, body, false)
     }

@@ -3,6 +3,7 @@
 use super::{BodyOut, Context, Rest, Verdict};
 use crate::exchange::Route;
 use crate::headers::{HeaderEdit, Headers};
+use crate::metrics::Mended;
 use crate::responses::answer::Converter;
 use crate::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 
@@ -108,6 +109,10 @@ impl Stream {
     /// Whether everything was written that there will be.
     fn is_done(&self) -> bool {
         self.bridge.as_ref().map_or(self.sse.is_done(), Converter::is_done)
+    }
+
+    pub(super) fn take_broken_off(&mut self) -> Option<Mended> {
+        self.sse.take_broken_off()
     }
 
     pub(super) fn is_holding(&self) -> bool {

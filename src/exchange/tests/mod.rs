@@ -2,6 +2,7 @@
 //! edits heads and bodies as Envoy does, and every step goes through it.
 
 mod bridge;
+mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod pieces;
@@ -124,6 +125,7 @@ struct Host {
     reply: Option<Reply>,
     query: Option<ModelsQuery>,
     notes: Vec<(Note, String)>,
+    counted: Vec<String>,
     /// How much of what is visible is read at once.
     piece: usize,
 }
@@ -137,6 +139,7 @@ impl Host {
             reply: None,
             query: None,
             notes: Vec::new(),
+            counted: Vec::new(),
             piece: usize::MAX,
         }
     }
@@ -212,6 +215,7 @@ impl Host {
             step => step,
         };
         self.notes.extend(self.exchange.take_notes());
+        self.counted.extend(self.exchange.take_counted());
         match step {
             RequestStep::Continue => self.request.hand_on(end),
             RequestStep::Hold => {}
@@ -260,6 +264,7 @@ impl Host {
 
     fn answer_step(&mut self, step: ResponseStep, end: bool) {
         self.notes.extend(self.exchange.take_notes());
+        self.counted.extend(self.exchange.take_counted());
         match step {
             ResponseStep::Continue => self.answer.hand_on(end),
             ResponseStep::Hold => assert!(!end, "an answer is held past its end"),

@@ -7,7 +7,7 @@ const JSON: &str = "application/json";
 const SSE: &str = "text/event-stream";
 
 /// All that both sides and the log saw.
-type Seen = (Fields, Vec<u8>, Option<Reply>, Fields, Vec<u8>, Vec<(Note, String)>);
+type Seen = (Fields, Vec<u8>, Option<Reply>, Fields, Vec<u8>, Vec<(Note, String)>, Vec<String>);
 
 fn seen(asked: (&str, &str, bool), answer: (&str, &str), piece: usize) -> Seen {
     let (path, body, has_length) = asked;
@@ -30,6 +30,7 @@ fn seen(asked: (&str, &str, bool), answer: (&str, &str), piece: usize) -> Seen {
         host.answer.head,
         host.answer.body,
         host.notes,
+        host.counted,
     )
 }
 

@@ -8,6 +8,7 @@ use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
 use crate::json::string;
+use crate::metrics::Mended;
 
 use super::lines::{Line, MARK, classify};
 use super::memo::Memo;
@@ -68,6 +69,8 @@ pub struct SseNormalizer {
     tools: Tools,
     cached: Option<bool>,
     next_sequence: u64,
+    /// How the stream broke off, until somebody has asked.
+    broke_off: Option<Mended>,
     last: Memo<scan::Found>,
     /// The `model` that replaces the upstream's, as JSON.
     model: Option<Vec<u8>>,
@@ -98,6 +101,7 @@ impl SseNormalizer {
             tools: Tools::default(),
             cached: None,
             next_sequence: 0,
+            broke_off: None,
             last: Memo::default(),
             model,
         }
@@ -119,6 +123,11 @@ impl SseNormalizer {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
+    }
+
+    /// Whether the stream has broken off in the middle since the last call.
+    pub fn take_broken_off(&mut self) -> Option<Mended> {
+        self.broke_off.take()
     }
 
     /// Reads the next bytes of the upstream's body. While the head is undecided, and after an error
@@ -316,6 +325,8 @@ impl SseNormalizer {
             self.head = Head::Error(answer);
             return;
         }
+        let is_cut = answer.error.code == errors::TRUNCATED;
+        self.broke_off = Some(if is_cut { Mended::StreamCut } else { Mended::StreamError });
         if self.options.kind == StreamKind::Responses {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
             return;

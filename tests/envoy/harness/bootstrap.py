@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from . import plugin
 
 Json = dict[str, Any]
+SHIPPED = Path(__file__).resolve().parents[3] / "envoy/envoy.yaml"
+"""Its labels for metrics are the suite's."""
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTING_HEADER = "x-gateway-cluster"
 PLUGIN_NAME = "openai_gateway"
@@ -84,6 +88,7 @@ def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Pa
     """A bootstrap with one listener, whose port the OS chooses, and a cluster per upstream."""
     return {
         "node": {"id": "test", "cluster": "test"},
+        "stats_config": yaml.safe_load(SHIPPED.read_text())["stats_config"],
         "admin": {"address": _address(0)},
         "static_resources": {
             "listeners": [_listener(setting, wasm, ecds_path)],

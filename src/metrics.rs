@@ -1,0 +1,73 @@
+//! What the filter counts: the requests that it refused and the answers that it had to mend. All others
+//! are Envoy's to count, by cluster, so a usual request costs no call for this.
+//!
+//! Metrics have no labels in the proxy-wasm ABI: they stand in the name, the last one free of any rule so
+//! that it needs none. Envoy shows a metric as `wasmcustom.<name>`, and its `stats_tags` make labels of
+//! the parts (`envoy/envoy.yaml`). Names come from the configuration and from this module alone: no
+//! client can make new ones.
+
+use crate::error::Code;
+
+/// Stands for a virtual key or a provider that is not known.
+const UNKNOWN: &str = "-";
+
+/// What was wrong with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mended {
+    /// A 4xx or 5xx whose body was not OpenAI's envelope.
+    Error,
+    /// A 200 that was an error, or that can't be expressed in OpenAI's shape.
+    ErrorIn200,
+    /// An error in a stream that had begun.
+    StreamError,
+    /// A stream that ended before its answer did.
+    StreamCut,
+    /// Embeddings in another shape or number format than was asked for.
+    Embeddings,
+    /// Compressed although that was not asked for: it went on unread.
+    Unreadable,
+}
+
+impl Mended {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::ErrorIn200 => "error_in_200",
+            Self::StreamError => "stream_error",
+            Self::StreamCut => "stream_cut",
+            Self::Embeddings => "embeddings",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// The counter of requests that were refused with `code`, by the virtual key's id.
+#[must_use]
+pub fn refused(code: Code, key: Option<&str>) -> String {
+    ["openai_gateway.refused.", code.as_str(), ".", key.unwrap_or(UNKNOWN)].concat()
+}
+
+/// The counter of a provider's answers of one kind.
+#[must_use]
+pub fn answers(mended: Mended, provider: Option<&str>) -> String {
+    ["openai_gateway.answers.", mended.as_str(), ".", provider.unwrap_or(UNKNOWN)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn the_configured_name_comes_last() {
+        assert_eq!(
+            refused(Code::ModelNotAllowed, Some("search.team")),
+            "openai_gateway.refused.model_not_allowed.search.team"
+        );
+        assert_eq!(refused(Code::InvalidApiKey, None), "openai_gateway.refused.invalid_api_key.-");
+        assert_eq!(
+            answers(Mended::ErrorIn200, Some("groq")),
+            "openai_gateway.answers.error_in_200.groq"
+        );
+    }
+}

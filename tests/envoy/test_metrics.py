@@ -1,0 +1,129 @@
+"""What the filter counts: requests that it refused and answers that it had to mend, and nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+from harness import answer, expect, openai_shapes, plugin, sse
+from harness.openai_shapes import chunk
+
+CHAT = {"model": "alpha/m", "messages": []}
+STREAM = {**CHAT, "stream": True}
+EMBED = {"model": "alpha/m", "input": "a"}
+LINE = re.compile(r"openai_gateway_(\w+)\{(.*)\} (\d+)")
+LABEL = re.compile(r'(\w+)="(.*?)"')
+
+
+def counted(gateway) -> dict[str, int]:
+    """Every counter of the filter's, as Prometheus gets it."""
+    found = {}
+    for line in gateway.admin("/stats/prometheus").splitlines():
+        if match := LINE.fullmatch(line):
+            labels = sorted(LABEL.findall(match[2]))
+            found[" ".join([match[1], *(f"{name}={value}" for name, value in labels)])] = int(match[3])
+    return found
+
+
+@pytest.fixture
+def rise(gateway):
+    """The counters that have gone up since the test began."""
+    before = counted(gateway)
+
+    def since() -> dict[str, int]:
+        now = counted(gateway)
+        return {name: now[name] - before.get(name, 0) for name in now if now[name] != before.get(name)}
+
+    return since
+
+
+def refused(code: str, key: str) -> dict[str, int]:
+    return {f"refused code={code} virtual_key={key}": 1}
+
+
+def answers(kind: str, provider: str = "alpha") -> dict[str, int]:
+    return {f"answers kind={kind} provider={provider}": 1}
+
+
+def test_a_usual_request_counts_nothing(gateway, upstreams, rise):
+    upstreams["alpha"].next(answer(openai_shapes.completion()))
+    expect.good(gateway.post(body=CHAT))
+    upstreams["alpha"].next(sse(chunk({"content": "a"}), chunk({}, "stop"), "[DONE]"))
+    expect.good(gateway.post(body=STREAM))
+    assert rise() == {}
+
+
+@pytest.mark.parametrize(
+    ("vk", "body", "code", "key"),
+    [
+        (None, CHAT, "invalid_api_key", "-"),
+        ("revoked", CHAT, "virtual_key_revoked", "-"),
+        ("none", CHAT, "model_not_allowed", "id-none"),
+        ("main", {"messages": []}, "missing_model", "id-main"),
+        ("main", {**CHAT, "model": 1}, "invalid_model", "id-main"),
+    ],
+)
+def test_refusals_by_code_and_key(gateway, rise, vk, body, code, key):
+    assert gateway.post(body=body, vk=vk).json()["error"]["code"] == code
+    assert rise() == refused(code, key)
+
+
+def test_a_refusal_after_the_model_was_known(gateway, upstreams, rise):
+    """The key is still known when the body turns out to be wrong at its end."""
+    reply = gateway.post(body=b'{"model":"alpha/m","messages":[]]')
+    assert reply.json()["error"]["code"] == "invalid_json"
+    assert rise() == refused("invalid_json", "id-main")
+
+
+@pytest.mark.parametrize(
+    ("ask", "answered", "kind"),
+    [
+        (CHAT, answer("Bad Gateway", 502, headers=[("content-type", "text/plain")]), "error"),
+        (CHAT, answer({"error": {"message": "m", "code": 429}}), "error_in_200"),
+        (STREAM, sse({"error": {"message": "m", "code": 429}}), "error_in_200"),
+        (STREAM, sse(chunk({"content": "a"}), {"error": {"message": "m"}}), "stream_error"),
+        (STREAM, sse(chunk({"content": "a"})), "stream_cut"),
+        (EMBED, answer({"embedding": [1.0, 2.0]}), "embeddings"),
+        (
+            CHAT,
+            answer(gzip.compress(b"{}"), headers=[("content-type", "application/json"), ("content-encoding", "gzip")]),
+            "unreadable",
+        ),
+        (
+            CHAT,
+            answer(gzip.compress(b"no"), 500, headers=[("content-type", "text/plain"), ("content-encoding", "gzip")]),
+            "unreadable",
+        ),
+    ],
+)  # fmt: skip
+def test_answers_by_kind_and_provider(gateway, upstreams, rise, ask, answered, kind):
+    upstreams["alpha"].next(answered)
+    path = "/v1/embeddings" if ask is EMBED else "/v1/chat/completions"
+    gateway.post(path, body=ask)
+    assert rise() == answers(kind)
+
+
+def test_an_error_in_the_right_shape_is_no_news(gateway, upstreams, rise):
+    envelope = {"error": {"message": "m", "type": "t", "param": None, "code": None}}
+    upstreams["alpha"].next(answer(envelope, 400))
+    assert gateway.post(body=CHAT).json() == envelope
+    assert rise() == {}
+
+
+def test_envoys_own_replies_count_for_their_provider(gateway, rise):
+    assert gateway.post(body={**CHAT, "model": "down/m"}).status == 503
+    assert rise() == answers("error", "down")
+
+
+def test_names_hold_no_secret(gateway):
+    names = gateway.admin("/stats?filter=openai_gateway")
+    assert "refused.model_not_allowed.id-none" in names
+    assert not [secret for secret in plugin.SECRETS if secret in names]
+
+
+def test_workers_share_their_counters(start_envoy):
+    gateway = start_envoy(concurrency=2)
+    for _ in range(8):
+        gateway.post(body=CHAT, vk="none")
+    assert gateway.stat("wasmcustom.openai_gateway.refused.model_not_allowed.id-none") == 8
