@@ -55,7 +55,7 @@ impl Stream {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
-        let was_done = self.is_done();
+        let had_ended = self.has_ended();
         let mut out = self.sse.push(bytes);
         if end {
             let last = self.sse.finish(StreamEnd::Clean);
@@ -79,12 +79,14 @@ impl Stream {
             out = Out::Bytes(events);
         }
         // An error is the last that is written, and may repeat the key.
-        if let Out::Bytes(last) = &out
-            && self.is_done()
-            && !was_done
-            && let Some(redacted) = context.redacted(last)
-        {
-            out = Out::Bytes(redacted);
+        if self.has_ended() && !had_ended {
+            let last = match &out {
+                Out::Unchanged => bytes,
+                Out::Bytes(bytes) => bytes,
+            };
+            if let Some(redacted) = context.redacted(last) {
+                out = Out::Bytes(redacted);
+            }
         }
         if self.head.is_some() {
             match self.sse.head() {
@@ -106,9 +108,9 @@ impl Stream {
         Verdict::Pass { edits, body, rest: Rest::Read }
     }
 
-    /// Whether everything was written that there will be.
-    fn is_done(&self) -> bool {
-        self.bridge.as_ref().map_or(self.sse.is_done(), Converter::is_done)
+    /// Whether the last event was written that there will be.
+    fn has_ended(&self) -> bool {
+        self.bridge.as_ref().map_or(self.sse.has_ended(), Converter::is_done)
     }
 
     pub(super) fn take_broken_off(&mut self) -> Option<Mended> {

@@ -245,6 +245,28 @@ fn no_failure_repeats_the_providers_key() {
 }
 
 #[test]
+fn nor_does_the_failure_of_a_native_server() {
+    let created =
+        b"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0}\n\n";
+    for name in ["response.failed", "error"] {
+        let failed = format!(
+            "event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":1,\"message\":\"Bad key: sk-beta\"}}\n\n"
+        );
+        let stream = [&created[..], failed.as_bytes()].concat();
+        let want = [&created[..], failed.replace("sk-beta", "[redacted]").as_bytes()].concat();
+        for size in [1, 7, stream.len()] {
+            let mut host =
+                send(&config(), "/v1/responses", &[], &STREAM.replace("quick", "beta/m"));
+            host.respond(&fields(&SSE), &cut(&stream, size), End::Alone);
+            assert_eq!(
+                host.answer.body.escape_ascii().to_string(),
+                want.escape_ascii().to_string()
+            );
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_can_not_be_converted_is_a_bad_gateway() {
     for asked in [PLAIN, STREAM] {
         let head = [(":status", "200"), ("content-encoding", "gzip")];

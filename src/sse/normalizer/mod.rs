@@ -119,10 +119,10 @@ impl SseNormalizer {
         self.cached
     }
 
-    /// Whether everything was sent: what the upstream still sends is dropped.
+    /// Whether the last event was sent: `[DONE]`, or the protocol's own.
     #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.phase == Phase::Done
+    pub fn has_ended(&self) -> bool {
+        self.phase == Phase::Done || self.ended_by_event
     }
 
     /// Whether the stream has broken off in the middle since the last call.
