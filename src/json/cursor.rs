@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::tokenizer::{Kind, Tokenizer, plain_run};
+use super::tokenizer::{Kind, Tokenizer, plain_run, string_length};
 use super::{JsonError, string};
 use crate::bytes::is_same;
 
@@ -221,20 +221,6 @@ impl<'a> Walk<'a> {
         self.rest = rest;
         self.start = start + length;
         Some(Value { kind, raw, start })
-    }
-}
-
-/// Length of the string that `text` begins with, quotes included.
-fn string_length(text: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        at += plain_run(text.get(at..)?);
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            // What is escaped does not end the string.
-            b'\\' => at += 2,
-            _ => return None,
-        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Stream {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
-        let had_ended = self.has_ended();
+        let was_done = self.is_done();
         let mut out = self.sse.push(bytes);
         if end {
             let last = self.sse.finish(StreamEnd::Clean);
@@ -78,13 +78,15 @@ impl Stream {
             }
             out = Out::Bytes(events);
         }
-        // An error is the last that is written, and may repeat the key.
-        if self.has_ended() && !had_ended {
+        // An error is the last that is written, and may repeat the key. As it came it can only be an event
+        // of the protocol.
+        if self.is_done() && !was_done {
             let last = match &out {
-                Out::Unchanged => bytes,
-                Out::Bytes(bytes) => bytes,
+                Out::Unchanged if self.sse.ended_by_event() => Some(bytes),
+                Out::Unchanged => None,
+                Out::Bytes(bytes) => Some(bytes.as_slice()),
             };
-            if let Some(redacted) = context.redacted(last) {
+            if let Some(redacted) = last.and_then(|last| context.redacted(last)) {
                 out = Out::Bytes(redacted);
             }
         }
@@ -109,8 +111,9 @@ impl Stream {
     }
 
     /// Whether the last event was written that there will be.
-    fn has_ended(&self) -> bool {
-        self.bridge.as_ref().map_or(self.sse.has_ended(), Converter::is_done)
+    fn is_done(&self) -> bool {
+        let is_done = || self.sse.is_done() || self.sse.ended_by_event();
+        self.bridge.as_ref().map_or_else(is_done, Converter::is_done)
     }
 
     pub(super) fn take_broken_off(&mut self) -> Option<Mended> {

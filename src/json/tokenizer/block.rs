@@ -165,7 +165,7 @@ mod imp {
     #[inline]
     pub fn specials(wide: &[u8; 64]) -> u64 {
         let hits = words(wide).map(special);
-        if hits == [0; 8] { 0 } else { mask(hits) }
+        if hits.iter().all(|hits| *hits == 0) { 0 } else { mask(hits) }
     }
 
     /// Whether none of the bytes is `"`, `\` or a control character.

@@ -89,6 +89,16 @@ pub(super) fn short_string(chunk: &[u8], at: usize) -> Option<usize> {
     (block.get(first) == Some(&b'"')).then_some(at + first + 1)
 }
 
+/// The length of the string that `text` begins with, quotes included. `None` where it does not end, or the
+/// grammar allows no such string.
+#[must_use]
+pub fn string_length(text: &[u8]) -> Option<usize> {
+    short_string(text, 1).or_else(|| match string_rest(text, 1) {
+        Run::Ends(end) => Some(end),
+        Run::Cut(..) | Run::Wrong(_) => None,
+    })
+}
+
 /// Reads a string from `at`, inside of it.
 pub(super) fn string_rest(chunk: &[u8], mut at: usize) -> Run {
     let mut plain = 0;

@@ -119,10 +119,16 @@ impl SseNormalizer {
         self.cached
     }
 
-    /// Whether the last event was sent: `[DONE]`, or the protocol's own.
+    /// Whether everything was sent: what the upstream still sends is dropped.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.phase == Phase::Done || self.ended_by_event
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// Whether the protocol's own last event was sent.
+    #[must_use]
+    pub fn ended_by_event(&self) -> bool {
+        self.ended_by_event
     }
 
     /// Whether the stream has broken off in the middle since the last call.

@@ -42,7 +42,7 @@ fn run(options: Options, chunks: &[&[u8]], end: StreamEnd) -> (Vec<u8>, Head) {
     }
     out.extend(normalizer.finish(end));
     assert_ne!(*normalizer.head(), Head::Undecided);
-    assert!(normalizer.has_ended());
+    assert!(normalizer.is_done());
     (out, normalizer.head().clone())
 }
 

@@ -41,7 +41,7 @@ fn canonical_chunks_are_not_copied() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     let whole = format!(": hi\n\n{}:\n\n{}", data(&[HEL]), data(&[STOP, USAGE, "[DONE]"]));
     assert_eq!(normalizer.push(whole.as_bytes()), Out::Unchanged);
-    assert!(normalizer.has_ended());
+    assert!(normalizer.is_done());
     assert_eq!(normalizer.cached(), Some(false));
 }
 
@@ -65,7 +65,7 @@ fn an_event_does_not_wait() {
     // A server that never ends this line keeps the client waiting no longer.
     assert_eq!(normalizer.push(b"data: [DO"), Out::Bytes(vec![]));
     assert_eq!(normalizer.push(b"NE]"), Out::Bytes(b"data: [DONE]\n\n".to_vec()));
-    assert!(normalizer.has_ended());
+    assert!(normalizer.is_done());
     assert_eq!(normalizer.push(b"\n\ndata: {}\n\n"), Out::Bytes(vec![]));
 }
 
