@@ -28,7 +28,8 @@ fn simple(body: &[u8]) -> Vec<Vec<u8>> {
         .filter_map(|part| part.split_once("\r\n\r\n"))
         .filter(|(head, _)| {
             let head = head.to_ascii_lowercase();
-            let name = head.split("name=").nth(1).unwrap_or_default();
+            let named = head.lines().find(|line| line.starts_with("content-disposition"));
+            let name = named.and_then(|line| line.split("name=").nth(1)).unwrap_or_default();
             let name = name.trim_start_matches('"');
             name.strip_prefix("model").is_some_and(|rest| {
                 !rest
