@@ -180,8 +180,8 @@ impl VirtualKeys {
     }
 
     /// The keys, in the order of the configuration.
-    pub fn iter(&self) -> impl Iterator<Item = &VirtualKey> {
-        self.list.iter().map(AsRef::as_ref)
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<VirtualKey>> {
+        self.list.iter()
     }
 }
 

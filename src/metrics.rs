@@ -1,5 +1,5 @@
-//! What the filter counts: the requests that it refused and the answers that it had to mend. All others
-//! are Envoy's to count, by cluster, so a usual request costs no call for this.
+//! What the filter counts: the requests that it refused, and answers that were not as they should be. All
+//! others are Envoy's to count, by cluster, so a usual request costs no call for this.
 //!
 //! Metrics have no labels in the proxy-wasm ABI: they stand in the name, the last one free of any rule so
 //! that it needs none. Envoy shows a metric as `wasmcustom.<name>`, and its `stats_tags` make labels of
@@ -13,7 +13,7 @@ const UNKNOWN: &str = "-";
 
 /// What was wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mended {
+pub enum Flaw {
     /// A 4xx or 5xx whose body was not OpenAI's envelope.
     Error,
     /// A 200 that was an error, or that can't be expressed in OpenAI's shape.
@@ -28,7 +28,7 @@ pub enum Mended {
     Unreadable,
 }
 
-impl Mended {
+impl Flaw {
     fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -49,8 +49,8 @@ pub fn refused(code: Code, key: Option<&str>) -> String {
 
 /// The counter of a provider's answers of one kind.
 #[must_use]
-pub fn answers(mended: Mended, provider: Option<&str>) -> String {
-    ["openai_gateway.answers.", mended.as_str(), ".", provider.unwrap_or(UNKNOWN)].concat()
+pub fn answers(flaw: Flaw, provider: Option<&str>) -> String {
+    ["openai_gateway.answers.", flaw.as_str(), ".", provider.unwrap_or(UNKNOWN)].concat()
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         );
         assert_eq!(refused(Code::InvalidApiKey, None), "openai_gateway.refused.invalid_api_key.-");
         assert_eq!(
-            answers(Mended::ErrorIn200, Some("groq")),
+            answers(Flaw::ErrorIn200, Some("groq")),
             "openai_gateway.answers.error_in_200.groq"
         );
     }

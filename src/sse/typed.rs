@@ -29,8 +29,8 @@ pub(super) enum Verdict {
 pub(super) struct Facts {
     /// The protocol's last event.
     pub(super) ends: bool,
-    /// The protocol's own error event.
-    pub(super) is_error: bool,
+    /// It says that there is no answer.
+    pub(super) fails: bool,
     pub(super) cached: Option<bool>,
     pub(super) sequence: Option<u64>,
 }
@@ -60,19 +60,20 @@ pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<
     let sequence = root.get("sequence_number").and_then(|number| number.as_f64());
     let mut facts = Facts {
         ends: is_last(name.as_bytes()),
-        is_error: name == "error",
+        fails: matches!(&*name, "error" | "response.failed"),
         cached: None,
         sequence: sequence.filter(|number| *number >= 0.0).map(|number| number as u64),
     };
     // Only the Responses API has an error event of its own, and before its first event an error is
     // still a status. Names of other protocols' events say little: those that name an error are one.
     let is_own = is_protocol(name.as_bytes());
-    let fails = if facts.is_error {
+    let is_error = name == "error";
+    let fails = if is_error {
         first || kind != StreamKind::Responses
     } else {
         !is_own && (about.event.marked || name.contains("error"))
     };
-    let event = Event { marked: about.event.marked || facts.is_error, ..about.event };
+    let event = Event { marked: about.event.marked || is_error, ..about.event };
     if fails && let Some(answer) = from_event(text, event) {
         return Verdict::Error(Box::new(answer));
     }
@@ -136,7 +137,7 @@ fn whole_response(text: &[u8], root: &Value<'_>, about: Context<'_>) -> Verdict 
     let counts = root.get("usage").filter(usage::counts);
     let facts = Facts {
         ends: true,
-        is_error: false,
+        fails: last == "response.failed",
         cached: counts.map(|counts| crate::usage::cached(&counts)),
         sequence: Some(1),
     };

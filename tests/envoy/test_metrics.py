@@ -1,8 +1,9 @@
-"""What the filter counts: requests that it refused and answers that it had to mend, and nothing else."""
+"""What the filter counts: requests that it refused and answers that were not as they should be."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 
 import pytest
@@ -22,7 +23,9 @@ def counted(gateway) -> dict[str, int]:
     for line in gateway.admin("/stats/prometheus").splitlines():
         if match := LINE.fullmatch(line):
             labels = sorted(LABEL.findall(match[2]))
-            found[" ".join([match[1], *(f"{name}={value}" for name, value in labels)])] = int(match[3])
+            found[
+                " ".join([match[1], *(f"{name}={value}" for name, value in labels)])
+            ] = int(match[3])
     return found
 
 
@@ -33,7 +36,11 @@ def rise(gateway):
 
     def since() -> dict[str, int]:
         now = counted(gateway)
-        return {name: now[name] - before.get(name, 0) for name in now if now[name] != before.get(name)}
+        return {
+            name: now[name] - before.get(name, 0)
+            for name in now
+            if now[name] != before.get(name)
+        }
 
     return since
 
@@ -116,7 +123,35 @@ def test_envoys_own_replies_count_for_their_provider(gateway, rise):
     assert rise() == answers("error", "down")
 
 
+def test_a_native_stream_that_fails(start_envoy, upstreams):
+    """Its last event passes as it is, but for the provider's key."""
+    config = plugin.configuration()
+    for provider in config["providers"]:
+        provider["responses_api"] = "native"
+    gateway = start_envoy(config=config)
+    error = {
+        "code": "server_error",
+        "message": f"Bad key: {plugin.PROVIDER_KEYS['alpha']}",
+    }
+    failed = {
+        "type": "response.failed",
+        "sequence_number": 1,
+        "response": {"error": error},
+    }
+    named = [
+        f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+        for event in ({"type": "response.created", "sequence_number": 0}, failed)
+    ]
+    upstreams["alpha"].next(sse(*named))
+    reply = gateway.post(
+        "/v1/responses", body={"model": "alpha/m", "input": "hi", "stream": True}
+    )
+    assert b"Bad key: [redacted]" in reply.body
+    assert counted(gateway) == answers("stream_error")
+
+
 def test_names_hold_no_secret(gateway):
+    gateway.post(body=CHAT, vk="none")
     names = gateway.admin("/stats?filter=openai_gateway")
     assert "refused.model_not_allowed.id-none" in names
     assert not [secret for secret in plugin.SECRETS if secret in names]
@@ -124,6 +159,15 @@ def test_names_hold_no_secret(gateway):
 
 def test_workers_share_their_counters(start_envoy):
     gateway = start_envoy(concurrency=2)
-    for _ in range(8):
+    workers = [
+        f"listener.127.0.0.1_0.worker_{number}.downstream_cx_total" for number in (0, 1)
+    ]
+    sent = 0
+    while not all(gateway.stat(worker) for worker in workers):
+        assert sent < 500, "one worker gets every connection"
         gateway.post(body=CHAT, vk="none")
-    assert gateway.stat("wasmcustom.openai_gateway.refused.model_not_allowed.id-none") == 8
+        sent += 1
+    assert (
+        gateway.stat("wasmcustom.openai_gateway.refused.model_not_allowed.id-none")
+        == sent
+    )

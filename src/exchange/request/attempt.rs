@@ -11,11 +11,13 @@ use super::head::Fields;
 use crate::config::{CacheMode, Config, ProviderId};
 use crate::exchange::{Note, Route};
 use crate::json::scan::Facts;
+use crate::key::VirtualKey;
 use crate::operation::Operation;
 
 /// What was decided about the request.
 #[derive(Debug)]
 pub(super) struct Attempt {
+    pub key: Rc<VirtualKey>,
     pub operation: Operation,
     provider: ProviderId,
     model: Rc<str>,
@@ -38,12 +40,13 @@ impl Attempt {
         let (id, route) = note.split_once(' ')?;
         let (operation, route) = route.split_once(' ')?;
         let (provider, model) = route.split_once('/')?;
-        let key = config.virtual_keys.iter().find(|key| key.id == id)?;
+        let key = config.virtual_keys.iter().find(|key| key.id == id)?.clone();
         Some(Self {
             operation: Operation::from_name(operation)?,
             provider: config.providers.by_name(provider)?,
             model: model.into(),
-            cache: fields.cache_mode(config, key).ok()?,
+            cache: fields.cache_mode(config, &key).ok()?,
+            key,
         })
     }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::bridge::{self, Bridge, CHAT_PATH};
 use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route};
 use crate::cache_control;
-use crate::config::{CacheMode, Config, ResponsesApi};
+use crate::config::{CacheMode, Config, ProviderId, ResponsesApi};
 use crate::error::{Code, GatewayError};
 use crate::headers::{HeaderEdit, Headers};
 use crate::json::scan::Facts;
@@ -48,6 +48,15 @@ impl Phase {
         match self {
             Self::Streaming(streaming) => Some(&streaming.route),
             _ => None,
+        }
+    }
+
+    /// The provider, once it is chosen.
+    pub(super) fn provider(&self) -> Option<ProviderId> {
+        match self {
+            Self::Streaming(streaming) => Some(streaming.route.provider),
+            Self::Reading(reading) => reading.chosen.as_ref().map(|(route, _)| route.provider),
+            Self::Start | Self::Untouched | Self::Replied => None,
         }
     }
 
@@ -149,10 +158,11 @@ impl Exchange {
 
     /// The host can't go on: the reply to send, which is known as our own when it comes back.
     pub fn give_up(&mut self) -> Reply {
-        self.request = Phase::Replied;
         self.note_undecided();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
-        self.count_refused(error.code);
+        if !matches!(std::mem::replace(&mut self.request, Phase::Replied), Phase::Replied) {
+            self.count_refused(error.code);
+        }
         Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
     }
 
@@ -221,6 +231,8 @@ impl Exchange {
     ) -> Option<RequestStep> {
         let attempt = Attempt::recall(&self.config, fields, recall)?;
         let reader = reader(attempt.operation, fields.content_type).ok()??;
+        self.key = Some(attempt.key.clone());
+        self.is_noted = true;
         self.read_clock(attempt.operation, clock);
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(Head::Rewritten(attempt), reader, None, end))

@@ -62,6 +62,7 @@ impl Embeddings {
                 let mut out = Vec::with_capacity(bytes.len());
                 let done = converter.push(bytes, &mut out);
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
+                self.is_changed = end && done.is_ok();
                 return match done {
                     Ok(()) => super::pass(BodyOut::Replace(out)),
                     Err(error) => Verdict::Abort(error),
@@ -87,7 +88,6 @@ impl Embeddings {
                 let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = State::Converting(converter);
-                self.is_changed = true;
                 Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
             _ => {

@@ -43,6 +43,11 @@ impl Failure {
         !self.collected.is_empty()
     }
 
+    /// While the request is still held, a 413 is Envoy's buffer limit and not the upstream's answer.
+    pub(super) fn is_buffer_limit(&self, searching: bool) -> bool {
+        self.status == 413 && searching
+    }
+
     /// Asked for identity, and yet compressed: nobody here can read it, so the client does.
     pub(super) fn is_unreadable(&self) -> bool {
         self.encoded && str::from_utf8(&self.collected).is_err()
@@ -51,8 +56,7 @@ impl Failure {
     /// What the answer becomes; `None` when it stays: it is canonical already, or
     /// can't be read.
     pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
-        if self.status == 413 && context.searching {
-            // The request was still held, so this is Envoy's buffer limit, not the upstream's answer.
+        if self.is_buffer_limit(context.searching) {
             return Some(
                 GatewayError::new(
                     Code::RequestTooLarge,

@@ -23,13 +23,17 @@ use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, r
 use crate::config::{CacheMode, Config, ResponseModel};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::headers::{HeaderEdit, Headers, Text, is_media_type};
-use crate::metrics::{self, Mended};
+use crate::metrics::{self, Flaw};
 use crate::operation::Operation;
 use crate::responses::answer;
 use head::{forged, is_encoded, kept, status};
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
+/// that an error could give away.
+const SHORTEST_KEY: usize = 6;
 
 /// Where the answer stands.
 #[derive(Debug)]
@@ -114,12 +118,12 @@ impl Phase {
         !matches!(self, Self::Stream(_) | Self::Swallowing)
     }
 
-    /// What was wrong with an answer that goes on all the same, once.
-    fn take_mended(&mut self) -> Option<Mended> {
+    /// What was wrong with an answer that goes on all the same, once: a failure goes on in one piece.
+    fn take_flaw(&mut self) -> Option<Flaw> {
         match self {
-            Self::Stream(stream) => stream.take_broken_off(),
-            Self::Embeddings(embeddings) => embeddings.take_changed().then_some(Mended::Embeddings),
-            Self::Failure(failure) => failure.is_unreadable().then_some(Mended::Unreadable),
+            Self::Stream(stream) => stream.take_failure(),
+            Self::Embeddings(embeddings) => embeddings.take_changed().then_some(Flaw::Embeddings),
+            Self::Failure(failure) => failure.is_unreadable().then_some(Flaw::Unreadable),
             Self::Passing | Self::Json(_) | Self::Bridged(_) | Self::Swallowing => None,
         }
     }
@@ -175,7 +179,7 @@ impl Exchange {
         };
         if matches!(phase, Phase::Passing) {
             if is_unreadable {
-                self.count_answer(Mended::Unreadable);
+                self.count_answer(Flaw::Unreadable);
             }
             self.response_head_sent = true;
             return ResponseStep::Release(self.own_headers(), BodyOut::Same);
@@ -222,16 +226,20 @@ impl Exchange {
             // No reader hands over twice.
             Verdict::Hold | Verdict::HandOver(..) => ResponseStep::Hold,
             Verdict::Fail(answer) => {
-                let phase = std::mem::replace(&mut self.response, Phase::Swallowing);
-                self.count_answer(match phase {
-                    Phase::Failure(_) => Mended::Error,
-                    _ => Mended::ErrorIn200,
-                });
+                match std::mem::replace(&mut self.response, Phase::Swallowing) {
+                    Phase::Failure(failure)
+                        if failure.is_buffer_limit(self.request.is_searching()) =>
+                    {
+                        self.count_refused(Code::RequestTooLarge);
+                    }
+                    Phase::Failure(_) => self.count_answer(Flaw::Error),
+                    _ => self.count_answer(Flaw::ErrorIn200),
+                }
                 self.replace(&answer)
             }
             Verdict::Abort(error) => {
                 self.response = Phase::Swallowing;
-                self.count_answer(Mended::ErrorIn200);
+                self.count_answer(Flaw::ErrorIn200);
                 let answer = error.to_answer();
                 ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
@@ -240,8 +248,8 @@ impl Exchange {
                     !self.response_head_sent && !matches!(self.response, Phase::Stream(_));
                 let cache = if in_head || end { self.response.cached() } else { None };
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
-                if let Some(mended) = self.response.take_mended() {
-                    self.count_answer(mended);
+                if let Some(flaw) = self.response.take_flaw() {
+                    self.count_answer(flaw);
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
@@ -307,11 +315,9 @@ impl Exchange {
         edits
     }
 
-    fn count_answer(&mut self, mended: Mended) {
-        let id = self.request.route().map(|route| route.provider);
-        let provider = id.and_then(|id| self.config.providers.get(id));
-        let provider = provider.map(|provider| &*provider.name);
-        self.counted.push(metrics::answers(mended, provider));
+    fn count_answer(&mut self, flaw: Flaw) {
+        let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
+        self.counted.push(metrics::answers(flaw, provider.map(|provider| &*provider.name)));
     }
 
     fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
@@ -359,7 +365,7 @@ impl Exchange {
             Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        self.count_answer(if status >= 400 { Mended::Error } else { Mended::ErrorIn200 });
+        self.count_answer(if status >= 400 { Flaw::Error } else { Flaw::ErrorIn200 });
         let (edits, body) = self.replacement(&answer);
         self.reply(edits, body, false)
     }
@@ -461,7 +467,7 @@ impl<'a> Context<'a> {
     fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
         let provider = self.config.providers.get(self.route?.provider)?;
         let value = provider.credential.as_ref()?.value.expose();
-        let key = value.rsplit(' ').next().filter(|key| !key.is_empty())?;
+        let key = value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY)?;
         let finder = memmem::Finder::new(key);
         let mut out = Vec::new();
         let mut rest = body;

@@ -3,7 +3,7 @@
 use super::{BodyOut, Context, Rest, Verdict};
 use crate::exchange::Route;
 use crate::headers::{HeaderEdit, Headers};
-use crate::metrics::Mended;
+use crate::metrics::Flaw;
 use crate::responses::answer::Converter;
 use crate::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 
@@ -17,6 +17,8 @@ pub(in super::super) struct Stream {
     held: bool,
     /// Edits that make the head that of an event stream; `None` once it has gone on.
     head: Option<Vec<HeaderEdit>>,
+    /// Somebody knows of its failure.
+    is_told: bool,
 }
 
 /// The media type of event streams (WHATWG HTML, "Server-sent events").
@@ -51,11 +53,16 @@ impl Stream {
         // A converter says itself which model answered.
         let response_model = if bridge.is_some() { None } else { context.response_model(route) };
         let options = Options { kind, max_event_bytes: context.max_event_bytes(), response_model };
-        Self { sse: SseNormalizer::new(options), bridge, held: false, head: Some(head) }
+        Self {
+            sse: SseNormalizer::new(options),
+            bridge,
+            held: false,
+            head: Some(head),
+            is_told: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
-        let was_done = self.is_done();
         let mut out = self.sse.push(bytes);
         if end {
             let last = self.sse.finish(StreamEnd::Clean);
@@ -78,15 +85,13 @@ impl Stream {
             }
             out = Out::Bytes(events);
         }
-        // An error is the last that is written, and may repeat the key. As it came it can only be an event
-        // of the protocol.
-        if self.is_done() && !was_done {
-            let last = match &out {
-                Out::Unchanged if self.sse.ended_by_event() => Some(bytes),
-                Out::Unchanged => None,
-                Out::Bytes(bytes) => Some(bytes.as_slice()),
+        // What says that the stream has failed may repeat the key.
+        if self.failure().is_some() {
+            let said = match &out {
+                Out::Unchanged => bytes,
+                Out::Bytes(bytes) => bytes,
             };
-            if let Some(redacted) = last.and_then(|last| context.redacted(last)) {
+            if let Some(redacted) = context.redacted(said) {
                 out = Out::Bytes(redacted);
             }
         }
@@ -110,14 +115,17 @@ impl Stream {
         Verdict::Pass { edits, body, rest: Rest::Read }
     }
 
-    /// Whether the last event was written that there will be.
-    fn is_done(&self) -> bool {
-        let is_done = || self.sse.is_done() || self.sse.ended_by_event();
-        self.bridge.as_ref().map_or_else(is_done, Converter::is_done)
+    /// How the stream failed after its first event, if it did.
+    fn failure(&self) -> Option<Flaw> {
+        let converted = self.bridge.as_ref().is_some_and(Converter::has_failed);
+        self.sse.failure().or(converted.then_some(Flaw::StreamError))
     }
 
-    pub(super) fn take_broken_off(&mut self) -> Option<Mended> {
-        self.sse.take_broken_off()
+    /// The same, once.
+    pub(super) fn take_failure(&mut self) -> Option<Flaw> {
+        let failure = self.failure().filter(|_| !self.is_told);
+        self.is_told |= failure.is_some();
+        failure
     }
 
     pub(super) fn is_holding(&self) -> bool {

@@ -244,25 +244,43 @@ fn no_failure_repeats_the_providers_key() {
     }
 }
 
+/// A native server's stream as the client gets it, in pieces of `size` bytes.
+fn native(events: &[&str], size: usize) -> String {
+    let mut stream = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        let (name, rest) = event.split_once(' ').unwrap();
+        stream.extend_from_slice(
+            format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{number},{rest}}}\n\n")
+                .as_bytes(),
+        );
+    }
+    let mut host = send(&config(), "/v1/responses", &[], &STREAM.replace("quick", "beta/m"));
+    host.respond(&fields(&SSE), &cut(&stream, size), End::Alone);
+    String::from_utf8(host.answer.body).unwrap()
+}
+
 #[test]
 fn nor_does_the_failure_of_a_native_server() {
-    let created =
-        b"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0}\n\n";
-    for name in ["response.failed", "error"] {
-        let failed = format!(
-            "event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":1,\"message\":\"Bad key: sk-beta\"}}\n\n"
-        );
-        let stream = [&created[..], failed.as_bytes()].concat();
-        let want = [&created[..], failed.replace("sk-beta", "[redacted]").as_bytes()].concat();
-        for size in [1, 7, stream.len()] {
-            let mut host =
-                send(&config(), "/v1/responses", &[], &STREAM.replace("quick", "beta/m"));
-            host.respond(&fields(&SSE), &cut(&stream, size), End::Alone);
-            assert_eq!(
-                host.answer.body.escape_ascii().to_string(),
-                want.escape_ascii().to_string()
-            );
+    let created = r#"response.created "response":{}"#;
+    let bad = [r#"error "message":"Bad key: sk-beta""#, r#"response.failed "message":"sk-beta""#];
+    for events in [vec![created, bad[0]], vec![created, bad[1]], vec![created, bad[0], bad[1]]] {
+        for size in [1, 7, 100, 1_000] {
+            let answer = native(&events, size);
+            assert!(!answer.contains("sk-beta"), "{answer}");
+            assert_eq!(answer.matches("[redacted]").count(), events.len() - 1, "{answer}");
         }
+    }
+}
+
+#[test]
+fn a_good_answer_may_say_what_the_key_says() {
+    let events = [
+        r#"response.created "response":{}"#,
+        r#"response.output_text.delta "delta":"sk-beta""#,
+        r#"response.completed "response":{"output":["sk-beta"]}"#,
+    ];
+    for size in [1, 7, 1_000] {
+        assert_eq!(native(&events, size).matches("sk-beta").count(), 2);
     }
 }
 

@@ -74,6 +74,11 @@ impl Builder {
         }
     }
 
+    /// The last event is a failure.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Nothing that comes is read any more.
     pub(super) fn is_ended(&self) -> bool {
         self.phase == Phase::Ended

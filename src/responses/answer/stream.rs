@@ -81,6 +81,12 @@ impl Converter {
         self.builder.is_ended()
     }
 
+    /// Whether the last event is a failure.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.builder.has_failed()
+    }
+
     /// Whether prompt tokens came from the upstream's cache; `None` until token counts were seen.
     #[must_use]
     pub fn cached(&self) -> Option<bool> {

@@ -1,5 +1,6 @@
 //! From payloads to events: passed on as they are, repaired, dropped, or an error.
 
+use crate::metrics::Flaw;
 use crate::normalize::error::Event;
 
 use super::super::chunk::{self, Context};
@@ -144,6 +145,9 @@ impl SseNormalizer {
     fn event_seen(&mut self, facts: typed::Facts) {
         self.finished |= facts.ends;
         self.ended_by_event |= facts.ends;
+        if facts.fails {
+            self.failure.get_or_insert(Flaw::StreamError);
+        }
         self.cached = facts.cached.or(self.cached);
         self.sequence(facts.sequence);
     }

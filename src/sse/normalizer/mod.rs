@@ -8,7 +8,7 @@ use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
 use crate::json::string;
-use crate::metrics::Mended;
+use crate::metrics::Flaw;
 
 use super::lines::{Line, MARK, classify};
 use super::memo::Memo;
@@ -69,8 +69,8 @@ pub struct SseNormalizer {
     tools: Tools,
     cached: Option<bool>,
     next_sequence: u64,
-    /// How the stream broke off, until somebody has asked.
-    broke_off: Option<Mended>,
+    /// How the stream failed after its first event.
+    failure: Option<Flaw>,
     last: Memo<scan::Found>,
     /// The `model` that replaces the upstream's, as JSON.
     model: Option<Vec<u8>>,
@@ -101,7 +101,7 @@ impl SseNormalizer {
             tools: Tools::default(),
             cached: None,
             next_sequence: 0,
-            broke_off: None,
+            failure: None,
             last: Memo::default(),
             model,
         }
@@ -125,15 +125,10 @@ impl SseNormalizer {
         self.phase == Phase::Done
     }
 
-    /// Whether the protocol's own last event was sent.
+    /// How the stream failed after its first event, if it did. Before, that is [`Self::head`]'s to say.
     #[must_use]
-    pub fn ended_by_event(&self) -> bool {
-        self.ended_by_event
-    }
-
-    /// Whether the stream has broken off in the middle since the last call.
-    pub fn take_broken_off(&mut self) -> Option<Mended> {
-        self.broke_off.take()
+    pub fn failure(&self) -> Option<Flaw> {
+        self.failure
     }
 
     /// Reads the next bytes of the upstream's body. While the head is undecided, and after an error
@@ -332,7 +327,7 @@ impl SseNormalizer {
             return;
         }
         let is_cut = answer.error.code == errors::TRUNCATED;
-        self.broke_off = Some(if is_cut { Mended::StreamCut } else { Mended::StreamError });
+        self.failure.get_or_insert(if is_cut { Flaw::StreamCut } else { Flaw::StreamError });
         if self.options.kind == StreamKind::Responses {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
             return;
