@@ -72,7 +72,11 @@ impl Json {
             };
         }
         if end {
-            return self.finish(&body, context, route);
+            let mut verdict = self.finish(&body, context, route);
+            if route.operation == Operation::Responses {
+                redact_failure(&mut verdict, &body, context);
+            }
+            return verdict;
         }
         self.collected = body.into_owned();
         hold(self.collected.len(), context)
@@ -129,6 +133,22 @@ impl Json {
             BodyOut::Replace(body)
         };
         Verdict::Pass { edits: head, body, rest: Rest::Pass }
+    }
+}
+
+/// A Response says in a 200 that it has failed, and may repeat the key where it says why.
+fn redact_failure(verdict: &mut Verdict, body: &[u8], context: &Context<'_>) {
+    let Verdict::Pass { edits, body: out, .. } = verdict else { return };
+    let said = match out {
+        BodyOut::Same => body,
+        BodyOut::Replace(with) => with,
+    };
+    let error = cursor::parse(said).ok().and_then(|response| response.get("error"));
+    if error.is_some_and(|error| !error.is_null())
+        && let Some(redacted) = context.redacted(said)
+    {
+        edits.push(content_length(redacted.len()));
+        *out = BodyOut::Replace(redacted);
     }
 }
 

@@ -273,6 +273,31 @@ fn nor_does_the_failure_of_a_native_server() {
 }
 
 #[test]
+fn nor_does_the_failed_response_of_a_native_server() {
+    let head = fields(&[(":status", "200"), ("content-type", "application/json")]);
+    for (error, want) in [
+        (r#"{"message":"Bad key: sk-beta"}"#, r#"{"message":"Bad key: [redacted]"}"#),
+        ("null", "null"),
+    ] {
+        let body = format!(
+            r#"{{"id":"r","object":"response","error":{error},"output":[],"instructions":"sk-beta"}}"#
+        );
+        let want = match error {
+            "null" => body.clone(),
+            _ => body.replace(error, want).replace("sk-beta", "[redacted]"),
+        };
+        for size in [1, 1_000] {
+            let asked = r#"{"model":"beta/m","input":"hi"}"#;
+            let mut host = send(&config(), "/v1/responses", &[], asked);
+            host.respond(&head, &cut(body.as_bytes(), size), End::Alone);
+            assert_eq!(std::str::from_utf8(&host.answer.body).unwrap(), want);
+            let length = get(&host.answer.head, "content-length");
+            assert!(length.is_none_or(|length| length == want.len().to_string()));
+        }
+    }
+}
+
+#[test]
 fn a_good_answer_may_say_what_the_key_says() {
     let events = [
         r#"response.created "response":{}"#,
