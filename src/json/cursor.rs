@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::tokenizer::{Kind, Tokenizer, plain_run, string_length};
+use super::tokenizer::{Kind, Tokenizer, plain_run, string_end};
 use super::{JsonError, string};
 use crate::bytes::is_same;
 
@@ -222,6 +222,11 @@ impl<'a> Walk<'a> {
         self.start = start + length;
         Some(Value { kind, raw, start })
     }
+}
+
+/// Length of the string that `text` begins with, quotes included.
+fn string_length(text: &[u8]) -> Option<usize> {
+    Some(string_end(text.get(1..)?)? + 2)
 }
 
 /// Length of the array or object that `text` begins with.

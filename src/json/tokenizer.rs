@@ -9,7 +9,7 @@ mod inside;
 mod numbers;
 mod strings;
 
-pub use strings::{plain_run, string_end, string_length};
+pub use strings::{plain_run, string_end};
 
 use inside::{Inside, Number, is_literal};
 use strings::{Run, short_string, string_rest};

@@ -62,21 +62,12 @@ fn short_plain_run(bytes: &[u8]) -> usize {
 #[must_use]
 pub fn string_end(text: &[u8]) -> Option<usize> {
     let plain = plain_run(text);
-    if text.get(plain) == Some(&b'"') { Some(plain) } else { escaped_string_end(text, plain) }
-}
-
-/// The same for a string that is plain up to `at`.
-fn escaped_string_end(text: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += match text.get(at..)? {
-            [b'"', ..] => return Some(at),
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => {
-                6
-            }
-            _ => return None,
-        };
-        at += plain_run(text.get(at..)?);
+    if text.get(plain) == Some(&b'"') {
+        return Some(plain);
+    }
+    match string_rest(text, plain) {
+        Run::Ends(end) => end.checked_sub(1),
+        Run::Cut(..) | Run::Wrong(_) => None,
     }
 }
 
@@ -87,16 +78,6 @@ pub(super) fn short_string(chunk: &[u8], at: usize) -> Option<usize> {
     let block = chunk.get(at..)?.first_chunk()?;
     let first = first_special(block)?;
     (block.get(first) == Some(&b'"')).then_some(at + first + 1)
-}
-
-/// The length of the string that `text` begins with, quotes included. `None` where it does not end, or the
-/// grammar allows no such string.
-#[must_use]
-pub fn string_length(text: &[u8]) -> Option<usize> {
-    short_string(text, 1).or_else(|| match string_rest(text, 1) {
-        Run::Ends(end) => Some(end),
-        Run::Cut(..) | Run::Wrong(_) => None,
-    })
 }
 
 /// Reads a string from `at`, inside of it.
