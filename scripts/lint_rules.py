@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """The project's rules that no compiler holds. Prints each breach and exits 1 when there is one.
 
-1. Only src/host names proxy_wasm: everything else is bytes in, decisions out.
+1. Only src/host/wasm names proxy_wasm: everything else is bytes in, decisions out.
 2. A unit test outside src/host also runs as wasm: its module says `use crate::test;` (see
    src/lib.rs), or is native only by a cfg with `not(target_arch = "wasm32")`. Without the line it
    would pass natively and be silently absent from `make wasm-test`.
+
+3. A room of src imports only what the table ROOMS allows it. `error` and `wire` are open to all; tests may use
+   anything; command-line programs stand in src/bin, outside of the table.
 
 It reads lines as rustfmt lays them out, so it runs after rustfmt's check.
 """
@@ -14,6 +17,23 @@ import sys
 from pathlib import Path
 
 SRC = Path(__file__).resolve().parent.parent / "src"
+# Room: (what it may import beside `error` and `wire`, what it holds).
+ROOMS = {
+    "error": ((), "one error of the gateway's own, in OpenAI's shape"),
+    "wire": ((), "bytes read where they stand"),
+    "policy": ((), "who may use what"),
+    "telemetry": (("policy",), "what is counted and noted"),
+    "config": (("policy",), "from the operator's configuration to policy's types, every mistake reported"),
+    "repair": (("policy", "telemetry"), "what servers send, made canonical"),
+    "dialect": (("repair", "policy", "telemetry"), "other APIs over chat completions"),
+    "exchange": (
+        ("config", "dialect", "policy", "repair", "telemetry"),
+        "the life of one request: events in, steps out",
+    ),
+    "host": (("config", "exchange", "policy", "repair", "telemetry"), "Envoy's side"),
+}
+OPEN = {"wire", "error"}
+IMPORT = re.compile(r"\bcrate::(\w+)")
 NATIVE = re.compile(r'#\[cfg\(.*not\(target_arch = "wasm32"\)')
 MODULE = re.compile(r"^( *)(?:pub(?:\([a-z]+\))? )?mod (\w+)( \{|;)$")
 USES_TEST = re.compile(r"^ *use crate::(test;|\{.*\btest[,}])")
@@ -70,16 +90,59 @@ def tests_absent_from_wasm(lines):
             yield index + 1
 
 
+def code_lines(lines):
+    """(number, line without comment) outside of test modules."""
+    skipped = [(start, end) for start, end, _ in inline_modules(lines) if is_test(lines, start)]
+    for index, line in enumerate(lines):
+        if not any(start <= index <= end for start, end in skipped):
+            yield index + 1, line.split("//")[0]
+
+
+def is_test(lines, index):
+    return any("cfg(" in line and "test" in line for line in attributes(lines, index))
+
+
+def test_only_paths(path, lines):
+    """The files and folders that `mod name;` under cfg(test) brings in."""
+    for index, line in enumerate(lines):
+        module = MODULE.match(line)
+        if module and module[3] == ";" and is_test(lines, index):
+            child = folder_of_children(path) / module[2]
+            yield child.with_suffix(".rs")
+            yield child
+
+
+def room_of(path):
+    return path.relative_to(SRC).parts[0].removesuffix(".rs")
+
+
+def imports_against_the_table(path, lines):
+    room = room_of(path)
+    if room not in ROOMS:
+        return
+    allowed, sentence = ROOMS[room]
+    for number, line in code_lines(lines):
+        for other in IMPORT.findall(line):
+            if other in ROOMS and other != room and other not in allowed and other not in OPEN:
+                beside = " and ".join(allowed) or "nothing"
+                yield number, f"{room} ({sentence}) may import {beside} beside error and wire, not {other}"
+
+
 def main():
     files = {path: path.read_text().splitlines() for path in sorted(SRC.rglob("*.rs"))}
     core = {p: lines for p, lines in files.items() if not p.is_relative_to(SRC / "host")}
     native = [n for path, lines in core.items() for n in native_only_paths(path, lines)]
+    tests = [n for path, lines in files.items() for n in test_only_paths(path, lines)]
     breaches = []
+    for path, lines in files.items():
+        if not any(path.is_relative_to(test) for test in tests):
+            name = path.relative_to(SRC.parent)
+            breaches += [f"{name}:{n}: {why}" for n, why in imports_against_the_table(path, lines)]
     for path, lines in core.items():
         name = path.relative_to(SRC.parent)
         for number, line in enumerate(lines, 1):
             if re.search(r"\bproxy_wasm\b", line.split("//")[0]):
-                breaches.append(f"{name}:{number}: only src/host may name proxy_wasm")
+                breaches.append(f"{name}:{number}: only src/host/wasm may name proxy_wasm")
         if not any(path.is_relative_to(n) for n in native):
             for number in tests_absent_from_wasm(lines):
                 breaches.append(f"{name}:{number}: this test's module lacks `use crate::test;` (src/lib.rs)")

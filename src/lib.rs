@@ -2,28 +2,15 @@
 //!
 //! Only `host` names `proxy_wasm`. Everything else is bytes in, decisions out.
 
-pub mod bytes;
-pub mod cache_control;
 pub mod config;
+pub mod dialect;
 pub mod error;
 pub mod exchange;
-pub mod headers;
-#[cfg(target_os = "wasi")]
 mod host;
-pub mod json;
-pub mod key;
-pub mod metrics;
-pub mod model;
-pub mod models;
-pub mod multipart;
-pub mod normalize;
-pub mod operation;
-pub mod pattern;
-pub mod percent;
-pub mod responses;
-pub mod splice;
-pub mod sse;
-pub mod usage;
+pub mod policy;
+pub mod repair;
+pub mod telemetry;
+pub mod wire;
 
 // Unit tests are plain `#[test]` functions that run natively and, by `make wasm-test`, as wasm on
 // Node. For that each test module says `use crate::test;`: the attribute of the target at hand.

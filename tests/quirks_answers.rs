@@ -7,10 +7,10 @@
 use std::path::PathBuf;
 
 use openai_gateway_filter::error::ErrorAnswer;
-use openai_gateway_filter::normalize::drift::trim_drift;
-use openai_gateway_filter::normalize::embeddings::{self, Facts, Format, Recogniser, Verdict};
-use openai_gateway_filter::normalize::error::{Normalised, from_http, from_ok};
-use openai_gateway_filter::operation::Operation;
+use openai_gateway_filter::policy::operation::Operation;
+use openai_gateway_filter::repair::drift::trim_drift;
+use openai_gateway_filter::repair::embeddings::{self, Facts, Format, Recogniser, Verdict};
+use openai_gateway_filter::repair::error::{Normalised, from_http, from_ok};
 use serde_json::Value;
 
 struct Case {

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::cache_control::{disable, force};
-use openai_gateway_filter::json::cursor;
-use openai_gateway_filter::splice;
+use openai_gateway_filter::dialect::cache_control::{disable, force};
+use openai_gateway_filter::wire::json::cursor;
+use openai_gateway_filter::wire::splice;
 use openai_gateway_filter_fuzz::tree;
 use serde_json::Value;
 

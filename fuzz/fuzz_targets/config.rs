@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::config::Config;
+use openai_gateway_filter::policy::Config;
 
 fuzz_target!(|data: &[u8]| {
     let env =

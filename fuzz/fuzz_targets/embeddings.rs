@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::normalize::embeddings::{
+use openai_gateway_filter::repair::embeddings::{
     Converter, Facts, Format, Recogniser, Verdict, answer,
 };
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};

@@ -5,9 +5,9 @@
 use std::rc::Rc;
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::responses::answer::{Converter, Options, whole};
-use openai_gateway_filter::responses::{Asked, Called, ToolNames};
-use openai_gateway_filter::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
+use openai_gateway_filter::dialect::responses::answer::{Converter, Options, whole};
+use openai_gateway_filter::dialect::responses::{Asked, Called, ToolNames};
+use openai_gateway_filter::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks, tree};
 use serde_json::Value;
 

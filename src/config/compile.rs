@@ -12,14 +12,15 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::document;
 use super::problems::{Path, Problems, ROOT};
 use super::raw::{Field, Integer, RawCache, RawConfig, RawLimits, RawRouting};
 use super::text::{self, CREDENTIAL_HEADERS};
-use super::{
-    CacheMode, Config, HeaderNames, Limits, ProviderId, Providers, ResponseModel, Secret, document,
+use crate::policy::key::VirtualKeys;
+use crate::policy::model::AliasTable;
+use crate::policy::{
+    CacheMode, Config, HeaderNames, Limits, ProviderId, Providers, ResponseModel, Secret,
 };
-use crate::key::VirtualKeys;
-use crate::model::AliasTable;
 
 /// The variables of the VM's environment, by name.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;

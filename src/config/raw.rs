@@ -17,7 +17,7 @@ use serde::de::value::{
 use serde::de::{self, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use super::problems::{Path, Problems};
-use super::secret::Secret;
+use crate::policy::Secret;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]

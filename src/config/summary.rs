@@ -1,6 +1,6 @@
 //! What was loaded, for the start log: names and counts, never a secret.
 
-use super::{Config, ProviderKind};
+use crate::policy::{Config, ProviderKind};
 
 impl ProviderKind {
     /// The name in the configuration.

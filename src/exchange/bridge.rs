@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use super::Route;
 use super::request::internal;
-use crate::cache_control;
-use crate::config::Config;
+use crate::dialect::cache_control;
+use crate::dialect::responses::Asked;
+use crate::dialect::responses::request::{self, to_chat};
 use crate::error::{Code, GatewayError};
-use crate::responses::Asked;
-use crate::responses::request::{self, to_chat};
-use crate::splice::{self, Edit};
+use crate::policy::Config;
+use crate::wire::splice::{self, Edit};
 
 /// Where the chat request goes, behind the provider's base path.
 pub(super) const CHAT_PATH: &str = "/chat/completions";

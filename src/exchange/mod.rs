@@ -11,7 +11,7 @@
 //! The host layer feeds events and carries out the returned steps; it decides nothing.
 
 mod bridge;
-mod models;
+pub mod models;
 mod request;
 mod response;
 
@@ -20,14 +20,14 @@ pub use models::ModelsQuery;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::config::{CacheMode, Config, HeaderNames, ProviderId};
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::headers::HeaderEdit;
-use crate::json::scan::Facts;
-use crate::key::VirtualKey;
-use crate::metrics;
-use crate::operation::Operation;
-use crate::splice::Edit;
+use crate::policy::key::VirtualKey;
+use crate::policy::operation::Operation;
+use crate::policy::{CacheMode, Config, HeaderNames, ProviderId};
+use crate::telemetry::counters;
+use crate::wire::headers::HeaderEdit;
+use crate::wire::json::scan::Facts;
+use crate::wire::splice::Edit;
 use bridge::Bridge;
 
 /// What the host does next with the request.
@@ -199,7 +199,7 @@ impl Exchange {
         std::mem::take(&mut self.notes)
     }
 
-    /// The counters (see [`metrics`]) that have gone up by one since the last call.
+    /// The counters (see [`counters`]) that have gone up by one since the last call.
     pub fn take_counted(&mut self) -> Vec<String> {
         std::mem::take(&mut self.counted)
     }
@@ -214,7 +214,7 @@ impl Exchange {
     }
 
     fn count_refused(&mut self, code: Code) {
-        self.counted.push(metrics::refused(code, self.key.as_ref().map(|key| &*key.id)));
+        self.counted.push(counters::refused(code, self.key.as_ref().map(|key| &*key.id)));
     }
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {

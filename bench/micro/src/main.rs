@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openai_gateway_filter::config::Config;
+use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::exchange::{Exchange, Next, RequestStep, ResponseStep};
-use openai_gateway_filter::headers::Headers;
+use openai_gateway_filter::wire::headers::Headers;
 
 const REQUEST: &[u8] = br#"{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant. Answer in one sentence."},{"role":"user","content":"while before about before through a every asks tokens model tokens for through every that while about a.\n\n"}],"temperature":0.7,"max_tokens":256}"#;
 const ANSWER: &[u8] = br#"{"id":"chatcmpl-BsZ7sXkq2mWvTnYpLr4u","object":"chat.completion","created":1763731200,"model":"llama-3.3-70b-versatile","choices":[{"index":0,"message":{"role":"assistant","content":"while before about before through a every asks tokens model tokens for through every that while about a. while before about before through a every asks tokens model tokens for through every that while about a.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":57,"completion_tokens":31,"total_tokens":88},"service_tier":"default","system_fingerprint":"fp_7c1d2a90"}"#;

@@ -4,8 +4,8 @@ use super::super::problems::{Path, Problems};
 use super::super::raw::{Field, RawAliases, RawChoice, RawTargets};
 use super::super::text;
 use super::Names;
-use crate::key::Bound;
-use crate::model::{AliasTarget, Targets};
+use crate::policy::key::Bound;
+use crate::policy::model::{AliasTarget, Targets};
 
 /// The good entries. With `bound`, targets must be among these providers.
 pub(super) fn compile(

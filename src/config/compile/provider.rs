@@ -5,11 +5,11 @@ use std::rc::Rc;
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{Field, RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
-use super::super::{
+use super::{Env, Names, choice, own_header, strings};
+use crate::policy::operation::{Operation, OperationSet};
+use crate::policy::{
     Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
 };
-use super::{Env, Names, choice, own_header, strings};
-use crate::operation::{Operation, OperationSet};
 
 /// The providers that are good, and the names of all.
 pub(super) fn compile(

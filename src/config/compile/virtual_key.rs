@@ -7,10 +7,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{Field, RawVirtualKey};
-use super::super::{ProviderId, Secret, text};
+use super::super::text;
 use super::{Env, Names, alias, cache, strings};
-use crate::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};
-use crate::model::{AliasTable, Allowlist};
+use crate::policy::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};
+use crate::policy::model::{AliasTable, Allowlist};
+use crate::policy::{ProviderId, Secret};
 
 /// The longest `id`: it goes into headers and metric names.
 const MAX_ID_BYTES: usize = 128;

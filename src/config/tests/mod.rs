@@ -8,7 +8,8 @@ mod valid;
 
 use serde_json::{Value, json};
 
-use super::{Config, Problems};
+use super::Problems;
+use crate::policy::Config;
 
 fn env(name: &str) -> Option<String> {
     match name {

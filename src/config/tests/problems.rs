@@ -174,7 +174,7 @@ fn auth() {
 
 #[test]
 fn virtual_keys() {
-    let hex = crate::key::digest(b"vk-s3cret").map(|byte| format!("{byte:02X}")).concat();
+    let hex = crate::policy::key::digest(b"vk-s3cret").map(|byte| format!("{byte:02X}")).concat();
     let cases = [
         (json!({"id": "b", "key": "x", "extra": 1}), ".extra", "unknown field"),
         (json!({"key": "x"}), ".id", "missing"),

@@ -1,8 +1,8 @@
 //! What a configuration means.
 
-use super::super::*;
 use super::{base, env, with};
-use crate::operation::Operation;
+use crate::policy::operation::Operation;
+use crate::policy::*;
 use crate::test;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn provider(members: serde_json::Value) -> Provider {
         .collect();
     let changes: Vec<_> = changes.iter().map(|(at, value)| (at.as_str(), value.clone())).collect();
     let config = with(&changes).unwrap_or_else(|problems| panic!("{problems}"));
-    config.providers.list.into_iter().next().unwrap()
+    config.providers.into_iter().next().unwrap()
 }
 
 #[test]

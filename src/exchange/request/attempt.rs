@@ -8,11 +8,11 @@
 use std::rc::Rc;
 
 use super::head::Fields;
-use crate::config::{CacheMode, Config, ProviderId};
 use crate::exchange::{Note, Route};
-use crate::json::scan::Facts;
-use crate::key::VirtualKey;
-use crate::operation::Operation;
+use crate::policy::key::VirtualKey;
+use crate::policy::operation::Operation;
+use crate::policy::{CacheMode, Config, ProviderId};
+use crate::wire::json::scan::Facts;
 
 /// What was decided about the request.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! A request's body as it comes: counted, scanned for its model, and checked to its end.
 
-use crate::config::Limits;
 use crate::error::{Code, GatewayError};
-use crate::json::{self, scan::Facts, string};
-use crate::model::Found;
-use crate::multipart;
-use crate::operation::{BodyKind, Operation};
+use crate::policy::Limits;
+use crate::policy::model::check_id;
+use crate::policy::operation::{BodyKind, Operation};
+use crate::wire::json::{self, scan::Facts, string};
+use crate::wire::model_span::ModelSpan;
+use crate::wire::multipart;
 
 /// The body as far as it has come.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    fn push(&mut self, bytes: &[u8]) -> Result<Option<Found>, GatewayError> {
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
         match self {
             Self::Json(scanner) => scanner.push(bytes),
             Self::Multipart(scanner) => scanner.push(bytes),
@@ -74,7 +75,7 @@ impl Body {
         end: bool,
         searching: bool,
         limits: &Limits,
-    ) -> Result<Option<Found>, GatewayError> {
+    ) -> Result<Option<ModelSpan>, GatewayError> {
         self.counted = self.counted.saturating_add(bytes.len() as u64);
         if self.counted > limits.max_request_bytes {
             return Err(too_large(limits.max_request_bytes));
@@ -106,10 +107,12 @@ pub(super) fn reader(
 ) -> Result<Option<Reader>, GatewayError> {
     let counts_inputs = operation == Operation::Embeddings;
     Ok(match operation.body_kind() {
-        BodyKind::Json => Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs)))),
+        BodyKind::Json => {
+            Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs, check_id))))
+        }
         BodyKind::Multipart => {
             let boundary = multipart::boundary(content_type.unwrap_or_default())?;
-            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary))))
+            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary, check_id))))
         }
         BodyKind::None => None,
     })

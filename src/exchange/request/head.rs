@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::body::too_large;
-use crate::config::{CacheMode, Config, Provider};
 use crate::error::{Code, GatewayError};
-use crate::headers::{HeaderEdit, Headers, Text};
-use crate::key::VirtualKey;
-use crate::multipart::is_nearly_model;
-use crate::operation::{BodyKind, Operation, Target};
+use crate::policy::key::VirtualKey;
+use crate::policy::operation::{BodyKind, Operation, Target};
+use crate::policy::{CacheMode, Config, Provider};
+use crate::wire::headers::{HeaderEdit, Headers, Text};
+use crate::wire::multipart::is_nearly_model;
 
 /// More edits than the head of a usual request needs.
 const MOST_EDITS: usize = 10;

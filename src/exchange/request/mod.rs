@@ -10,16 +10,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bridge::{self, Bridge, CHAT_PATH};
 use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route};
-use crate::cache_control;
-use crate::config::{CacheMode, Config, ProviderId, ResponsesApi};
+use crate::dialect::cache_control;
 use crate::error::{Code, GatewayError};
-use crate::headers::{HeaderEdit, Headers};
-use crate::json::scan::Facts;
-use crate::key::{VirtualKey, presented_key};
-use crate::model::{self, Found};
-use crate::models::Want;
-use crate::operation::{self, BodyKind, Operation, Target};
-use crate::splice::{self, Edit};
+use crate::exchange::models::Want;
+use crate::policy::key::{VirtualKey, presented_key};
+use crate::policy::model;
+use crate::policy::operation::{self, BodyKind, Operation, Target};
+use crate::policy::{CacheMode, Config, ProviderId, ResponsesApi};
+use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::json::scan::Facts;
+use crate::wire::model_span::ModelSpan;
+use crate::wire::splice::{self, Edit};
 use attempt::Attempt;
 use body::{Body, Reader, reader};
 use head::{ClientHead, Fields, own_headers, removals, under_prefix};
@@ -283,7 +284,7 @@ impl Exchange {
     /// The body is held, and `found` is its model id if this call completed it.
     fn on_held_body(
         &mut self,
-        found: Option<Found>,
+        found: Option<ModelSpan>,
         next: Next,
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };

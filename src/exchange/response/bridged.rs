@@ -2,14 +2,14 @@
 
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
 use super::{BodyOut, Context, Rest, Verdict, content_length, hold, invalid};
+use crate::dialect::responses::answer::{Converter, Options, whole};
 use crate::error::ErrorAnswer;
-use crate::headers::HeaderEdit;
-use crate::normalize::drift::trim_drift;
-use crate::normalize::error::from_ok;
-use crate::normalize::peek::{self, Peek};
-use crate::operation::Operation;
-use crate::responses::answer::{Converter, Options, whole};
-use crate::sse::{self, Head, Out, Sniff, SseNormalizer, StreamEnd, StreamKind, sniff};
+use crate::policy::operation::Operation;
+use crate::repair::drift::trim_drift;
+use crate::repair::error::from_ok;
+use crate::repair::peek::{self, Peek};
+use crate::repair::sse::{self, Head, Out, Sniff, SseNormalizer, StreamEnd, StreamKind, sniff};
+use crate::wire::headers::HeaderEdit;
 
 /// A chat answer that is being collected.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 
 use super::json::joined;
 use super::{BodyOut, Context, Rest, Verdict, content_length, hold, label};
-use crate::config::ResponseModel;
 use crate::exchange::Route;
-use crate::headers::HeaderEdit;
-use crate::json::{cursor, string};
-use crate::normalize::embeddings::{self, Converter, Facts, Format, Recogniser};
-use crate::splice::{Edit, apply};
+use crate::policy::ResponseModel;
+use crate::repair::embeddings::{self, Converter, Facts, Format, Recogniser};
+use crate::wire::headers::HeaderEdit;
+use crate::wire::json::{cursor, string};
+use crate::wire::splice::{Edit, apply};
 
 /// An embeddings answer on its way.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::{BodyOut, Context, Rest, Verdict, content_length, is_encoded};
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::headers::Headers;
-use crate::normalize::error::{MAX_ERROR_BYTES, from_http};
+use crate::repair::error::{MAX_ERROR_BYTES, from_http};
+use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
 #[derive(Debug)]

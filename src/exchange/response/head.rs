@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::config::HeaderNames;
-use crate::headers::{HeaderEdit, Headers};
+use crate::policy::HeaderNames;
+use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
 /// `x-ratelimit` or `ratelimit`.

@@ -6,15 +6,15 @@ use std::borrow::Cow;
 use super::{
     BodyOut, Context, Phase, Rest, Verdict, content_length, hold, label, stream, stream_kind,
 };
-use crate::config::ResponseModel;
-use crate::json::{cursor, string};
-use crate::normalize::drift::trim_drift;
-use crate::normalize::error::from_ok;
-use crate::normalize::peek::{self, Peek};
-use crate::operation::Operation;
-use crate::splice::{Edit, apply};
-use crate::sse::{Sniff, sniff};
-use crate::usage;
+use crate::policy::ResponseModel;
+use crate::policy::operation::Operation;
+use crate::repair::drift::trim_drift;
+use crate::repair::error::from_ok;
+use crate::repair::peek::{self, Peek};
+use crate::repair::sse::{Sniff, sniff};
+use crate::repair::usage;
+use crate::wire::json::{cursor, string};
+use crate::wire::splice::{Edit, apply};
 
 /// How much of a good answer is held for its `<prefix>-cache` header. Envoy ends a held answer that
 /// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well

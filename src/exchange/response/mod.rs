@@ -20,12 +20,12 @@ mod stream;
 use memchr::memmem;
 
 use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, request};
-use crate::config::{CacheMode, Config, ResponseModel};
+use crate::dialect::responses::answer;
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::headers::{HeaderEdit, Headers, Text, is_media_type};
-use crate::metrics::{self, Flaw};
-use crate::operation::Operation;
-use crate::responses::answer;
+use crate::policy::operation::Operation;
+use crate::policy::{CacheMode, Config, ResponseModel};
+use crate::telemetry::counters::{self, Flaw};
+use crate::wire::headers::{HeaderEdit, Headers, Text, is_media_type};
 use head::{forged, is_encoded, kept, status};
 
 /// The end of a stream. Without it every client still has its answer.
@@ -317,7 +317,7 @@ impl Exchange {
 
     fn count_answer(&mut self, flaw: Flaw) {
         let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
-        self.counted.push(metrics::answers(flaw, provider.map(|provider| &*provider.name)));
+        self.counted.push(counters::answers(flaw, provider.map(|provider| &*provider.name)));
     }
 
     fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
@@ -429,8 +429,8 @@ impl Bridge {
 }
 
 /// The protocol of an operation's streams.
-fn stream_kind(operation: Operation) -> Option<crate::sse::StreamKind> {
-    use crate::sse::StreamKind;
+fn stream_kind(operation: Operation) -> Option<crate::repair::sse::StreamKind> {
+    use crate::repair::sse::StreamKind;
     match operation {
         Operation::ChatCompletions => Some(StreamKind::Chat),
         Operation::Completions => Some(StreamKind::Completions),

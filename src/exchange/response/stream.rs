@@ -1,11 +1,11 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
 use super::{BodyOut, Context, Rest, Verdict};
+use crate::dialect::responses::answer::Converter;
 use crate::exchange::Route;
-use crate::headers::{HeaderEdit, Headers};
-use crate::metrics::Flaw;
-use crate::responses::answer::Converter;
-use crate::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
+use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
+use crate::telemetry::counters::Flaw;
+use crate::wire::headers::{HeaderEdit, Headers};
 
 /// A stream on its way.
 #[derive(Debug)]

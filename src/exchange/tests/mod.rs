@@ -12,7 +12,7 @@ mod response;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::headers::Headers;
+use crate::wire::headers::Headers;
 
 /// Unix seconds at which everything happens.
 const NOW: u64 = 1_800_000_000;
@@ -222,7 +222,7 @@ impl Host {
             RequestStep::Drop => self.request.held.clear(),
             RequestStep::Release(release) => {
                 self.request.change(&release.headers);
-                let edited = crate::splice::apply(&self.request.held, &release.body);
+                let edited = crate::wire::splice::apply(&self.request.held, &release.body);
                 self.request.held = edited.unwrap();
                 self.request.hand_on(end);
             }

@@ -1,7 +1,7 @@
 //! The way up: who may pass, what is found, what goes on and when.
 
 use super::*;
-use crate::models::{Asked, Fetches};
+use crate::exchange::models::{Asked, Fetches};
 use crate::test;
 
 const BODY: &str = r#"{"messages":[{"role":"user","content":"hi"}],"model":"alpha/gpt-4o"}"#;

@@ -1,0 +1,251 @@
+//! Tool calls: which item each delta belongs to, and by which name and id the client knows it.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use crate::wire::json::{cursor, string};
+
+use super::builder::Builder;
+use super::custom::Input;
+use super::events::Events;
+use super::items::{Body, Call, Place, Said};
+use super::text::{Halves, Text, escaped, quoted};
+use super::{Asked, Called};
+
+/// The place of a legacy `function_call` among the calls.
+pub(super) const LEGACY: u64 = u64::MAX;
+
+/// A name as long as this is taken for complete: OpenAI's have 64 characters, and each piece of a name
+/// is looked at with all before it.
+const MAX_NAME_BYTES: usize = 512;
+
+/// What one delta says of a call. Strings are what stands between the quotes.
+#[derive(Debug, Default)]
+pub(super) struct Delta<'a> {
+    pub(super) index: Option<u64>,
+    pub(super) id: &'a [u8],
+    pub(super) name: &'a [u8],
+    pub(super) arguments: Cow<'a, [u8]>,
+}
+
+/// The calls of an answer so far.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    slots: Vec<Slot>,
+    by_index: HashMap<u64, usize>,
+    /// By the upstream's ids.
+    by_id: HashMap<Vec<u8>, usize>,
+    /// The client's ids: OpenAI's SDKs take two calls of one id for a fault.
+    ids: HashSet<Vec<u8>>,
+    awaited: Option<usize>,
+    offered: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// Its name may not be complete: the item shows when it is.
+    Awaited { id: Vec<u8>, name: Vec<u8>, early: Vec<u8> },
+    /// The item.
+    Open(usize),
+}
+
+impl Calls {
+    /// The call that a delta goes on with. Without an index the id decides, without both a name.
+    fn find(&self, delta: &Delta<'_>) -> Option<usize> {
+        if let Some(index) = delta.index {
+            return self.by_index.get(&index).copied();
+        }
+        if !delta.id.is_empty() {
+            return self.by_id.get(delta.id).copied();
+        }
+        if delta.name.is_empty() { self.slots.len().checked_sub(1) } else { None }
+    }
+
+    /// Whether `name` is one that was offered, and can't be the beginning of another.
+    fn is_complete(&mut self, name: &[u8], asked: &Asked) -> bool {
+        let Some(name) = string::decode(name) else { return false };
+        let offered = self.offered.get_or_insert_with(|| offered(asked));
+        let mut known = false;
+        for other in offered.iter().filter(|other| other.starts_with(&*name)) {
+            if other.len() > name.len() {
+                return false;
+            }
+            known = true;
+        }
+        known
+    }
+}
+
+/// The names of the functions that the chat server was offered.
+fn offered(asked: &Asked) -> Vec<String> {
+    let mut names: Vec<String> = asked.tools.0.keys().cloned().collect();
+    let tools = asked.repeated.iter().find(|(name, _)| *name == "tools");
+    let Some(Ok(tools)) = tools.map(|(_, raw)| cursor::parse(raw)) else { return names };
+    for tool in tools.elements() {
+        let (mut is_function, mut called) = (false, None);
+        for (key, value) in tool.members() {
+            if key.is("type") {
+                is_function = value.as_str().as_deref() == Some("function");
+            } else if key.is("name") {
+                called = value.as_str();
+            }
+        }
+        if is_function && let Some(called) = called {
+            names.push(called.into_owned());
+        }
+    }
+    names
+}
+
+impl Builder {
+    /// A delta of a tool call.
+    pub(super) fn call(&mut self, delta: &Delta<'_>) {
+        let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();
+        let found = self.calls.find(delta);
+        if (found.is_some() && bytes == 0) || !self.spend(bytes) {
+            return;
+        }
+        let slot = match found {
+            Some(slot) => slot,
+            None => match self.begin_call(delta) {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
+        match self.calls.slots.get_mut(slot) {
+            Some(Slot::Awaited { id, name, early }) => {
+                if id.is_empty() {
+                    *id = clean(delta.id);
+                }
+                add_name(name, &clean(delta.name));
+                early.extend_from_slice(&delta.arguments);
+                let (has_early, name) = (!early.is_empty(), name.clone());
+                let is_complete = has_early
+                    || name.len() > MAX_NAME_BYTES
+                    || self.calls.is_complete(&name, &self.options.asked);
+                if !name.is_empty() && is_complete {
+                    self.open_awaited();
+                }
+            }
+            Some(&mut Slot::Open(item)) => self.arguments(item, &delta.arguments),
+            None => {}
+        }
+    }
+
+    /// A new call: what came before it is complete.
+    fn begin_call(&mut self, delta: &Delta<'_>) -> Option<usize> {
+        self.seal();
+        // Its item is paid for when it opens; this is the slot's room.
+        if !self.spend(delta.id.len().saturating_add(64)) {
+            return None;
+        }
+        let slot = self.calls.slots.len();
+        self.calls.slots.push(Slot::Awaited {
+            id: Vec::new(),
+            name: Vec::new(),
+            early: Vec::new(),
+        });
+        if let Some(index) = delta.index {
+            self.calls.by_index.insert(index, slot);
+        }
+        if !delta.id.is_empty() {
+            self.calls.by_id.entry(delta.id.to_vec()).or_insert(slot);
+        }
+        self.calls.awaited = Some(slot);
+        Some(slot)
+    }
+
+    /// Shows the call whose name was awaited.
+    pub(super) fn open_awaited(&mut self) {
+        let Some(slot) = self.calls.awaited.take() else { return };
+        let index = self.items.len();
+        let opened =
+            self.calls.slots.get_mut(slot).map(|slot| std::mem::replace(slot, Slot::Open(index)));
+        let Some(Slot::Awaited { id, name, early }) = opened else { return };
+        let made_up = || format!("call_{}_{index}", self.options.id).into_bytes();
+        let mut call_id = if id.is_empty() { made_up() } else { id };
+        if !self.calls.ids.insert(call_id.clone()) {
+            call_id = made_up();
+            self.calls.ids.insert(call_id.clone());
+        }
+        let (name, namespace, custom) = self.called(name);
+        let said =
+            if custom { Said::Input(Input::default()) } else { Said::Arguments(Text::default()) };
+        if self.open(Body::Call(Call { call_id, name, namespace, said })) {
+            self.arguments(index, &early);
+        }
+    }
+
+    /// What the client calls the function of this name: name, namespace, whether it is a custom tool.
+    fn called(&self, name: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>, bool) {
+        let known = string::decode(&name).and_then(|name| self.options.asked.tools.0.get(&*name));
+        match known {
+            Some(Called { name, namespace, custom }) => {
+                let namespace = namespace.as_ref().map(|namespace| escaped(namespace.as_bytes()));
+                (escaped(name.as_bytes()), namespace, *custom)
+            }
+            None => (name, None, false),
+        }
+    }
+
+    fn arguments(&mut self, index: usize, inner: &[u8]) {
+        if inner.is_empty() {
+            return;
+        }
+        let Some(item) = self.items.get_mut(index) else { return };
+        let place = item.place(&self.options.id, index);
+        let Body::Call(call) = &mut item.body else { return };
+        let name = call.said.delta_event();
+        self.events.delta(name, place, None, call.said.push(inner));
+    }
+}
+
+impl Said {
+    fn delta_event(&self) -> &'static str {
+        match self {
+            Self::Arguments(_) => "response.function_call_arguments.delta",
+            Self::Input(_) => "response.custom_tool_call_input.delta",
+        }
+    }
+}
+
+impl Call {
+    /// Nothing more is said to the tool.
+    pub(super) fn close(&mut self, events: &mut Events, place: Place<'_>) {
+        let name = self.said.delta_event();
+        events.delta(name, place, None, self.said.finish());
+        let raw = self.said.raw();
+        match self.said {
+            Said::Arguments(_) => {
+                events.write("response.function_call_arguments.done", |out| {
+                    place.write(None, out);
+                    // In openai-node's types, not in openai-python's.
+                    out.extend_from_slice(b",\"name\":");
+                    quoted(&self.name, out);
+                    out.extend_from_slice(b",\"arguments\":");
+                    quoted(raw, out);
+                });
+            }
+            Said::Input(_) => {
+                events.done("response.custom_tool_call_input.done", place, None, "input", raw);
+            }
+        }
+    }
+}
+
+/// Adds to a name that comes in pieces, is repeated, or comes as all of it so far.
+fn add_name(name: &mut Vec<u8>, piece: &[u8]) {
+    if piece.starts_with(name) {
+        name.clear();
+    }
+    name.extend_from_slice(piece);
+}
+
+/// A short string, without lone surrogate halves.
+fn clean(inner: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(inner.len());
+    let mut halves = Halves::default();
+    halves.push(inner, &mut out);
+    halves.finish(&mut out);
+    out
+}

@@ -1,0 +1,154 @@
+//! The Response object.
+
+use crate::wire::json::string;
+
+use super::Options;
+use super::items::Item;
+use super::text::number;
+use super::usage::Usage;
+
+/// Members that are written here: a request may not repeat them.
+const OWN: [&str; 11] = [
+    "id",
+    "object",
+    "created_at",
+    "status",
+    "background",
+    "error",
+    "incomplete_details",
+    "model",
+    "output",
+    "usage",
+    "completed_at",
+];
+
+/// Why an answer is not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    MaxOutputTokens,
+    ContentFilter,
+}
+
+/// Where the answer stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum State<'a> {
+    InProgress,
+    Completed,
+    Incomplete(Reason),
+    Failed(&'a Failure),
+}
+
+/// Why an answer failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl State<'_> {
+    /// The event that says so.
+    pub(super) fn event(&self) -> &'static str {
+        match self {
+            Self::InProgress => "response.in_progress",
+            Self::Completed => "response.completed",
+            Self::Incomplete(_) => "response.incomplete",
+            Self::Failed(_) => "response.failed",
+        }
+    }
+}
+
+/// What the upstream said about its answer as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) created: Option<u64>,
+    /// A JSON string, quotes included.
+    pub(super) model: Option<Vec<u8>>,
+    /// A JSON string, quotes included.
+    pub(super) service_tier: Option<Vec<u8>>,
+    pub(super) usage: Option<Usage>,
+}
+
+/// Writes the Response as it is now.
+///
+/// Members are in the order of the API reference, those that repeat the request in the order of
+/// [`super::Asked::repeated`]. `completed_at` is in the SDKs' types: null unless completed.
+pub(super) fn write(
+    options: &Options,
+    head: &Head,
+    items: &[Item],
+    state: State<'_>,
+    out: &mut Vec<u8>,
+) {
+    let created = head.created.unwrap_or(options.now);
+    out.extend_from_slice(b"{\"id\":\"resp_");
+    out.extend_from_slice(options.id.as_bytes());
+    out.extend_from_slice(b"\",\"object\":\"response\",\"created_at\":");
+    number(created, out);
+    let (status, error, details): (&[u8], _, &[u8]) = match state {
+        State::InProgress => (b"in_progress", None, b"null"),
+        State::Completed => (b"completed", None, b"null"),
+        State::Incomplete(Reason::MaxOutputTokens) => {
+            (b"incomplete", None, b"{\"reason\":\"max_output_tokens\"}")
+        }
+        State::Incomplete(Reason::ContentFilter) => {
+            (b"incomplete", None, b"{\"reason\":\"content_filter\"}")
+        }
+        State::Failed(failure) => (b"failed", Some(failure), b"null"),
+    };
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(status);
+    // What runs in the background is refused before it gets here.
+    out.extend_from_slice(b"\",\"background\":false,\"error\":");
+    match error {
+        None => out.extend_from_slice(b"null"),
+        Some(failure) => {
+            out.extend_from_slice(b"{\"code\":");
+            out.extend_from_slice(&string::encode(&failure.code));
+            out.extend_from_slice(b",\"message\":");
+            out.extend_from_slice(&string::encode(&failure.message));
+            out.push(b'}');
+        }
+    }
+    out.extend_from_slice(b",\"incomplete_details\":");
+    out.extend_from_slice(details);
+    out.extend_from_slice(b",\"model\":");
+    match (&options.response_model, &head.model) {
+        (Some(model), _) => out.extend_from_slice(&string::encode(model)),
+        (None, Some(model)) => out.extend_from_slice(model),
+        (None, None) => out.extend_from_slice(&string::encode(&options.model)),
+    }
+    out.extend_from_slice(b",\"output\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item.write(&options.id, index, out);
+    }
+    out.push(b']');
+    let mut tier = head.service_tier.as_deref();
+    for (name, value) in options.asked.repeated.iter().filter(|(name, _)| !OWN.contains(name)) {
+        let told = if *name == "service_tier" { tier.take() } else { None };
+        member(name, told.unwrap_or(value), out);
+    }
+    if let Some(tier) = tier {
+        member("service_tier", tier, out);
+    }
+    out.extend_from_slice(b",\"usage\":");
+    match (state, &head.usage) {
+        (State::InProgress, _) | (_, None) => out.extend_from_slice(b"null"),
+        (_, Some(usage)) => usage.write(out),
+    }
+    out.extend_from_slice(b",\"completed_at\":");
+    match state {
+        State::Completed => number(options.now.max(created), out),
+        _ => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+fn member(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value);
+}

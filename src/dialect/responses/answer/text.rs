@@ -1,0 +1,185 @@
+//! Strings that are kept as they came: escaped, so that they go from one JSON text into another
+//! without being decoded. Only surrogate halves need care.
+
+use memchr::memchr;
+
+use crate::wire::json::string;
+
+/// U+FFFD, for a surrogate half that has no other.
+const REPLACEMENT: &[u8] = b"\\ufffd";
+
+/// Joins pieces of one string: a surrogate pair may be cut between two of them (JavaScript and Java
+/// servers cut strings by UTF-16 units), and half a pair is nothing that a strict reader takes.
+#[derive(Debug, Default)]
+pub(super) struct Halves {
+    /// `\ud83d`: the first half of a pair whose second may be in the next piece.
+    high: Option<[u8; 6]>,
+}
+
+impl Halves {
+    /// Adds `inner`, what stands between the quotes of a valid JSON string, to `out`. A first half at
+    /// its end waits for the next piece.
+    pub(super) fn push(&mut self, inner: &[u8], out: &mut Vec<u8>) {
+        let mut rest = inner;
+        while let Some(at) = memchr(b'\\', rest) {
+            let Some((plain, from_escape)) = rest.split_at_checked(at) else { break };
+            self.plain(plain, out);
+            let length = if from_escape.get(1) == Some(&b'u') { 6 } else { 2 };
+            let (escape, after) =
+                from_escape.split_at_checked(length).unwrap_or((from_escape, &[]));
+            self.escape(escape, out);
+            rest = after;
+        }
+        self.plain(rest, out);
+    }
+
+    /// The string ends: a half that still waits stays alone.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.high.take().is_some() {
+            out.extend_from_slice(REPLACEMENT);
+        }
+    }
+
+    fn plain(&mut self, plain: &[u8], out: &mut Vec<u8>) {
+        if !plain.is_empty() {
+            self.finish(out);
+            out.extend_from_slice(plain);
+        }
+    }
+
+    fn escape(&mut self, escape: &[u8], out: &mut Vec<u8>) {
+        match (unit(escape), self.high) {
+            (Some(0xD800..0xDC00), _) => {
+                self.finish(out);
+                self.high = escape.try_into().ok();
+            }
+            (Some(0xDC00..0xE000), Some(high)) => {
+                self.high = None;
+                out.extend_from_slice(&high);
+                out.extend_from_slice(escape);
+            }
+            (Some(0xDC00..0xE000), None) => out.extend_from_slice(REPLACEMENT),
+            _ => {
+                self.finish(out);
+                out.extend_from_slice(escape);
+            }
+        }
+    }
+}
+
+/// The UTF-16 unit of `\uXXXX`.
+fn unit(escape: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// A string that grows.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    raw: Vec<u8>,
+    halves: Halves,
+}
+
+impl Text {
+    /// Adds a piece (what stands between the quotes). Returns what of the text is new.
+    pub(super) fn push(&mut self, inner: &[u8]) -> &[u8] {
+        let before = self.raw.len();
+        self.halves.push(inner, &mut self.raw);
+        self.raw.get(before..).unwrap_or_default()
+    }
+
+    /// No piece follows. Returns what of the text is new.
+    pub(super) fn finish(&mut self) -> &[u8] {
+        let before = self.raw.len();
+        self.halves.finish(&mut self.raw);
+        self.raw.get(before..).unwrap_or_default()
+    }
+
+    /// The text so far, escaped, without quotes.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Writes it with its quotes.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        quoted(&self.raw, out);
+    }
+}
+
+/// Writes what is already escaped with quotes.
+pub(super) fn quoted(inner: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(inner);
+    out.push(b'"');
+}
+
+/// `text` escaped, without quotes.
+pub(super) fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut raw = string::encode(&String::from_utf8_lossy(text));
+    raw.pop();
+    raw.drain(..1.min(raw.len()));
+    raw
+}
+
+/// A number.
+pub(super) fn number(value: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut rest = value;
+    loop {
+        out.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    fn joined(pieces: &[&str]) -> String {
+        let mut text = Text::default();
+        let mut shown = Vec::new();
+        for piece in pieces {
+            shown.extend_from_slice(text.push(piece.as_bytes()));
+        }
+        shown.extend_from_slice(text.finish());
+        assert_eq!(shown, text.raw());
+        String::from_utf8(shown).unwrap()
+    }
+
+    #[test]
+    fn pieces_stay_as_they_are() {
+        assert_eq!(joined(&["a\\n", "é\\u00e9", "\\\\u", "d83d"]), "a\\né\\u00e9\\\\ud83d");
+        assert_eq!(joined(&["", ""]), "");
+    }
+
+    #[test]
+    fn a_cut_pair_is_joined_and_a_lone_half_replaced() {
+        assert_eq!(joined(&["a\\ud83d", "\\ude00b"]), "a\\ud83d\\ude00b");
+        assert_eq!(joined(&["a\\ud83d", "", "\\ude00b"]), "a\\ud83d\\ude00b");
+        assert_eq!(joined(&["\\ud83d\\ude00\\uD83D"]), "\\ud83d\\ude00\\ufffd");
+        assert_eq!(joined(&["\\ude00", "\\ud83d", "x"]), "\\ufffd\\ufffdx");
+        assert_eq!(joined(&["\\ud83d\\ud83d\\ude00"]), "\\ufffd\\ud83d\\ude00");
+        assert_eq!(joined(&["\\ud83d\\n"]), "\\ufffd\\n");
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(escaped(b"a\"b\n"), b"a\\\"b\\n");
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 7, 10, 1_700_000_000, u64::MAX] {
+            let mut out = b"n".to_vec();
+            number(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("n{value}"));
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The items of `input`: told apart, and calls paired with their outputs.
+//!
+//! This is the first of two passes. It keeps places in the body, not text; the second pass
+//! ([`super::messages`]) writes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::content::At;
+use super::names::Names;
+use super::write::{Dropped, given, must_be, refuse};
+use crate::error::GatewayError;
+use crate::wire::json::cursor::Value;
+use crate::wire::json::tokenizer::Kind;
+
+/// What a conversation is made of, in the order in which it happened.
+#[derive(Debug)]
+pub(super) enum Entry<'a> {
+    /// What the user said.
+    User(Value<'a>, At),
+    /// What the model said.
+    Assistant(Value<'a>, At),
+    /// The model called a tool: an index into [`Items::calls`].
+    Call(usize),
+    /// Tools answered. Their outputs are kept with the calls.
+    Outputs,
+    /// What the model thought: texts.
+    Reasoning(Value<'a>),
+}
+
+/// A call and, once it is found, what the tool answered.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    /// Its place in `input`.
+    pub(super) index: usize,
+    /// Which tool, in [`Names`].
+    pub(super) tool: usize,
+    /// Its argument is free text.
+    pub(super) custom: bool,
+    pub(super) id: Value<'a>,
+    /// `arguments`, or `input` of a custom tool; a string.
+    pub(super) payload: Value<'a>,
+    pub(super) output: Option<(Value<'a>, At)>,
+}
+
+/// `input`, read.
+#[derive(Debug, Default)]
+pub(super) struct Items<'a> {
+    /// Contents of the system and developer messages.
+    pub(super) system: Vec<(Value<'a>, At)>,
+    pub(super) entries: Vec<Entry<'a>>,
+    pub(super) calls: Vec<Call<'a>>,
+    /// Arrays of tools that the conversation brings, and the items they stand in.
+    pub(super) tools: Vec<(Value<'a>, usize)>,
+}
+
+/// Items of tools that a server runs, and of a server's own bookkeeping. No chat server has those
+/// tools, and a conversation stays whole without them: call and output go together.
+const LEFT_OUT: &[&str] = &[
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "code_interpreter_call",
+    "computer_call",
+    "computer_call_output",
+    "configuration_update",
+    "file_search_call",
+    "image_generation_call",
+    "local_shell_call",
+    "local_shell_call_output",
+    "mcp_approval_request",
+    "mcp_approval_response",
+    "mcp_call",
+    "mcp_list_tools",
+    "program",
+    "program_output",
+    "shell_call",
+    "shell_call_output",
+    "tool_search_call",
+    "web_search_call",
+];
+
+/// The members of an item that have a meaning here.
+#[derive(Default)]
+struct Members<'a> {
+    kind: Option<Value<'a>>,
+    role: Option<Value<'a>>,
+    content: Option<Value<'a>>,
+    summary: Option<Value<'a>>,
+    call_id: Option<Value<'a>>,
+    name: Option<Value<'a>>,
+    namespace: Option<Value<'a>>,
+    arguments: Option<Value<'a>>,
+    input: Option<Value<'a>>,
+    output: Option<Value<'a>>,
+    tools: Option<Value<'a>>,
+    id: Option<Value<'a>>,
+}
+
+/// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out.
+///
+/// # Errors
+/// Naming the item's member, for items that have no form in chat and for calls and outputs that do
+/// not pair up.
+pub(super) fn read<'a>(
+    input: Option<Value<'a>>,
+    keep_reasoning: bool,
+    names: &mut Names<'a>,
+    dropped: &mut Dropped,
+) -> Result<Items<'a>, GatewayError> {
+    let mut reader = Reader { names, dropped, items: Items::default(), open: HashMap::new() };
+    match input {
+        Some(text) if text.kind == Kind::String => {
+            let at = At { index: 0, field: "content" };
+            reader.items.entries.push(Entry::User(text, at));
+        }
+        _ => {
+            for (index, item) in input.iter().flat_map(Value::elements).enumerate() {
+                reader.item(item, index, keep_reasoning)?;
+            }
+        }
+    }
+    let items = reader.items;
+    if let Some(call) = items.calls.iter().find(|call| call.output.is_none()) {
+        let id = shown(&call.id);
+        return Err(refuse(
+            path(call.index, "call_id"),
+            format!("No tool output found for function call {id}."),
+        ));
+    }
+    Ok(items)
+}
+
+struct Reader<'n, 'a> {
+    names: &'n mut Names<'a>,
+    dropped: &'n mut Dropped,
+    items: Items<'a>,
+    /// Calls that have no output yet, by id. An id may come again once its call is answered: some chat
+    /// servers number the calls of every answer from 0.
+    open: HashMap<Cow<'a, str>, usize>,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn item(
+        &mut self,
+        item: Value<'a>,
+        index: usize,
+        keep_reasoning: bool,
+    ) -> Result<(), GatewayError> {
+        if item.kind != Kind::BeginObject {
+            return Err(must_be(format!("input[{index}]"), "an object"));
+        }
+        let mut members = Members::default();
+        for (key, value) in item.members() {
+            let name = key.as_str().unwrap_or_default();
+            let slot = match name.as_ref() {
+                "type" => &mut members.kind,
+                "role" => &mut members.role,
+                "content" => &mut members.content,
+                "summary" => &mut members.summary,
+                "call_id" => &mut members.call_id,
+                "name" => &mut members.name,
+                "namespace" => &mut members.namespace,
+                "arguments" => &mut members.arguments,
+                "input" => &mut members.input,
+                "output" => &mut members.output,
+                "tools" => &mut members.tools,
+                "id" => &mut members.id,
+                _ => continue,
+            };
+            *slot = given(value);
+        }
+        let kind = match members.kind {
+            Some(kind) => kind.as_str().ok_or_else(|| must_be(path(index, "type"), "a string"))?,
+            // The SDK's types make `type` optional for messages and for references.
+            None if members.role.is_some() => Cow::Borrowed("message"),
+            None if members.id.is_some() => Cow::Borrowed("item_reference"),
+            None => return Err(must_be(path(index, "type"), "a string")),
+        };
+        match kind.as_ref() {
+            "message" => self.message(&members, index),
+            "function_call" => {
+                let arguments = string(members.arguments, index, "arguments")?;
+                self.call(&members, index, arguments, false)
+            }
+            "custom_tool_call" => {
+                let input = string(members.input, index, "input")?;
+                self.call(&members, index, input, true)
+            }
+            "function_call_output" | "custom_tool_call_output" => self.output(&members, index),
+            "reasoning" => {
+                for (name, texts) in [("content", members.content), ("summary", members.summary)] {
+                    if texts.is_some_and(|texts| texts.kind != Kind::BeginArray) {
+                        return Err(must_be(path(index, name), "an array"));
+                    }
+                }
+                // The thoughts themselves before their summary. Sealed ones are for their server only.
+                let texts = members.content.filter(|texts| texts.elements().next().is_some());
+                if let Some(texts) = texts.or(members.summary).filter(|_| keep_reasoning) {
+                    self.items.entries.push(Entry::Reasoning(texts));
+                }
+                Ok(())
+            }
+            // Tools that are offered from here on. Chat has one list of tools: they join it.
+            "additional_tools" | "tool_search_output" => {
+                match members.tools {
+                    Some(tools) if tools.kind == Kind::BeginArray => {
+                        self.items.tools.push((tools, index));
+                    }
+                    _ => return Err(must_be(path(index, "tools"), "an array")),
+                }
+                Ok(())
+            }
+            "item_reference" => Err(refuse(
+                path(index, if members.kind.is_some() { "type" } else { "id" }),
+                "References to stored items are not supported: this gateway keeps no state. Send \
+                 the item itself.",
+            )),
+            // The conversation so far, sealed for one server: without it the rest means something else.
+            "compaction" | "compaction_summary" | "context_compaction" | "compaction_trigger" => {
+                Err(refuse(
+                    path(index, "type"),
+                    format!(
+                        "An item of type \"{kind}\" is not supported: only the server that made it \
+                         can read it. Send the conversation itself."
+                    ),
+                ))
+            }
+            kind if LEFT_OUT.contains(&kind) => {
+                self.dropped.add(kind);
+                Ok(())
+            }
+            _ => Err(refuse(
+                path(index, "type"),
+                "An item of this type is not supported. Supported are message, function_call, \
+                 function_call_output, custom_tool_call, custom_tool_call_output and reasoning.",
+            )),
+        }
+    }
+
+    fn message(&mut self, members: &Members<'a>, index: usize) -> Result<(), GatewayError> {
+        let at = At { index, field: "content" };
+        let content = match members.content {
+            Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
+            _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
+        };
+        match members.role.and_then(|role| role.as_str()).as_deref() {
+            Some("user") => self.items.entries.push(Entry::User(content, at)),
+            Some("assistant") => self.items.entries.push(Entry::Assistant(content, at)),
+            Some("system" | "developer") => self.items.system.push((content, at)),
+            _ => {
+                return Err(must_be(
+                    path(index, "role"),
+                    "one of \"user\", \"assistant\", \"system\" and \"developer\"",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        members: &Members<'a>,
+        index: usize,
+        payload: Value<'a>,
+        custom: bool,
+    ) -> Result<(), GatewayError> {
+        let (id, key) = call_id(members, index)?;
+        let name = text(members.name, index, "name")?;
+        let namespace = match members.namespace.filter(|namespace| namespace.raw() != b"\"\"") {
+            Some(namespace) => Some(text(Some(namespace), index, "namespace")?),
+            None => None,
+        };
+        let tool = self.names.called(namespace, name, custom)?;
+        if self.open.insert(key, self.items.calls.len()).is_some() {
+            let id = shown(&id);
+            return Err(refuse(
+                path(index, "call_id"),
+                format!("Function call {id} is there twice, and the first has no output yet."),
+            ));
+        }
+        self.items.entries.push(Entry::Call(self.items.calls.len()));
+        self.items.calls.push(Call { index, tool, custom, id, payload, output: None });
+        Ok(())
+    }
+
+    fn output(&mut self, members: &Members<'a>, index: usize) -> Result<(), GatewayError> {
+        let (id, key) = call_id(members, index)?;
+        let at = At { index, field: "output" };
+        let output = match members.output {
+            Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray) => output,
+            _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
+        };
+        let call = self.open.remove(&key).and_then(|call| self.items.calls.get_mut(call));
+        let Some(call) = call else {
+            let id = shown(&id);
+            return Err(refuse(
+                path(index, "call_id"),
+                format!("No tool call found for function call output with call_id {id}."),
+            ));
+        };
+        call.output = Some((output, at));
+        self.items.entries.push(Entry::Outputs);
+        Ok(())
+    }
+}
+
+fn path(index: usize, member: &str) -> String {
+    format!("input[{index}].{member}")
+}
+
+fn string<'a>(
+    value: Option<Value<'a>>,
+    index: usize,
+    member: &str,
+) -> Result<Value<'a>, GatewayError> {
+    value
+        .filter(|value| value.kind == Kind::String)
+        .ok_or_else(|| must_be(path(index, member), "a string"))
+}
+
+/// A string with something in it.
+fn text<'a>(
+    value: Option<Value<'a>>,
+    index: usize,
+    member: &str,
+) -> Result<Cow<'a, str>, GatewayError> {
+    value
+        .and_then(|value| value.as_str())
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| must_be(path(index, member), "a string that is not empty"))
+}
+
+fn call_id<'a>(
+    members: &Members<'a>,
+    index: usize,
+) -> Result<(Value<'a>, Cow<'a, str>), GatewayError> {
+    let key = text(members.call_id, index, "call_id")?;
+    let id = string(members.call_id, index, "call_id")?;
+    Ok((id, key))
+}
+
+/// An id for a message, cut to a length that a person reads.
+fn shown(id: &Value<'_>) -> String {
+    let id = id.as_str().unwrap_or_default();
+    let mut short: String = id.chars().take(64).collect();
+    if short.len() < id.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,244 @@
+//! The chat messages: what the items become.
+//!
+//! Three things are different in chat. Calls stand in the assistant's message, and their outputs
+//! directly behind it. Reasoning, where a server wants it back, is a member of that message. And the
+//! system message is one, and first.
+//!
+//! **System and developer messages** all join the leading system message, in their order, behind
+//! `instructions`. The templates of most open models know no `developer` role, and many refuse a
+//! system message that is not the first (Qwen 3.5 and later, Mistral: "System message must be at the
+//! beginning") or leave it out without a word (gpt-oss). The servers that speak both APIs for such
+//! models do the same: vLLM's own Responses API since pull request 43590, llama.cpp by 20215. What is
+//! lost is the place of an instruction that came later; what is kept is that it is an instruction.
+//!
+//! **Images and files in a tool's output** go into a user message behind the outputs: a chat tool
+//! message holds text only (API reference, and hosted servers refuse others).
+
+use super::content::{self, At, Part};
+use super::items::{Call, Entry, Items};
+use super::names::Names;
+use super::write::Out;
+use crate::error::GatewayError;
+use crate::wire::json::cursor::Value;
+use crate::wire::json::tokenizer::Kind;
+
+/// Writes the elements of `messages`; says whether there were any.
+///
+/// # Errors
+/// Naming the content part that has no form in chat.
+pub(super) fn write<'a>(
+    instructions: Option<Value<'a>>,
+    items: &Items<'a>,
+    names: &Names<'a>,
+    reasoning_field: Option<&str>,
+    out: &mut Out<'_>,
+) -> Result<bool, GatewayError> {
+    let mut writer = Writer {
+        out,
+        names,
+        calls: &items.calls,
+        reasoning_field,
+        any: false,
+        parts: Vec::new(),
+        thought: Vec::new(),
+        turn: Turn::default(),
+    };
+    writer.system(instructions, &items.system)?;
+    for entry in &items.entries {
+        writer.entry(entry)?;
+    }
+    writer.end_turn()?;
+    Ok(writer.any)
+}
+
+/// What the model said and called before anyone answered: one assistant message.
+#[derive(Default)]
+struct Turn<'a> {
+    /// It said something, be it nothing but an empty text.
+    spoke: bool,
+    parts: Vec<Part<'a>>,
+    calls: Vec<usize>,
+    reasoning: Vec<Value<'a>>,
+}
+
+struct Writer<'w, 'o, 'a> {
+    out: &'w mut Out<'o>,
+    names: &'w Names<'a>,
+    calls: &'w [Call<'a>],
+    reasoning_field: Option<&'w str>,
+    any: bool,
+    /// Room for the parts of one message.
+    parts: Vec<Part<'a>>,
+    /// Reasoning that waits for what it led to.
+    thought: Vec<Value<'a>>,
+    turn: Turn<'a>,
+}
+
+impl<'a> Writer<'_, '_, 'a> {
+    fn system(
+        &mut self,
+        instructions: Option<Value<'a>>,
+        contents: &[(Value<'a>, At)],
+    ) -> Result<(), GatewayError> {
+        let mut parts = Vec::new();
+        if let Some(text) = instructions.filter(|text| !text.inner().is_empty()) {
+            parts.push(Part::Text { text, object: None, opens: true });
+        }
+        for &(content, at) in contents {
+            content::read(content, at, &mut parts)?;
+        }
+        if !parts.is_empty() {
+            self.open("system");
+            self.content(&parts);
+            self.out.raw(b"}");
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry<'a>) -> Result<(), GatewayError> {
+        match *entry {
+            Entry::User(content, at) => {
+                self.end_turn()?;
+                self.thought.clear();
+                let mut parts = std::mem::take(&mut self.parts);
+                parts.clear();
+                content::read(content, at, &mut parts)?;
+                self.open("user");
+                self.content(&parts);
+                self.out.raw(b"}");
+                self.parts = parts;
+            }
+            Entry::Assistant(content, at) => {
+                // Two messages are two messages, unless calls stand between them: those have not been
+                // answered, so it is one answer of the model, and the calls must come last in it.
+                if self.turn.calls.is_empty() {
+                    self.end_turn()?;
+                }
+                self.turn.reasoning.append(&mut self.thought);
+                self.turn.spoke = true;
+                content::read(content, at, &mut self.turn.parts)?;
+            }
+            Entry::Call(call) => {
+                self.turn.reasoning.append(&mut self.thought);
+                self.turn.calls.push(call);
+            }
+            Entry::Outputs => {
+                self.end_turn()?;
+                self.thought.clear();
+            }
+            Entry::Reasoning(texts) => {
+                let texts = texts.elements();
+                self.thought.extend(
+                    texts
+                        .filter_map(|text| text.get("text"))
+                        .filter(|text| text.kind == Kind::String && !text.inner().is_empty()),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn end_turn(&mut self) -> Result<(), GatewayError> {
+        let Turn { spoke, mut parts, mut calls, mut reasoning } = std::mem::take(&mut self.turn);
+        if !spoke && calls.is_empty() {
+            return Ok(());
+        }
+        self.open("assistant");
+        if spoke {
+            self.content(&parts);
+        } else {
+            // What a chat server itself answers with calls and no text.
+            self.out.raw(br#","content":null"#);
+        }
+        if let Some(field) = self.reasoning_field.filter(|_| !reasoning.is_empty()) {
+            self.out.raw(b",");
+            self.out.string(field);
+            self.out.raw(b":\"");
+            for (index, text) in reasoning.iter().enumerate() {
+                self.out.raw(if index > 0 { &b"\\n\\n"[..] } else { b"" });
+                self.out.raw(text.inner());
+            }
+            self.out.raw(b"\"");
+        }
+        if !calls.is_empty() {
+            self.tool_calls(&calls);
+        }
+        self.out.raw(b"}");
+        self.outputs(&calls)?;
+        // The room is used again.
+        parts.clear();
+        calls.clear();
+        reasoning.clear();
+        self.turn = Turn { spoke: false, parts, calls, reasoning };
+        Ok(())
+    }
+
+    fn tool_calls(&mut self, calls: &[usize]) {
+        self.out.name("tool_calls");
+        self.out.raw(b"[");
+        for (index, call) in calls.iter().filter_map(|&call| self.calls.get(call)).enumerate() {
+            self.out.raw(if index > 0 { &b",{\"id\":"[..] } else { b"{\"id\":" });
+            self.out.value(call.id);
+            self.out.raw(br#","type":"function","function":{"name":""#);
+            self.out.raw(self.names.chat(call.tool));
+            self.out.raw(br#"","arguments":"#);
+            if call.custom {
+                self.out.raw(br#""{\"input\":"#);
+                self.out.escaped(call.payload.raw());
+                self.out.raw(br#"}""#);
+            } else if call.payload.inner().is_empty() {
+                // Servers read arguments as JSON before they show them to the model.
+                self.out.raw(br#""{}""#);
+            } else {
+                self.out.value(call.payload);
+            }
+            self.out.raw(b"}}");
+        }
+        self.out.raw(b"]");
+    }
+
+    /// Outputs in the order of their calls: templates that show no ids rely on it.
+    fn outputs(&mut self, calls: &[usize]) -> Result<(), GatewayError> {
+        let mut media = Vec::new();
+        let mut parts = std::mem::take(&mut self.parts);
+        for call in calls.iter().filter_map(|&call| self.calls.get(call)) {
+            let Some((output, at)) = call.output else { continue };
+            parts.clear();
+            content::read(output, at, &mut parts)?;
+            let has_media = parts.iter().any(|part| !part.is_text());
+            if has_media {
+                media.push(Part::OutputOf(call.id));
+                media.extend(parts.iter().filter(|part| !part.is_text()));
+                parts.retain(Part::is_text);
+            }
+            self.open("tool");
+            self.out.name("tool_call_id");
+            self.out.value(call.id);
+            if has_media && parts.is_empty() {
+                self.out.raw(br#","content":"The output is in the user message that follows.""#);
+            } else {
+                self.content(&parts);
+            }
+            self.out.raw(b"}");
+        }
+        self.parts = parts;
+        if !media.is_empty() {
+            self.open("user");
+            self.content(&media);
+            self.out.raw(b"}");
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, role: &str) {
+        self.out.raw(if self.any { &b",{\"role\":\""[..] } else { b"{\"role\":\"" });
+        self.out.raw(role);
+        self.out.raw(b"\"");
+        self.any = true;
+    }
+
+    fn content(&mut self, parts: &[Part<'_>]) {
+        self.out.name("content");
+        content::write(parts, self.out);
+    }
+}

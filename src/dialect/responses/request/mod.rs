@@ -1,0 +1,129 @@
+//! A Responses request as a request for `/chat/completions`.
+//!
+//! The request is walked with the cursor, not parsed into a tree, and values that stay the same are
+//! copied as they stand: strings keep their escapes, numbers their digits. Time is linear in the body;
+//! memory is the chat request, and the places in the body of what it is made of.
+//!
+//! What has no form in chat is refused with its path (`unsupported_parameter`), or left out and named
+//! in [`ChatRequest::dropped`] where the request still means the same without it to the one who sent
+//! it. Where the API reference and the types of openai-python disagree, those types count.
+
+mod choice;
+mod content;
+mod items;
+mod messages;
+mod names;
+mod params;
+mod repeated;
+mod settings;
+mod tools;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use self::choice::Choice;
+use self::names::Names;
+use self::params::Params;
+use self::write::{Dropped, Out, not_json, refuse};
+use super::Asked;
+use crate::error::{Code, GatewayError};
+use crate::wire::json::cursor::{self, Key};
+use crate::wire::json::tokenizer::Kind;
+
+/// What the conversion depends on beside the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The upstream's model id.
+    pub model: &'a str,
+    /// Whether `stream_options.include_usage` may be asked of this server.
+    pub stream_usage: bool,
+    /// The member of an assistant message in which this server wants earlier reasoning back.
+    pub reasoning_field: Option<&'a str>,
+}
+
+/// A request for `/chat/completions`, and what came of making it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRequest {
+    /// The body, JSON.
+    pub body: Vec<u8>,
+    /// Tools, items and parameters that were left out: at most 33 names of at most 64 characters, once
+    /// each, in order, of letters, digits and `_.:-[]`. A last `...` stands for those that were too many.
+    pub dropped: Vec<String>,
+    /// What the answer has to repeat.
+    pub asked: Asked,
+}
+
+/// Makes the chat request of a Responses request.
+///
+/// `body` is one JSON object; its `model` is not looked at.
+///
+/// # Errors
+/// `invalid_json` when it is no JSON object; `unsupported_parameter`, with the path of the member at
+/// fault, for state, for what has no form in chat, for malformed values and for calls and outputs that
+/// do not pair up.
+pub fn to_chat(body: &[u8], options: &Options<'_>) -> Result<ChatRequest, GatewayError> {
+    let root = cursor::parse(body).map_err(not_json)?;
+    if root.kind != Kind::BeginObject {
+        return Err(GatewayError::new(Code::InvalidJson, "The body must be one JSON object."));
+    }
+    let params = Params::read(&root)?;
+    let mut dropped = Dropped::default();
+    let mut names = Names::default();
+    let keep_reasoning = options.reasoning_field.is_some();
+    let items = items::read(params.input, keep_reasoning, &mut names, &mut dropped)?;
+
+    let mut reader =
+        tools::Reader { names: &mut names, dropped: &mut dropped, offered: Vec::new() };
+    if let Some(tools) = params.tools {
+        reader.list(tools, "tools", false)?;
+    }
+    for &(tools, index) in &items.tools {
+        reader.list(tools, &format!("input[{index}].tools"), true)?;
+    }
+    let offered = reader.offered;
+    names.assign();
+    let choice = Choice::read(params.tool_choice, &names)?;
+
+    let mut out = Out::new(body);
+    out.raw(br#"{"model":"#);
+    out.string(options.model);
+    out.name("messages");
+    out.raw(b"[");
+    let field = options.reasoning_field;
+    if !messages::write(params.instructions, &items, &names, field, &mut out)? {
+        return Err(no_input(&params));
+    }
+    out.raw(b"]");
+    let any = offered.iter().any(|tool| choice.allows(tool.id, &names));
+    if any {
+        tools::write(&offered, |id| choice.allows(id, &names), &names, &mut out);
+        out.member("parallel_tool_calls", params.parallel_tool_calls);
+    }
+    choice.write(any, &names, &mut out)?;
+    settings::write(&params, options, &mut dropped, &mut out)?;
+    out.raw(b"}");
+
+    Ok(ChatRequest {
+        body: out.into_bytes(),
+        dropped: dropped.into_names(),
+        asked: Asked {
+            repeated: repeated::members(&params),
+            tools: names.into_tool_names(),
+            stream: params.streams(),
+        },
+    })
+}
+
+fn no_input(params: &Params<'_>) -> GatewayError {
+    let chat = params.rest.iter().any(|(key, _): &(Key<'_>, _)| key.is("messages"));
+    refuse(
+        "input",
+        if params.input.is_none() && chat {
+            "\"input\" is missing. \"messages\" is a parameter of chat completions: call \
+             /chat/completions, or send the conversation in \"input\"."
+        } else {
+            "\"input\" has nothing in it. Send a string or a list of items."
+        },
+    )
+}

@@ -1,0 +1,174 @@
+//! The request's top-level members: which are read here, and which pass.
+
+use super::write::{given, must_be, refuse};
+use crate::error::{Code, GatewayError};
+use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::tokenizer::Kind;
+
+/// How many parameters that are not known here may pass: no server has so many, and places of ever so
+/// small ones take more memory than the body itself.
+const MAX_REST: usize = 1_000;
+
+/// The members that mean something to the conversion, `null` being absent, and the rest in order.
+///
+/// A name that is given twice counts as its last value, as in most parsers.
+#[derive(Default)]
+pub(super) struct Params<'a> {
+    pub(super) background: Option<Value<'a>>,
+    pub(super) client_metadata: Option<Value<'a>>,
+    pub(super) conversation: Option<Value<'a>>,
+    pub(super) include: Option<Value<'a>>,
+    pub(super) input: Option<Value<'a>>,
+    pub(super) instructions: Option<Value<'a>>,
+    pub(super) max_output_tokens: Option<Value<'a>>,
+    pub(super) max_tool_calls: Option<Value<'a>>,
+    pub(super) metadata: Option<Value<'a>>,
+    pub(super) parallel_tool_calls: Option<Value<'a>>,
+    pub(super) previous_response_id: Option<Value<'a>>,
+    pub(super) prompt: Option<Value<'a>>,
+    pub(super) prompt_cache_key: Option<Value<'a>>,
+    pub(super) reasoning: Option<Value<'a>>,
+    pub(super) safety_identifier: Option<Value<'a>>,
+    pub(super) service_tier: Option<Value<'a>>,
+    pub(super) store: Option<Value<'a>>,
+    pub(super) stream: Option<Value<'a>>,
+    pub(super) stream_options: Option<Value<'a>>,
+    pub(super) temperature: Option<Value<'a>>,
+    pub(super) text: Option<Value<'a>>,
+    pub(super) tool_choice: Option<Value<'a>>,
+    pub(super) tools: Option<Value<'a>>,
+    pub(super) top_logprobs: Option<Value<'a>>,
+    pub(super) top_p: Option<Value<'a>>,
+    pub(super) truncation: Option<Value<'a>>,
+    pub(super) user: Option<Value<'a>>,
+    pub(super) rest: Vec<(Key<'a>, Value<'a>)>,
+}
+
+impl<'a> Params<'a> {
+    /// Reads the members of `root`, an object.
+    ///
+    /// # Errors
+    /// `unsupported_parameter` for state that the gateway does not keep, and for wrong types.
+    pub(super) fn read(root: &Value<'a>) -> Result<Self, GatewayError> {
+        let mut params = Self::default();
+        for (key, value) in root.members() {
+            let name = key.as_str().unwrap_or_default();
+            let slot = match name.as_ref() {
+                "background" => &mut params.background,
+                "client_metadata" => &mut params.client_metadata,
+                "conversation" => &mut params.conversation,
+                "include" => &mut params.include,
+                "input" => &mut params.input,
+                "instructions" => &mut params.instructions,
+                "max_output_tokens" => &mut params.max_output_tokens,
+                "max_tool_calls" => &mut params.max_tool_calls,
+                "metadata" => &mut params.metadata,
+                "parallel_tool_calls" => &mut params.parallel_tool_calls,
+                "previous_response_id" => &mut params.previous_response_id,
+                "prompt" => &mut params.prompt,
+                "prompt_cache_key" => &mut params.prompt_cache_key,
+                "reasoning" => &mut params.reasoning,
+                "safety_identifier" => &mut params.safety_identifier,
+                "service_tier" => &mut params.service_tier,
+                "store" => &mut params.store,
+                "stream" => &mut params.stream,
+                "stream_options" => &mut params.stream_options,
+                "temperature" => &mut params.temperature,
+                "text" => &mut params.text,
+                "tool_choice" => &mut params.tool_choice,
+                "tools" => &mut params.tools,
+                "top_logprobs" => &mut params.top_logprobs,
+                "top_p" => &mut params.top_p,
+                "truncation" => &mut params.truncation,
+                "user" => &mut params.user,
+                name if name.eq_ignore_ascii_case("model") => continue,
+                _ if params.rest.len() == MAX_REST => {
+                    let message = format!("There are more than {MAX_REST} parameters.");
+                    return Err(GatewayError::new(Code::UnsupportedParameter, message));
+                }
+                _ => {
+                    params.rest.push((key, value));
+                    continue;
+                }
+            };
+            *slot = given(value);
+        }
+        params.refuse_state()?;
+        params.check_kinds()?;
+        Ok(params)
+    }
+
+    /// Whether the answer is asked for as a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.stream.and_then(|stream| stream.as_bool()) == Some(true)
+    }
+
+    /// A gateway that keeps nothing can't go on with what a server keeps.
+    fn refuse_state(&self) -> Result<(), GatewayError> {
+        let background = self.background.filter(|background| background.as_bool() != Some(false));
+        for (name, value) in [
+            ("previous_response_id", self.previous_response_id),
+            ("conversation", self.conversation),
+            ("prompt", self.prompt),
+            ("background", background),
+        ] {
+            if value.is_some() {
+                return Err(refuse(
+                    name,
+                    format!(
+                        "\"{name}\" is not supported: this gateway keeps no state. Send the whole \
+                         conversation in \"input\"."
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_kinds(&self) -> Result<(), GatewayError> {
+        const BOOL: &[Kind] = &[Kind::True, Kind::False];
+        const NUMBER: &[Kind] = &[Kind::Number];
+        const STRING: &[Kind] = &[Kind::String];
+        const OBJECT: &[Kind] = &[Kind::BeginObject];
+        const ARRAY: &[Kind] = &[Kind::BeginArray];
+        for (name, value, kinds, wanted) in [
+            ("include", self.include, ARRAY, "an array of strings"),
+            (
+                "input",
+                self.input,
+                &[Kind::String, Kind::BeginArray][..],
+                "a string or an array of items",
+            ),
+            ("instructions", self.instructions, STRING, "a string"),
+            ("max_output_tokens", self.max_output_tokens, NUMBER, "a number"),
+            ("max_tool_calls", self.max_tool_calls, NUMBER, "a number"),
+            ("metadata", self.metadata, OBJECT, "an object"),
+            ("parallel_tool_calls", self.parallel_tool_calls, BOOL, "true or false"),
+            ("prompt_cache_key", self.prompt_cache_key, STRING, "a string"),
+            ("reasoning", self.reasoning, OBJECT, "an object"),
+            ("safety_identifier", self.safety_identifier, STRING, "a string"),
+            ("service_tier", self.service_tier, STRING, "a string"),
+            ("store", self.store, BOOL, "true or false"),
+            ("stream", self.stream, BOOL, "true or false"),
+            ("stream_options", self.stream_options, OBJECT, "an object"),
+            ("temperature", self.temperature, NUMBER, "a number"),
+            ("text", self.text, OBJECT, "an object"),
+            (
+                "tool_choice",
+                self.tool_choice,
+                &[Kind::String, Kind::BeginObject],
+                "a string or an object",
+            ),
+            ("tools", self.tools, ARRAY, "an array"),
+            ("top_logprobs", self.top_logprobs, NUMBER, "a number"),
+            ("top_p", self.top_p, NUMBER, "a number"),
+            ("truncation", self.truncation, STRING, "a string"),
+            ("user", self.user, STRING, "a string"),
+        ] {
+            if value.is_some_and(|value| !kinds.contains(&value.kind)) {
+                return Err(must_be(name, wanted));
+            }
+        }
+        Ok(())
+    }
+}

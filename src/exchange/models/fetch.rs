@@ -1,0 +1,240 @@
+//! Which lists to fetch, and who waits for them.
+//!
+//! One [`Fetches`] lives as long as a worker's configuration. It holds no clock and makes no call:
+//! the host tells the time and carries calls out.
+//!
+//! A list that is not there or too old is fetched once, however many requests need it; they wait. A
+//! request that has everything, or for which everything has come, takes its [`Outcomes`] and writes
+//! the answer with [`super::answer`].
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::policy::operation::Operation;
+use crate::policy::{Config, Provider, ProviderId};
+use crate::repair::model_list::{List, parse_list};
+
+/// How long one provider's list may take, in milliseconds.
+pub const TIMEOUT_MS: u64 = 5_000;
+/// Largest list that is read, in bytes. OpenRouter's, the largest known, has less than one million.
+pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
+/// How long a failure is kept at most, in milliseconds: a server that is down is not asked again by
+/// each of many requests.
+const FAILURE_MS: u64 = 1_000;
+
+/// What came of asking one provider. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its list, sorted by id, each id once.
+    Listed(Rc<List>),
+    /// It has no list to give: no such path on its side, or not one of its operations here.
+    Unlisted,
+    /// It failed, was too slow, or answered something else.
+    Failed,
+}
+
+/// The outcomes that one request has gathered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcomes(Vec<(ProviderId, Outcome)>);
+
+impl Outcomes {
+    /// What came of asking `provider`; `None` if it was not asked.
+    #[must_use]
+    pub fn get(&self, provider: ProviderId) -> Option<&Outcome> {
+        self.0.iter().find(|(id, _)| *id == provider).map(|(_, outcome)| outcome)
+    }
+}
+
+impl FromIterator<(ProviderId, Outcome)> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = (ProviderId, Outcome)>>(outcomes: I) -> Self {
+        Self(outcomes.into_iter().collect())
+    }
+}
+
+/// A call to make: GET, without a body.
+#[derive(Debug)]
+pub struct Dispatch<'a> {
+    /// To be told to [`Fetches::sent`] or [`Fetches::not_sent`].
+    pub id: ProviderId,
+    /// The Envoy cluster to call.
+    pub cluster: &'a str,
+    /// In milliseconds.
+    pub timeout_ms: u64,
+    path: String,
+    provider: &'a Provider,
+}
+
+impl Dispatch<'_> {
+    /// The request's headers, the credential among them.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        let mut headers = vec![
+            (":method", "GET"),
+            (":path", self.path.as_str()),
+            (":authority", &*self.provider.authority),
+            ("accept", "application/json"),
+        ];
+        if let Some(credential) = &self.provider.credential {
+            headers.push((&*credential.header, &**credential.value.expose()));
+        }
+        headers
+    }
+}
+
+/// What a request gets when it asks.
+#[derive(Debug)]
+pub enum Asked<'a> {
+    /// Everything is there.
+    Ready(Outcomes),
+    /// It has to wait; make these calls, which may be none.
+    Wait(Vec<Dispatch<'a>>),
+}
+
+/// All lists of a worker.
+#[derive(Debug, Default)]
+pub struct Fetches {
+    slots: HashMap<ProviderId, Slot>,
+    /// Running calls by the host's token.
+    calls: HashMap<u32, ProviderId>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// A call is on its way, or about to be.
+    Running,
+    /// Usable before this time in milliseconds.
+    Done { outcome: Outcome, until: u64 },
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    stream: u32,
+    missing: Vec<ProviderId>,
+    got: Outcomes,
+}
+
+impl Fetches {
+    /// No list is there yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A request asks for the lists of `providers` (from [`super::needed`]). `stream` is its id among
+    /// the worker's requests; `now` counts milliseconds and never goes back.
+    ///
+    /// When it has to wait, every call must be reported by [`Fetches::sent`] or
+    /// [`Fetches::not_sent`] before anything else is asked.
+    pub fn ask<'a>(
+        &mut self,
+        config: &'a Config,
+        stream: u32,
+        providers: &[ProviderId],
+        now: u64,
+    ) -> Asked<'a> {
+        let mut got = Outcomes::default();
+        let mut missing = Vec::new();
+        let mut calls = Vec::new();
+        for id in providers {
+            let Some(provider) = config.providers.get(*id) else { continue };
+            if !provider.operations.contains(Operation::Models) {
+                got.0.push((*id, Outcome::Unlisted));
+                continue;
+            }
+            match self.slots.get(id) {
+                Some(Slot::Done { outcome, until }) if now < *until => {
+                    got.0.push((*id, outcome.clone()));
+                    continue;
+                }
+                Some(Slot::Running) => {}
+                _ => {
+                    self.slots.insert(*id, Slot::Running);
+                    calls.push(Dispatch {
+                        id: *id,
+                        cluster: &provider.cluster,
+                        timeout_ms: TIMEOUT_MS,
+                        path: format!("{}/models", provider.base_path),
+                        provider,
+                    });
+                }
+            }
+            missing.push(*id);
+        }
+        if missing.is_empty() {
+            return Asked::Ready(got);
+        }
+        self.waiting.push(Waiting { stream, missing, got });
+        Asked::Wait(calls)
+    }
+
+    /// A call is on its way; the host will name its answer by `token`.
+    pub fn sent(&mut self, provider: ProviderId, token: u32) {
+        self.calls.insert(token, provider);
+    }
+
+    /// A call could not be made. Gives the requests that wait for nothing more.
+    pub fn not_sent(
+        &mut self,
+        config: &Config,
+        provider: ProviderId,
+        now: u64,
+    ) -> Vec<(u32, Outcomes)> {
+        self.done(config, provider, Outcome::Failed, now)
+    }
+
+    /// A call was answered: with status and body, or `None` for a reset, and for a body over
+    /// [`MAX_LIST_BYTES`] that the host did not care to read. Gives the requests that wait for
+    /// nothing more, and ignores a token that is not one of its own.
+    pub fn answered(
+        &mut self,
+        config: &Config,
+        token: u32,
+        answer: Option<(u16, &[u8])>,
+        now: u64,
+    ) -> Vec<(u32, Outcomes)> {
+        let Some(provider) = self.calls.remove(&token) else { return Vec::new() };
+        let outcome = match answer {
+            Some((200..=299, body)) => match parse_list(body, MAX_LIST_BYTES) {
+                Ok(mut list) => {
+                    // Servers list in any order, and in another one after a restart.
+                    list.models.sort_by(|a, b| a.id.cmp(&b.id));
+                    list.models.dedup_by(|a, b| a.id == b.id);
+                    Outcome::Listed(Rc::new(list))
+                }
+                Err(_) => Outcome::Failed,
+            },
+            // Servers for one model or one task often have no such path.
+            Some((404 | 405 | 501, _)) => Outcome::Unlisted,
+            _ => Outcome::Failed,
+        };
+        self.done(config, provider, outcome, now)
+    }
+
+    /// The client of a waiting request has gone. Calls go on: their lists are kept.
+    pub fn forget(&mut self, stream: u32) {
+        self.waiting.retain(|waiting| waiting.stream != stream);
+    }
+
+    fn done(
+        &mut self,
+        config: &Config,
+        provider: ProviderId,
+        outcome: Outcome,
+        now: u64,
+    ) -> Vec<(u32, Outcomes)> {
+        let keep = config.models_cache_seconds.saturating_mul(1_000);
+        let keep = if outcome == Outcome::Failed { keep.min(FAILURE_MS) } else { keep };
+        for waiting in &mut self.waiting {
+            let before = waiting.missing.len();
+            waiting.missing.retain(|id| *id != provider);
+            if waiting.missing.len() < before {
+                waiting.got.0.push((provider, outcome.clone()));
+            }
+        }
+        self.slots.insert(provider, Slot::Done { outcome, until: now.saturating_add(keep) });
+        let ready = self.waiting.extract_if(.., |waiting| waiting.missing.is_empty());
+        ready.map(|waiting| (waiting.stream, waiting.got)).collect()
+    }
+}

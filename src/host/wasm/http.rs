@@ -1,0 +1,360 @@
+//! One HTTP stream: callbacks in, [`Exchange`] steps out, carried out with host calls.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use log::{error, warn};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::body::{Outgoing, Visible};
+use super::calls::{self, Body, Head, Status};
+use super::models::Shared;
+use crate::exchange::{BodyOut, Exchange, Next, Release, Reply, RequestStep, ResponseStep};
+use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::splice;
+
+/// A stream's context.
+pub struct Http {
+    id: u32,
+    /// `None` only if Envoy starts a stream on a root that was never configured.
+    gateway: Option<Gateway>,
+    request: Visible,
+    response: Visible,
+    /// The answer's head has been seen.
+    answered: bool,
+}
+
+struct Gateway {
+    shared: Rc<Shared>,
+    exchange: Exchange,
+}
+
+impl Http {
+    /// A context for a new stream. `id` is the context's.
+    pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
+        let gateway =
+            shared.map(|shared| Gateway { exchange: Exchange::new(shared.config.clone()), shared });
+        Self {
+            id,
+            gateway,
+            request: Visible::default(),
+            response: Visible::default(),
+            answered: false,
+        }
+    }
+
+    /// `piece`: the bytes that this event has read, the last of those that are visible and read.
+    fn on_request(
+        &mut self,
+        piece: &[u8],
+        event: impl FnOnce(&mut Exchange) -> RequestStep,
+    ) -> Action {
+        let Some(Gateway { shared, exchange }) = &mut self.gateway else {
+            return self.fail("the filter has no configuration");
+        };
+        let mut step = event(exchange);
+        if matches!(step, RequestStep::ReadWhole) {
+            step = match calls::body(Body::Request, 0, self.request.size) {
+                Ok(body) => exchange.on_request_whole(&body),
+                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
+            };
+        }
+        report(shared, exchange);
+        match step {
+            RequestStep::Continue => Action::Continue,
+            RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
+            // Envoy has answered a request that is still held: with its 413. The buffer is not to be
+            // touched any more.
+            RequestStep::Release(_) if self.answered => Action::Pause,
+            RequestStep::Release(release) => match self.release(&release, piece) {
+                Ok(()) => Action::Continue,
+                Err(status) => self.fail(&format!("can't change the request: {status:?}")),
+            },
+            RequestStep::ListModels(query) => match shared.ask(self.id, query) {
+                Some(reply) => send(&reply),
+                None => Action::Pause,
+            },
+            RequestStep::Drop => {
+                self.drop_request_body();
+                Action::Pause
+            }
+            RequestStep::Reply(reply) => {
+                // What is held would go on growing until the reply is carried out, and Envoy's own 413
+                // could overtake it.
+                self.drop_request_body();
+                send(&reply)
+            }
+        }
+    }
+
+    fn drop_request_body(&mut self) {
+        // Once an answer has begun (Envoy's own 413), the buffer is Envoy's to clean up.
+        if !self.answered
+            && self.request.size > 0
+            && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
+        {
+            warn!("can't drop the body: {status:?}");
+        }
+        self.request.handed_on();
+    }
+
+    /// The callback ends with `action`.
+    fn request_done(&mut self, action: Action) -> Action {
+        if action == Action::Continue {
+            self.request.handed_on();
+        }
+        action
+    }
+
+    /// Edits what is held. `piece`: the bytes that were read last; often all that there is.
+    fn release(&self, release: &Release, piece: &[u8]) -> Result<(), Status> {
+        if let Some(last) = release.body.last() {
+            // Only the start of a body can be replaced: up to the last edit.
+            let length = last.span.end;
+            let edited = match release.body.as_slice() {
+                [whole] if whole.span.start == 0 => Cow::Borrowed(whole.with.as_slice()),
+                edits => {
+                    let start = match piece.get(..length) {
+                        Some(start) if piece.len() == self.request.read => Cow::Borrowed(start),
+                        _ => Cow::Owned(calls::body(Body::Request, 0, length)?),
+                    };
+                    Cow::Owned(splice::apply(&start, edits).ok_or(Status(2))?)
+                }
+            };
+            calls::replace_start(Body::Request, length, &edited)?;
+        }
+        apply(Head::Request, &release.headers)
+    }
+
+    fn reads_request_body(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body())
+    }
+
+    fn reads_response_body(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_response_body())
+    }
+
+    /// Carries out all of a step but what it says of the body.
+    fn on_response(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Response {
+        let Some(Gateway { shared, exchange }) = &mut self.gateway else {
+            return Response::Pass(BodyOut::Same);
+        };
+        let step = event(exchange);
+        report(shared, exchange);
+        match step {
+            ResponseStep::Hold => Response::Hold,
+            ResponseStep::Continue => Response::Pass(BodyOut::Same),
+            ResponseStep::Release(headers, body) => match apply(Head::Response, &headers) {
+                Ok(()) => Response::Pass(body),
+                Err(status) => {
+                    Response::Ended(self.fail(&format!("can't change the answer: {status:?}")))
+                }
+            },
+            ResponseStep::Reply(reply) => Response::Ended(send(&reply)),
+        }
+    }
+
+    /// A step outside of the body: what is visible is all there is.
+    fn on_response_once(&mut self, event: impl FnOnce(&mut Exchange) -> ResponseStep) -> Action {
+        let mut going = Outgoing::default();
+        match self.on_response(event) {
+            Response::Hold => Action::Pause,
+            Response::Ended(action) => action,
+            Response::Pass(out) => {
+                let pushed = going.push(Body::Response, self.response.size, out);
+                self.response_done(pushed.map(|()| going))
+            }
+        }
+    }
+
+    /// Reads what is new of the answer, piece by piece, for as long as somebody reads; the rest follows
+    /// as one piece, unread.
+    fn read_response(&mut self, end: bool) -> Action {
+        let mut going = Outgoing::default();
+        loop {
+            let piece = if self.reads_response_body() {
+                self.response.piece(Body::Response)
+            } else {
+                self.response.pass_over();
+                Ok(Vec::new())
+            };
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(status) => return self.response_done(Err(status)),
+            };
+            let next = self.response.next(end);
+            let is_last = next != Next::Visible;
+            match self.on_response(|exchange| exchange.on_response_body(&piece, next)) {
+                Response::Ended(action) => return action,
+                // Nobody holds again what he has let go of.
+                Response::Hold if is_last => return Action::Pause,
+                Response::Hold => {}
+                Response::Pass(out) => {
+                    let pushed = going.push(Body::Response, self.response.read, out);
+                    if pushed.is_err() || is_last {
+                        return self.response_done(pushed.map(|()| going));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is visible of the answer goes on as `going`.
+    fn response_done(&mut self, going: Result<Outgoing, Status>) -> Action {
+        match going.and_then(|going| going.apply(Body::Response)) {
+            Ok(()) => {
+                self.response.handed_on();
+                Action::Continue
+            }
+            Err(status) => self.fail(&format!("can't change the answer: {status:?}")),
+        }
+    }
+
+    /// A host call failed that never should: the stream ends with an error instead of going on half
+    /// changed.
+    fn fail(&mut self, why: &str) -> Action {
+        error!("{why}");
+        match &mut self.gateway {
+            Some(Gateway { shared, exchange }) => {
+                let reply = exchange.give_up();
+                report(shared, exchange);
+                send(&reply)
+            }
+            None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new() }),
+        }
+    }
+}
+
+/// What a step says of the answer's body.
+enum Response {
+    /// It stays held.
+    Hold,
+    /// What has been read and not handed on goes on as this.
+    Pass(BodyOut),
+    /// The callback is over.
+    Ended(Action),
+}
+
+/// Whether Envoy has ended this answer because what is held of it outgrew the buffer limit. It may still
+/// show the piece that did it, and to edit the body then is not safe: a filter that emptied the held
+/// body piece by piece crashed Envoy 1.40 there (the edit ran `proxy_on_log` inside of this callback).
+fn overflowed() -> bool {
+    calls::property(&["response", "code_details"])
+        .is_ok_and(|details| details == b"response_payload_too_large")
+}
+
+/// Gives the access log what has become known, and counts what has happened.
+fn report(shared: &Shared, exchange: &mut Exchange) {
+    for (note, value) in exchange.take_notes() {
+        if let Err(status) = calls::set_filter_state(note.key(), &value) {
+            warn!("can't set {}: {status:?}", note.key());
+        }
+    }
+    for counter in exchange.take_counted() {
+        shared.counters.add(&counter);
+    }
+}
+
+fn apply(head: Head, edits: &[HeaderEdit]) -> Result<(), Status> {
+    edits.iter().try_for_each(|edit| calls::edit(head, edit))
+}
+
+/// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
+/// happens.
+pub(super) fn send(reply: &Reply) -> Action {
+    let pairs: Vec<_> =
+        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
+    if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
+        error!("can't send a reply: {status:?}");
+    }
+    Action::Pause
+}
+
+/// The stream is over. Not in `on_done`: the module does not export that, since each export is a call
+/// that Envoy makes for each stream (`scripts/exports.py`).
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(Gateway { shared, .. }) = &self.gateway {
+            shared.forget(self.id);
+        }
+    }
+}
+
+impl Context for Http {}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        match calls::headers(Head::Request) {
+            Ok(headers) => {
+                let clock = || calls::now_ms() / 1_000;
+                let action = self.on_request(&[], |exchange| {
+                    exchange.on_request_head(&headers, end, clock, |note| {
+                        calls::property(&[note.key()]).ok()
+                    })
+                });
+                self.request_done(action)
+            }
+            Err(status) => self.fail(&format!("can't read the request's head: {status:?}")),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        self.request.size = size;
+        if !self.reads_request_body() {
+            self.request.pass_over();
+            let next = self.request.next(end);
+            let action = self.on_request(&[], |exchange| exchange.on_request_body(&[], next));
+            return self.request_done(action);
+        }
+        loop {
+            let piece = match self.request.piece(Body::Request) {
+                Ok(piece) => piece,
+                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
+            };
+            let next = self.request.next(end);
+            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, next));
+            // A refusal drops what is unread with the rest.
+            if next != Next::Visible || !self.reads_request_body() {
+                return self.request_done(action);
+            }
+        }
+    }
+
+    /// A body with trailers ends here, never in the body callback.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        if let (Some(gateway), Ok(trailers)) =
+            (&self.gateway, calls::headers(Head::RequestTrailers))
+        {
+            let edits = gateway.exchange.trailer_removals(&trailers);
+            if let Err(status) = apply(Head::RequestTrailers, &edits) {
+                return self.fail(&format!("can't change the trailers: {status:?}"));
+            }
+        }
+        let action = self.on_request(&[], Exchange::on_request_trailers);
+        self.request_done(action)
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        self.answered = true;
+        match calls::headers(Head::Response) {
+            Ok(headers) => {
+                self.on_response_once(|exchange| exchange.on_response_head(&headers, end))
+            }
+            Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
+        }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        self.response.size = size;
+        // Only with new bytes can a body that is held outgrow anything.
+        if self.response.read > 0 && self.response.unread() > 0 && overflowed() {
+            return Action::Pause;
+        }
+        self.read_response(end)
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.on_response_once(Exchange::on_response_trailers)
+    }
+}

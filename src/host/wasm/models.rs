@@ -1,0 +1,139 @@
+//! Fetches providers' model lists for the requests of one worker.
+//!
+//! Calls are made from the root context, so that they outlive the request that asked first: the SDK
+//! drops the answer to a call whose stream has gone. A stream can't act as the root, so it asks for a
+//! tick.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{error, warn};
+use proxy_wasm::hostcalls;
+
+use super::calls::{self, Body, Head};
+use super::counters::Counters;
+use super::http::send;
+use crate::exchange::models::fetch::MAX_LIST_BYTES;
+use crate::exchange::models::{Asked, Fetches, Outcomes};
+use crate::exchange::{ModelsQuery, Reply};
+use crate::policy::{Config, ProviderId};
+
+/// What the root context and its streams share.
+pub struct Shared {
+    /// The configuration.
+    pub config: Rc<Config>,
+    /// What was counted.
+    pub counters: Counters,
+    lists: RefCell<Lists>,
+}
+
+#[derive(Default)]
+struct Lists {
+    fetches: Fetches,
+    /// Calls that the next tick makes.
+    queued: Vec<Call>,
+    /// Requests that wait, by the id of their stream's context.
+    waiting: HashMap<u32, ModelsQuery>,
+}
+
+struct Call {
+    provider: ProviderId,
+    cluster: String,
+    headers: Vec<(String, String)>,
+    timeout: Duration,
+}
+
+impl Shared {
+    /// Nothing is fetched yet.
+    pub fn new(config: Rc<Config>) -> Self {
+        Self { config, counters: Counters::default(), lists: RefCell::default() }
+    }
+
+    /// A stream asks. `None`: it has to wait, and is answered later.
+    pub fn ask(&self, stream: u32, query: ModelsQuery) -> Option<Reply> {
+        let lists = &mut *self.lists.borrow_mut();
+        let needed = query.needed(&self.config);
+        match lists.fetches.ask(&self.config, stream, &needed, calls::now_ms()) {
+            Asked::Ready(outcomes) => Some(query.reply(&self.config, &outcomes)),
+            Asked::Wait(dispatches) => {
+                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+                lists.queued.extend(dispatches.iter().map(|dispatch| Call {
+                    provider: dispatch.id,
+                    cluster: dispatch.cluster.to_owned(),
+                    headers: dispatch.headers().into_iter().map(owned).collect(),
+                    timeout: Duration::from_millis(dispatch.timeout_ms),
+                }));
+                if !lists.queued.is_empty() {
+                    calls::set_tick(Duration::from_millis(1));
+                }
+                lists.waiting.insert(stream, query);
+                None
+            }
+        }
+    }
+
+    /// The root context's tick: makes the calls that streams have asked for.
+    pub fn on_tick(&self, root: u32) {
+        calls::set_tick(Duration::ZERO);
+        let queued = std::mem::take(&mut self.lists.borrow_mut().queued);
+        for call in queued {
+            let headers =
+                call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let sent =
+                hostcalls::dispatch_http_call(&call.cluster, headers, None, vec![], call.timeout);
+            let ready = {
+                let fetches = &mut self.lists.borrow_mut().fetches;
+                match sent {
+                    Ok(token) => {
+                        fetches.sent(call.provider, token);
+                        continue;
+                    }
+                    Err(status) => {
+                        warn!("can't ask cluster {} for its models: {status:?}", call.cluster);
+                        fetches.not_sent(&self.config, call.provider, calls::now_ms())
+                    }
+                }
+            };
+            self.answer(root, ready);
+        }
+    }
+
+    /// A call has come back. `size`: of its body; `headers` is 0 when it was reset.
+    pub fn on_response(&self, root: u32, token: u32, headers: usize, size: usize) {
+        let answer = if headers == 0 || size > MAX_LIST_BYTES { None } else { read_response(size) };
+        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
+        let ready =
+            self.lists.borrow_mut().fetches.answered(&self.config, token, answer, calls::now_ms());
+        self.answer(root, ready);
+    }
+
+    /// A stream is over.
+    pub fn forget(&self, stream: u32) {
+        let lists = &mut *self.lists.borrow_mut();
+        if lists.waiting.remove(&stream).is_some() {
+            lists.fetches.forget(stream);
+        }
+    }
+
+    fn answer(&self, root: u32, ready: Vec<(u32, Outcomes)>) {
+        for (stream, outcomes) in ready {
+            let Some(query) = self.lists.borrow_mut().waiting.remove(&stream) else { continue };
+            if let Err(status) = hostcalls::set_effective_context(stream) {
+                error!("can't reach a waiting stream: {status:?}");
+                continue;
+            }
+            let _stops = send(&query.reply(&self.config, &outcomes));
+        }
+        if let Err(status) = hostcalls::set_effective_context(root) {
+            error!("can't return to the root context: {status:?}");
+        }
+    }
+}
+
+fn read_response(size: usize) -> Option<(u16, Vec<u8>)> {
+    let headers = calls::headers(Head::CallResponse).ok()?;
+    let status = std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()?;
+    Some((status, calls::body(Body::CallResponse, 0, size).ok()?))
+}

@@ -1,0 +1,407 @@
+//! Virtual keys: the table of digests, and where a request carries its key.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Code, GatewayError};
+use crate::policy::model::{AliasTable, Allowlist};
+use crate::policy::{CacheMode, ProviderId};
+
+/// SHA-256 of a virtual key.
+pub type Digest = [u8; 32];
+
+/// The longest virtual key, in bytes. A longer one is refused without being hashed.
+pub const MAX_KEY_BYTES: usize = 4_096;
+
+/// One virtual key: who may use what.
+#[derive(Debug)]
+pub struct VirtualKey {
+    /// Shown in logs, metrics and headers; never the key.
+    pub id: String,
+    /// The providers that it may use.
+    pub bound: Bound,
+    /// `models_allowed`.
+    pub allowed: Allowlist,
+    /// The key's own aliases.
+    pub aliases: AliasTable,
+    /// The key's own cache mode.
+    pub cache: Option<CacheMode>,
+    /// Switched off.
+    pub revoked: bool,
+    /// Seconds since the Unix epoch from which on the key is refused.
+    pub expires_at: Option<u64>,
+}
+
+/// The providers that a key is bound to, in order; the first is the primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    order: Box<[ProviderId]>,
+    /// One bit a provider.
+    bits: Box<[u64]>,
+}
+
+/// All virtual keys, found by digest.
+#[derive(Default)]
+pub struct VirtualKeys {
+    list: Vec<Rc<VirtualKey>>,
+    /// By the first 8 bytes of the digest; the rest is compared in constant time.
+    by_digest: HashMap<[u8; 8], Vec<(Digest, usize)>>,
+}
+
+/// The SHA-256 of a key's bytes.
+#[must_use]
+pub fn digest(key: &[u8]) -> Digest {
+    Sha256::digest(key).into()
+}
+
+impl Bound {
+    /// Keeps the first of equal ids.
+    #[must_use]
+    pub fn new(order: impl IntoIterator<Item = ProviderId>) -> Self {
+        let mut kept = Vec::new();
+        let mut bits: Vec<u64> = Vec::new();
+        for id in order {
+            let (word, bit) = Self::place(id);
+            if bits.len() <= word {
+                bits.resize(word + 1, 0);
+            }
+            if let Some(word) = bits.get_mut(word)
+                && *word & bit == 0
+            {
+                *word |= bit;
+                kept.push(id);
+            }
+        }
+        Self { order: kept.into(), bits: bits.into() }
+    }
+
+    /// Whether the key may use `id`, O(1).
+    #[must_use]
+    pub fn contains(&self, id: ProviderId) -> bool {
+        let (word, bit) = Self::place(id);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// The first provider, `None` for an empty list.
+    #[must_use]
+    pub fn primary(&self) -> Option<ProviderId> {
+        self.order.first().copied()
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = ProviderId> {
+        self.order.iter().copied()
+    }
+
+    /// The word of `bits`, and the bit in it.
+    fn place(id: ProviderId) -> (usize, u64) {
+        ((id.0 / u64::BITS) as usize, 1 << (id.0 % u64::BITS))
+    }
+}
+
+impl VirtualKeys {
+    /// Builds the table. The caller has checked that digests are unique.
+    #[must_use]
+    pub fn new(keys: Vec<(Digest, VirtualKey)>) -> Self {
+        let mut table = Self { list: Vec::with_capacity(keys.len()), by_digest: HashMap::new() };
+        table.by_digest.reserve(keys.len());
+        for (index, (digest, key)) in keys.into_iter().enumerate() {
+            table.by_digest.entry(bucket(&digest)).or_default().push((digest, index));
+            table.list.push(Rc::new(key));
+        }
+        table
+    }
+
+    /// Finds the presented key and checks that it may be used now. `clock` tells Unix seconds; it is
+    /// asked only about a key that expires.
+    ///
+    /// # Errors
+    /// `invalid_api_key`, `virtual_key_revoked`, `virtual_key_expired`.
+    pub fn authenticate(
+        &self,
+        presented: &[u8],
+        clock: impl Fn() -> u64,
+    ) -> Result<Rc<VirtualKey>, GatewayError> {
+        let key = self.find(presented).ok_or_else(|| {
+            GatewayError::new(
+                Code::InvalidApiKey,
+                "Incorrect API key provided: this gateway does not know the virtual key. Check that \
+                 it was copied in full, or ask the gateway's operator for one.",
+            )
+        })?;
+        if key.revoked {
+            return Err(GatewayError::new(
+                Code::VirtualKeyRevoked,
+                format!(
+                    "The virtual key {} is revoked. Ask the gateway's operator for a new one.",
+                    key.id
+                ),
+            ));
+        }
+        if key.expires_at.is_some_and(|at| clock() >= at) {
+            return Err(GatewayError::new(
+                Code::VirtualKeyExpired,
+                format!(
+                    "The virtual key {} has expired. Ask the gateway's operator for a new one.",
+                    key.id
+                ),
+            ));
+        }
+        Ok(Rc::clone(key))
+    }
+
+    fn find(&self, presented: &[u8]) -> Option<&Rc<VirtualKey>> {
+        if presented.len() > MAX_KEY_BYTES {
+            return None;
+        }
+        let digest = digest(presented);
+        let (_, index) = self
+            .by_digest
+            .get(&bucket(&digest))?
+            .iter()
+            .find(|(known, _)| bool::from(known.ct_eq(&digest)))?;
+        self.list.get(*index)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The keys, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<VirtualKey>> {
+        self.list.iter()
+    }
+}
+
+impl fmt::Debug for VirtualKeys {
+    /// Without the digests: a short key could be guessed from its digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
+}
+
+fn bucket(digest: &Digest) -> [u8; 8] {
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// A header's values so far.
+#[derive(Default, Clone, Copy)]
+struct Values<'a> {
+    first: Option<&'a [u8]>,
+    several: bool,
+}
+
+impl<'a> Values<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.several |= self.first.is_some();
+        self.first = self.first.or(Some(value));
+    }
+}
+
+/// The virtual key that a request carries: `authorization: Bearer` (scheme in any case), else
+/// `x-api-key`, else `api-key`. An `authorization` of another scheme and empty values count as
+/// absent. `headers` are (name, value) pairs as Envoy gives them, names in lower case; values may
+/// hold any bytes.
+///
+/// # Errors
+/// `invalid_api_key` when there is no key, or when the deciding header has several values, be it in
+/// several lines or joined by a comma: which of them counts would be a guess.
+pub fn presented_key<'a>(
+    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<&'a [u8], GatewayError> {
+    let mut authorization = Values::default();
+    let mut x_api_key = Values::default();
+    let mut api_key = Values::default();
+    for (name, value) in headers {
+        match name {
+            b"authorization" => authorization.add(value),
+            b"x-api-key" => x_api_key.add(value),
+            b"api-key" => api_key.add(value),
+            _ => {}
+        }
+    }
+    if authorization.several {
+        return Err(several_keys("authorization"));
+    }
+    let bearer = Values { first: authorization.first.and_then(bearer_token), several: false };
+    for (header, values) in
+        [("authorization", bearer), ("x-api-key", x_api_key), ("api-key", api_key)]
+    {
+        if values.several {
+            return Err(several_keys(header));
+        }
+        match values.first.map(<[u8]>::trim_ascii) {
+            None | Some(b"") => {}
+            Some(key) if key.contains(&b',') => return Err(several_keys(header)),
+            Some(key) => return Ok(key),
+        }
+    }
+    Err(GatewayError::new(
+        Code::InvalidApiKey,
+        "You didn't provide an API key. Send a virtual key of this gateway in the header \
+         `Authorization: Bearer YOUR_KEY` (`x-api-key` and `api-key` are read, too).",
+    ))
+}
+
+/// What follows the scheme `Bearer`.
+fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.trim_ascii_start().split_at_checked(b"bearer".len())?;
+    let separated = matches!(rest.first(), None | Some(b' ' | b'\t'));
+    (separated && scheme.eq_ignore_ascii_case(b"bearer")).then_some(rest)
+}
+
+fn several_keys(header: &str) -> GatewayError {
+    GatewayError::new(
+        Code::InvalidApiKey,
+        format!("The request has several values in its {header} header. Send one virtual key."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    fn key(id: &str) -> VirtualKey {
+        VirtualKey {
+            id: id.to_owned(),
+            bound: Bound::new([ProviderId(0)]),
+            allowed: Allowlist::All,
+            aliases: AliasTable::default(),
+            cache: None,
+            revoked: false,
+            expires_at: None,
+        }
+    }
+
+    fn presented<'a>(headers: &[(&'a str, &'a [u8])]) -> Result<&'a [u8], GatewayError> {
+        presented_key(headers.iter().map(|(name, value)| (name.as_bytes(), *value)))
+    }
+
+    #[test]
+    fn bound_keeps_order_and_the_first_of_equals() {
+        let ids = |numbers: &[u32]| numbers.iter().copied().map(ProviderId).collect::<Vec<_>>();
+        let bound = Bound::new(ids(&[70, 3, 70, 64, 3]));
+        assert_eq!(bound.iter().collect::<Vec<_>>(), ids(&[70, 3, 64]));
+        assert_eq!(bound.primary(), Some(ProviderId(70)));
+        for number in 0..200 {
+            assert_eq!(bound.contains(ProviderId(number)), [70, 3, 64].contains(&number));
+        }
+        assert_eq!(Bound::new([]).primary(), None);
+        assert!(!Bound::new([]).contains(ProviderId(0)));
+    }
+
+    #[test]
+    fn authenticates_by_digest() {
+        let keys = VirtualKeys::new(vec![
+            (digest(b"vk-a"), key("a")),
+            (digest(b"vk-revoked"), VirtualKey { revoked: true, ..key("b") }),
+            (digest(b"vk-expiring"), VirtualKey { expires_at: Some(100), ..key("c") }),
+            (digest(b"vk-both"), VirtualKey { revoked: true, expires_at: Some(1), ..key("d") }),
+        ]);
+        assert_eq!(keys.len(), 4);
+        for (presented, now, want) in [
+            (&b"vk-a"[..], 0, Ok("a")),
+            (b"vk-expiring", 99, Ok("c")),
+            (b"vk-expiring", 100, Err(Code::VirtualKeyExpired)),
+            (b"vk-expiring", u64::MAX, Err(Code::VirtualKeyExpired)),
+            (b"vk-revoked", 0, Err(Code::VirtualKeyRevoked)),
+            (b"vk-both", 50, Err(Code::VirtualKeyRevoked)),
+            (b"vk-A", 0, Err(Code::InvalidApiKey)),
+            (b"vk-a ", 0, Err(Code::InvalidApiKey)),
+            (b"", 0, Err(Code::InvalidApiKey)),
+            (b"\xff\0", 0, Err(Code::InvalidApiKey)),
+            (&[b'x'; 1 << 20], 0, Err(Code::InvalidApiKey)),
+        ] {
+            let got = keys.authenticate(presented, || now);
+            assert_eq!(got.as_ref().map(|key| key.id.as_str()).map_err(|e| e.code), want);
+            if let Err(error) = got {
+                let secret = String::from_utf8_lossy(presented);
+                assert!(secret.is_empty() || !error.message.contains(&*secret));
+            }
+        }
+    }
+
+    #[test]
+    fn equal_buckets_are_told_apart_by_the_whole_digest() {
+        let real = digest(b"vk-a");
+        let mut near = real;
+        near[31] ^= 1;
+        let keys = VirtualKeys::new(vec![(near, key("near")), (real, key("real"))]);
+        assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap().id, "real");
+        let keys = VirtualKeys::new(vec![(near, key("near"))]);
+        assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap_err().code, Code::InvalidApiKey);
+    }
+
+    #[test]
+    fn debug_holds_no_digest() {
+        let keys = VirtualKeys::new(vec![(digest(b"vk-a"), key("a"))]);
+        let text = format!("{keys:?}");
+        assert!(text.contains("\"a\"") && !text.contains(&format!("{}", digest(b"vk-a")[0])));
+    }
+
+    #[test]
+    fn finds_the_presented_key() {
+        type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a [u8]);
+        let cases: &[Case<'_>] = &[
+            (&[("authorization", b"Bearer k")], b"k"),
+            (&[("authorization", b"bEARER   k ")], b"k"),
+            (&[("authorization", b"Bearer\tk")], b"k"),
+            (&[("authorization", b"Bearer \xff\xfe")], b"\xff\xfe"),
+            (&[("x-api-key", b"k")], b"k"),
+            (&[("api-key", b" k ")], b"k"),
+            (&[("api-key", b"c"), ("x-api-key", b"b"), ("authorization", b"Bearer a")], b"a"),
+            (&[("api-key", b"c"), ("x-api-key", b"b")], b"b"),
+            (&[("authorization", b"Basic dTpw"), ("x-api-key", b"b")], b"b"),
+            (&[("authorization", b"Digest a=1, b=2"), ("api-key", b"c")], b"c"),
+            (&[("authorization", b"k"), ("x-api-key", b"b")], b"b"),
+            (&[("authorization", b"Bearer"), ("x-api-key", b"b")], b"b"),
+            (&[("authorization", b"Bearer "), ("x-api-key", b""), ("api-key", b"c")], b"c"),
+            (&[("authorization", b"Bearer a"), ("x-api-key", b"b"), ("x-api-key", b"c")], b"a"),
+        ];
+        for (headers, want) in cases {
+            assert_eq!(presented(headers).as_deref(), Ok(*want), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_no_key_and_several() {
+        let missing: &[&[(&str, &[u8])]] = &[
+            &[],
+            &[("authorization", b"")],
+            &[("authorization", b"Bearer")],
+            &[("authorization", b"Bearerk")],
+            &[("authorization", b"s3cret")],
+            &[("authorization", b"\xff\xff\xff\xff\xff\xff\xff")],
+            &[("cookie", b"s3cret")],
+        ];
+        let several: &[&[(&str, &[u8])]] = &[
+            &[("authorization", b"Bearer s3cret"), ("authorization", b"Bearer s3cret")],
+            &[("authorization", b"Basic x"), ("authorization", b"Bearer s3cret")],
+            &[("authorization", b"Bearer s3cret,Bearer b")],
+            &[("x-api-key", b"s3cret"), ("x-api-key", b"b"), ("api-key", b"c")],
+            &[("x-api-key", b"s3cret, b")],
+            &[("api-key", b"s3cret"), ("api-key", b"")],
+        ];
+        for (cases, text) in [(missing, "Authorization: Bearer YOUR_KEY"), (several, "several")] {
+            for headers in cases {
+                let error = presented(headers).unwrap_err();
+                assert_eq!(error.code, Code::InvalidApiKey);
+                assert!(error.message.contains(text), "{headers:?}: {}", error.message);
+                assert!(!error.message.contains("s3cret"));
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Who may use what: the compiled configuration, and the decisions that it answers.
+//!
+//! `config` makes these types from what an operator writes. They are immutable and shared by all requests of a
+//! worker.
+
+pub mod key;
+pub mod model;
+pub mod operation;
+pub mod pattern;
+mod provider;
+mod secret;
+mod settings;
+
+pub use provider::{
+    Credential, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi,
+};
+pub use secret::Secret;
+pub use settings::{CacheMode, HeaderNames, Limits, ResponseModel};
+
+use key::VirtualKeys;
+use model::AliasTable;
+
+/// A whole configuration (README, "Configuration").
+#[derive(Debug)]
+pub struct Config {
+    /// Providers in the order of the configuration.
+    pub providers: Providers,
+    /// The virtual keys, by digest.
+    pub virtual_keys: VirtualKeys,
+    /// Aliases for every virtual key; a key's own entry wins.
+    pub aliases: AliasTable,
+    /// `cache.mode` for keys without one.
+    pub cache: CacheMode,
+    /// Names of the gateway's own headers.
+    pub headers: HeaderNames,
+    /// Begins with `/`, no trailing slash; empty when every path is the gateway's.
+    pub path_prefix: String,
+    /// Size limits, in bytes.
+    pub limits: Limits,
+    /// How long a fetched model list is kept, in seconds.
+    pub models_cache_seconds: u64,
+    /// Which model id answers carry.
+    pub response_model: ResponseModel,
+}

@@ -1,0 +1,199 @@
+//! `model_aliases`: names of the operator's own, each for one target or a weighted split.
+
+use std::collections::HashMap;
+
+use crate::policy::ProviderId;
+
+/// `model_aliases`: exact names.
+#[derive(Debug, Default)]
+pub struct AliasTable {
+    by_name: HashMap<Box<str>, Targets>,
+}
+
+/// Where an alias leads: one target, or several by weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// At least one; `cumulative` weights ascend.
+    choices: Vec<(u64, AliasTarget)>,
+}
+
+/// A configured provider and its model id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AliasTarget {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The upstream's own id.
+    pub model: String,
+}
+
+impl AliasTable {
+    /// A table of names; the last of equal names counts.
+    #[must_use]
+    pub fn new(entries: impl IntoIterator<Item = (String, Targets)>) -> Self {
+        let by_name =
+            entries.into_iter().map(|(name, targets)| (name.into_boxed_str(), targets)).collect();
+        Self { by_name }
+    }
+
+    /// The targets of a name, O(length of the name).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Targets> {
+        self.by_name.get(name)
+    }
+
+    /// The names, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(AsRef::as_ref)
+    }
+
+    /// The names with their targets, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Targets)> {
+        self.by_name.iter().map(|(name, targets)| (name.as_ref(), targets))
+    }
+
+    /// How many names there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+impl Targets {
+    /// A split by weight. `None` for no target at all, a weight of 0, and a sum beyond 64 bits.
+    #[must_use]
+    pub fn new(weighted: impl IntoIterator<Item = (u64, AliasTarget)>) -> Option<Self> {
+        let mut total: u64 = 0;
+        let mut choices = Vec::new();
+        for (weight, target) in weighted {
+            total = total.checked_add(weight).filter(|_| weight > 0)?;
+            choices.push((total, target));
+        }
+        (total > 0).then_some(Self { choices })
+    }
+
+    /// A single target.
+    #[must_use]
+    pub fn one(target: AliasTarget) -> Self {
+        Self { choices: vec![(1, target)] }
+    }
+
+    /// Whether there is a choice between targets.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.choices.len() > 1
+    }
+
+    /// The target that `draw` falls on: shares are as the weights for uniform draws.
+    #[must_use]
+    pub fn pick(&self, draw: u64) -> Option<&AliasTarget> {
+        let (total, _) = self.choices.last()?;
+        let point = draw.checked_rem(*total)?;
+        let at = self.choices.partition_point(|(cumulative, _)| *cumulative <= point);
+        self.choices.get(at).map(|(_, target)| target)
+    }
+
+    /// Like [`pick`](Self::pick), among the targets that `usable` accepts; `None` if there is none.
+    pub fn pick_among(
+        &self,
+        draw: u64,
+        usable: impl Fn(&AliasTarget) -> bool,
+    ) -> Option<&AliasTarget> {
+        if self.iter().all(&usable) {
+            return self.pick(draw);
+        }
+        let shares = || self.shares().filter(|(_, target)| usable(target));
+        let total = shares().fold(0, |sum: u64, (weight, _)| sum.saturating_add(weight));
+        let mut point = draw.checked_rem(total)?;
+        for (weight, target) in shares() {
+            match point.checked_sub(weight) {
+                Some(rest) => point = rest,
+                None => return Some(target),
+            }
+        }
+        None
+    }
+
+    /// The targets, in the operator's order.
+    pub fn iter(&self) -> impl Iterator<Item = &AliasTarget> {
+        self.choices.iter().map(|(_, target)| target)
+    }
+
+    fn shares(&self) -> impl Iterator<Item = (u64, &AliasTarget)> {
+        let mut before = 0;
+        self.choices.iter().map(move |(cumulative, target)| {
+            let weight = cumulative.saturating_sub(before);
+            before = *cumulative;
+            (weight, target)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    fn target(number: u32) -> AliasTarget {
+        AliasTarget { provider: ProviderId(number), model: format!("m{number}") }
+    }
+
+    fn split(weights: &[u64]) -> Option<Targets> {
+        Targets::new(weights.iter().copied().zip((0..).map(target)))
+    }
+
+    /// How often each target comes up in one round of draws.
+    fn counts(round: u64, pick: impl Fn(u64) -> Option<u32>) -> Vec<u64> {
+        let mut counts = vec![0; 3];
+        for draw in 0..round {
+            counts[pick(draw).unwrap() as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn shares_are_as_the_weights() {
+        let targets = split(&[90, 9, 1]).unwrap();
+        let pick = |draw| Some(targets.pick(draw)?.provider.0);
+        assert_eq!(counts(100, pick), [90, 9, 1]);
+        assert_eq!(pick(7), pick(107));
+        assert!(pick(u64::MAX).is_some());
+        let one = Targets::one(target(2));
+        assert_eq!(one.pick(0), one.pick(u64::MAX));
+    }
+
+    #[test]
+    fn shares_among_usable_targets() {
+        let targets = split(&[90, 9, 1]).unwrap();
+        let pick = |draw| Some(targets.pick_among(draw, |t| t.provider.0 != 0)?.provider.0);
+        assert_eq!(counts(10, pick), [0, 9, 1]);
+        let all = |draw| Some(targets.pick_among(draw, |_| true)?.provider.0);
+        assert_eq!(counts(100, all), [90, 9, 1]);
+        assert_eq!(targets.pick_among(5, |_| false), None);
+    }
+
+    #[test]
+    fn impossible_splits() {
+        assert_eq!(split(&[]), None);
+        assert_eq!(split(&[0]), None);
+        assert_eq!(split(&[1, 0]), None);
+        assert_eq!(split(&[u64::MAX, 1]), None);
+        let large = split(&[u64::MAX - 1, 1]).unwrap();
+        assert_eq!(large.pick(u64::MAX - 1).unwrap().provider.0, 1);
+        assert_eq!(large.pick(u64::MAX - 2).unwrap().provider.0, 0);
+    }
+
+    #[test]
+    fn names_are_exact() {
+        let table = AliasTable::new([("gpt-4o".to_owned(), Targets::one(target(1)))]);
+        assert!(table.get("gpt-4o").is_some());
+        assert!(table.get("GPT-4o").is_none() && table.get("gpt-4o ").is_none());
+        assert_eq!(table.names().collect::<Vec<_>>(), ["gpt-4o"]);
+        assert_eq!((table.len(), table.is_empty()), (1, false));
+    }
+}

@@ -1,0 +1,129 @@
+//! `models_allowed`.
+
+use std::collections::{HashMap, HashSet};
+use std::iter;
+
+use crate::policy::pattern::Pattern;
+
+/// `models_allowed`.
+#[derive(Debug, Default)]
+pub enum Allowlist {
+    /// Absent: everything.
+    #[default]
+    All,
+    /// Only what an entry matches; no entry, nothing.
+    Only(Patterns),
+}
+
+/// Patterns in which `*` stands for any run of characters, `/` included. Entries without a `*` are
+/// looked up, so that a long list of exact ids costs no more than a short one.
+#[derive(Debug, Default)]
+pub struct Patterns {
+    exact: HashSet<Box<str>>,
+    /// The exact entries once more, cut at the first `/`: a provider's name holds none, so
+    /// `provider/model` is found without joining the two.
+    qualified: HashMap<Box<str>, HashSet<Box<str>>>,
+    wild: Vec<Pattern>,
+}
+
+impl Allowlist {
+    /// A list of entries.
+    #[must_use]
+    pub fn only(entries: impl IntoIterator<Item = String>) -> Self {
+        let mut patterns = Patterns::default();
+        for entry in entries {
+            if entry.contains('*') {
+                patterns.wild.push(Pattern::new(&entry));
+                continue;
+            }
+            if let Some((provider, model)) = entry.split_once('/') {
+                patterns.qualified.entry(provider.into()).or_default().insert(model.into());
+            }
+            patterns.exact.insert(entry.into_boxed_str());
+        }
+        Self::Only(patterns)
+    }
+
+    /// Whether an entry matches the alias's name (if one was used), `provider/model`, or the
+    /// upstream's own model id. Allocates nothing.
+    #[must_use]
+    pub fn allows(&self, alias: Option<&str>, provider: &str, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(patterns) => {
+                alias.is_some_and(|alias| patterns.matches(alias))
+                    || patterns.matches(model)
+                    || patterns.matches_joined(provider, model)
+            }
+        }
+    }
+
+    /// Whether an entry matches `id` as it is spelled.
+    #[must_use]
+    pub fn allows_id(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(patterns) => patterns.matches(id),
+        }
+    }
+}
+
+impl Patterns {
+    fn matches(&self, id: &str) -> bool {
+        self.exact.contains(id) || self.wild.iter().any(|pattern| pattern.matches(id.bytes()))
+    }
+
+    fn matches_joined(&self, provider: &str, model: &str) -> bool {
+        let joined = provider.bytes().chain(iter::once(b'/')).chain(model.bytes());
+        self.qualified.get(provider).is_some_and(|models| models.contains(model))
+            || self.wild.iter().any(|pattern| pattern.matches(joined.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    fn allows(entries: &[&str], alias: Option<&str>, provider: &str, model: &str) -> bool {
+        Allowlist::only(entries.iter().map(|entry| (*entry).to_owned()))
+            .allows(alias, provider, model)
+    }
+
+    #[test]
+    fn matches_alias_qualified_and_upstream_id() {
+        for (entries, alias, provider, model, want) in [
+            (&[][..], None, "groq", "llama", false),
+            (&[], Some("a"), "groq", "llama", false),
+            (&["*"], None, "groq", "llama", true),
+            (&["llama"], None, "groq", "llama", true),
+            (&["LLAMA"], None, "groq", "llama", false),
+            (&["groq/llama"], None, "groq", "llama", true),
+            (&["groq/llama"], None, "vllm", "llama", false),
+            (&["groq/llama"], None, "openrouter", "groq/llama", true),
+            (&["groq/meta/llama"], None, "groq", "meta/llama", true),
+            (&["groq"], None, "groq", "llama", false),
+            (&["groq/"], None, "groq", "llama", false),
+            (&["groq/*"], None, "groq", "meta/llama", true),
+            (&["groq/*"], None, "groqx", "llama", false),
+            (&["gr*ma"], None, "groq", "llama", true),
+            (&["*/llama"], None, "groq", "llama", true),
+            (&["*/llama"], None, "groq", "xllama", false),
+            (&["fast"], Some("fast"), "groq", "llama", true),
+            (&["f*"], Some("fast"), "groq", "llama", true),
+            (&["fast"], None, "groq", "llama", false),
+            (&["x", "y*", "llama"], None, "groq", "llama", true),
+        ] {
+            let got = allows(entries, alias, provider, model);
+            assert_eq!(got, want, "{entries:?} {alias:?} {provider}/{model}");
+        }
+        assert!(Allowlist::All.allows(None, "a", "b") && Allowlist::All.allows_id("x"));
+    }
+
+    #[test]
+    fn a_spelling_alone() {
+        let list = Allowlist::only(["groq/*".to_owned(), "m".to_owned()]);
+        assert!(list.allows_id("groq/x") && list.allows_id("m"));
+        assert!(!list.allows_id("x") && !Allowlist::only([]).allows_id("m"));
+    }
+}

@@ -1,0 +1,169 @@
+//! The upstream servers: what is known of each, and the look-ups that resolution needs.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::operation::OperationSet;
+use super::secret::Secret;
+
+/// Position of a provider in [`super::Config::providers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderId(pub(crate) u32);
+
+/// All providers with the look-ups that resolution needs.
+#[derive(Debug, Default)]
+pub struct Providers {
+    list: Vec<Provider>,
+    by_name: HashMap<Box<str>, ProviderId>,
+    by_model: HashMap<Box<str>, Vec<ProviderId>>,
+}
+
+impl Providers {
+    /// Builds the indices. The caller has checked that names are unique.
+    #[must_use]
+    pub fn new(list: Vec<Provider>) -> Self {
+        let mut by_name = HashMap::new();
+        let mut by_model: HashMap<Box<str>, Vec<ProviderId>> = HashMap::new();
+        for (provider, id) in list.iter().zip((0..).map(ProviderId)) {
+            by_name.insert((*provider.name).into(), id);
+            for model in provider.models.iter().flat_map(Models::iter) {
+                by_model.entry(model.into()).or_default().push(id);
+            }
+        }
+        Self { list, by_name, by_model }
+    }
+
+    /// The provider at `id`. An id always comes from this table, so `None` means a bug.
+    #[must_use]
+    pub fn get(&self, id: ProviderId) -> Option<&Provider> {
+        self.list.get(id.0 as usize)
+    }
+
+    /// The provider of a name, O(length of the name).
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<ProviderId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The providers whose curated list holds `model`, in order of configuration.
+    #[must_use]
+    pub fn listing(&self, model: &str) -> &[ProviderId] {
+        self.by_model.get(model).map_or(&[], Vec::as_slice)
+    }
+
+    /// All providers with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (ProviderId, &Provider)> {
+        (0..).map(ProviderId).zip(&self.list)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl IntoIterator for Providers {
+    type Item = Provider;
+    type IntoIter = std::vec::IntoIter<Provider>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+/// One upstream server.
+#[derive(Debug)]
+pub struct Provider {
+    /// The prefix in `provider/model`.
+    pub name: Rc<str>,
+    /// What it is able to do by default.
+    pub kind: ProviderKind,
+    /// `host[:port]` of `base_url`: the upstream `:authority`.
+    pub authority: Rc<str>,
+    /// Path of `base_url` without trailing slash, `/v1` where it has none.
+    pub base_path: String,
+    /// The Envoy cluster that requests are routed to.
+    pub cluster: Rc<str>,
+    /// The header that authenticates us, or `None` for a server without authentication.
+    pub credential: Option<Credential>,
+    /// The custom header of `auth.mode: header` (lower case), removed from requests even when no
+    /// credential is set.
+    pub auth_header: Option<Rc<str>>,
+    /// The curated list; `None` when the server's own list counts.
+    pub models: Option<Models>,
+    /// The operations that it is offered for.
+    pub operations: OperationSet,
+    /// How Responses API requests reach it.
+    pub responses_api: ResponsesApi,
+    /// Whether it may be asked for `stream_options.include_usage`.
+    pub stream_usage: bool,
+    /// Where it wants earlier reasoning back.
+    pub reasoning_field: Option<String>,
+}
+
+/// A header to send upstream.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Lower-case header name.
+    pub header: Rc<str>,
+    /// The whole header value, prefix included.
+    pub value: Secret,
+}
+
+/// A curated list of upstream model ids: in order, and as a set.
+#[derive(Debug, Default)]
+pub struct Models {
+    order: Vec<Box<str>>,
+    set: HashSet<Box<str>>,
+}
+
+impl Models {
+    /// Keeps the first of equal ids.
+    #[must_use]
+    pub fn new(ids: impl IntoIterator<Item = String>) -> Self {
+        let mut models = Self::default();
+        for id in ids {
+            let id = id.into_boxed_str();
+            if models.set.insert(id.clone()) {
+                models.order.push(id);
+            }
+        }
+        models
+    }
+
+    /// Whether `id` is listed.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.set.contains(id)
+    }
+
+    /// The ids in the operator's order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(AsRef::as_ref)
+    }
+}
+
+/// `providers[].kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Any server that speaks the OpenAI API.
+    Openai,
+    /// A vLLM server: no speech, no images.
+    Vllm,
+}
+
+/// `providers[].responses_api`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponsesApi {
+    /// Converted to chat completions and back.
+    Chat,
+    /// Forwarded as it is.
+    Native,
+}

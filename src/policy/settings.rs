@@ -1,0 +1,107 @@
+//! The settings that hold for all virtual keys.
+
+use std::rc::Rc;
+
+/// `cache.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Cache fields and headers pass byte for byte.
+    Respect,
+    /// Cache markers are removed, `cache-control: no-cache` is sent.
+    Disable,
+    /// Cache markers are added.
+    Force,
+}
+
+impl CacheMode {
+    /// The name in configuration and in the `<prefix>-cache` and `<prefix>-cache-mode` headers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Respect => "respect",
+            Self::Disable => "disable",
+            Self::Force => "force",
+        }
+    }
+
+    /// The mode of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Respect, Self::Disable, Self::Force].into_iter().find(|mode| mode.as_str() == name)
+    }
+}
+
+/// `response_model`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseModel {
+    /// What the upstream wrote.
+    Upstream,
+    /// The id that the client asked for.
+    Requested,
+}
+
+/// `limits`, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A request body, declared or counted.
+    pub max_request_bytes: u64,
+    /// What may be held of one request body.
+    pub max_buffered_bytes: u64,
+    /// What may be held of one answer that must be rebuilt.
+    pub max_answer_bytes: u64,
+    /// One event of a stream.
+    pub max_sse_event_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_request_bytes: 33_554_432,
+            max_buffered_bytes: 33_554_432,
+            max_answer_bytes: 16_777_216,
+            max_sse_event_bytes: 10_485_760,
+        }
+    }
+}
+
+/// The gateway's own header names, all lower case, made once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderNames {
+    /// `routing.cluster_header`: Envoy's route reads the cluster from it.
+    pub cluster: Rc<str>,
+    /// `header_prefix` itself, `x-langwatch` by default.
+    pub prefix: Rc<str>,
+    /// Request: cache mode override. Answer: hit, miss or bypass.
+    pub cache: Rc<str>,
+    /// Answer: the provider's name.
+    pub provider: Rc<str>,
+    /// Answer: the upstream model id.
+    pub model: Rc<str>,
+    /// Answer: Envoy's `x-request-id`.
+    pub request_id: Rc<str>,
+    /// Answer: the cache mode in force.
+    pub cache_mode: Rc<str>,
+    /// Answer of GET /models: providers that are left out.
+    pub models_incomplete: Rc<str>,
+    /// Answer of POST /responses: parameters that were not carried over.
+    pub params_dropped: Rc<str>,
+}
+
+impl HeaderNames {
+    /// Names for a `header_prefix` and a `cluster_header`, both lower case.
+    #[must_use]
+    pub fn new(prefix: &str, cluster: &str) -> Self {
+        let name = |suffix: &str| format!("{prefix}-{suffix}").into();
+        Self {
+            cluster: cluster.into(),
+            prefix: prefix.into(),
+            cache: name("cache"),
+            provider: name("provider"),
+            model: name("model"),
+            request_id: name("request-id"),
+            cache_mode: name("cache-mode"),
+            models_incomplete: name("models-incomplete"),
+            params_dropped: name("params-dropped"),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Rewrites a spec-shaped answer as it streams: the number format of its vectors, and what is missing
+//! at the end of an item or of the whole. Every other byte goes on as it came.
+
+use super::recognise::{Tail, is_decimal};
+use super::vector::{Flaw, ToBase64, ToFloats, parse_f32};
+use super::{Facts, Format, invalid};
+use crate::error::GatewayError;
+use crate::repair::peek::Carry;
+use crate::wire::json::string;
+use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Data,
+    Index,
+    Embedding,
+    Other,
+}
+
+/// What was seen of the four members of the answer, or of those of an item.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    any: bool,
+    object: bool,
+    index: bool,
+    embedding: bool,
+    model: bool,
+    usage: bool,
+}
+
+/// The vector that is being read.
+#[derive(Debug)]
+enum Vector {
+    /// None, or one in the right format, which is copied like anything else.
+    None,
+    Numbers(ToBase64),
+    Text(ToFloats),
+}
+
+/// The streaming rewriter of one answer that a [`super::Recogniser`] judged fit for it.
+///
+/// An answer that stops fitting on the way (items out of order, a vector that is none) is an error: what
+/// has gone out can't be taken back, so the stream must be reset.
+#[derive(Debug)]
+pub struct Converter {
+    format: Format,
+    model: String,
+    tokenizer: Tokenizer,
+    carry: Carry,
+    tail: Tail,
+    /// Everything before this offset has been written or replaced.
+    done: u64,
+    member: Member,
+    in_data: bool,
+    position: u64,
+    top: Seen,
+    item: Seen,
+    vector: Vector,
+    ended: bool,
+}
+
+impl Converter {
+    /// Before the first byte.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        Self {
+            format: facts.format,
+            model: facts.model.clone(),
+            tokenizer: Tokenizer::new(),
+            carry: Carry::default(),
+            tail: Tail::default(),
+            done: 0,
+            member: Member::Other,
+            in_data: false,
+            position: 0,
+            top: Seen::default(),
+            item: Seen::default(),
+            vector: Vector::None,
+            ended: false,
+        }
+    }
+
+    /// Reads the next bytes and appends what leaves for them to `out`.
+    ///
+    /// # Errors
+    /// 502 `invalid_upstream_response` for an answer that can't be converted.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), GatewayError> {
+        if self.ended {
+            // White space or framing after the value.
+            return Ok(());
+        }
+        let base = self.tokenizer.base();
+        let mut at = 0;
+        while let Some(token) = self
+            .tokenizer
+            .next(chunk, &mut at, 4)
+            .map_err(|error| invalid(format!("its JSON is broken: {error}")))?
+        {
+            self.token(token, chunk, base, out)?;
+            if self.ended {
+                return Ok(());
+            }
+        }
+        let end = base.saturating_add(chunk.len() as u64);
+        self.open_text(chunk, base, out)?;
+        match self.vector {
+            Vector::None => self.copy(end, chunk, base, out),
+            Vector::Numbers(_) | Vector::Text(_) => self.done = end,
+        }
+        self.carry.keep(&self.tokenizer, chunk, base);
+        self.tail.keep(&self.tokenizer, chunk);
+        Ok(())
+    }
+
+    /// The end of the body.
+    ///
+    /// # Errors
+    /// 502 `invalid_upstream_response` when it was cut off.
+    pub fn finish(&self) -> Result<(), GatewayError> {
+        if self.ended { Ok(()) } else { Err(invalid("it was cut off")) }
+    }
+
+    /// A base64 string that the chunk's end cuts.
+    fn open_text(
+        &mut self,
+        chunk: &[u8],
+        base: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
+        if self.member != Member::Embedding || self.format != Format::Float {
+            return Ok(());
+        }
+        if matches!(self.vector, Vector::None) {
+            self.copy(start, chunk, base, out);
+            self.vector = Vector::Text(ToFloats::new());
+            self.done = start.saturating_add(1);
+        }
+        self.text(base.saturating_add(chunk.len() as u64), chunk, base, out)
+    }
+
+    /// Decodes the string's bytes from `done` up to `end`.
+    fn text(
+        &mut self,
+        end: u64,
+        chunk: &[u8],
+        base: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        let bytes = slice(chunk, base, self.done, end);
+        self.done = end;
+        match &mut self.vector {
+            Vector::Text(floats) => floats.push(bytes, out).map_err(invalid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies what came before `end` and has not been written yet.
+    fn copy(&mut self, end: u64, chunk: &[u8], base: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(slice(chunk, base, self.done, end));
+        self.done = self.done.max(end);
+    }
+
+    fn token(
+        &mut self,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        match (token.depth, token.kind) {
+            (0, Kind::EndObject) => {
+                self.copy(token.start, chunk, base, out);
+                self.close_answer(out);
+                self.copy(token.end, chunk, base, out);
+                self.ended = true;
+            }
+            (0, Kind::BeginObject) => {}
+            (0, _) => return Err(invalid("there is no vector in it")),
+            (1, Kind::Key) => {
+                self.top.any = true;
+                self.member = Member::Other;
+                match self.carry.text(token, chunk, base) {
+                    b"\"data\"" => self.member = Member::Data,
+                    b"\"object\"" => self.top.object = true,
+                    b"\"model\"" => self.top.model = true,
+                    b"\"usage\"" => self.top.usage = true,
+                    _ => {}
+                }
+            }
+            (1, Kind::BeginArray) => self.in_data = self.member == Member::Data,
+            (1, Kind::EndArray) => self.in_data = false,
+            _ if !self.in_data => {}
+            (2, Kind::BeginObject) => self.item = Seen::default(),
+            (2, Kind::EndObject) => {
+                self.copy(token.start, chunk, base, out);
+                self.close_item(out)?;
+            }
+            (2, _) => return Err(invalid(Flaw::NotNumbers)),
+            (3, Kind::Key) => {
+                self.member = Member::Other;
+                match self.carry.text(token, chunk, base) {
+                    b"\"embedding\"" => self.member = Member::Embedding,
+                    b"\"index\"" => self.member = Member::Index,
+                    b"\"object\"" => self.item.object = true,
+                    _ => {}
+                }
+            }
+            (3, _) => self.item_value(token, chunk, base, out)?,
+            (4, kind) if self.member == Member::Embedding => {
+                if kind != Kind::Number {
+                    let flaw = if kind == Kind::Null { Flaw::NotFinite } else { Flaw::NotNumbers };
+                    return Err(invalid(flaw));
+                }
+                if let Vector::Numbers(base64) = &mut self.vector {
+                    let text = self.tail.text(token, chunk, base);
+                    base64.push(parse_f32(&text).map_err(invalid)?, out);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A value of an item, or a bracket of one.
+    fn item_value(
+        &mut self,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        match (self.member, token.kind) {
+            (Member::Index, Kind::Number) => {
+                self.item.index = true;
+                let index = self.tail.text(token, chunk, base);
+                if !is_decimal(&index, self.position) {
+                    return Err(invalid("its vectors are not in the order of the inputs"));
+                }
+            }
+            (Member::Index, _) => return Err(invalid("an index is not a number")),
+            (Member::Embedding, Kind::BeginArray) => {
+                self.begin_vector()?;
+                if self.format == Format::Base64 {
+                    self.copy(token.start, chunk, base, out);
+                    out.push(b'"');
+                    self.vector = Vector::Numbers(ToBase64::default());
+                }
+            }
+            (Member::Embedding, Kind::EndArray) => {
+                if let Vector::Numbers(mut base64) =
+                    std::mem::replace(&mut self.vector, Vector::None)
+                {
+                    base64.finish(out);
+                    out.push(b'"');
+                    self.done = token.end;
+                }
+            }
+            (Member::Embedding, Kind::String) => {
+                self.begin_vector()?;
+                if self.format == Format::Float {
+                    self.end_text(token, chunk, base, out)?;
+                }
+            }
+            (Member::Embedding, _) => return Err(invalid("an item has no vector")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin_vector(&mut self) -> Result<(), GatewayError> {
+        if std::mem::replace(&mut self.item.embedding, true) {
+            return Err(invalid("an item has several vectors"));
+        }
+        Ok(())
+    }
+
+    fn end_text(
+        &mut self,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        if !matches!(self.vector, Vector::Text(_)) {
+            self.copy(token.start, chunk, base, out);
+            self.done = token.start.saturating_add(1);
+            self.vector = Vector::Text(ToFloats::new());
+        }
+        self.text(token.end.saturating_sub(1), chunk, base, out)?;
+        self.done = token.end;
+        match std::mem::replace(&mut self.vector, Vector::None) {
+            Vector::Text(floats) => floats.finish(out).map_err(invalid),
+            _ => Ok(()),
+        }
+    }
+
+    fn close_item(&mut self, out: &mut Vec<u8>) -> Result<(), GatewayError> {
+        if !self.item.embedding {
+            return Err(invalid("an item has no vector"));
+        }
+        if !self.item.object {
+            out.extend_from_slice(b",\"object\":\"embedding\"");
+        }
+        if !self.item.index {
+            out.extend_from_slice(format!(",\"index\":{}", self.position).as_bytes());
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    fn close_answer(&self, out: &mut Vec<u8>) {
+        let mut comma = self.top.any;
+        let mut member = |present: bool, text: &[u8]| {
+            if !present {
+                if std::mem::replace(&mut comma, true) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(text);
+            }
+        };
+        member(self.top.object, b"\"object\":\"list\"");
+        member(self.top.model, &[b"\"model\":", string::encode(&self.model).as_slice()].concat());
+        member(self.top.usage, b"\"usage\":{\"prompt_tokens\":0,\"total_tokens\":0}");
+    }
+}
+
+/// The bytes of `chunk` (which begins at `base`) from one offset of the text to another.
+fn slice(chunk: &[u8], base: u64, from: u64, to: u64) -> &[u8] {
+    let place = |offset: u64| usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
+    chunk.get(place(from)..place(to).min(chunk.len())).unwrap_or_default()
+}

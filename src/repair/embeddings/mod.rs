@@ -1,0 +1,77 @@
+//! Embeddings of any server in OpenAI's shape:
+//! `{"object":"list","data":[{"object":"embedding","index":i,"embedding":…}],"model":…,"usage":{…}}`.
+//!
+//! An answer is looked at as it arrives ([`Recogniser`]), and goes one of three ways:
+//! - it is spec-shaped, as far as its first items show: it streams on, byte for byte;
+//! - it is spec-shaped but for the number format or a missing field: [`Converter`] rewrites it as it
+//!   streams, holding no more than one number;
+//! - anything else, and every answer below [`WINDOW`] bytes, is held and read as a whole ([`answer`]).
+//!
+//! Numbers that stay numbers are copied as text. Nothing is pooled, padded or guessed: what OpenAI's
+//! shape can't say is an error.
+
+mod convert;
+mod read;
+mod rebuild;
+mod recognise;
+mod vector;
+
+use std::borrow::Cow;
+
+pub use convert::Converter;
+pub use rebuild::rebuild;
+pub use recognise::{Recogniser, Verdict, WINDOW};
+
+use super::error::from_ok;
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::policy::operation::Operation;
+
+/// How the client wants its vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Arrays of numbers, OpenAI's default.
+    #[default]
+    Float,
+    /// Base64 of little-endian f32, which the official SDKs ask for by themselves.
+    Base64,
+}
+
+/// What the request says about its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// How many texts or token lists the request's `input` holds, where that could be told.
+    pub inputs: Option<usize>,
+    /// The request's `encoding_format`.
+    pub format: Format,
+    /// The model id, for an answer that names none.
+    pub model: String,
+}
+
+/// The answer for a whole body with status 200: the body itself where it is canonical, else a new one.
+///
+/// # Errors
+/// The error that the body is, or 502 `invalid_upstream_response` for what can't be expressed.
+pub fn answer<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
+    let flaw = match rebuild::count_and_rebuild(body, facts) {
+        // Vectors are no error, whatever else is said beside them.
+        Ok((vectors, out)) if vectors > 0 => return Ok(out),
+        Ok((_, out)) => {
+            return from_ok(Operation::Embeddings, body)
+                .map_or(Ok(out), |error| Err(Box::new(error)));
+        }
+        Err(flaw) => flaw.to_answer(),
+    };
+    // NaN is no JSON: say so rather than that the body is broken.
+    let error = from_ok(Operation::Embeddings, body).filter(|_| !read::holds_nan(body));
+    Err(Box::new(error.unwrap_or(flaw)))
+}
+
+fn invalid(what: impl std::fmt::Display) -> GatewayError {
+    GatewayError::new(
+        Code::InvalidUpstreamResponse,
+        format!("The upstream's embeddings can't be given in OpenAI's format: {what}."),
+    )
+}
+
+#[cfg(test)]
+mod tests;

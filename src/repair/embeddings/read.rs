@@ -1,0 +1,390 @@
+//! Finds the vectors in a body of any shape.
+
+use super::invalid;
+use super::vector::Flaw;
+use crate::error::GatewayError;
+use crate::wire::json::cursor::{self, Key, Value};
+use crate::wire::json::tokenizer::Kind;
+
+/// Names under which servers put the vectors, outermost first.
+const CONTAINERS: [&str; 13] = [
+    "data",
+    "embeddings",
+    "embedding",
+    "output",
+    "outputs",
+    "result",
+    "results",
+    "predictions",
+    "vectors",
+    "vector",
+    "values",
+    "float",
+    "base64",
+];
+
+/// Names of the vector inside an item of a list, the most specific first.
+const ITEM_VECTORS: [&str; 6] = ["embedding", "embeddings", "vector", "values", "float", "data"];
+
+/// How deep containers may hold containers.
+const MAX_CONTAINERS: u32 = 4;
+
+/// How many arrays may stand around a vector for nothing.
+const MAX_NESTED: u32 = 3;
+
+/// The most members of an answer's object; OpenAI's has four.
+const MAX_MEMBERS: usize = 1_024;
+
+/// The most vectors, where the number of inputs is not known. OpenAI takes 2,048 inputs.
+const MAX_VECTORS: usize = 16_384;
+
+/// One vector, where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Vector<'a> {
+    /// An array of numbers or numeric strings.
+    Numbers(Value<'a>),
+    /// A part of one: the elements from the first index up to the second.
+    Part(Value<'a>, usize, usize),
+    /// A string: base64, or an array of numbers printed into a string.
+    Text(Value<'a>),
+}
+
+/// One answer's vector and what stands beside it.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    pub(super) vector: Vector<'a>,
+    /// The object that held it.
+    pub(super) object: Option<Value<'a>>,
+    /// The member of `object` that held it.
+    pub(super) name: &'static str,
+    pub(super) index: Option<u64>,
+    /// Spelled as OpenAI spells it, if vector and index are right.
+    pub(super) tidy: bool,
+    /// `object` has members that OpenAI's item has not.
+    pub(super) more: bool,
+}
+
+impl<'a> Item<'a> {
+    fn bare(vector: Vector<'a>) -> Self {
+        Self { vector, object: None, name: "", index: None, tidy: false, more: false }
+    }
+}
+
+/// An object's members, read once: those of a body are few, but one of them is long.
+pub(super) struct Object<'a>(pub(super) Vec<(Key<'a>, Value<'a>)>);
+
+impl<'a> Object<'a> {
+    pub(super) fn read(value: &Value<'a>) -> Result<Self, GatewayError> {
+        let members: Vec<_> = value.members().take(MAX_MEMBERS + 1).collect();
+        if members.len() > MAX_MEMBERS {
+            return Err(invalid(format!("it has more than {MAX_MEMBERS} members")));
+        }
+        Ok(Self(members))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.0.iter().find(|(key, _)| key.is(name)).map(|(_, value)| value)
+    }
+
+    /// The member that holds the vectors: the first that holds anything, else the first there is.
+    fn container(&self) -> Result<(&'static str, Value<'a>), GatewayError> {
+        let mut present =
+            CONTAINERS.iter().filter_map(|name| self.get(name).map(|value| (*name, *value)));
+        let first = present.next().ok_or_else(|| invalid("there is no vector in it"))?;
+        let holds = |(_, value): &(&str, Value<'_>)| match value.kind {
+            Kind::BeginArray => value.elements().next().is_some(),
+            Kind::BeginObject => value.members().next().is_some(),
+            Kind::String => value.raw().len() > 2,
+            _ => false,
+        };
+        if holds(&first) {
+            return Ok(first);
+        }
+        Ok(present.find(holds).unwrap_or(first))
+    }
+}
+
+/// What a body holds.
+pub(super) struct Found<'a> {
+    /// In the order of the inputs.
+    pub(super) items: Vec<Item<'a>>,
+    /// The top-level member that held them; empty for a bare array.
+    pub(super) container: &'static str,
+    /// They came in the order of the inputs, in an array, as in OpenAI's shape.
+    pub(super) in_place: bool,
+}
+
+/// What a value holds.
+enum Shape<'a> {
+    Nothing,
+    One(Vector<'a>),
+    Items(Vec<Item<'a>>),
+    /// Several vectors in the place of one.
+    Several(Vec<Item<'a>>),
+}
+
+/// The vectors of `top`, one for each input.
+pub(super) fn find<'a>(
+    top: &Value<'a>,
+    members: &Object<'a>,
+    inputs: Option<usize>,
+) -> Result<Found<'a>, GatewayError> {
+    let (container, value) = match top.kind {
+        Kind::BeginObject => members.container()?,
+        _ => ("", *top),
+    };
+    let reader = Reader { inputs };
+    let mut items = match (reader.shape(&value, MAX_CONTAINERS)?, inputs) {
+        (Shape::Nothing, _) => Vec::new(),
+        (Shape::One(vector), _) => group(vector, inputs)?.into_iter().map(Item::bare).collect(),
+        (Shape::Items(items), _) | (Shape::Several(items), Some(_)) => items,
+        (Shape::Several(_), None) => return Err(too_many_an_input()),
+    };
+    let sorted = sort(&mut items);
+    if let Some(inputs) = inputs.filter(|inputs| !items.is_empty() && items.len() != *inputs) {
+        let vectors = items.len();
+        return Err(invalid(format!("it holds {vectors} vectors for {inputs} inputs")));
+    }
+    Ok(Found { items, container, in_place: !sorted && value.kind == Kind::BeginArray })
+}
+
+fn too_many_an_input() -> GatewayError {
+    invalid("an input has several vectors, such as one for each token")
+}
+
+struct Reader {
+    inputs: Option<usize>,
+}
+
+impl Reader {
+    fn shape<'a>(&self, value: &Value<'a>, depth: u32) -> Result<Shape<'a>, GatewayError> {
+        match value.kind {
+            Kind::Null => Ok(Shape::Nothing),
+            Kind::String => Ok(Shape::One(Vector::Text(*value))),
+            Kind::BeginObject if depth > 0 => {
+                let (_, inner) = Object::read(value)?.container()?;
+                self.shape(&inner, depth - 1)
+            }
+            Kind::BeginArray => self.array(value),
+            _ => Err(invalid("there is no vector in it")),
+        }
+    }
+
+    fn array<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
+        let Some(first) = value.elements().next() else { return Ok(Shape::Nothing) };
+        match first.kind {
+            Kind::Number => Ok(Shape::One(Vector::Numbers(*value))),
+            Kind::String if numeric(&first).is_some() => Ok(Shape::One(Vector::Numbers(*value))),
+            Kind::String | Kind::BeginArray | Kind::BeginObject => self.items(value),
+            Kind::Null => Err(invalid(Flaw::NotFinite)),
+            _ => Err(invalid(Flaw::NotNumbers)),
+        }
+    }
+
+    /// A list of vectors, or of objects that hold one each.
+    fn items<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
+        let mut elements = value.elements();
+        if let (Some(only), None) = (elements.next(), elements.next()) {
+            // One element may hold the vectors of all inputs.
+            let inner = Parts::of(&only)?.vector;
+            if is_list_of_lists(&inner) {
+                let bare = |vector| Ok(Item::bare(single(&vector, MAX_NESTED)?.0));
+                return self.each(&inner, bare).map(Shape::Several);
+            }
+        }
+        self.each(value, |element| {
+            let parts = Parts::of(&element)?;
+            let (vector, nested) = single(&parts.vector, MAX_NESTED)?;
+            Ok(Item {
+                vector,
+                object: Some(element).filter(|element| element.kind == Kind::BeginObject),
+                name: parts.name,
+                index: parts.index,
+                tidy: parts.tidy && !nested,
+                more: parts.more,
+            })
+        })
+        .map(Shape::Items)
+    }
+
+    fn each<'a>(
+        &self,
+        value: &Value<'a>,
+        read: impl Fn(Value<'a>) -> Result<Item<'a>, GatewayError>,
+    ) -> Result<Vec<Item<'a>>, GatewayError> {
+        let most = self.inputs.unwrap_or(MAX_VECTORS);
+        let mut items = Vec::new();
+        for element in value.elements() {
+            if items.len() == most {
+                return Err(if most == 1 {
+                    too_many_an_input()
+                } else {
+                    invalid(format!("it holds more than {most} vectors, one for each input"))
+                });
+            }
+            items.push(read(element)?);
+        }
+        Ok(items)
+    }
+}
+
+/// What an item's members say. A vector without an object is its own item.
+struct Parts<'a> {
+    vector: Value<'a>,
+    name: &'static str,
+    index: Option<u64>,
+    tidy: bool,
+    more: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(item: &Value<'a>) -> Result<Self, GatewayError> {
+        if item.kind != Kind::BeginObject {
+            return Ok(Self { vector: *item, name: "", index: None, tidy: false, more: false });
+        }
+        let mut vector: Option<(usize, Value<'a>)> = None;
+        let (mut index, mut plain_index, mut labelled, mut sparse) = (None, false, false, false);
+        let mut more = false;
+        for (key, value) in item.members() {
+            let name = key.as_str().unwrap_or_default();
+            match &*name {
+                "index" => {
+                    index = integer(&value);
+                    plain_index = value.kind == Kind::Number && index.is_some();
+                }
+                "text_index" => {
+                    index = index.or_else(|| integer(&value));
+                    more = true;
+                }
+                "object" => labelled = value.raw() == b"\"embedding\"",
+                "value" | "indices" => sparse = true,
+                name => {
+                    let rank = ITEM_VECTORS.iter().position(|known| *known == name);
+                    more |= name != "embedding";
+                    if let Some(rank) =
+                        rank.filter(|rank| vector.is_none_or(|(best, _)| *rank < best))
+                    {
+                        vector = Some((rank, value));
+                    }
+                }
+            }
+        }
+        let found = vector.and_then(|(rank, value)| Some((*ITEM_VECTORS.get(rank)?, value)));
+        match found {
+            _ if sparse => Err(invalid("the vectors are sparse")),
+            // {"embedding":{"values":[…]}}
+            Some((name, value)) if value.kind == Kind::BeginObject => {
+                let (_, vector) = Object::read(&value)?.container()?;
+                Ok(Self { vector, name, index, tidy: false, more: true })
+            }
+            Some((name, vector)) => {
+                let tidy = labelled && plain_index && name == "embedding";
+                Ok(Self { vector, name, index, tidy, more })
+            }
+            None => Err(invalid("an item has no vector")),
+        }
+    }
+}
+
+fn integer(value: &Value<'_>) -> Option<u64> {
+    std::str::from_utf8(value.raw()).ok()?.trim_matches('"').parse().ok()
+}
+
+/// The vector of one item, and whether it was taken out of an array of its own.
+fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(Vector<'a>, bool), GatewayError> {
+    match value.kind {
+        Kind::String => Ok((Vector::Text(*value), false)),
+        Kind::BeginArray => {
+            let mut elements = value.elements();
+            let Some(first) = elements.next() else {
+                return Ok((Vector::Numbers(*value), false));
+            };
+            match first.kind {
+                Kind::BeginArray if elements.next().is_some() => Err(too_many_an_input()),
+                Kind::BeginArray if depth == 0 => Err(invalid(Flaw::NotNumbers)),
+                Kind::BeginArray => single(&first, depth - 1).map(|(vector, _)| (vector, true)),
+                Kind::BeginObject => Err(invalid("the vectors are sparse")),
+                Kind::String if numeric(&first).is_none() && elements.next().is_none() => {
+                    Ok((Vector::Text(first), true))
+                }
+                _ => Ok((Vector::Numbers(*value), false)),
+            }
+        }
+        Kind::Null => Err(invalid("an item has no vector")),
+        _ => Err(invalid(Flaw::NotNumbers)),
+    }
+}
+
+/// Whether `value` is a list of at least two lists.
+fn is_list_of_lists(value: &Value<'_>) -> bool {
+    let mut elements = value.elements();
+    match (elements.next(), elements.next()) {
+        (Some(first), Some(_)) => first.kind == Kind::BeginArray,
+        _ => false,
+    }
+}
+
+/// A flat array holds the vectors of all inputs, one after the other.
+fn group(vector: Vector<'_>, inputs: Option<usize>) -> Result<Vec<Vector<'_>>, GatewayError> {
+    let (Vector::Numbers(value), Some(inputs)) = (vector, inputs.filter(|inputs| *inputs > 1))
+    else {
+        return Ok(vec![vector]);
+    };
+    let length = value.elements().count();
+    if length % inputs != 0 {
+        let what = format!("its {length} numbers can't be divided among {inputs} inputs");
+        return Err(invalid(what));
+    }
+    let size = length / inputs;
+    Ok((0..inputs).map(|i| Vector::Part(value, i * size, (i + 1) * size)).collect())
+}
+
+/// Sorts by index, if every item has one of its own; else positions count. Whether anything moved.
+fn sort(items: &mut [Item<'_>]) -> bool {
+    let mut indices: Vec<u64> = items.iter().filter_map(|item| item.index).collect();
+    let given = indices.len();
+    if indices.is_sorted() {
+        return false;
+    }
+    indices.sort_unstable();
+    indices.dedup();
+    if given != items.len() || indices.len() != given {
+        return false;
+    }
+    items.sort_by_key(|item| item.index);
+    true
+}
+
+/// The number in a numeric string, as JSON where it is finite.
+pub(super) fn numeric(value: &Value<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    let text = text.trim();
+    let number: f64 = text.parse().ok()?;
+    if cursor::parse(text.as_bytes()).is_ok_and(|value| value.kind == Kind::Number) {
+        return Some(text.to_owned());
+    }
+    // ".5", "+1", "NaN": Rust reads what JSON does not.
+    Some(number.to_string())
+}
+
+/// Whether a body that is no JSON holds NaN or Infinity where a value belongs.
+pub(super) fn holds_nan(body: &[u8]) -> bool {
+    let mut bytes = body.iter().enumerate();
+    let mut in_string = false;
+    while let Some((at, &byte)) = bytes.next() {
+        match byte {
+            b'\\' if in_string => {
+                bytes.next();
+            }
+            b'"' => in_string = !in_string,
+            b'N' | b'I' | b'n' | b'i' if !in_string => {
+                let word = body.get(at..at + 3).unwrap_or_default().to_ascii_lowercase();
+                if word == b"nan" || word == b"inf" {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}

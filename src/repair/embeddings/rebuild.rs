@@ -1,0 +1,248 @@
+//! Writes what [`super::read`] found in OpenAI's shape.
+
+use std::borrow::Cow;
+
+use super::read::{Found, Item, Object, Vector, find, holds_nan, numeric};
+use super::vector::{Flaw, ToBase64, ToFloats, is_finite, parse_f32};
+use super::{Facts, Format, invalid};
+use crate::error::GatewayError;
+use crate::repair::drift::trim_drift;
+use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::string;
+use crate::wire::json::tokenizer::Kind;
+
+/// The body in OpenAI's shape; borrowed when it has that shape already.
+///
+/// Vectors are put in the order of their inputs: by `index`, or by position where indices are missing
+/// or equal. The model comes from the request and the usage from wherever it is, when the body names
+/// none. Other fields are kept, of the body and of its items.
+///
+/// # Errors
+/// 502 `invalid_upstream_response`: no JSON, no vectors, NaN, several vectors for one input, sparse
+/// vectors, another number of vectors than of inputs.
+pub fn rebuild<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, GatewayError> {
+    count_and_rebuild(body, facts).map(|(_, out)| out)
+}
+
+/// The same, and how many vectors there are.
+pub(super) fn count_and_rebuild<'a>(
+    body: &'a [u8],
+    facts: &Facts,
+) -> Result<(usize, Cow<'a, [u8]>), GatewayError> {
+    let json = body.get(trim_drift(body)).unwrap_or(body);
+    let lossy;
+    let text = match std::str::from_utf8(json) {
+        Ok(text) => text.as_bytes(),
+        Err(_) => {
+            lossy = String::from_utf8_lossy(json);
+            lossy.as_bytes()
+        }
+    };
+    let top = cursor::parse(text).map_err(|error| {
+        if holds_nan(text) {
+            invalid(Flaw::NotFinite)
+        } else {
+            invalid(format!("its JSON is broken: {error}"))
+        }
+    })?;
+    let members = Object::read(&top)?;
+    let found = find(&top, &members, facts.inputs)?;
+    let out = Vec::with_capacity(text.len().saturating_add(256));
+    let changed = text != body.trim_ascii();
+    let mut writer = Writer { out, json: text, facts, changed };
+    writer.body(&members, &found)?;
+    let out = if writer.changed { Cow::Owned(writer.out) } else { Cow::Borrowed(body) };
+    Ok((found.items.len(), out))
+}
+
+struct Writer<'w> {
+    out: Vec<u8>,
+    /// The text that every value stands in.
+    json: &'w [u8],
+    facts: &'w Facts,
+    /// What was written says more than the body, not only the same in another order.
+    changed: bool,
+}
+
+impl Writer<'_> {
+    fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn body(&mut self, top: &Object<'_>, found: &Found<'_>) -> Result<(), GatewayError> {
+        self.changed |= !found.in_place
+            || found.container != "data"
+            || top.get("object").is_none_or(|object| object.raw() != b"\"list\"");
+        self.text("{\"object\":\"list\",\"data\":[");
+        for (index, item) in found.items.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.item(index, item)?;
+        }
+        self.text("],\"model\":");
+        match top.get("model").filter(|model| model.kind == Kind::String && model.raw().len() > 2) {
+            Some(model) => self.out.extend_from_slice(model.raw()),
+            None => {
+                self.changed = true;
+                let model = string::encode(&self.facts.model);
+                self.out.extend_from_slice(&model);
+            }
+        }
+        self.text(",\"usage\":");
+        self.usage(top)?;
+        self.others(top, &["object", "data", "model", "usage", found.container]);
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn item(&mut self, position: usize, item: &Item<'_>) -> Result<(), GatewayError> {
+        self.text("{\"object\":\"embedding\",\"index\":");
+        self.text(&position.to_string());
+        self.text(",\"embedding\":");
+        self.vector(&item.vector)?;
+        self.changed |= !item.tidy || item.index != Some(position as u64);
+        if let Some(object) = item.object.filter(|_| item.more) {
+            self.others(&Object::read(&object)?, &["object", "index", "embedding", item.name]);
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The members of `object` that are not `known`, as they stand.
+    fn others(&mut self, object: &Object<'_>, known: &[&str]) {
+        for (key, value) in &object.0 {
+            if known.iter().any(|name| key.is(name)) {
+                continue;
+            }
+            self.out.push(b',');
+            self.out.extend_from_slice(self.json.get(key.span()).unwrap_or(b"\"\""));
+            self.out.push(b':');
+            self.out.extend_from_slice(value.raw());
+        }
+    }
+
+    /// `usage` with both counts. Embeddings only have prompt tokens, so one count tells the other.
+    fn usage(&mut self, top: &Object<'_>) -> Result<(), GatewayError> {
+        let given = top.get("usage").filter(|usage| usage.kind == Kind::BeginObject);
+        let usage = given.map(Object::read).transpose()?;
+        let member = |name: &str| usage.as_ref()?.get(name).and_then(count);
+        let (prompt, total) = (member("prompt_tokens"), member("total_tokens"));
+        if let (Some(given), Some(_), Some(_)) = (given, prompt, total) {
+            self.out.extend_from_slice(given.raw());
+            return Ok(());
+        }
+        self.changed = true;
+        let elsewhere = || {
+            let billed = || top.get("meta")?.get("billed_units")?.get("input_tokens");
+            member("input_tokens")
+                .or_else(|| top.get("prompt_eval_count").and_then(count))
+                .or_else(|| billed().as_ref().and_then(count))
+        };
+        let prompt = prompt.or_else(elsewhere).or(total).unwrap_or(0);
+        let total = total.unwrap_or(prompt);
+        self.text(&format!("{{\"prompt_tokens\":{prompt},\"total_tokens\":{total}"));
+        if let Some(usage) = &usage {
+            self.others(usage, &["prompt_tokens", "total_tokens"]);
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn vector(&mut self, vector: &Vector<'_>) -> Result<(), GatewayError> {
+        match (vector, self.facts.format) {
+            (Vector::Numbers(value), format) => self.numbers(value, 0..usize::MAX, format),
+            (Vector::Part(value, from, to), format) => self.numbers(value, *from..*to, format),
+            (Vector::Text(value), format) => self.string(value, format),
+        }
+        .map_err(invalid)
+    }
+
+    fn numbers(
+        &mut self,
+        value: &Value<'_>,
+        span: std::ops::Range<usize>,
+        format: Format,
+    ) -> Result<(), Flaw> {
+        let start = self.out.len();
+        let mut base64 = ToBase64::default();
+        self.out.push(if format == Format::Base64 { b'"' } else { b'[' });
+        let mut as_is = span.start == 0;
+        let mut first = true;
+        for element in value.elements().skip(span.start).take(span.len()) {
+            let spelled;
+            let text = match element.kind {
+                Kind::Number => element.raw(),
+                Kind::String => {
+                    as_is = false;
+                    spelled = numeric(&element).ok_or(Flaw::NotNumbers)?;
+                    spelled.as_bytes()
+                }
+                Kind::Null => return Err(Flaw::NotFinite),
+                _ => return Err(Flaw::NotNumbers),
+            };
+            if format == Format::Base64 {
+                base64.push(parse_f32(text)?, &mut self.out);
+                continue;
+            }
+            if !is_finite(text) {
+                return Err(Flaw::NotFinite);
+            }
+            if !std::mem::replace(&mut first, false) {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(text);
+        }
+        if format == Format::Base64 {
+            base64.finish(&mut self.out);
+            self.out.push(b'"');
+            self.changed = true;
+            return Ok(());
+        }
+        self.out.push(b']');
+        if as_is && span.end == usize::MAX {
+            // All numbers: as the upstream wrote them, blanks included.
+            self.out.truncate(start);
+            self.out.extend_from_slice(value.raw());
+        } else {
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, value: &Value<'_>, format: Format) -> Result<(), Flaw> {
+        let text = value.as_str().ok_or(Flaw::NotBase64)?;
+        if text.trim_start().starts_with('[') {
+            // An array printed into a string.
+            self.changed = true;
+            let inner = cursor::parse(text.as_bytes()).map_err(|_| Flaw::NotNumbers)?;
+            return self.numbers(&inner, 0..usize::MAX, format);
+        }
+        let mut decimals = Vec::new();
+        let mut floats = ToFloats::new();
+        floats.push(text.as_bytes(), &mut decimals)?;
+        floats.finish(&mut decimals)?;
+        match format {
+            Format::Float => {
+                self.changed = true;
+                self.out.extend_from_slice(&decimals);
+                Ok(())
+            }
+            // Sound as it is, if it is spelled as SDKs decode it: padded, in the standard alphabet.
+            Format::Base64 if text.len() % 4 == 0 && !text.contains(['-', '_', '\n', '\r']) => {
+                self.out.extend_from_slice(value.raw());
+                Ok(())
+            }
+            Format::Base64 => {
+                let inner = cursor::parse(&decimals).map_err(|_| Flaw::NotBase64)?;
+                self.numbers(&inner, 0..usize::MAX, format)
+            }
+        }
+    }
+}
+
+/// A count of tokens.
+fn count(value: &Value<'_>) -> Option<u64> {
+    // 5.0 is a count as well; beyond 2^53 none is.
+    value.as_f64().filter(|count| (0.0..9e15).contains(count)).map(|count| count as u64)
+}

@@ -1,0 +1,320 @@
+//! Tells from its beginning what an embeddings answer needs.
+
+use std::borrow::Cow;
+
+use super::vector::MAX_NUMBER;
+use super::{Facts, Format};
+use crate::repair::peek::Carry;
+use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
+
+/// Answers up to this many bytes are always held and checked as a whole: that costs nothing, and finds
+/// drift in any item, in `usage` and in the number of vectors.
+pub const WINDOW: u64 = 65_536;
+
+/// What the beginning of an answer says about the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Less than [`WINDOW`] bytes came, or not one whole item: hold them. At the body's end:
+    /// [`super::answer`].
+    Undecided,
+    /// Spec-shaped, in the format that was asked for: let it go on untouched.
+    ///
+    /// The evidence: at least [`WINDOW`] bytes with a top-level object, in it `"data"` as an array of
+    /// objects, the first one complete with `"object":"embedding"`, its own index, and a vector in the
+    /// right format; indices in order, `"object":"list"` if it came yet, no error. Drift that only
+    /// shows later (a `usage` that never comes) is not repaired.
+    PassThrough,
+    /// The same, but in the other number format or without some field: let it go through a
+    /// [`super::Converter`], from its first byte. Its length changes.
+    Convert,
+    /// Anything else: hold it to its end (bounded by `max_answer_bytes`), then [`super::answer`].
+    Hold,
+}
+
+/// The member whose value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Data,
+    /// `object` of the answer or of an item.
+    Object,
+    Index,
+    Embedding,
+    Error,
+    Other,
+    Model,
+    Usage,
+    PromptTokens,
+    TotalTokens,
+}
+
+/// The last bytes of the chunks before this one: a number may begin in them.
+#[derive(Debug, Default)]
+pub(super) struct Tail(Vec<u8>);
+
+impl Tail {
+    /// The text of a number that ends in `chunk`. Longer ones than [`MAX_NUMBER`] are cut.
+    pub(super) fn text<'c>(&self, token: Token, chunk: &'c [u8], base: u64) -> Cow<'c, [u8]> {
+        let end = usize::try_from(token.end.saturating_sub(base)).unwrap_or(usize::MAX);
+        let before = usize::try_from(base.saturating_sub(token.start)).unwrap_or(usize::MAX);
+        if before == 0 {
+            let start = usize::try_from(token.start - base).unwrap_or(usize::MAX);
+            return Cow::Borrowed(chunk.get(start..end).unwrap_or_default());
+        }
+        let kept = self.0.get(self.0.len().saturating_sub(before)..).unwrap_or_default();
+        Cow::Owned([kept, chunk.get(..end).unwrap_or_default()].concat())
+    }
+
+    /// Keeps the end of `chunk`, if a number goes on behind it.
+    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: &[u8]) {
+        if !matches!(tokenizer.open_text(), Some((Kind::Number, ..))) {
+            return;
+        }
+        let from = chunk.len().saturating_sub(MAX_NUMBER);
+        self.0.extend_from_slice(chunk.get(from..).unwrap_or_default());
+        let surplus = self.0.len().saturating_sub(MAX_NUMBER);
+        self.0.drain(..surplus);
+    }
+}
+
+/// Whether the JSON number `text` is `number`, written as an integer.
+pub(super) fn is_decimal(text: &[u8], number: u64) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse() == Ok(number))
+}
+
+/// One item of `data`, as far as it came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Item {
+    labelled: bool,
+    indexed: bool,
+    /// The vector's format.
+    format: Option<Format>,
+}
+
+/// The incremental look at one answer's body.
+#[derive(Debug)]
+pub struct Recogniser {
+    format: Format,
+    verdict: Verdict,
+    tokenizer: Tokenizer,
+    carry: Carry,
+    tail: Tail,
+    member: Member,
+    in_data: bool,
+    /// Position of the item that is being read.
+    position: u64,
+    item: Item,
+    complete: bool,
+    /// Something must be written that is not there.
+    convert: bool,
+    in_usage: bool,
+    /// What the top level says, as far as it came.
+    says: Says,
+}
+
+/// The fields of a canonical answer beside its vectors.
+#[derive(Debug, Clone, Copy, Default)]
+struct Says {
+    list: bool,
+    model: bool,
+    prompt_tokens: bool,
+    total_tokens: bool,
+}
+
+impl Recogniser {
+    /// Before the first byte of an answer to the request of `facts`.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        Self {
+            format: facts.format,
+            verdict: Verdict::Undecided,
+            tokenizer: Tokenizer::new(),
+            carry: Carry::default(),
+            tail: Tail::default(),
+            member: Member::Other,
+            in_data: false,
+            position: 0,
+            item: Item::default(),
+            complete: false,
+            convert: false,
+            in_usage: false,
+            says: Says::default(),
+        }
+    }
+
+    /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
+    /// never changes once it is no longer [`Verdict::Undecided`]: then nothing more need be pushed.
+    pub fn push(&mut self, chunk: &[u8]) -> Verdict {
+        // Nothing behind the window counts where that is enough, however much of it came along.
+        let room = usize::try_from(WINDOW.saturating_sub(self.tokenizer.base())).unwrap_or(0);
+        let (window, rest) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
+        for part in [window, rest] {
+            if self.verdict == Verdict::Undecided && !part.is_empty() {
+                self.look(part);
+            }
+        }
+        self.verdict
+    }
+
+    fn look(&mut self, chunk: &[u8]) {
+        let base = self.tokenizer.base();
+        let mut at = 0;
+        // Of a vector (depth 4) only what is no number is looked at: it must not be there.
+        while let Some(token) =
+            self.tokenizer.next_but_numbers(chunk, &mut at, 4).unwrap_or_else(|_| {
+                self.verdict = Verdict::Hold;
+                None
+            })
+        {
+            if !self.token(token, chunk, base) {
+                self.verdict = Verdict::Hold;
+                return;
+            }
+            if token.end >= WINDOW {
+                self.decide();
+                if self.verdict != Verdict::Undecided {
+                    return;
+                }
+            }
+        }
+        if self.verdict == Verdict::Undecided && self.tokenizer.base() >= WINDOW {
+            self.decide();
+        }
+        self.carry.keep(&self.tokenizer, chunk, base);
+        self.tail.keep(&self.tokenizer, chunk);
+    }
+
+    /// Enough has come, if one item has.
+    fn decide(&mut self) {
+        if self.complete {
+            self.verdict = if self.convert { Verdict::Convert } else { Verdict::PassThrough };
+        }
+    }
+
+    /// Whether the whole answer has come, in OpenAI's shape with nothing missing and a vector for each
+    /// of `inputs`. Then [`super::answer`] would find nothing to do.
+    #[must_use]
+    pub fn is_canonical(&self, inputs: Option<usize>) -> bool {
+        let Says { list, model, prompt_tokens, total_tokens } = self.says;
+        self.verdict == Verdict::Undecided
+            && self.tokenizer.is_complete()
+            && self.complete
+            && !self.convert
+            && list
+            && model
+            && prompt_tokens
+            && total_tokens
+            && inputs.is_none_or(|inputs| inputs as u64 == self.position)
+    }
+
+    /// Whether the answer still fits OpenAI's shape after `token`.
+    fn token(&mut self, token: Token, chunk: &[u8], base: u64) -> bool {
+        match (token.depth, token.kind) {
+            (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
+            (1, Kind::Key) => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"data\"" => Member::Data,
+                    b"\"object\"" => Member::Object,
+                    b"\"error\"" => Member::Error,
+                    b"\"model\"" => Member::Model,
+                    b"\"usage\"" => Member::Usage,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (1, Kind::EndArray | Kind::EndObject) => {
+                self.in_data = false;
+                self.in_usage = false;
+                true
+            }
+            (1, kind) => match self.member {
+                Member::Data => {
+                    self.in_data = kind == Kind::BeginArray;
+                    self.in_data
+                }
+                Member::Object => {
+                    self.says.list = self.carry.text(token, chunk, base) == b"\"list\"";
+                    self.says.list
+                }
+                Member::Model => {
+                    // Two quotes are an empty string.
+                    self.says.model = kind == Kind::String && token.end - token.start > 2;
+                    true
+                }
+                Member::Usage => {
+                    self.in_usage = kind == Kind::BeginObject;
+                    true
+                }
+                Member::Error => kind == Kind::Null,
+                _ => true,
+            },
+            (2, Kind::Key) if self.in_usage => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"prompt_tokens\"" => Member::PromptTokens,
+                    b"\"total_tokens\"" => Member::TotalTokens,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (2, kind) if self.in_usage => {
+                match self.member {
+                    Member::PromptTokens => self.says.prompt_tokens = kind == Kind::Number,
+                    Member::TotalTokens => self.says.total_tokens = kind == Kind::Number,
+                    _ => {}
+                }
+                self.member = Member::Other;
+                true
+            }
+            _ if !self.in_data => true,
+            (2, Kind::BeginObject) => {
+                self.item = Item::default();
+                true
+            }
+            (2, Kind::EndObject) => {
+                self.position += 1;
+                self.complete = true;
+                self.convert |= !self.item.labelled
+                    || !self.item.indexed
+                    || self.item.format != Some(self.format);
+                self.item.format.is_some()
+            }
+            (2, _) => false,
+            (3, Kind::Key) => {
+                self.member = match self.carry.text(token, chunk, base) {
+                    b"\"embedding\"" => Member::Embedding,
+                    b"\"object\"" => Member::Object,
+                    b"\"index\"" => Member::Index,
+                    _ => Member::Other,
+                };
+                true
+            }
+            (3, Kind::EndArray | Kind::EndObject) => {
+                self.member = Member::Other;
+                true
+            }
+            (3, kind) => match self.member {
+                Member::Embedding => {
+                    let format = match kind {
+                        Kind::BeginArray => Some(Format::Float),
+                        Kind::String => Some(Format::Base64),
+                        _ => None,
+                    };
+                    let first = self.item.format.is_none();
+                    self.item.format = format;
+                    first && format.is_some()
+                }
+                Member::Object => {
+                    self.item.labelled = self.carry.text(token, chunk, base) == b"\"embedding\"";
+                    self.item.labelled
+                }
+                Member::Index => {
+                    self.item.indexed = true;
+                    kind == Kind::Number
+                        && is_decimal(&self.tail.text(token, chunk, base), self.position)
+                }
+                _ => true,
+            },
+            (4, _) => self.member != Member::Embedding,
+            _ => true,
+        }
+    }
+}

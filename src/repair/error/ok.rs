@@ -1,0 +1,385 @@
+//! The error that hides in an answer that says 200, and in an event of a stream.
+//!
+//! The rule: where the answer holds a result (`choices` that are not empty), only a truthy `error`, a
+//! `base_resp.status_code` other than 0, `x_groq.error` and a `finish_reason` of `error` count. Where
+//! it holds none, any of the usual names of an error does.
+
+use serde_json::{Map, Value};
+
+use super::shape::{self, Draft, truthy};
+use super::{invalid, own, settle, status, text};
+use crate::error::{Code, ErrorAnswer};
+use crate::policy::operation::Operation;
+use crate::repair::drift::trim_drift;
+use crate::wire::json::cursor;
+use crate::wire::json::tokenizer::Kind;
+
+/// The largest member, in bytes, that is read as part of an error: no error is larger, and a good
+/// answer's members need no reading.
+const MAX_MEMBER_BYTES: usize = 65_536;
+
+/// How many members of an answer are looked at.
+const MAX_MEMBERS: usize = 256;
+
+/// The error in the body of an answer with status 200, or `None` when it is none.
+///
+/// `operation` says what a good answer may be: audio and files can be anything, the rest is JSON, so
+/// an empty body, a page of HTML or JSON that was cut is an error as well (502
+/// `invalid_upstream_response`). The body is read by walking it: no tree is built of a good answer.
+#[must_use]
+pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
+    match operation {
+        Operation::Files => return None,
+        Operation::Speech | Operation::Transcriptions | Operation::Translations => {
+            // Also plain text, SRT or VTT, which may be empty: silence was transcribed.
+            let head = body.trim_ascii_start();
+            if !head.starts_with(b"{") && !head.starts_with(b"<") {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    let json = body.get(trim_drift(body)).unwrap_or(body);
+    match cursor::parse(json) {
+        Ok(top) => in_value(operation, &top),
+        Err(_) => not_json(operation, json),
+    }
+}
+
+fn in_value(operation: Operation, top: &cursor::Value<'_>) -> Option<ErrorAnswer> {
+    match top.kind {
+        Kind::BeginObject => object(top, Kin::Answer),
+        Kind::BeginArray => {
+            let first = top.elements().next()?;
+            if first.kind == Kind::BeginObject {
+                return object(&first, Kin::Answer)
+                    .filter(|_| first.get("error").is_some() || first.get("errors").is_some());
+            }
+            match operation {
+                Operation::ChatCompletions | Operation::Completions | Operation::Responses => {
+                    Some(invalid("The upstream answered with a JSON array, not with an object."))
+                }
+                _ => None,
+            }
+        }
+        _ => match operation {
+            Operation::ChatCompletions
+            | Operation::Completions
+            | Operation::Responses
+            | Operation::Embeddings => {
+                Some(invalid("The upstream answered with a bare JSON value, not with an object."))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// A 200 that is not JSON, for an operation that answers JSON.
+fn not_json(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
+    let head = body.get(..MAX_MEMBER_BYTES).unwrap_or(body);
+    let shown = String::from_utf8_lossy(head);
+    let shown = shown.trim();
+    if text::is_markup(shown) {
+        let page = text::page(shown).message;
+        let page = page.chars().take(512).collect::<String>();
+        let what = if page.is_empty() { String::new() } else { format!(": {page}") };
+        return Some(invalid(format!(
+            "The upstream answered with a web page instead of JSON{what}"
+        )));
+    }
+    if matches!(operation, Operation::Transcriptions | Operation::Translations) {
+        return None;
+    }
+    Some(if shown.is_empty() {
+        invalid("The upstream answered HTTP 200 with an empty body.")
+    } else if shown.starts_with(['{', '[']) {
+        invalid("The upstream's JSON is cut off or broken.")
+    } else if super::is_binary(shown) {
+        invalid("The upstream's answer can't be read: it is compressed, or no text at all.")
+    } else {
+        let said = text::collapse(shown).chars().take(512).collect::<String>();
+        invalid(format!("The upstream answered with text instead of JSON: {said}"))
+    })
+}
+
+/// What the framing of a stream says about an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Event {
+    /// The event is called `error`, or came in a field `error:`: its payload is an error whatever its
+    /// shape.
+    pub marked: bool,
+    /// A status beside it, such as DashScope's comment `:HTTP_STATUS/400`.
+    pub status: Option<u16>,
+}
+
+/// The error in one event's payload, or `None` when it is none.
+///
+/// The status is the one to answer with when this is the first event; later it has no use.
+#[must_use]
+pub fn from_event(data: &[u8], event: Event) -> Option<ErrorAnswer> {
+    let kin = if event.marked { Kin::MarkedEvent } else { Kin::Event };
+    let found = match cursor::parse(data) {
+        Ok(top) if top.kind == Kind::BeginObject => object(&top, kin),
+        Ok(top) if top.kind == Kind::BeginArray => {
+            let first = top.elements().next();
+            first.filter(|first| first.get("error").is_some()).and_then(|first| object(&first, kin))
+        }
+        _ => None,
+    };
+    let found = found.or_else(|| event.marked.then(|| marked(data)));
+    found.map(|mut answer| {
+        if let Some(status) = event.status.filter(|status| (400..=599).contains(status)) {
+            let given = crate::error::default_type(answer.status);
+            answer.status = status::registered(status);
+            if answer.error.kind == given {
+                answer.error.kind = crate::error::default_type(answer.status).to_owned();
+            }
+        }
+        answer
+    })
+}
+
+/// An event that is called an error.
+fn marked(data: &[u8]) -> ErrorAnswer {
+    let shown = String::from_utf8_lossy(data);
+    let value = serde_json::from_str::<Value>(&shown).unwrap_or_else(|_| Value::from(&*shown));
+    answer(shape::read(&value), Kin::MarkedEvent)
+}
+
+/// Where an object was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    /// It is a whole answer.
+    Answer,
+    /// It is an event of a stream.
+    Event,
+    /// It is an event that calls itself an error.
+    MarkedEvent,
+}
+
+impl Kin {
+    /// The status of an error that names none: a server that announces its own error failed itself
+    /// (500); an error that turns up where an answer should be is a bad answer (502).
+    fn status(self) -> u16 {
+        if self == Self::MarkedEvent { 500 } else { 502 }
+    }
+}
+
+/// Members that are results, whose content is never an error's.
+fn is_result(name: &str) -> bool {
+    matches!(
+        name,
+        "choices"
+            | "data"
+            | "results"
+            | "output"
+            | "outputs"
+            | "embeddings"
+            | "embedding"
+            | "models"
+            | "predictions"
+            | "segments"
+            | "images"
+            | "output_text"
+            | "generated_text"
+            | "usage"
+    )
+}
+
+/// What an answer's members say.
+#[derive(Default)]
+struct Seen {
+    /// `choices` has an element.
+    choices: bool,
+    /// A choice says that it ended in an error, and what of.
+    failed: Option<Option<Value>>,
+    /// Another result that is a list with elements (or, for `text`, any string).
+    result: bool,
+    /// A result that is an object, as in `{"code":0,"data":{…}}`.
+    wrapped: bool,
+    /// Every other member that is small enough to be one of an error.
+    rest: Map<String, Value>,
+}
+
+impl Seen {
+    fn read(top: &cursor::Value<'_>) -> Self {
+        let mut seen = Self::default();
+        for (key, value) in top.members().take(MAX_MEMBERS) {
+            let Some(name) = key.as_str() else { continue };
+            match &*name {
+                "choices" => seen.choices(&value),
+                "usage" => {}
+                _ if is_result(&name) => match value.kind {
+                    Kind::BeginArray => seen.result |= value.elements().next().is_some(),
+                    Kind::BeginObject => seen.wrapped |= value.members().next().is_some(),
+                    Kind::String => seen.result |= value.raw().len() > 2,
+                    _ => {}
+                },
+                _ if value.raw().len() <= MAX_MEMBER_BYTES => {
+                    let text = String::from_utf8_lossy(value.raw());
+                    if let Ok(value) = serde_json::from_str(&text) {
+                        seen.rest.insert(name.into_owned(), value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    fn choices(&mut self, choices: &cursor::Value<'_>) {
+        for choice in choices.elements() {
+            self.choices = true;
+            let mut ended = false;
+            let mut cause = None;
+            for (key, value) in choice.members() {
+                if key.is("finish_reason") {
+                    ended = value
+                        .as_str()
+                        .is_some_and(|reason| matches!(&*reason, "error" | "network_error"));
+                } else if key.is("error") && value.raw().len() <= MAX_MEMBER_BYTES {
+                    cause = serde_json::from_slice(value.raw()).ok();
+                }
+            }
+            if ended {
+                self.failed = Some(cause);
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.rest.get(name)
+    }
+
+    fn truthy(&self, name: &str) -> bool {
+        self.get(name).is_some_and(truthy)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+}
+
+fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
+    let seen = Seen::read(top);
+    if is_exempt(&seen, kin) {
+        return None;
+    }
+    if is_error(&seen) {
+        return Some(answer(shape::read(&Value::Object(seen.rest)), kin));
+    }
+    let cause = seen.failed?;
+    match cause.as_ref().filter(|cause| truthy(cause)).and_then(shape::read) {
+        Some(draft) => Some(answer(Some(draft), kin)),
+        None => Some(own(
+            Code::UpstreamError,
+            "The upstream broke the answer off: its finish_reason is \"error\".".to_owned(),
+        )),
+    }
+}
+
+/// Responses, batches and files say in `error` what became of *them*: a good answer. So do the events
+/// of the Responses API.
+fn is_exempt(seen: &Seen, kin: Kin) -> bool {
+    let resource =
+        matches!(seen.text("object"), Some("response" | "batch" | "file" | "upload" | "model"));
+    let event =
+        kin != Kin::Answer && seen.text("type").is_some_and(|kind| kind.starts_with("response."));
+    resource || event
+}
+
+fn is_error(seen: &Seen) -> bool {
+    let vendor = seen.get("base_resp").and_then(|resp| resp.get("status_code")).is_some_and(truthy)
+        && seen.get("base_resp").and_then(|resp| resp.get("status_code")).and_then(status::integer)
+            != Some(0);
+    let groq = seen.get("x_groq").and_then(|groq| groq.get("error")).is_some_and(truthy);
+    if vendor || groq {
+        return true;
+    }
+    if seen.choices {
+        return seen.truthy("error");
+    }
+    if seen.result {
+        return false;
+    }
+    let says = |name: &str, what: &str| {
+        seen.text(name).is_some_and(|value| value.eq_ignore_ascii_case(what))
+    };
+    let nested = ["header", "response", "ResponseMetadata"].iter().any(|name| {
+        seen.get(name).is_some_and(|value| {
+            value.get("error").or_else(|| value.get("Error")).is_some_and(truthy)
+                || value.get("code").is_some_and(is_failure_code)
+        })
+    });
+    if says("object", "error")
+        || says("type", "error")
+        || nested
+        || ["error", "errors", "fault"].iter().any(|name| seen.truthy(name))
+        || ["error_code", "errorCode", "errcode"]
+            .iter()
+            .any(|name| seen.get(name).is_some_and(is_failure_code))
+        || seen.get("success") == Some(&Value::Bool(false))
+    {
+        return true;
+    }
+    // From here on the names are ambiguous: an answer that says it went well, or that is a known
+    // good object without content, is none.
+    let code = seen.get("code").or_else(|| seen.get("statusCode")).or_else(|| seen.get("errcode"));
+    let failure = code.is_some_and(is_failure_code);
+    let success = code.is_some_and(truthy_or_zero) && !failure;
+    let known = seen.text("object").is_some_and(|object| {
+        object.starts_with("chat.completion") || object.starts_with("text_completion")
+    });
+    if success || known || seen.get("text").is_some() || (seen.wrapped && !failure) {
+        return false;
+    }
+    ["detail", "message", "msg", "errmsg", "error_msg", "error_message", "errorMessage"].iter().any(
+        |name| match seen.get(name) {
+            // {"message":{"role":…}} is a chat message.
+            Some(Value::Object(map)) => !map.contains_key("role") && map.values().any(truthy),
+            Some(value) => truthy(value) && !value.is_number() && !value.is_boolean(),
+            None => false,
+        },
+    )
+}
+
+fn truthy_or_zero(code: &Value) -> bool {
+    truthy(code) || code.is_number()
+}
+
+/// A code that is neither nothing, nor a success (0, 200, `ok`, `success`).
+fn is_failure_code(code: &Value) -> bool {
+    if matches!(status::integer(code), Some(0 | 200..=299 | 20_000)) {
+        return false;
+    }
+    match code {
+        Value::String(text) => {
+            let text = text.trim();
+            !text.is_empty()
+                && !["ok", "success", "null", "none"]
+                    .iter()
+                    .any(|good| text.eq_ignore_ascii_case(good))
+        }
+        Value::Number(_) => true,
+        _ => false,
+    }
+}
+
+/// The status that an error under HTTP 200 stands for, by its number, name or vendor's number.
+fn status_of(draft: &Draft) -> Option<u16> {
+    let hints = &draft.hints;
+    hints
+        .iter()
+        .find_map(status::from_number)
+        .or_else(|| hints.iter().filter_map(Value::as_str).find_map(status::from_name))
+        .or_else(|| hints.iter().filter_map(status::integer).find_map(status::from_vendor))
+}
+
+fn answer(draft: Option<Draft>, kin: Kin) -> ErrorAnswer {
+    let draft = draft.unwrap_or_default();
+    let status = status_of(&draft).unwrap_or_else(|| kin.status());
+    let error = settle(status, Some(draft), || {
+        "The upstream reported an error without saying which.".to_owned()
+    });
+    ErrorAnswer { status, error }
+}

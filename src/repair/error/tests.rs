@@ -1,0 +1,415 @@
+use super::*;
+use crate::policy::operation::Operation;
+use crate::test;
+use serde_json::json;
+
+fn rewritten(status: u16, body: &str) -> ErrorAnswer {
+    match from_http(status, None, body.as_bytes()) {
+        Normalised::Rewritten(answer) => answer,
+        Normalised::Unchanged => panic!("unchanged: {body}"),
+    }
+}
+
+#[test]
+fn shapes_of_4xx_and_5xx() {
+    for (status, body, want_status, want) in [
+        (
+            404,
+            r#"{"error":"no model"}"#,
+            404,
+            json!({"message":"no model","type":"not_found_error","param":null,"code":null}),
+        ),
+        (
+            400,
+            r#"{"detail":"bad"}"#,
+            400,
+            json!({"message":"bad","type":"invalid_request_error","param":null,"code":null}),
+        ),
+        (
+            400,
+            r#"{"detail":{"error":{"message":"deep","code":"x"}}}"#,
+            400,
+            json!({"message":"deep","type":"invalid_request_error","param":null,"code":"x"}),
+        ),
+        (
+            401,
+            r#"{"statusCode":401,"message":"Bad token","error":"Unauthorized"}"#,
+            401,
+            json!({"message":"Bad token","type":"authentication_error","param":null,"code":401}),
+        ),
+        (
+            401,
+            r#"{"error":"invalid_token","error_description":"It expired"}"#,
+            401,
+            json!({"message":"It expired","type":"authentication_error","param":null,"code":"invalid_token"}),
+        ),
+        (
+            500,
+            r#"{"timestamp":"t","status":500,"error":"Internal Server Error","path":"/x"}"#,
+            500,
+            json!({"message":"Internal Server Error","type":"api_error","param":null,"code":500}),
+        ),
+        (
+            403,
+            r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"No access"}"#,
+            403,
+            json!({"message":"No access","type":"permission_error","param":null,"code":403}),
+        ),
+        (
+            400,
+            r#"["one","two"]"#,
+            400,
+            json!({"message":"one; two","type":"invalid_request_error","param":null,"code":null}),
+        ),
+        (
+            503,
+            r#""busy""#,
+            503,
+            json!({"message":"busy","type":"api_error","param":null,"code":null}),
+        ),
+        (
+            429,
+            r#"{"error":{"code":"rate_limit_exceeded"}}"#,
+            429,
+            json!({"message":"The upstream answered with the error \"rate_limit_exceeded\".","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}),
+        ),
+        (
+            400,
+            r#"{"error":{"message":{"message":"inner","code":7}}}"#,
+            400,
+            json!({"message":"inner","type":"invalid_request_error","param":null,"code":7}),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"m","param":3,"code":true,"type":null,"hint":"h"}}"#,
+            400,
+            json!({"message":"m","type":"invalid_request_error","param":null,"code":null,"hint":"h"}),
+        ),
+        (
+            502,
+            "data: {\"error\":{\"message\":\"in sse\"}}\n\n",
+            502,
+            json!({"message":"in sse","type":"api_error","param":null,"code":null}),
+        ),
+        (
+            525,
+            "",
+            502,
+            json!({"message":"The upstream answered HTTP 525 with an empty body.","type":"api_error","param":null,"code":null}),
+        ),
+        (
+            500,
+            "{}",
+            500,
+            json!({"message":"The upstream answered HTTP 500 with no readable message.","type":"api_error","param":null,"code":null}),
+        ),
+        (
+            500,
+            "\u{1f}\u{8b}\u{8}\u{0}\u{0}\u{0}",
+            500,
+            json!({"message":"The upstream answered HTTP 500 with no readable message.","type":"api_error","param":null,"code":null}),
+        ),
+        (
+            503,
+            "no healthy upstream",
+            503,
+            json!({"message":"The upstream has no healthy host at the moment. Try again later.","type":"api_error","param":null,"code":"upstream_error"}),
+        ),
+    ] {
+        let answer = rewritten(status, body);
+        assert_eq!(answer.status, want_status, "{body}");
+        assert_eq!(serde_json::to_value(&answer.error).unwrap(), want, "{body}");
+    }
+}
+
+#[test]
+fn the_request_is_not_repeated() {
+    let finding =
+        r#"{"type":"x","loc":["body","n"],"msg":"no","input":"secret","ctx":{"v":"secret"}}"#;
+    let python = "[{'type': 'x', 'loc': ('body', 'n'), 'msg': 'no', 'input': 'secret'}]";
+    for body in [
+        format!(r#"{{"detail":[{finding}]}}"#),
+        format!(r#"{{"error":{{"message":"bad","details":[{finding}]}}}}"#),
+        json!({"object":"error","message":python,"type":"BadRequestError","param":null,"code":400})
+            .to_string(),
+        json!({"error":{"message":python,"type":"Bad Request","param":null,"code":400}})
+            .to_string(),
+        json!({"message":"bad","input":"secret"}).to_string(),
+    ] {
+        let answer = rewritten(400, &body);
+        let out = String::from_utf8(answer.error.to_envelope()).unwrap();
+        assert!(!out.contains("secret"), "{out}");
+    }
+}
+
+#[test]
+fn bodies_nested_on_purpose_end() {
+    for name in ["errors", "detail", "error", "message", "response"] {
+        for (open, close) in [(format!("{{\"{name}\":["), "]}"), (format!("{{\"{name}\":"), "}")] {
+            let body = [open.repeat(60), "1".to_owned(), close.repeat(60)].concat();
+            let answer = rewritten(500, &body);
+            assert_eq!(answer.status, 500);
+        }
+    }
+}
+
+#[test]
+fn canonical_bodies_are_left_alone() {
+    let canonical = r#" {"error": {"message":"m","type":"t","param":null,"code":404,"extra":{"a":[1]}}}
+"#;
+    assert_eq!(from_http(404, None, canonical.as_bytes()), Normalised::Unchanged);
+    assert_ne!(from_http(524, None, canonical.as_bytes()), Normalised::Unchanged);
+    for other in [
+        r#"{"error":{"message":"m","type":"t","param":null}}"#,
+        r#"{"error":{"message":"m","type":"","param":null,"code":null}}"#,
+        r#"{"error":{"message":"m","type":"t","param":1,"code":null}}"#,
+        r#"{"error":{"message":"m","type":"t","param":null,"code":null},"user_id":"u"}"#,
+        r#"{"error":{"message":"m\u0000","type":"t","param":null,"code":null}}"#,
+        r#"{"error":{"message":"<html><h1>x</h1></html>","type":"t","param":null,"code":null}}"#,
+    ] {
+        assert_ne!(from_http(404, None, other.as_bytes()), Normalised::Unchanged, "{other}");
+    }
+}
+
+#[test]
+fn errors_in_200() {
+    for (body, status, message) in [
+        (r#"{"error":{"code":"429","message":"m"}}"#, 429, "m"),
+        (r#"{"error":{"code":"model_not_found","message":"m"}}"#, 404, "m"),
+        (r#"{"error":{"status":"RESOURCE_EXHAUSTED","message":"m"}}"#, 429, "m"),
+        (r#"{"error":{"type":"overloaded_error","message":"m"},"type":"error"}"#, 503, "m"),
+        (r#"{"error":{"message":"m"}}"#, 502, "m"),
+        (r#"{"error":"m"}"#, 502, "m"),
+        (r#"[{"error":{"message":"m","code":503}}]"#, 503, "m"),
+        (r#"{"object":"Error","message":"m"}"#, 502, "m"),
+        (r#"{"detail":"Not Found"}"#, 502, "Not Found"),
+        (r#"{"code":10402,"msg":"m","data":{"x":1}}"#, 504, "m"),
+        (r#"{"success":false,"errors":[{"code":5007,"message":"m"}],"result":null}"#, 404, "m"),
+        (r#"{"choices":[{"index":0}],"error":{"message":"m","code":500}}"#, 500, "m"),
+        (r#"{"choices":[{"index":0}],"x_groq":{"error":"over_capacity"}}"#, 502, "over_capacity"),
+        (
+            r#"{"choices":[{"index":0}],"base_resp":{"status_code":1002,"status_msg":"m"}}"#,
+            429,
+            "m",
+        ),
+        (r#"{"choices":[{"finish_reason":"error","error":{"code":503,"message":"m"}}]}"#, 503, "m"),
+        (r#"{"id":"x","model":"m","error":"m"}"#, 502, "m"),
+        (r#"{"header":{"code":10013,"message":"m"}}"#, 502, "m"),
+        ("\n: wait\n{\"error\":\"m\"}\ndata: [DONE]\n", 502, "m"),
+    ] {
+        let answer = from_ok(Operation::ChatCompletions, body.as_bytes())
+            .unwrap_or_else(|| panic!("{body}"));
+        assert_eq!((answer.status, answer.error.message.as_str()), (status, message), "{body}");
+    }
+}
+
+#[test]
+fn good_answers_are_no_errors() {
+    for (operation, body) in [
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"message":{"content":"error"}}],"error":null}"#,
+        ),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"detail":"x","message":"y","code":1}"#,
+        ),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"error":{"message":"","code":0}}"#,
+        ),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"base_resp":{"status_code":"0"}}"#,
+        ),
+        (Operation::ChatCompletions, r#"{"object":"chat.completion","choices":[],"usage":{}}"#),
+        (Operation::ChatCompletions, r#"{"code":0,"message":"success","data":{"choices":[]}}"#),
+        (
+            Operation::ChatCompletions,
+            r#"{"model":"m","message":{"role":"assistant","content":"x"}}"#,
+        ),
+        (
+            Operation::Responses,
+            r#"{"object":"response","status":"failed","error":{"message":"m"}}"#,
+        ),
+        (Operation::Batches, r#"{"object":"batch","errors":{"data":[1]}}"#),
+        (Operation::Embeddings, r#"{"data":[{"embedding":[1]}],"error":"warn","message":"x"}"#),
+        (Operation::Embeddings, "[0.25,-0.5]"),
+        (Operation::Embeddings, r#"{"object":"","data":null,"model":"","usage":{}}"#),
+        (Operation::Rerank, r#"{"results":[{"index":0}],"message":"x"}"#),
+        (Operation::Rerank, r#"[{"index":0,"score":0.5}]"#),
+        (Operation::Transcriptions, r#"{"text":""}"#),
+        (Operation::Transcriptions, ""),
+        (Operation::Transcriptions, "1\n00:00:00,000 --> 00:00:01,000\nInternal error\n"),
+        (Operation::Files, "<html>"),
+        (Operation::Speech, "ID3\u{4}"),
+        (Operation::Models, r#"{"object":"list","data":null}"#),
+    ] {
+        assert_eq!(from_ok(operation, body.as_bytes()), None, "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_502() {
+    for (body, word) in [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("<!doctype html><title>Sign in</title>", "Sign in"),
+        ("{\"id\":\"x\",\"choi", "cut off"),
+        ("Internal Server Error", "Internal Server Error"),
+        ("\u{1f}\u{fffd}\u{8}\u{0}", "compressed"),
+        ("\"text\"", "bare"),
+        ("[]", ""),
+        ("[1]", "array"),
+    ] {
+        let answer = from_ok(Operation::ChatCompletions, body.as_bytes());
+        if word.is_empty() {
+            assert_eq!(answer, None, "{body}");
+            continue;
+        }
+        let answer = answer.unwrap_or_else(|| panic!("{body}"));
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.error.code, "invalid_upstream_response");
+        assert!(answer.error.message.contains(word), "{}", answer.error.message);
+    }
+}
+
+#[test]
+fn events() {
+    let plain = Event::default();
+    let marked = Event { marked: true, status: None };
+    for (data, event, want) in [
+        (r#"{"error":{"message":"m","http_status_code":422}}"#, plain, Some((422, "m"))),
+        (r#"{"text":"oom","error_code":50002}"#, plain, Some((500, "oom"))),
+        (r#"{"error":"m","error_type":"generation"}"#, plain, Some((424, "m"))),
+        (r#"{"choices":[{"delta":{}}],"error":null}"#, plain, None),
+        (r#"{"choices":[],"usage":{"total_tokens":1}}"#, plain, None),
+        (r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#, plain, None),
+        (r#"{"type":"mcp_tool_result","content":"x"}"#, plain, None),
+        (
+            r#"{"code":"InvalidParameter","message":"m"}"#,
+            Event { marked: true, status: Some(400) },
+            Some((400, "m")),
+        ),
+        (r#"{"error":{"message":"m"},"message":"m"}"#, marked, Some((500, "m"))),
+        ("plain words", marked, Some((500, "plain words"))),
+        ("plain words", plain, None),
+        ("[DONE]", plain, None),
+    ] {
+        let found = from_event(data.as_bytes(), event);
+        let found = found.as_ref().map(|a| (a.status, a.error.message.as_str()));
+        assert_eq!(found, want, "{data}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// JSON made of the names and values that error bodies are made of.
+    fn body() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            Just("m".to_owned()),
+            Just(String::new()),
+            Just("<html><title>t</title></html>".to_owned()),
+            Just(r#"{"detail":[{"loc":["body","n"],"msg":"no"}]}"#.to_owned()),
+            Just("[{'loc': ('body', 'n'), 'msg': 'no'}]".to_owned()),
+            "[\\PC\u{0}\n]{0,12}",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0u32..60_000).prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        let name = prop::sample::select(vec![
+            "error",
+            "message",
+            "type",
+            "param",
+            "code",
+            "detail",
+            "errors",
+            "fault",
+            "base_resp",
+            "status_code",
+            "status_msg",
+            "msg",
+            "loc",
+            "input",
+            "choices",
+            "finish_reason",
+            "x_groq",
+            "data",
+            "object",
+            "status",
+            "error_code",
+            "text",
+            "request_id",
+        ]);
+        leaf.prop_recursive(4, 24, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((name.clone(), inner), 0..6).prop_map(|members| {
+                    members
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect::<Map<_, _>>()
+                        .into()
+                }),
+            ]
+        })
+    }
+
+    fn assert_canonical(answer: &ErrorAnswer) {
+        assert!((400..=599).contains(&answer.status));
+        assert!(!answer.error.message.is_empty() && !answer.error.kind.is_empty());
+        assert!(answer.error.message.chars().count() <= MAX_MESSAGE_CHARS);
+        let again = from_http(answer.status, None, &answer.error.to_envelope());
+        assert_eq!(again, Normalised::Unchanged, "{answer:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_becomes_canonical_and_stays_so(status in 400u16..600, body in body()) {
+            if let Normalised::Rewritten(answer) = from_http(status, None, body.to_string().as_bytes()) {
+                assert_canonical(&answer);
+            }
+        }
+
+        #[test]
+        fn any_bytes_become_canonical(status in 400u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Normalised::Rewritten(answer) = from_http(status, Some(b"text/html"), &body) {
+                assert_canonical(&answer);
+            }
+        }
+
+        #[test]
+        fn any_markup_becomes_canonical_without_it(
+            body in "(<|>|/|!|--|html|title|h1|body|script|&lt;|&#60;|&amp;|a|\n| ){0,30}"
+        ) {
+            let html = format!("<html>{body}");
+            if let Normalised::Rewritten(answer) = from_http(500, None, html.as_bytes()) {
+                assert_canonical(&answer);
+                prop_assert!(!answer.error.message.contains("<html"));
+                prop_assert!(!answer.error.message.contains("</"));
+            }
+        }
+
+        #[test]
+        fn errors_in_events_are_canonical(event in body(), marked: bool) {
+            let event_about = Event { marked, status: None };
+            if let Some(answer) = from_event(event.to_string().as_bytes(), event_about) {
+                assert_canonical(&answer);
+            }
+        }
+
+        #[test]
+        fn errors_in_200_are_canonical(body in body()) {
+            if let Some(answer) = from_ok(Operation::ChatCompletions, body.to_string().as_bytes()) {
+                assert_canonical(&answer);
+            }
+        }
+    }
+}

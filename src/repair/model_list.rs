@@ -1,0 +1,309 @@
+//! A server's list of models, from every known shape.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::wire::json::cursor::{self, Key, Value};
+use crate::wire::json::tokenizer::Kind;
+
+/// Most models that are taken from one list.
+pub const MAX_MODELS: usize = 10_000;
+/// Longest model id, in bytes; longer ones are passed over.
+const MAX_ID: usize = 1_024;
+/// Longest `owned_by`, in bytes.
+const MAX_OWNER: usize = 256;
+/// How much is kept of one model's further members, in bytes.
+const MAX_EXTRA: usize = 4 * 1024;
+
+/// Names under which texts, lists and objects are kept. What a server writes elsewhere may be its own
+/// business (paths, worker addresses): only numbers and booleans are kept from there.
+const PUBLIC: [&str; 17] = [
+    "architecture",
+    "canonical_slug",
+    "capabilities",
+    "description",
+    "display_name",
+    "features",
+    "input_modalities",
+    "meta",
+    "modalities",
+    "model_type",
+    "output_modalities",
+    "pricing",
+    "quantization",
+    "supported_features",
+    "supported_parameters",
+    "tokenizer",
+    "type",
+];
+
+/// One model of a server's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedModel {
+    /// The server's own id: not empty, no control characters.
+    pub id: String,
+    /// Seconds since the Unix epoch; 0 when the server does not say.
+    pub created: u64,
+    /// Who offers it; empty when the server does not say.
+    pub owned_by: String,
+    /// Further members as JSON text, each with a comma before it: `,"context_length":4096`.
+    pub extra: Vec<u8>,
+}
+
+/// A server's list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct List {
+    /// In the server's order, ids may repeat.
+    pub models: Vec<ListedModel>,
+    /// Whether [`MAX_MODELS`] cut it off.
+    pub cut: bool,
+}
+
+/// Why an answer is no list of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListError {
+    /// More bytes than the caller allows.
+    TooLarge,
+    /// Not JSON.
+    NotJson,
+    /// JSON without a list of models in a known place.
+    NoList,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the list is too large",
+            Self::NotJson => "the answer is not JSON",
+            Self::NoList => "the answer holds no list of models",
+        })
+    }
+}
+
+/// Reads a list of at most `max_bytes`: OpenAI's `{"data": […]}`, a bare array, `{"models": […]}` as
+/// Ollama and llama.cpp write it, or one of these inside `data`. `null` is an empty list. Where
+/// there are several lists, `data` counts. Elements are objects with the id in `id`, `model` or
+/// `name` (the first that is a text), or bare ids; others are passed over.
+///
+/// # Errors
+/// [`ListError`]; never for a single odd element.
+pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
+    if body.len() > max_bytes {
+        return Err(ListError::TooLarge);
+    }
+    let root = cursor::parse(body).map_err(|_| ListError::NotJson)?;
+    let elements = find_list(root, 2).ok_or(ListError::NoList)?;
+    let mut list = List::default();
+    for element in elements.elements() {
+        if list.models.len() == MAX_MODELS {
+            list.cut = true;
+            break;
+        }
+        list.models.extend(model(element));
+    }
+    Ok(list)
+}
+
+/// The array of models; the `null` that stands for an empty one.
+fn find_list(value: Value<'_>, levels: u8) -> Option<Value<'_>> {
+    match value.kind {
+        Kind::BeginArray => return Some(value),
+        Kind::BeginObject => {}
+        _ => return None,
+    }
+    let levels = levels.checked_sub(1)?;
+    let (data, models) = (value.get("data"), value.get("models"));
+    let found = data.and_then(|data| find_list(data, levels));
+    let found = found.or_else(|| models.filter(|models| models.kind == Kind::BeginArray));
+    found.or_else(|| [data, models].into_iter().flatten().find(Value::is_null))
+}
+
+fn model(element: Value<'_>) -> Option<ListedModel> {
+    if element.kind == Kind::String {
+        let id = usable_id(element)?;
+        return Some(ListedModel { id, created: 0, owned_by: String::new(), extra: Vec::new() });
+    }
+    let mut ids = [None, None, None];
+    let mut created = [None, None];
+    let mut owners = [None, None];
+    let mut extra = Extra::default();
+    for (key, value) in element.members() {
+        let Some(name) = key.as_str() else { continue };
+        match name.as_ref() {
+            "id" => keep(&mut ids, 0, usable_id(value)),
+            "model" => keep(&mut ids, 1, usable_id(value)),
+            "name" => keep(&mut ids, 2, usable_id(value)),
+            "created" => keep(&mut created, 0, seconds(value)),
+            "created_at" => keep(&mut created, 1, seconds(value)),
+            "owned_by" => keep(&mut owners, 0, owner(value)),
+            "organization" => keep(&mut owners, 1, owner(value)),
+            "object" => {}
+            _ => extra.add(key, name, value),
+        }
+    }
+    Some(ListedModel {
+        id: ids.into_iter().flatten().next()?,
+        created: created.into_iter().flatten().next().unwrap_or(0),
+        owned_by: owners.into_iter().flatten().next().unwrap_or_default(),
+        extra: extra.text,
+    })
+}
+
+/// The first of members with equal names counts.
+fn keep<T, const N: usize>(slots: &mut [Option<T>; N], at: usize, value: Option<T>) {
+    if let Some(slot) = slots.get_mut(at).filter(|slot| slot.is_none()) {
+        *slot = value;
+    }
+}
+
+fn usable_id(value: Value<'_>) -> Option<String> {
+    let id = value.as_str()?;
+    let usable = !id.is_empty() && id.len() <= MAX_ID && !id.chars().any(char::is_control);
+    usable.then(|| id.into_owned())
+}
+
+fn owner(value: Value<'_>) -> Option<String> {
+    let owner = value.as_str()?;
+    let usable =
+        !owner.is_empty() && owner.len() <= MAX_OWNER && !owner.chars().any(char::is_control);
+    usable.then(|| owner.into_owned())
+}
+
+/// A time as a whole number, also written as a float or a text.
+fn seconds(value: Value<'_>) -> Option<u64> {
+    let number = match value.kind {
+        Kind::String => value.as_str()?.parse().ok()?,
+        _ => value.as_f64()?,
+    };
+    // Up to 2^53 a float is exact; times are far below.
+    (0.0..9_007_199_254_740_992.0).contains(&number).then_some(number as u64)
+}
+
+/// Members that are passed on.
+#[derive(Default)]
+struct Extra<'a> {
+    text: Vec<u8>,
+    names: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Extra<'a> {
+    fn add(&mut self, key: Key<'a>, name: Cow<'a, str>, value: Value<'a>) {
+        let plain = matches!(value.kind, Kind::Number | Kind::True | Kind::False);
+        let printable = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let wanted = printable && (plain || PUBLIC.contains(&name.as_ref()));
+        let size = key.span().len() + value.raw().len() + 2;
+        // A text that is no Unicode, or a number that is none to most, would spoil the whole answer.
+        if !wanted
+            || self.text.len() + size > MAX_EXTRA
+            || self.names.contains(&name)
+            || serde_json::from_slice::<serde_json::Value>(value.raw()).is_err()
+        {
+            return;
+        }
+        self.text.extend_from_slice(b",\"");
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b"\":");
+        self.text.extend_from_slice(value.raw());
+        self.names.push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    fn ids(body: &str) -> Result<Vec<String>, ListError> {
+        parse_list(body.as_bytes(), 1 << 20)
+            .map(|list| list.models.into_iter().map(|model| model.id).collect())
+    }
+
+    fn one(body: &str) -> ListedModel {
+        parse_list(body.as_bytes(), 1 << 20).unwrap().models.remove(0)
+    }
+
+    #[test]
+    fn shapes() {
+        for (body, want) in [
+            (r#"{"object":"list","data":[{"id":"a"},{"id":"b/c"}]}"#, Ok(vec!["a", "b/c"])),
+            (r#"[{"id":"a"}]"#, Ok(vec!["a"])),
+            (r#"["a","b"]"#, Ok(vec!["a", "b"])),
+            ("[]", Ok(vec![])),
+            (r#"{"models":[{"name":"n","model":"m"},{"name":"n"}]}"#, Ok(vec!["m", "n"])),
+            (r#"{"models":["a"]}"#, Ok(vec!["a"])),
+            (r#"{"models":[{"name":"x"}],"data":[{"id":"a"}]}"#, Ok(vec!["a"])),
+            (r#"{"models":[{"name":"x"}],"data":null}"#, Ok(vec!["x"])),
+            (r#"{"data":null}"#, Ok(vec![])),
+            (r#"{"models":null}"#, Ok(vec![])),
+            (r#"{"code":0,"data":{"models":[{"id":"a"}]}}"#, Ok(vec!["a"])),
+            (r#"{"data":{"data":{"data":[{"id":"a"}]}}}"#, Err(ListError::NoList)),
+            (r#"{"error":{"message":"no"}}"#, Err(ListError::NoList)),
+            (r#"{"data":"x"}"#, Err(ListError::NoList)),
+            ("{}", Err(ListError::NoList)),
+            ("null", Err(ListError::NoList)),
+            ("<!doctype html>", Err(ListError::NotJson)),
+            ("", Err(ListError::NotJson)),
+            (r#"[{"id":"a"}] [{"id":"b"}]"#, Err(ListError::NotJson)),
+            // Odd elements.
+            (
+                r#"[{"id":""},{"id":"a\nb"},{"id":"\ud800"},{"id":7,"name":"n"},7,null,[],{},{"id":"z"}]"#,
+                Ok(vec!["n", "z"]),
+            ),
+            (r#"[{"id":"first","id":"second"}]"#, Ok(vec!["first"])),
+        ] {
+            assert_eq!(
+                ids(body),
+                want.map(|ids| ids.into_iter().map(str::to_owned).collect()),
+                "{body}"
+            );
+        }
+        assert_eq!(ids(&format!("[\"{}\"]", "x".repeat(MAX_ID + 1))), Ok(vec![]));
+    }
+
+    #[test]
+    fn members() {
+        let model = one(
+            r#"[{"id":"a","object":"x","created":1.5,"owned_by":"","organization":"Org",
+            "context_length" : 4096,"max_model_len":8,"context_length":1,"active":true,"address":"10.0.0.1:1","root":"/models/a",
+            "type":"chat","pricing":{"in":"0.1"},"permission":[{"id":"p"}],"a\"b":1,"ty\u0070e":"again"}]"#,
+        );
+        assert_eq!((model.created, model.owned_by.as_str()), (1, "Org"));
+        assert_eq!(
+            String::from_utf8(model.extra).unwrap(),
+            r#","context_length":4096,"max_model_len":8,"active":true,"type":"chat","pricing":{"in":"0.1"}"#
+        );
+        for (created, want) in
+            [("7", 7), ("\"8\"", 8), ("-1", 0), ("1e99", 0), ("null", 0), ("\"2025-01-01\"", 0)]
+        {
+            assert_eq!(
+                one(&format!(r#"[{{"id":"a","created":{created}}}]"#)).created,
+                want,
+                "{created}"
+            );
+        }
+        assert_eq!(one(r#"[{"id":"a","created":0,"created_at":9}]"#).created, 0);
+        assert_eq!(one(r#"[{"id":"a","created_at":9}]"#).created, 9);
+    }
+
+    #[test]
+    fn limits() {
+        assert_eq!(parse_list(b"[]", 1), Err(ListError::TooLarge));
+        let many = |count: usize| format!("[{}]", vec![r#"{"id":"a"}"#; count].join(","));
+        let list = |count| parse_list(many(count).as_bytes(), 1 << 20).unwrap();
+        assert!(!list(MAX_MODELS).cut);
+        assert_eq!(
+            (list(MAX_MODELS + 1).cut, list(MAX_MODELS + 1).models.len()),
+            (true, MAX_MODELS)
+        );
+        let long = one(&format!(
+            r#"[{{"id":"a","description":"{}","context_length":1}}]"#,
+            "x".repeat(MAX_EXTRA)
+        ));
+        assert_eq!(long.extra, br#","context_length":1"#);
+        for odd in [&b"\"\xff\""[..], br#""\ud800""#, br#"["\ud800"]"#, b"1e999"] {
+            let body = [br#"[{"id":"a","type":"#, odd, b"}]"].concat();
+            assert_eq!(parse_list(&body, 99).unwrap().models[0].extra, b"", "{odd:?}");
+        }
+    }
+}

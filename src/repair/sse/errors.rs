@@ -1,0 +1,57 @@
+//! The stream's own errors, and errors written as events. Which payload is an error is for
+//! [`crate::repair::error`] to say.
+
+use serde_json::Value as Tree;
+
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::wire::json::cursor::Value;
+
+use super::StreamEnd;
+
+/// The code of an answer that was cut.
+pub(super) const TRUNCATED: &str = "upstream_stream_truncated";
+
+/// What can't be read.
+pub(super) fn invalid(message: impl Into<String>) -> ErrorAnswer {
+    GatewayError::new(Code::InvalidUpstreamResponse, message).to_answer()
+}
+
+/// An end before the answer's own end.
+pub(super) fn truncated(end: StreamEnd) -> ErrorAnswer {
+    let message = match end {
+        StreamEnd::Clean => "The upstream's stream ended before its answer was complete.",
+        StreamEnd::Reset => "The upstream's connection was lost before its answer was complete.",
+    };
+    let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
+    answer.error.code = Tree::from(TRUNCATED);
+    answer
+}
+
+/// The Responses API's own `error` event (API reference, "Streaming events").
+pub(super) fn to_responses_event(answer: &ErrorAnswer, sequence: u64) -> Vec<u8> {
+    let code = match &answer.error.code {
+        Tree::Number(number) => Tree::from(number.to_string()),
+        other => other.clone(),
+    };
+    let event = serde_json::json!({
+        "type": "error",
+        "code": code,
+        "message": answer.error.message,
+        "param": answer.error.param,
+        "sequence_number": sequence,
+    });
+    format!("event: error\ndata: {event}\n\n").into_bytes()
+}
+
+/// Whether an `error` member says that there is one: not null, false, 0, `""`, `{}` or `[]`.
+pub(super) fn is_truthy(value: &Value<'_>) -> bool {
+    use crate::wire::json::tokenizer::Kind;
+    match value.kind {
+        Kind::BeginObject => value.members().next().is_some(),
+        Kind::BeginArray => value.elements().next().is_some(),
+        Kind::String => value.raw().len() > 2,
+        Kind::Number => value.as_f64() != Some(0.0),
+        Kind::True => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,93 @@
+//! A payload that goes on over several lines.
+
+use crate::wire::json::JsonError;
+use crate::wire::json::tokenizer::Tokenizer;
+
+/// Where a payload's first line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Data,
+    /// A line without a field name.
+    Bare,
+    /// An `error:` field.
+    ErrorField,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// JSON so far, more must come.
+    Open,
+    /// One whole JSON value.
+    Complete,
+    /// No JSON, whatever comes.
+    Broken,
+}
+
+/// Lines joined with LF. Each byte is read once by the tokenizer, however many lines there are.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) origin: Origin,
+    text: Vec<u8>,
+    /// Where the newest line begins.
+    last: usize,
+    tokenizer: Tokenizer,
+    state: State,
+}
+
+impl Pending {
+    pub(super) fn new(origin: Origin, line: &[u8]) -> Self {
+        let tokenizer = Tokenizer::new();
+        let mut this = Self { origin, text: Vec::new(), last: 0, tokenizer, state: State::Open };
+        this.read(line);
+        this
+    }
+
+    pub(super) fn push(&mut self, line: &[u8]) {
+        self.read(b"\n");
+        self.last = self.text.len();
+        self.read(line);
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+        if self.state == State::Broken {
+            return;
+        }
+        self.state = match feed(&mut self.tokenizer, bytes) {
+            Ok(()) if self.tokenizer.is_complete() => State::Complete,
+            Ok(()) => State::Open,
+            Err(_) => State::Broken,
+        };
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether it is the beginning of an object or array, and may still become a whole one.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open && self.starts_json()
+    }
+
+    pub(super) fn starts_json(&self) -> bool {
+        matches!(self.text.first(), Some(b'{' | b'['))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(super) fn last_line(&self) -> &[u8] {
+        self.text.get(self.last..).unwrap_or_default()
+    }
+}
+
+fn feed(tokenizer: &mut Tokenizer, bytes: &[u8]) -> Result<(), JsonError> {
+    let mut at = 0;
+    while tokenizer.next(bytes, &mut at, 0)?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,417 @@
+//! Recognises a payload that needs no repair, in one pass over its bytes.
+//!
+//! Every function answers `None` for "look closer": the text is no JSON, or it holds something that
+//! may have to be repaired. `None` is never wrong, only slower.
+
+use crate::wire::bytes::is_utf8;
+use crate::wire::json::tokenizer::string_end;
+
+use super::StreamKind;
+use super::memo::{Hole, Holes};
+
+/// Deeper payloads are read by the slower path, which needs no stack.
+const MAX_DEPTH: u32 = 32;
+
+/// What a payload that may leave as it is says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Chunk(Chunk),
+    Event(Typed),
+}
+
+impl Found {
+    /// Where the `model` stands that may have to be renamed.
+    pub(super) fn model(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Chunk(chunk) => chunk.model,
+            Self::Event(_) => None,
+        }
+    }
+}
+
+/// A chunk that may leave as it is: one with choices, or with token counts and an empty list of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Chunk {
+    pub(super) has_choices: bool,
+    /// A choice has its finish reason.
+    pub(super) finished: bool,
+    /// The value of `model` stands here.
+    pub(super) model: Option<(usize, usize)>,
+    /// It goes on with this tool call: choice and index. Whether that call exists is not known here.
+    pub(super) call: Option<(u64, u64)>,
+    /// It has token counts, none of them cached.
+    pub(super) counted: bool,
+}
+
+/// An event that is named by its `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Typed {
+    pub(super) sequence: Option<u64>,
+    /// The value of `type` stands here, without its quotes.
+    pub(super) name: (usize, usize),
+    /// It carries a Responses object.
+    pub(super) has_response: bool,
+    /// It is the last one of its protocol.
+    pub(super) is_last: bool,
+}
+
+/// A payload that is as OpenAI would have sent it.
+pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(Found, Holes)> {
+    if kind.is_chunked() {
+        let (found, holes) = chunk(text, kind)?;
+        return Some((Found::Chunk(found), holes));
+    }
+    let (found, holes) = typed(text)?;
+    Some((Found::Event(found), holes))
+}
+
+/// A chunk that is as OpenAI would have sent it.
+pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
+    let (object, part): (&[u8], &[u8]) = match kind {
+        StreamKind::Chat => (b"chat.completion.chunk", b"delta"),
+        StreamKind::Completions => (b"text_completion", b"text"),
+        StreamKind::Transcription | StreamKind::Responses => return None,
+    };
+    let mut found = Chunk::default();
+    let (mut has_list, mut is_empty) = (false, false);
+    let mut reader = Reader::new(text);
+    reader.object(|reader, key| match key {
+        b"object" => (reader.plain_string()? == object).then_some(()),
+        b"choices" if !has_list => {
+            has_list = true;
+            is_empty = reader.word(b"[]").is_some();
+            if is_empty {
+                return Some(());
+            }
+            reader.array(|reader| {
+                found.has_choices = true;
+                reader.choice(part, &mut found)
+            })
+        }
+        b"model" if found.model.is_none() => {
+            let start = reader.at;
+            reader.string()?;
+            found.model = Some((start, reader.at));
+            Some(())
+        }
+        b"usage" if !found.counted && reader.peek()? == b'{' => {
+            found.counted = reader.usage()?;
+            found.counted.then_some(())
+        }
+        b"choices" | b"model" => None,
+        b"usage" | b"error" | b"x_groq" | b"base_resp" => reader.null(),
+        // OpenAI's padding against traffic analysis.
+        b"obfuscation" => reader.hole(),
+        _ => reader.value(),
+    })?;
+    let says_something = found.has_choices || (is_empty && found.counted);
+    let is_chunk = reader.ended() && says_something && is_utf8(text);
+    is_chunk.then_some((found, reader.holes))
+}
+
+/// An event of OpenAI's own, without `error`.
+fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
+    let mut found = Typed::default();
+    let mut name: &[u8] = b"";
+    let mut reader = Reader::new(text);
+    reader.object(|reader, key| match key {
+        b"type" if name.is_empty() => {
+            let start = reader.at + 1;
+            name = reader.plain_string()?;
+            found.name = (start, reader.at - 1);
+            Some(())
+        }
+        b"type" => None,
+        b"sequence_number" => {
+            let start = reader.at;
+            reader.number()?;
+            reader.holes.push(Hole { start, end: reader.at, is_number: true });
+            let digits = text.get(start..reader.at)?;
+            found.sequence = std::str::from_utf8(digits).ok()?.parse().ok();
+            Some(())
+        }
+        b"response" => {
+            found.has_response = true;
+            reader.value()
+        }
+        b"error" => reader.null(),
+        b"delta" | b"obfuscation" => reader.hole(),
+        _ => reader.value(),
+    })?;
+    found.is_last = super::typed::is_last(name);
+    // An `event:` line with this name would lose the space at its end.
+    let is_name = super::typed::is_protocol(name) && !name.ends_with(b" ");
+    let is_event = reader.ended() && is_name && is_utf8(text);
+    is_event.then_some((found, reader.holes))
+}
+
+pub(super) struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: u32,
+    holes: Holes,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, depth: 0, holes: Holes::default() }
+    }
+
+    /// How far it has read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    fn choice(&mut self, part: &[u8], found: &mut Chunk) -> Option<()> {
+        let mut has_part = false;
+        let (mut index, mut call) = (None, None);
+        self.object(|reader, key| match key {
+            b"index" if index.is_none() => {
+                index = Some(reader.integer()?);
+                Some(())
+            }
+            b"delta" if part == b"delta" && !has_part => {
+                has_part = true;
+                reader.object(|reader, key| match key {
+                    b"tool_calls" if reader.peek()? == b'[' => {
+                        let first = call.is_none() && found.call.is_none();
+                        reader.array(|reader| {
+                            let one = first && call.is_none();
+                            call = Some(reader.tool_call()?);
+                            one.then_some(())
+                        })
+                    }
+                    b"tool_calls" => reader.null(),
+                    b"role" => reader.value(),
+                    _ => reader.hole(),
+                })
+            }
+            b"text" if part == b"text" && !has_part => {
+                has_part = true;
+                (reader.peek()? == b'"').then_some(())?;
+                reader.hole()
+            }
+            b"finish_reason" => {
+                if reader.peek()? == b'n' {
+                    return reader.null();
+                }
+                found.finished = true;
+                is_finish_reason(reader.plain_string()?).then_some(())
+            }
+            b"index" | b"delta" | b"text" => None,
+            b"usage" | b"error" => reader.null(),
+            _ => reader.value(),
+        })?;
+        let index = index?;
+        if let Some(call) = call {
+            found.call = Some((index, call));
+        }
+        has_part.then_some(())
+    }
+
+    /// The index of a delta that does nothing but go on with a call's arguments.
+    fn tool_call(&mut self) -> Option<u64> {
+        let mut index = None;
+        self.object(|reader, key| match key {
+            b"index" if index.is_none() => {
+                index = Some(reader.integer()?);
+                Some(())
+            }
+            b"function" => reader.object(|reader, key| match key {
+                b"arguments" => reader.hole(),
+                _ => None,
+            }),
+            _ => None,
+        })?;
+        index
+    }
+
+    /// Whether there are token counts other than zero. Nothing may say that some were cached.
+    fn usage(&mut self) -> Option<bool> {
+        let mut counted = false;
+        self.object(|reader, key| match reader.peek()? {
+            b'n' => reader.null(),
+            byte if byte.is_ascii_digit() => {
+                let is_tokens =
+                    matches!(key, b"prompt_tokens" | b"completion_tokens" | b"total_tokens");
+                counted |= reader.integer()? > 0 && is_tokens;
+                is_tokens.then_some(())
+            }
+            _ => None,
+        })?;
+        Some(counted)
+    }
+
+    fn integer(&mut self) -> Option<u64> {
+        let start = self.at;
+        self.number()?;
+        std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
+    }
+
+    /// A value that nothing depends on; a string may be another one next time.
+    fn hole(&mut self) -> Option<()> {
+        if self.peek()? != b'"' {
+            return self.value();
+        }
+        let start = self.at + 1;
+        self.string()?;
+        self.holes.push(Hole { start, end: self.at - 1, is_number: false });
+        Some(())
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        self.space();
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn ended(&mut self) -> bool {
+        self.space();
+        self.at == self.text.len()
+    }
+
+    /// Calls `member` with each name (unquoted) while the reader stands at its value.
+    #[inline]
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
+        self.eat(b'{')?;
+        if self.eat(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            self.space();
+            let name = self.plain_string()?;
+            self.eat(b':')?;
+            self.space();
+            member(self, name)?;
+            self.space();
+            let byte = self.peek()?;
+            self.at += 1;
+            match byte {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Calls `element` while the reader stands at each element.
+    #[inline]
+    fn array(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.eat(b'[')?;
+        if self.eat(b']').is_some() {
+            return Some(());
+        }
+        loop {
+            self.space();
+            element(self)?;
+            self.space();
+            let byte = self.peek()?;
+            self.at += 1;
+            match byte {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Any value, checked and passed over.
+    fn value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'{' => self.nested(|reader| reader.object(|reader, _| reader.value())),
+            b'[' => self.nested(|reader| reader.array(Self::value)),
+            b'n' => self.null(),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            _ => self.number(),
+        }
+    }
+
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        if self.depth == MAX_DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        read(self)?;
+        self.depth -= 1;
+        Some(())
+    }
+
+    fn null(&mut self) -> Option<()> {
+        self.word(b"null")
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
+    }
+
+    pub(super) fn number(&mut self) -> Option<()> {
+        if self.peek()? == b'-' {
+            self.at += 1;
+        }
+        if self.peek()? == b'0' {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    /// A string without escapes, unquoted.
+    #[inline]
+    fn plain_string(&mut self) -> Option<&'a [u8]> {
+        (self.peek()? == b'"').then_some(())?;
+        let rest = self.text.get(self.at + 1..)?;
+        // Names are short: a plain loop beats setting up a wide one.
+        let len = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
+        (*rest.get(len)? == b'"').then_some(())?;
+        self.at += len + 2;
+        rest.get(..len)
+    }
+
+    /// Any string.
+    #[inline]
+    fn string(&mut self) -> Option<()> {
+        (self.peek()? == b'"').then_some(())?;
+        self.at += 1;
+        self.at += string_end(self.text.get(self.at..)?)? + 1;
+        Some(())
+    }
+}
+
+/// OpenAI's own finish reasons.
+pub(super) fn is_finish_reason(reason: &[u8]) -> bool {
+    matches!(reason, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")
+}

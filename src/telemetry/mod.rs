@@ -1,0 +1,3 @@
+//! What is counted, and under which names.
+
+pub mod counters;

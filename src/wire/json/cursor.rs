@@ -1,0 +1,360 @@
+//! Walks a JSON text that is there as a whole, member by member, without a tree.
+//!
+//! [`parse`] checks all of the text with the strict tokenizer. A walk over a checked value then only
+//! tells strings and brackets apart, and can't fail.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::tokenizer::{Kind, Tokenizer, plain_run, string_end};
+use super::{JsonError, string};
+use crate::wire::bytes::is_same;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    /// `BeginObject`, `BeginArray` or a scalar's kind.
+    pub kind: Kind,
+    raw: &'a [u8],
+    start: usize,
+}
+
+/// A member's name and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a> {
+    raw: &'a [u8],
+    start: usize,
+}
+
+/// Reads the one value of a text; white space around it is allowed.
+///
+/// # Errors
+/// When the text is not exactly one JSON value.
+pub fn parse(text: &[u8]) -> Result<Value<'_>, JsonError> {
+    let mut tokenizer = Tokenizer::new();
+    let (mut first, mut end) = (None, 0);
+    let mut at = 0;
+    loop {
+        // Deeper tokens are passed over: the next one is the closing bracket.
+        let token = match tokenizer.next(text, &mut at, 0)? {
+            Some(token) => token,
+            None => match tokenizer.finish()? {
+                Some(token) => token,
+                None => break,
+            },
+        };
+        first.get_or_insert(token);
+        end = token.end;
+    }
+    let first = first.ok_or(JsonError::Truncated)?;
+    let raw = text.get(first.start as usize..end as usize).ok_or(JsonError::Truncated)?;
+    Ok(Value { kind: first.kind, raw, start: first.start as usize })
+}
+
+/// The object `raw`, which a [`Tokenizer`] has checked already.
+#[must_use]
+pub fn checked_object(raw: &[u8]) -> Value<'_> {
+    Value { kind: Kind::BeginObject, raw, start: 0 }
+}
+
+impl<'a> Value<'a> {
+    /// The value's bytes.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Where the value stands in the text that was parsed.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.start..self.start + self.raw.len()
+    }
+
+    /// The members of an object, in order; nothing for another kind.
+    #[must_use]
+    pub fn members(&self) -> Members<'a> {
+        Members(self.inside(Kind::BeginObject))
+    }
+
+    /// The elements of an array, in order; nothing for another kind.
+    #[must_use]
+    pub fn elements(&self) -> Elements<'a> {
+        Elements(self.inside(Kind::BeginArray))
+    }
+
+    /// The value of the first member called `name`; `None` if there is none, or no object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.members().find(|(key, _)| key.is(name)).map(|(_, value)| value)
+    }
+
+    /// What stands between a string's quotes, still escaped; nothing for another kind.
+    #[must_use]
+    pub fn inner(&self) -> &'a [u8] {
+        unquoted(self.raw)
+    }
+
+    /// A string's value; `None` for another kind, and for one that is not Unicode.
+    #[must_use]
+    pub fn as_str(&self) -> Option<Cow<'a, str>> {
+        if self.kind != Kind::String {
+            return None;
+        }
+        string::decode(self.inner())
+    }
+
+    /// A boolean's value.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.kind {
+            Kind::True => Some(true),
+            Kind::False => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A number's value.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        if self.kind != Kind::Number {
+            return None;
+        }
+        std::str::from_utf8(self.raw).ok()?.parse().ok()
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind == Kind::Null
+    }
+
+    /// The way behind the opening bracket; one without any value for another kind.
+    fn inside(&self, kind: Kind) -> Walk<'a> {
+        let rest = if self.kind == kind { self.raw.get(1..) } else { None };
+        Walk { rest: rest.unwrap_or_default(), start: self.start + 1 }
+    }
+}
+
+impl<'a> Key<'a> {
+    /// Whether the name is `name`, however it is escaped.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        let inner = unquoted(self.raw);
+        if inner.len() <= name.len() {
+            return is_same(inner, name.as_bytes());
+        }
+        // Longer it can only be by escapes.
+        plain_run(inner) < inner.len() && string::decode(inner).is_some_and(|key| key == name)
+    }
+
+    /// The name; `None` if it is not Unicode.
+    #[must_use]
+    pub fn as_str(&self) -> Option<Cow<'a, str>> {
+        string::decode(unquoted(self.raw))
+    }
+
+    /// Where the name stands, quotes included.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.start..self.start + self.raw.len()
+    }
+}
+
+/// The members of an object.
+#[derive(Debug)]
+pub struct Members<'a>(Walk<'a>);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Key<'a>, Value<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Value { raw, start, .. } = self.0.value()?;
+        Some((Key { raw, start }, self.0.value()?))
+    }
+}
+
+/// The elements of an array.
+#[derive(Debug)]
+pub struct Elements<'a>(Walk<'a>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.value()
+    }
+}
+
+fn unquoted(raw: &[u8]) -> &[u8] {
+    raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
+}
+
+/// A way through what stands between two brackets. [`parse`] has checked the text, so only strings and
+/// brackets need to be told apart.
+#[derive(Debug)]
+struct Walk<'a> {
+    rest: &'a [u8],
+    /// Offset of `rest` in the whole text.
+    start: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// The next value, a member's name among them; `None` at the closing bracket.
+    fn value(&mut self) -> Option<Value<'a>> {
+        let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
+        let at = self.rest.iter().position(|byte| !between(byte))?;
+        let from = self.rest.get(at..)?;
+        let (kind, length) = match from.first()? {
+            b'"' => (Kind::String, string_length(from)?),
+            b'{' => (Kind::BeginObject, container_length(from)?),
+            b'[' => (Kind::BeginArray, container_length(from)?),
+            b't' => (Kind::True, 4),
+            b'f' => (Kind::False, 5),
+            b'n' => (Kind::Null, 4),
+            b'-' | b'0'..=b'9' => (Kind::Number, number_length(from)),
+            _ => return None,
+        };
+        let (raw, rest) = from.split_at_checked(length)?;
+        let start = self.start + at;
+        self.rest = rest;
+        self.start = start + length;
+        Some(Value { kind, raw, start })
+    }
+}
+
+/// Length of the string that `text` begins with, quotes included.
+fn string_length(text: &[u8]) -> Option<usize> {
+    Some(string_end(text.get(1..)?)? + 2)
+}
+
+/// Length of the array or object that `text` begins with.
+fn container_length(text: &[u8]) -> Option<usize> {
+    let mut depth = 0_u32;
+    let mut at = 0;
+    loop {
+        let special = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
+        at += text.get(at..)?.iter().position(special)?;
+        match text.get(at)? {
+            b'"' => at += string_length(text.get(at..)?)?,
+            b'[' | b'{' => {
+                depth += 1;
+                at += 1;
+            }
+            _ => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+        }
+    }
+}
+
+fn number_length(text: &[u8]) -> usize {
+    let ends = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    text.iter().position(ends).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn walks_objects_and_arrays() {
+        let text = br#" {"a":1,"\u0062":[true,{"c":"x"},null],"d":{}} "#;
+        let root = parse(text).unwrap();
+        assert_eq!(root.span(), 1..text.len() - 1);
+        assert_eq!(root.get("a").unwrap().as_f64(), Some(1.0));
+        let list = root.get("b").unwrap();
+        assert_eq!(&text[list.span()], list.raw());
+        let elements: Vec<_> = list.elements().collect();
+        assert_eq!(elements.len(), 3);
+        assert_eq!(elements[0].as_bool(), Some(true));
+        assert!(elements[2].is_null());
+        let c = elements[1].get("c").unwrap();
+        assert_eq!(c.as_str().unwrap(), "x");
+        assert_eq!(&text[c.span()], b"\"x\"");
+        assert_eq!(root.get("d").unwrap().members().count(), 0);
+        assert_eq!(root.get("e").is_none(), root.elements().next().is_none());
+    }
+
+    #[test]
+    fn scalars_and_errors() {
+        assert_eq!(parse(b"12").unwrap().as_f64(), Some(12.0));
+        assert_eq!(parse(b"\"a\"").unwrap().as_str().unwrap(), "a");
+        assert_eq!(parse(b"\"a\"").unwrap().inner(), b"a");
+        assert_eq!(parse(b"12").unwrap().inner(), b"");
+        assert!(parse(b"").is_err());
+        assert!(parse(b"{} {}").is_err());
+        assert!(parse(b"{\"a\":[1,}").is_err());
+    }
+
+    #[test]
+    fn skips_what_it_is_not_asked_for() {
+        let text = br#"{"a\\\"]}":"\\","b":[[{"]":"}"}],-1.5e+3,"x\""],"c":null , "d" : false}"#;
+        let names: Vec<_> =
+            parse(text).unwrap().members().map(|(key, value)| (key.raw, value.raw)).collect();
+        let want: [(&[u8], &[u8]); 4] = [
+            (br#""a\\\"]}""#, br#""\\""#),
+            (br#""b""#, br#"[[{"]":"}"}],-1.5e+3,"x\""]"#),
+            (br#""c""#, b"null"),
+            (br#""d""#, b"false"),
+        ];
+        assert_eq!(names, want);
+        let list = parse(text).unwrap().get("b").unwrap();
+        let kinds: Vec<_> = list.elements().map(|value| value.kind).collect();
+        assert_eq!(kinds, [Kind::BeginArray, Kind::Number, Kind::String]);
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use proptest::prelude::*;
+    use serde_json::Value as Tree;
+
+    use super::*;
+
+    fn tree() -> impl Strategy<Value = Tree> {
+        let leaf = prop_oneof![
+            Just(Tree::Null),
+            any::<bool>().prop_map(Tree::from),
+            any::<i64>().prop_map(Tree::from),
+            any::<f64>().prop_map(Tree::from),
+            "[\\PC\"\\\\{}\\[\\],:\n]{0,8}".prop_map(Tree::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::from),
+                prop::collection::btree_map("[\\PC\"\\\\{}]{0,5}", inner, 0..6)
+                    .prop_map(|members| Tree::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The same tree, by walking.
+    fn walked(value: &Value<'_>) -> Tree {
+        match value.kind {
+            Kind::BeginObject => value
+                .members()
+                .map(|(key, value)| (key.as_str().unwrap().into_owned(), walked(&value)))
+                .collect(),
+            Kind::BeginArray => value.elements().map(|value| walked(&value)).collect(),
+            Kind::String => Tree::from(value.as_str().unwrap()),
+            _ => serde_json::from_slice(value.raw()).unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_sees_what_serde_json_sees(tree in tree(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_vec_pretty(&tree) } else { serde_json::to_vec(&tree) };
+            let text = text.unwrap();
+            prop_assert_eq!(walked(&parse(&text).unwrap()), serde_json::from_slice::<Tree>(&text).unwrap());
+        }
+    }
+}

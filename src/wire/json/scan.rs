@@ -1,0 +1,462 @@
+//! Reads a JSON request body as it arrives: where the model id stands, and the few other members
+//! that decide what the answer looks like.
+//!
+//! Everything that could make another parser see another model is refused: a second `model` key in
+//! any spelling, data after the value, anything that is not strict JSON.
+
+use super::JsonError;
+use super::string;
+use super::tokenizer::{Kind, Token, Tokenizer, plain_run};
+use crate::error::{Code, GatewayError};
+use crate::wire::bytes::is_same;
+use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES, ModelSpan};
+
+/// A model id as it may be written: quotes, and six bytes for each (`\u0061`).
+const MAX_MODEL_RAW: usize = 2 + 6 * MAX_MODEL_ID_BYTES;
+
+/// Longer names than any that is looked for, however they are escaped.
+const MAX_KEY_RAW: usize = 2 + 6 * "encoding_format".len();
+
+/// What else the answer depends on, as far as it has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// `"stream": true`.
+    pub stream: bool,
+    /// `"encoding_format": "base64"` (embeddings).
+    pub base64: bool,
+    /// How many texts or token lists `input` holds (embeddings).
+    pub inputs: Option<usize>,
+}
+
+/// A member whose value is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Model,
+    Stream,
+    EncodingFormat,
+    Input,
+    /// Of no interest.
+    Other,
+}
+
+/// The incremental scanner of one body.
+#[derive(Debug)]
+pub struct Scanner {
+    check_id: IdCheck,
+    tokenizer: Tokenizer,
+    /// The beginning of a name or value of interest that the last chunk cut.
+    carry: Vec<u8>,
+    /// The member whose value comes next.
+    member: Member,
+    model_seen: bool,
+    /// A name that differs from `model` only in case: other parsers may take it for the model.
+    variant_seen: bool,
+    opened: bool,
+    counts_inputs: bool,
+    /// Inside the array `input`, whose elements are counted.
+    in_input: bool,
+    facts: Facts,
+}
+
+impl Scanner {
+    /// A scanner before the first byte. `counts_inputs`: whether `input` matters (embeddings). `check_id` says what
+    /// a model id may be.
+    #[must_use]
+    pub fn new(counts_inputs: bool, check_id: IdCheck) -> Self {
+        Self {
+            check_id,
+            tokenizer: Tokenizer::new(),
+            carry: Vec::new(),
+            member: Member::Other,
+            model_seen: false,
+            variant_seen: false,
+            opened: false,
+            counts_inputs,
+            in_input: false,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Reads the next bytes. Returns the model id in the call that completes it, once.
+    ///
+    /// # Errors
+    /// `invalid_json`, `invalid_model`, `duplicate_model`. The scanner must not be used afterwards.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
+        let base = self.tokenizer.base();
+        let mut found = None;
+        let mut at = 0;
+        loop {
+            let depth = if self.in_input { 2 } else { 1 };
+            let Some(token) = self.tokenizer.next(chunk, &mut at, depth).map_err(invalid_json)?
+            else {
+                break;
+            };
+            if let Some(model) = self.token(token, chunk, base)? {
+                found = Some(model);
+            }
+        }
+        self.keep_cut_string(chunk, base)?;
+        Ok(found)
+    }
+
+    /// The end of the body.
+    ///
+    /// # Errors
+    /// `invalid_json` for a cut body, `missing_model`.
+    pub fn finish(&mut self) -> Result<(), GatewayError> {
+        self.tokenizer.finish().map_err(invalid_json)?;
+        if !self.opened {
+            return Err(not_an_object());
+        }
+        if self.model_seen {
+            return Ok(());
+        }
+        let message = if self.variant_seen {
+            "The body has no \"model\". Its name must be written in lower case."
+        } else {
+            "The body has no \"model\". Name one, such as \"provider/model\"."
+        };
+        Err(GatewayError::new(Code::MissingModel, message).with_param("model"))
+    }
+
+    /// Whether the body's one value is complete: only white space may follow.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.tokenizer.is_complete()
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    fn token(
+        &mut self,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+    ) -> Result<Option<ModelSpan>, GatewayError> {
+        match token.depth {
+            0 => match token.kind {
+                Kind::BeginObject => self.opened = true,
+                Kind::EndObject => {}
+                _ => return Err(not_an_object()),
+            },
+            1 if token.kind == Kind::Key => {
+                self.member = self.name(token, chunk, base)?;
+                self.carry.clear();
+            }
+            1 => {
+                let member = std::mem::replace(&mut self.member, Member::Other);
+                let found = self.value(member, token, chunk, base);
+                self.carry.clear();
+                return found;
+            }
+            _ => self.input_element(token.kind),
+        }
+        Ok(None)
+    }
+
+    fn name(&mut self, token: Token, chunk: &[u8], base: u64) -> Result<Member, GatewayError> {
+        let counts_inputs = self.counts_inputs;
+        let raw = self.raw(token, chunk, base);
+        if raw.len() > MAX_KEY_RAW {
+            return Ok(Member::Other);
+        }
+        let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+        let decoded;
+        let name = if plain_run(inner) == inner.len() {
+            inner
+        } else if let Some(name) = string::decode(inner) {
+            decoded = name;
+            decoded.as_bytes()
+        } else {
+            return Ok(Member::Other);
+        };
+        let member = if is_same(name, b"model") {
+            Member::Model
+        } else if is_same(name, b"stream") {
+            Member::Stream
+        } else if is_same(name, b"encoding_format") {
+            Member::EncodingFormat
+        } else if counts_inputs && is_same(name, b"input") {
+            Member::Input
+        } else {
+            if name.eq_ignore_ascii_case(b"model") {
+                self.variant_seen = true;
+                self.refuse_second_model()?;
+            }
+            return Ok(Member::Other);
+        };
+        if member == Member::Model {
+            if self.model_seen {
+                return Err(duplicate_model());
+            }
+            self.model_seen = true;
+            self.refuse_second_model()?;
+        }
+        Ok(member)
+    }
+
+    fn refuse_second_model(&self) -> Result<(), GatewayError> {
+        if self.model_seen && self.variant_seen { Err(duplicate_model()) } else { Ok(()) }
+    }
+
+    fn value(
+        &mut self,
+        member: Member,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+    ) -> Result<Option<ModelSpan>, GatewayError> {
+        match (member, token.kind) {
+            (Member::Model, Kind::String) => {
+                let raw = self.raw(token, chunk, base);
+                let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+                let id = string::decode(inner)
+                    .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
+                    .into_owned();
+                (self.check_id)(&id)?;
+                return Ok(Some(ModelSpan { span: token.start..token.end, id }));
+            }
+            (Member::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
+            (Member::Stream, kind) => self.facts.stream = kind == Kind::True,
+            (Member::EncodingFormat, Kind::String) => {
+                self.facts.base64 = self.raw(token, chunk, base) == b"\"base64\"";
+            }
+            (Member::Input, Kind::String) => self.facts.inputs = Some(1),
+            (Member::Input, Kind::BeginArray) => {
+                self.in_input = true;
+                self.facts.inputs = Some(0);
+            }
+            (Member::Other, Kind::EndArray) => self.in_input = false,
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// A list of numbers is one input; a list of strings or of lists is as many as it holds.
+    fn input_element(&mut self, kind: Kind) {
+        match kind {
+            Kind::Number => self.facts.inputs = Some(1),
+            Kind::EndArray | Kind::EndObject | Kind::Key => {}
+            _ => self.facts.inputs = self.facts.inputs.map(|inputs| inputs.saturating_add(1)),
+        }
+    }
+
+    /// A token's bytes: what the last chunk held of it, and what this one holds.
+    fn raw<'a>(&'a mut self, token: Token, chunk: &'a [u8], base: u64) -> &'a [u8] {
+        let end = token.end.saturating_sub(base) as usize;
+        if token.start >= base {
+            let start = (token.start - base) as usize;
+            return chunk.get(start..end).unwrap_or_default();
+        }
+        self.carry.extend_from_slice(chunk.get(..end).unwrap_or_default());
+        &self.carry
+    }
+
+    /// Keeps the part of a string of interest that stands in `chunk`, when the chunk ends inside it.
+    fn keep_cut_string(&mut self, chunk: &[u8], base: u64) -> Result<(), GatewayError> {
+        let Some((kind, start, 1)) = self.tokenizer.open_text() else { return Ok(()) };
+        let limit = match (kind, self.member) {
+            (Kind::Key, _) => MAX_KEY_RAW,
+            (_, Member::Model) => MAX_MODEL_RAW,
+            (_, Member::EncodingFormat) => MAX_KEY_RAW,
+            _ => return Ok(()),
+        };
+        let from = start.saturating_sub(base) as usize;
+        let piece = chunk.get(from..).unwrap_or_default();
+        // One byte more than the limit is enough to know that it is too long.
+        let room = (limit + 1).saturating_sub(self.carry.len());
+        self.carry.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        if self.carry.len() > MAX_MODEL_RAW {
+            return Err(invalid_model("\"model\" is too long."));
+        }
+        Ok(())
+    }
+}
+
+fn invalid_model(message: &str) -> GatewayError {
+    GatewayError::new(Code::InvalidModel, message).with_param("model")
+}
+
+fn duplicate_model() -> GatewayError {
+    GatewayError::new(
+        Code::DuplicateModel,
+        "The body names \"model\" more than once (names that differ only in case count as one).",
+    )
+    .with_param("model")
+}
+
+fn invalid_json(error: JsonError) -> GatewayError {
+    GatewayError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))
+}
+
+fn not_an_object() -> GatewayError {
+    GatewayError::new(Code::InvalidJson, "The body must be one JSON object.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::model::check_id;
+    use crate::test;
+
+    fn scan(body: &[u8]) -> Result<(Option<ModelSpan>, Facts), Code> {
+        let mut scanner = Scanner::new(true, check_id);
+        let found = scanner.push(body).map_err(|e| e.code)?;
+        scanner.finish().map_err(|e| e.code)?;
+        Ok((found, scanner.facts()))
+    }
+
+    fn model(body: &str) -> Result<String, Code> {
+        scan(body.as_bytes()).map(|(found, _)| found.unwrap().id)
+    }
+
+    #[test]
+    fn finds_the_top_level_model_only() {
+        for body in [
+            r#"{"model":"m"}"#,
+            r#"{"messages":[{"content":"{\"model\":\"x\"}"}],"metadata":{"model":"x"},"model":"m"}"#,
+            "\u{feff}{\"model\":\"m\"}",
+            r#" {"a":{"model":1},"mod\u0065l" : "\u006d" , "z":[[]]} "#,
+        ] {
+            assert_eq!(model(body).unwrap(), "m", "{body}");
+        }
+    }
+
+    #[test]
+    fn span_covers_the_quoted_value() {
+        let body = br#"{"a":1,"model": "groq/x","b":2}"#;
+        let (found, _) = scan(body).unwrap();
+        let span = found.unwrap().span;
+        assert_eq!(&body[span.start as usize..span.end as usize], br#""groq/x""#);
+    }
+
+    #[test]
+    fn refuses_what_is_ambiguous() {
+        for (body, code) in [
+            (r#"{"model":"a","model":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a","mod\u0065l":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a","MODEL":"b"}"#, Code::DuplicateModel),
+            (r#"{"Model":"a","model":"b"}"#, Code::DuplicateModel),
+            (r#"{"Model":"a"}"#, Code::MissingModel),
+            (r#"{}"#, Code::MissingModel),
+            (r#"{"model":null}"#, Code::InvalidModel),
+            (r#"{"model":["a"]}"#, Code::InvalidModel),
+            (r#"{"model":{"a":1}}"#, Code::InvalidModel),
+            (r#"{"model":""}"#, Code::InvalidModel),
+            (r#"{"model":"\ud800"}"#, Code::InvalidModel),
+            (r#"{"model":"a\u0000"}"#, Code::InvalidModel),
+            (r#"[{"model":"a"}]"#, Code::InvalidJson),
+            (r#""model""#, Code::InvalidJson),
+            (r#"7"#, Code::InvalidJson),
+            (r#""#, Code::InvalidJson),
+            (r#"{"model":"a"}{"model":"b"}"#, Code::InvalidJson),
+            (r#"{"model":"a""#, Code::InvalidJson),
+            (r#"{"model":"a",}"#, Code::InvalidJson),
+        ] {
+            assert_eq!(model(body), Err(code), "{body}");
+        }
+        assert_eq!(scan(b"{\"model\":\"\xff\"}"), Err(Code::InvalidModel));
+    }
+
+    #[test]
+    fn long_names_and_ids_are_bounded() {
+        let long = "k".repeat(1_000_000);
+        assert_eq!(model(&format!("{{\"{long}\":1,\"model\":\"m\"}}")).unwrap(), "m");
+        assert_eq!(model(&format!("{{\"model\":\"{long}\"}}")), Err(Code::InvalidModel));
+        let mut scanner = Scanner::new(false, check_id);
+        let mut error = scanner.push(b"{\"model\":\"").err();
+        for _ in 0..100 {
+            if error.is_none() {
+                error = scanner.push(&[b'k'; 100]).err();
+            }
+        }
+        assert_eq!(error.unwrap().code, Code::InvalidModel);
+        assert!(scanner.carry.len() <= MAX_MODEL_RAW + 1);
+    }
+
+    #[test]
+    fn facts() {
+        for (body, facts) in [
+            (r#"{"model":"m","stream":true}"#, Facts { stream: true, ..Facts::default() }),
+            (r#"{"model":"m","stream":false}"#, Facts::default()),
+            (
+                r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
+                Facts { base64: true, inputs: Some(1), ..Facts::default() },
+            ),
+            (r#"{"input":["a","b"],"model":"m"}"#, Facts { inputs: Some(2), ..Facts::default() }),
+            (r#"{"input":[1,2,3],"model":"m"}"#, Facts { inputs: Some(1), ..Facts::default() }),
+            (r#"{"input":[[1,2],[3]],"model":"m"}"#, Facts { inputs: Some(2), ..Facts::default() }),
+            (
+                r#"{"input":[],"model":"m","x":["a"]}"#,
+                Facts { inputs: Some(0), ..Facts::default() },
+            ),
+        ] {
+            assert_eq!(scan(body.as_bytes()).unwrap().1, facts, "{body}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use super::*;
+    use crate::policy::model::check_id;
+    use crate::wire::splice::{Edit, apply};
+    use proptest::prelude::*;
+
+    type Outcome = Result<(Option<ModelSpan>, Facts), Code>;
+
+    fn scan(body: &[u8], cuts: &[usize]) -> Outcome {
+        let mut scanner = Scanner::new(true, check_id);
+        let mut found = None;
+        let mut start = 0;
+        for &cut in cuts.iter().chain([&body.len()]) {
+            let end = cut.max(start).min(body.len());
+            found = scanner.push(&body[start..end]).map_err(|e| e.code)?.or(found);
+            start = end;
+        }
+        scanner.finish().map_err(|e| e.code)?;
+        Ok((found, scanner.facts()))
+    }
+
+    fn bodies() -> impl Strategy<Value = String> {
+        let member = prop_oneof![
+            5 => "\"(model|mod\\\\u0065l|MODEL|stream|input|encoding_format|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
+            1 => "[\\[\\]{}\",:a1 ]{0,5}",
+        ];
+        proptest::collection::vec(member, 0..5)
+            .prop_map(|members| format!("{{{}}}", members.join(",")))
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_does_not_matter(
+            body in bodies(),
+            mut cuts in proptest::collection::vec(0usize..200, 0..10),
+        ) {
+            cuts.sort_unstable();
+            let every_byte: Vec<usize> = (0..body.len()).collect();
+            let whole = scan(body.as_bytes(), &[]);
+            prop_assert_eq!(&scan(body.as_bytes(), &cuts), &whole);
+            prop_assert_eq!(&scan(body.as_bytes(), &every_byte), &whole);
+        }
+
+        #[test]
+        fn a_splice_changes_only_the_model(body in bodies(), id in "[a-z\"\\\\/é]{1,12}") {
+            if let Ok((Some(found), _)) = scan(body.as_bytes(), &[]) {
+                let span = found.span.start as usize..found.span.end as usize;
+                let new = string::encode(&id);
+                let edit = Edit { span: span.clone(), with: new.clone() };
+                let out = apply(body.as_bytes(), &[edit]).unwrap();
+                prop_assert_eq!(&out[..span.start], &body.as_bytes()[..span.start]);
+                prop_assert_eq!(&out[span.start + new.len()..], &body.as_bytes()[span.end..]);
+                let again = scan(&out, &[]).unwrap().0.unwrap();
+                prop_assert_eq!(again.id, id);
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Bytes read where they stand: JSON, forms, heads, and edits of them. Knows nothing of models, keys or servers.
+
+pub mod bytes;
+pub mod headers;
+pub mod json;
+pub mod model_span;
+pub mod multipart;
+pub mod percent;
+pub mod splice;

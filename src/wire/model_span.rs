@@ -1,0 +1,22 @@
+//! Where a request's body names its model.
+
+use std::ops::Range;
+
+use crate::error::GatewayError;
+
+/// The longest model id that a scanner reports, in bytes; real ones have less than 200.
+pub const MAX_MODEL_ID_BYTES: usize = 1_024;
+
+/// The model id of a request's body and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSpan {
+    /// Offsets in the body of what an edit replaces: in JSON the string with its quotes, in a form
+    /// exactly the field's bytes.
+    pub span: Range<u64>,
+    /// The id, decoded; the scanner's [`IdCheck`] has let it pass.
+    pub id: String,
+}
+
+/// Says whether an id may be one. The scanners ask it as soon as the id is complete, so that a body is judged the same
+/// however it is cut.
+pub type IdCheck = fn(&str) -> Result<(), GatewayError>;

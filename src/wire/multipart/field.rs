@@ -1,0 +1,209 @@
+//! One part's headers, and the values of the fields that are read.
+
+use super::boundary::is_utf8_charset;
+use super::header::{Parametrised, is_control, is_token, lower, trim};
+use super::{MAX_FACT, invalid};
+use crate::error::{Code, GatewayError};
+use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES};
+use crate::wire::percent;
+
+/// Which field a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Model,
+    /// A name that some server takes for `model`: in other case, padded, as an array, or escaped.
+    NearlyModel,
+    Stream,
+    ResponseFormat,
+    /// Everything else, and every part with a file name.
+    Other,
+}
+
+impl Field {
+    /// How many bytes of its value are kept, `None` for none.
+    pub fn limit(self) -> Option<usize> {
+        match self {
+            Self::Model => Some(MAX_MODEL_ID_BYTES),
+            Self::Stream | Self::ResponseFormat => Some(MAX_FACT),
+            Self::NearlyModel | Self::Other => None,
+        }
+    }
+}
+
+/// What a part's headers say.
+#[derive(Debug)]
+pub(super) struct PartHead {
+    pub field: Field,
+    /// The part's own `content-length`.
+    length: Option<u64>,
+}
+
+impl PartHead {
+    /// Reads a block of header lines, its closing empty line included.
+    pub fn parse(block: &[u8]) -> Result<Self, GatewayError> {
+        let lines = Lines::parse(block)?;
+        let disposition =
+            lines.disposition.ok_or_else(|| invalid("a part has no content-disposition header"))?;
+        let disposition = Parametrised::parse(disposition)
+            .filter(|parsed| parsed.kind == "form-data")
+            .ok_or_else(|| invalid("the content-disposition of a part can't be read"))?;
+        let media = lines
+            .media_type
+            .map(|value| {
+                Parametrised::parse(value)
+                    .ok_or_else(|| invalid("the content-type of a part can't be read"))
+            })
+            .transpose()?;
+        // A nested form: some servers look for fields inside it.
+        if media.as_ref().is_some_and(|media| media.kind.starts_with("multipart/")) {
+            return Err(invalid("a part is a multipart body itself"));
+        }
+        let has_file_name =
+            disposition.parameters.iter().any(|(name, _)| name.starts_with("filename"));
+        let field = classify(field_name(&disposition)?, has_file_name)?;
+        if field == Field::Model {
+            let text = media.is_none_or(|media| {
+                media.kind == "text/plain" && is_utf8_charset(media.get("charset"))
+            });
+            let plain = [lines.transfer_encoding, lines.encoding]
+                .into_iter()
+                .flatten()
+                .all(|how| ["binary", "8bit", "7bit", "identity"].contains(&lower(how).as_str()));
+            if has_file_name || !text || !plain {
+                return Err(bad_model(
+                    "The form field 'model' must be plain text in UTF-8: no file name, no other content type, no transfer encoding.",
+                ));
+            }
+        }
+        Ok(Self { field, length: lines.length })
+    }
+
+    /// Some servers find the end of a part by its `content-length`, so it has to be right.
+    pub fn check_length(&self, actual: u64) -> Result<(), GatewayError> {
+        if self.length.is_some_and(|length| length != actual) {
+            return Err(invalid("the content-length of a part differs from its length"));
+        }
+        Ok(())
+    }
+}
+
+/// The header lines that matter, their values trimmed.
+#[derive(Debug, Default)]
+struct Lines<'a> {
+    disposition: Option<&'a [u8]>,
+    media_type: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
+    length: Option<u64>,
+}
+
+impl<'a> Lines<'a> {
+    fn parse(block: &'a [u8]) -> Result<Self, GatewayError> {
+        let mut lines = Self::default();
+        let mut rest = block;
+        while let Some(end) = memchr::memmem::find(rest, b"\r\n").filter(|end| *end > 0) {
+            let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            rest = after.get(2..).unwrap_or_default();
+            lines.line(line)?;
+        }
+        Ok(lines)
+    }
+
+    fn line(&mut self, line: &'a [u8]) -> Result<(), GatewayError> {
+        let unreadable = || invalid("a header line of a part can't be read");
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return Err(invalid("a header of a part is continued on a second line"));
+        }
+        let colon = memchr::memchr(b':', line).ok_or_else(unreadable)?;
+        let (name, value) = line.split_at_checked(colon).ok_or_else(unreadable)?;
+        let value = value.get(1..).unwrap_or_default();
+        // A name that begins with "--" could be a boundary to a parser that looks for these first.
+        let control = value.iter().any(|byte| is_control(*byte) && *byte != b'\t');
+        if !is_token(name) || name.starts_with(b"--") || control {
+            return Err(unreadable());
+        }
+        let value = trim(value);
+        let again = match lower(name).as_str() {
+            "content-disposition" => self.disposition.replace(value).is_some(),
+            "content-type" => self.media_type.replace(value).is_some(),
+            "content-transfer-encoding" => self.transfer_encoding.replace(value).is_some(),
+            "content-encoding" => self.encoding.replace(value).is_some(),
+            "content-length" => {
+                let digits = value.iter().all(u8::is_ascii_digit);
+                let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                let length = length.filter(|_| digits).ok_or_else(unreadable)?;
+                self.length.replace(length).is_some()
+            }
+            _ => false,
+        };
+        if again { Err(invalid("a part has the same header twice")) } else { Ok(()) }
+    }
+}
+
+/// The `name` parameter. It has to come first: a parser that searches for `name=` finds the end of
+/// `filename=` otherwise.
+fn field_name<'a>(disposition: &Parametrised<'a>) -> Result<&'a [u8], GatewayError> {
+    let extended = |(name, _): &(String, &[u8])| name.starts_with("name*");
+    if disposition.parameters.iter().any(extended) {
+        return Err(invalid("a part has an extended name parameter (name*)"));
+    }
+    match disposition.parameters.first() {
+        Some((first, name)) if first == "name" => Ok(name),
+        _ => Err(invalid("the content-disposition of a part does not begin with its name")),
+    }
+}
+
+/// A name is compared as written. One with a backslash or a `;` is refused: some parsers unescape the
+/// one and end the parameter at the other.
+fn classify(name: &[u8], has_file_name: bool) -> Result<Field, GatewayError> {
+    if name.iter().any(|byte| matches!(byte, b'\\' | b';')) {
+        return Err(invalid("the name of a part holds a backslash or a semicolon"));
+    }
+    if name.eq_ignore_ascii_case(b"_charset_") {
+        return Err(invalid("a field _charset_ is not supported; forms are read as UTF-8"));
+    }
+    Ok(match name {
+        b"model" => Field::Model,
+        _ if is_nearly_model(name) => Field::NearlyModel,
+        b"stream" if !has_file_name => Field::Stream,
+        b"response_format" if !has_file_name => Field::ResponseFormat,
+        _ => Field::Other,
+    })
+}
+
+/// Whether a server that ignores case, decodes percent escapes (browsers write a quote as `%22`),
+/// trims, or reads `model[]` as an array could take the name for `model`.
+pub(crate) fn is_nearly_model(name: &[u8]) -> bool {
+    let decoded = percent::decode(name);
+    let base = decoded.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
+    let ignored = |byte: u8| byte.is_ascii_whitespace() || is_control(byte) || byte == b'"';
+    let plain: Vec<u8> = base.iter().copied().filter(|byte| !ignored(*byte)).collect();
+    plain.eq_ignore_ascii_case(b"model")
+}
+
+/// The model's value.
+pub(super) fn model(value: &[u8], check_id: IdCheck) -> Result<String, GatewayError> {
+    let id = std::str::from_utf8(value)
+        .map_err(|_| bad_model("The form field 'model' is not valid UTF-8."))?;
+    check_id(id)?;
+    Ok(id.to_owned())
+}
+
+pub(super) fn too_long() -> GatewayError {
+    bad_model(format!("The form field 'model' is longer than {MAX_MODEL_ID_BYTES} bytes."))
+}
+
+fn bad_model(message: impl Into<String>) -> GatewayError {
+    GatewayError::new(Code::InvalidModel, message).with_param("model")
+}
+
+/// What form libraries read as true.
+pub(super) fn is_true(value: &[u8]) -> bool {
+    ["true", "1", "on", "yes", "t", "y"].contains(&lower(trim(value)).as_str())
+}
+
+/// A short text, `None` when it is empty, too long or not UTF-8.
+pub(super) fn text(value: &[u8]) -> Option<String> {
+    let fits = (1..=MAX_FACT).contains(&value.len());
+    std::str::from_utf8(value).ok().filter(|_| fits).map(str::to_owned)
+}
