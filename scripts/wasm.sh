@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Builds the module: target/wasm32-wasip1/release/openai_gateway_filter.wasm
 #
+# PROFILE=quick builds it in a third of the time, less optimised, into target/wasm32-wasip1/quick/.
+#
 # Where Binaryen's wasm-opt is on PATH it makes the module smaller (about a fifth of the code).
 # WASM_OPT=/some/wasm-opt names another, WASM_OPT=no leaves the module as rustc made it.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 export CARGO_TARGET_DIR="$ROOT/target" # the path above is promised, whatever the environment says
-MODULE=target/wasm32-wasip1/release/openai_gateway_filter.wasm
+PROFILE=${PROFILE:-release}
+MODULE=target/wasm32-wasip1/$PROFILE/openai_gateway_filter.wasm
 
 say "building $MODULE"
-scripts/cargo.sh wasm32-wasip1 build --release --lib ${CI:+--locked}
+scripts/cargo.sh wasm32-wasip1 build --profile "$PROFILE" --lib ${CI:+--locked}
 
 # Callbacks that the module has no use for are not exported. By a rename: the module is a hard link to
 # cargo's own file, and Envoy may be reading it.
@@ -18,7 +21,7 @@ scripts/cargo.sh wasm32-wasip1 build --release --lib ${CI:+--locked}
 # optimise WASM_OPT: replaces the module; the result is kept for as long as rustc's output and the
 # version of wasm-opt are the same, since cargo puts its own output back at every build.
 optimise() {
-  local kept=target/wasm32-wasip1/release/wasm-opt version
+  local kept=target/wasm32-wasip1/$PROFILE/wasm-opt version
   version=$("$1" --version) || return 1
   mkdir -p "$kept"
   if ! cmp -s "$MODULE" "$kept/in.wasm" || [ "$version" != "$(cat "$kept/version" 2>/dev/null)" ]; then
