@@ -12,7 +12,7 @@ TOOL="$CACHE/wasm-bindgen-$VERSION"
 RUNNER="$TOOL/bin/wasm-bindgen-test-runner"
 
 if [ ! -x "$RUNNER" ]; then
-  say "building wasm-bindgen-test-runner $VERSION (about a minute, once)"
+  say "building wasm-bindgen-test-runner $VERSION (once)"
   # Only what is used, and quick to compile rather than to run.
   CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR="$TOOL/target" \
     scripts/cargo.sh host install wasm-bindgen-cli --version "=$VERSION" \

@@ -65,7 +65,7 @@ pub struct ErrorAnswer {
     pub error: ErrorObject,
 }
 
-/// The codes of the gateway's own errors. Names and statuses are a public contract (README,
+/// The codes of the gateway's own errors. Names and statuses are a public contract (docs/reference.md,
 /// "Errors").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {

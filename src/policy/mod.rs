@@ -20,7 +20,7 @@ pub use settings::{CacheMode, HeaderNames, Limits, ResponseModel};
 use key::VirtualKeys;
 use model::AliasTable;
 
-/// A whole configuration (README, "Configuration").
+/// A whole configuration (docs/reference.md, "Configuration").
 #[derive(Debug)]
 pub struct Config {
     /// Providers in the order of the configuration.

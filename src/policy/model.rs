@@ -35,7 +35,7 @@ struct Candidate<'a> {
     served: bool,
 }
 
-/// Resolves `id` for `key` and checks its allowlist (README, "How a model id is resolved").
+/// Resolves `id` for `key` and checks its allowlist (docs/reference.md, "How a model id is resolved").
 /// `draw` is asked where weighted targets are to be decided between: the same number always gives the
 /// same choice.
 ///

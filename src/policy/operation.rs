@@ -2,7 +2,7 @@
 
 use crate::error::{Code, GatewayError};
 
-/// One operation (README, "Operations"). The names are those of the configuration.
+/// One operation (docs/reference.md, "Operations"). The names are those of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Operation {
@@ -46,7 +46,7 @@ pub enum BodyKind {
 }
 
 impl Operation {
-    /// Every operation, in the order of the README's table.
+    /// Every operation, in the order of the table in docs/reference.md.
     pub const ALL: [Self; 13] = [
         Self::ChatCompletions,
         Self::Completions,

@@ -1,4 +1,4 @@
-"""Every operation on every kind of provider: the README's table, row by row."""
+"""Every operation on every kind of provider: the table in docs/reference.md, row by row."""
 
 from __future__ import annotations
 
