@@ -1,4 +1,5 @@
 //! Other APIs over chat completions, and edits of a chat request.
 
 pub mod cache_control;
+mod chat;
 pub mod responses;

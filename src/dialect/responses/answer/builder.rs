@@ -5,17 +5,15 @@
 //! whatever comes next. A tool call stays open until the answer's end, since parallel calls may come
 //! interleaved; so whatever is opened behind a call is closed at the end as well.
 
-use std::borrow::Cow;
-
+use crate::dialect::chat::Head;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::string;
 
 use super::Options;
-use super::calls::{Calls, Delta};
+use super::calls::Calls;
 use super::events::Events;
 use super::items::{Body, Item, Status};
-use super::memo::What;
-use super::response::{self, Failure, Head, Reason, State};
+use super::response::{self, Failure, Reason, State};
 
 /// What an item, or a part of a message, costs beside its text, toward `max_answer_bytes`.
 pub(super) const ITEM_BYTES: usize = 128;
@@ -101,19 +99,6 @@ impl Builder {
     /// There is a choice, even if it says nothing.
     pub(super) fn answered(&mut self) {
         self.answered = true;
-    }
-
-    /// A chunk that said no more than this: a piece of a string (what stands between its quotes).
-    pub(super) fn one(&mut self, inner: &[u8], what: What) {
-        match what {
-            What::Text => self.text(inner, &[]),
-            What::Reasoning => self.reasoning(inner),
-            What::Arguments(index) => self.call(&Delta {
-                index: Some(index),
-                arguments: Cow::Borrowed(inner),
-                ..Delta::default()
-            }),
-        }
     }
 
     fn lifecycle(&mut self, name: &str, state: State<'_>) {

@@ -1,40 +1,22 @@
 //! Tool calls: which item each delta belongs to, and by which name and id the client knows it.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use crate::dialect::chat::calls::{Delta, MAX_NAME_BYTES, Places, add_name, clean};
+use crate::dialect::chat::text::{Text, escaped, quoted};
 use crate::wire::json::{cursor, string};
 
 use super::builder::Builder;
 use super::custom::Input;
 use super::events::Events;
 use super::items::{Body, Call, Place, Said};
-use super::text::{Halves, Text, escaped, quoted};
 use super::{Asked, Called};
-
-/// The place of a legacy `function_call` among the calls.
-pub(super) const LEGACY: u64 = u64::MAX;
-
-/// A name as long as this is taken for complete: OpenAI's have 64 characters, and each piece of a name
-/// is looked at with all before it.
-const MAX_NAME_BYTES: usize = 512;
-
-/// What one delta says of a call. Strings are what stands between the quotes.
-#[derive(Debug, Default)]
-pub(super) struct Delta<'a> {
-    pub(super) index: Option<u64>,
-    pub(super) id: &'a [u8],
-    pub(super) name: &'a [u8],
-    pub(super) arguments: Cow<'a, [u8]>,
-}
 
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     slots: Vec<Slot>,
-    by_index: HashMap<u64, usize>,
-    /// By the upstream's ids.
-    by_id: HashMap<Vec<u8>, usize>,
+    places: Places,
     /// The client's ids: OpenAI's SDKs take two calls of one id for a fault.
     ids: HashSet<Vec<u8>>,
     awaited: Option<usize>,
@@ -50,17 +32,6 @@ enum Slot {
 }
 
 impl Calls {
-    /// The call that a delta goes on with. Without an index the id decides, without both a name.
-    fn find(&self, delta: &Delta<'_>) -> Option<usize> {
-        if let Some(index) = delta.index {
-            return self.by_index.get(&index).copied();
-        }
-        if !delta.id.is_empty() {
-            return self.by_id.get(delta.id).copied();
-        }
-        if delta.name.is_empty() { self.slots.len().checked_sub(1) } else { None }
-    }
-
     /// Whether `name` is one that was offered, and can't be the beginning of another.
     fn is_complete(&mut self, name: &[u8], asked: &Asked) -> bool {
         let Some(name) = string::decode(name) else { return false };
@@ -101,7 +72,7 @@ impl Builder {
     /// A delta of a tool call.
     pub(super) fn call(&mut self, delta: &Delta<'_>) {
         let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();
-        let found = self.calls.find(delta);
+        let found = self.calls.places.find(delta);
         if (found.is_some() && bytes == 0) || !self.spend(bytes) {
             return;
         }
@@ -145,12 +116,7 @@ impl Builder {
             name: Vec::new(),
             early: Vec::new(),
         });
-        if let Some(index) = delta.index {
-            self.calls.by_index.insert(index, slot);
-        }
-        if !delta.id.is_empty() {
-            self.calls.by_id.entry(delta.id.to_vec()).or_insert(slot);
-        }
+        self.calls.places.add(delta);
         self.calls.awaited = Some(slot);
         Some(slot)
     }
@@ -231,21 +197,4 @@ impl Call {
             }
         }
     }
-}
-
-/// Adds to a name that comes in pieces, is repeated, or comes as all of it so far.
-fn add_name(name: &mut Vec<u8>, piece: &[u8]) {
-    if piece.starts_with(name) {
-        name.clear();
-    }
-    name.extend_from_slice(piece);
-}
-
-/// A short string, without lone surrogate halves.
-fn clean(inner: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(inner.len());
-    let mut halves = Halves::default();
-    halves.push(inner, &mut out);
-    halves.finish(&mut out);
-    out
 }

@@ -11,7 +11,7 @@
 
 use crate::wire::json::{string, tokenizer};
 
-use super::text::{Halves, Text, escaped};
+use crate::dialect::chat::text::{Halves, Text, escaped};
 
 /// How arguments begin. White space may stand before the bytes at [`SPACED`].
 const OPENING: &[u8] = b"{\"input\":\"";

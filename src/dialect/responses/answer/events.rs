@@ -1,7 +1,7 @@
 //! The events of one stream, numbered.
 
 use super::items::{List, Place};
-use super::text::{number, quoted};
+use crate::dialect::chat::text::{number, quoted};
 
 /// Where events are written, if anybody wants them.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Output items as the Responses API shows them.
 
 use super::custom::Input;
-use super::text::{Text, number, quoted};
+use crate::dialect::chat::text::{Text, number, quoted};
 
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

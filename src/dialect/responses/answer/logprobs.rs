@@ -7,7 +7,7 @@ use crate::wire::json::cursor::Value;
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
-use super::text::{Text, number};
+use crate::dialect::chat::text::{Text, number};
 
 /// The entries of `logprobs.content`, as those of an `output_text` part.
 pub(super) fn of_content(logprobs: &Value<'_>) -> Vec<Vec<u8>> {

@@ -1,11 +1,10 @@
 //! A chat completion, or its stream, as a Response or its events.
 //!
-//! Both are read (`read`, `message`) into one state (`builder`, `words`, `calls`), which holds the output items
+//! Both are read by [`crate::dialect::chat`] into one state (`builder`, `words`, `calls`), which holds the output items
 //! (`items`) and tells of every change of them (`events`). The last event holds the same Response
 //! (`response`) that the plain answer is, because it is the same code that writes it.
 //!
-//! Text is held once, in its escaped form, and is written into events without being decoded
-//! (`text`). Where the API reference and the official SDKs disagree, the SDKs' types are followed, and
+//! Text is held once, in its escaped form, and is written into events without being decoded. Where the API reference and the official SDKs disagree, the SDKs' types are followed, and
 //! said so where it is done.
 
 mod builder;
@@ -14,14 +13,11 @@ mod custom;
 mod events;
 mod items;
 mod logprobs;
-mod memo;
-mod message;
-mod read;
 mod response;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod text;
+mod told;
 mod usage;
 mod words;
 
@@ -32,6 +28,7 @@ pub use stream::Converter;
 use crate::error::{Code, GatewayError};
 
 use super::{Asked, Called};
+use crate::dialect::chat::read;
 use builder::Builder;
 use events::Events;
 

@@ -1,11 +1,11 @@
 //! The Response object.
 
+use crate::dialect::chat::Head;
+use crate::dialect::chat::text::number;
 use crate::wire::json::string;
 
-use super::Options;
 use super::items::Item;
-use super::text::number;
-use super::usage::Usage;
+use super::{Options, usage};
 
 /// Members that are written here: a request may not repeat them.
 const OWN: [&str; 11] = [
@@ -55,17 +55,6 @@ impl State<'_> {
             Self::Failed(_) => "response.failed",
         }
     }
-}
-
-/// What the upstream said about its answer as a whole.
-#[derive(Debug, Default)]
-pub(super) struct Head {
-    pub(super) created: Option<u64>,
-    /// A JSON string, quotes included.
-    pub(super) model: Option<Vec<u8>>,
-    /// A JSON string, quotes included.
-    pub(super) service_tier: Option<Vec<u8>>,
-    pub(super) usage: Option<Usage>,
 }
 
 /// Writes the Response as it is now.
@@ -136,7 +125,7 @@ pub(super) fn write(
     out.extend_from_slice(b",\"usage\":");
     match (state, &head.usage) {
         (State::InProgress, _) | (_, None) => out.extend_from_slice(b"null"),
-        (_, Some(usage)) => usage.write(out),
+        (_, Some(counted)) => usage::write(counted, out),
     }
     out.extend_from_slice(b",\"completed_at\":");
     match state {

@@ -1,89 +1,23 @@
 //! Token counts by the Responses API's names.
 
-use crate::repair::usage;
-use crate::wire::json::cursor::Value;
+use crate::dialect::chat::text::number;
+use crate::dialect::chat::usage::Usage;
 
-use super::text::number;
-
-/// Token counts, and whether some of them came from a prompt cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Usage {
-    input: u64,
-    cache_read: u64,
-    cache_write: u64,
-    output: u64,
-    reasoning: u64,
-    total: u64,
-    pub(super) cached: bool,
-}
-
-impl Usage {
-    /// Reads a chat completion's `usage`. `None` where it counts nothing: some servers put zeros or
-    /// nulls where they know nothing (yet).
-    pub(super) fn read(usage: &Value<'_>) -> Option<Self> {
-        let mut found = Self { cached: usage::cached(usage), ..Self::default() };
-        let mut total = None;
-        for (key, value) in usage.members() {
-            let Some(name) = key.as_str() else { continue };
-            let count = count(&value);
-            match &*name {
-                "prompt_tokens" | "input_tokens" => set(&mut found.input, count),
-                "completion_tokens" | "output_tokens" => set(&mut found.output, count),
-                "total_tokens" => total = count,
-                "prompt_cache_hit_tokens" | "cached_tokens" | "cache_read_input_tokens" => {
-                    set(&mut found.cache_read, count);
-                }
-                "cache_creation_input_tokens" => set(&mut found.cache_write, count),
-                "reasoning_tokens" => set(&mut found.reasoning, count),
-                "prompt_tokens_details" | "input_tokens_details" => {
-                    set(&mut found.cache_read, inner(&value, "cached_tokens"));
-                    set(&mut found.cache_write, inner(&value, "cache_write_tokens"));
-                }
-                "completion_tokens_details" | "output_tokens_details" => {
-                    set(&mut found.reasoning, inner(&value, "reasoning_tokens"));
-                }
-                _ => {}
-            }
-        }
-        found.total = total
-            .filter(|total| *total > 0)
-            .unwrap_or_else(|| found.input.saturating_add(found.output));
-        (found.total > 0).then_some(found)
+/// Writes the Response's `usage`. `cache_write_tokens` is in the SDKs' types, not everywhere in
+/// the API reference.
+pub(super) fn write(usage: &Usage, out: &mut Vec<u8>) {
+    for (name, count) in [
+        (&b"{\"input_tokens\":"[..], usage.input),
+        (b",\"input_tokens_details\":{\"cached_tokens\":", usage.cache_read),
+        (b",\"cache_write_tokens\":", usage.cache_write),
+        (b"},\"output_tokens\":", usage.output),
+        (b",\"output_tokens_details\":{\"reasoning_tokens\":", usage.reasoning),
+        (b"},\"total_tokens\":", usage.total),
+    ] {
+        out.extend_from_slice(name);
+        number(count, out);
     }
-
-    /// Writes the Response's `usage`. `cache_write_tokens` is in the SDKs' types, not everywhere in
-    /// the API reference.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for (name, count) in [
-            (&b"{\"input_tokens\":"[..], self.input),
-            (b",\"input_tokens_details\":{\"cached_tokens\":", self.cache_read),
-            (b",\"cache_write_tokens\":", self.cache_write),
-            (b"},\"output_tokens\":", self.output),
-            (b",\"output_tokens_details\":{\"reasoning_tokens\":", self.reasoning),
-            (b"},\"total_tokens\":", self.total),
-        ] {
-            out.extend_from_slice(name);
-            number(count, out);
-        }
-        out.push(b'}');
-    }
-}
-
-/// The first count that says something stays: the same one may stand under several names.
-fn set(slot: &mut u64, count: Option<u64>) {
-    if *slot == 0 {
-        *slot = count.unwrap_or(0);
-    }
-}
-
-fn inner(details: &Value<'_>, name: &str) -> Option<u64> {
-    details.get(name).and_then(|value| count(&value))
-}
-
-/// A whole number that JSON and its readers agree on; servers send `12.0` as well.
-fn count(value: &Value<'_>) -> Option<u64> {
-    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
-    value.as_f64().filter(|count| (0.0..=MAX_SAFE).contains(count)).map(|count| count as u64)
+    out.push(b'}');
 }
 
 #[cfg(test)]
@@ -95,7 +29,7 @@ mod tests {
     fn converted(usage: &str) -> Option<String> {
         let usage = Usage::read(&cursor::parse(usage.as_bytes()).unwrap())?;
         let mut out = Vec::new();
-        usage.write(&mut out);
+        write(&usage, &mut out);
         Some(String::from_utf8(out).unwrap())
     }
 

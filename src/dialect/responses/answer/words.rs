@@ -2,7 +2,7 @@
 
 use super::builder::{Builder, ITEM_BYTES};
 use super::items::{Body, Item, Part, TextPart, write_reasoning};
-use super::text::{Text, number};
+use crate::dialect::chat::text::{Text, number};
 
 /// What a part of a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
-use super::write::{Out, given, must_be, refuse};
+use crate::dialect::chat::write::{Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::content::At;
 use super::names::Names;
-use super::write::{Dropped, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;

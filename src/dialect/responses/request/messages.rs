@@ -17,7 +17,7 @@
 use super::content::{self, At, Part};
 use super::items::{Call, Entry, Items};
 use super::names::Names;
-use super::write::Out;
+use crate::dialect::chat::write::Out;
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;

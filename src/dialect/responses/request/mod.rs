@@ -17,7 +17,6 @@ mod params;
 mod repeated;
 mod settings;
 mod tools;
-mod write;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +24,8 @@ mod tests;
 use self::choice::Choice;
 use self::names::Names;
 use self::params::Params;
-use self::write::{Dropped, Out, not_json, refuse};
 use super::Asked;
+use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{self, Key};
 use crate::wire::json::tokenizer::Kind;

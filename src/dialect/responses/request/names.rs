@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use super::write::refuse;
+use crate::dialect::chat::write::refuse;
 use crate::dialect::responses::{Called, ToolNames};
 use crate::error::GatewayError;
 

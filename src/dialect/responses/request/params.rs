@@ -1,6 +1,6 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use super::write::{given, must_be, refuse};
+use crate::dialect::chat::write::{given, must_be, refuse};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::params::Params;
-use super::write::{Dropped, Out, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;

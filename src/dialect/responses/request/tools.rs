@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::names::Names;
-use super::write::{Dropped, Out, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{OPTIONS, Options, tree};
+use crate::dialect::chat::write::Out;
 use crate::dialect::responses::request::to_chat;
-use crate::dialect::responses::request::write::Out;
 
 /// Any JSON, with the names and words that the conversion knows in it.
 fn any_json() -> impl Strategy<Value = Value> {

@@ -11,7 +11,7 @@ const REPLACEMENT: &[u8] = b"\\ufffd";
 /// Joins pieces of one string: a surrogate pair may be cut between two of them (JavaScript and Java
 /// servers cut strings by UTF-16 units), and half a pair is nothing that a strict reader takes.
 #[derive(Debug, Default)]
-pub(super) struct Halves {
+pub(crate) struct Halves {
     /// `\ud83d`: the first half of a pair whose second may be in the next piece.
     high: Option<[u8; 6]>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Halves {
 impl Halves {
     /// Adds `inner`, what stands between the quotes of a valid JSON string, to `out`. A first half at
     /// its end waits for the next piece.
-    pub(super) fn push(&mut self, inner: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn push(&mut self, inner: &[u8], out: &mut Vec<u8>) {
         let mut rest = inner;
         while let Some(at) = memchr(b'\\', rest) {
             let Some((plain, from_escape)) = rest.split_at_checked(at) else { break };
@@ -34,7 +34,7 @@ impl Halves {
     }
 
     /// The string ends: a half that still waits stays alone.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         if self.high.take().is_some() {
             out.extend_from_slice(REPLACEMENT);
         }
@@ -75,46 +75,46 @@ fn unit(escape: &[u8]) -> Option<u32> {
 
 /// A string that grows.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(crate) struct Text {
     raw: Vec<u8>,
     halves: Halves,
 }
 
 impl Text {
     /// Adds a piece (what stands between the quotes). Returns what of the text is new.
-    pub(super) fn push(&mut self, inner: &[u8]) -> &[u8] {
+    pub(crate) fn push(&mut self, inner: &[u8]) -> &[u8] {
         let before = self.raw.len();
         self.halves.push(inner, &mut self.raw);
         self.raw.get(before..).unwrap_or_default()
     }
 
     /// No piece follows. Returns what of the text is new.
-    pub(super) fn finish(&mut self) -> &[u8] {
+    pub(crate) fn finish(&mut self) -> &[u8] {
         let before = self.raw.len();
         self.halves.finish(&mut self.raw);
         self.raw.get(before..).unwrap_or_default()
     }
 
     /// The text so far, escaped, without quotes.
-    pub(super) fn raw(&self) -> &[u8] {
+    pub(crate) fn raw(&self) -> &[u8] {
         &self.raw
     }
 
     /// Writes it with its quotes.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         quoted(&self.raw, out);
     }
 }
 
 /// Writes what is already escaped with quotes.
-pub(super) fn quoted(inner: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quoted(inner: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(inner);
     out.push(b'"');
 }
 
 /// `text` escaped, without quotes.
-pub(super) fn escaped(text: &[u8]) -> Vec<u8> {
+pub(crate) fn escaped(text: &[u8]) -> Vec<u8> {
     let mut raw = string::encode(&String::from_utf8_lossy(text));
     raw.pop();
     raw.drain(..1.min(raw.len()));
@@ -122,7 +122,7 @@ pub(super) fn escaped(text: &[u8]) -> Vec<u8> {
 }
 
 /// A number.
-pub(super) fn number(value: u64, out: &mut Vec<u8>) {
+pub(crate) fn number(value: u64, out: &mut Vec<u8>) {
     let start = out.len();
     let mut rest = value;
     loop {

@@ -1,4 +1,4 @@
-//! Reads chat completions and their chunks into the builder, member by member.
+//! Reads chat completions and their chunks, member by member, for whoever builds an answer of them.
 
 use std::ops::Range;
 
@@ -6,11 +6,10 @@ use crate::repair::error::{Event, from_event};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 
-use super::builder::Builder;
 use super::memo::What;
 use super::message::{self, Form};
-use super::response::Reason;
 use super::usage::Usage;
+use super::{Answer, Finish};
 
 /// The members of a chat completion, or of a chunk, that matter.
 #[derive(Default)]
@@ -41,8 +40,8 @@ impl<'a> Root<'a> {
         this
     }
 
-    fn head(&self, builder: &mut Builder) {
-        let head = &mut builder.head;
+    fn head(&self, answer: &mut impl Answer) {
+        let head = answer.head();
         head.created = head.created.or(self.created.filter(|created| *created > 0));
         if head.model.is_none() {
             head.model = self.model.map(|model| model.raw().to_vec());
@@ -61,6 +60,8 @@ struct Choice<'a> {
     delta: Option<Value<'a>>,
     message: Option<Value<'a>>,
     finish_reason: Option<Value<'a>>,
+    /// The stop sequence that ended it: vLLM's `stop_reason`, SGLang's `matched_stop`.
+    stop: Option<Value<'a>>,
     logprobs: Option<Value<'a>>,
 }
 
@@ -75,6 +76,9 @@ impl<'a> Choice<'a> {
                 "delta" => this.delta = object(value),
                 "message" => this.message = object(value),
                 "finish_reason" => this.finish_reason = Some(value).filter(is_filled),
+                "stop_reason" | "matched_stop" => {
+                    this.stop = this.stop.or(Some(value).filter(is_filled));
+                }
                 "logprobs" => this.logprobs = object(value),
                 _ => {}
             }
@@ -87,37 +91,37 @@ impl<'a> Choice<'a> {
         &self,
         said: Option<Value<'_>>,
         form: Form,
-        builder: &mut Builder,
+        answer: &mut impl Answer,
     ) -> Option<(Range<usize>, What)> {
-        builder.answered();
-        let told = message::read(&said?, self.logprobs.as_ref(), form, builder);
+        answer.answered();
+        let told = message::read(&said?, self.logprobs.as_ref(), form, answer);
         told.filter(|_| self.finish_reason.is_none())
     }
 
-    fn finish(&self, builder: &mut Builder) {
+    fn finish(&self, answer: &mut impl Answer) {
         if let Some(reason) = self.finish_reason {
             let reason = reason.as_str().unwrap_or_default();
-            builder.finish(incomplete(&reason));
+            answer.finish(Finish::read(&reason), self.stop);
         }
     }
 }
 
 /// One payload of a stream. Where all it says is one string, returns its place and what it is: then a
 /// payload that has another string there, and is the same around it, says no more either.
-pub(super) fn chunk(payload: &[u8], builder: &mut Builder) -> Option<(Range<usize>, What)> {
+pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<usize>, What)> {
     let Ok(value) = cursor::parse(payload) else {
-        builder.invalid("The upstream sent an event that is not JSON.");
+        answer.invalid("The upstream sent an event that is not JSON.");
         return None;
     };
     let root = Root::read(&value);
     if root.error.is_some()
-        && let Some(answer) = from_event(payload, Event { marked: true, status: None })
+        && let Some(error) = from_event(payload, Event { marked: true, status: None })
     {
-        builder.fail(answer);
+        answer.fail(error);
         return None;
     }
-    root.head(builder);
-    builder.begin();
+    root.head(answer);
+    answer.begin();
     let (mut told, mut count) = (None, 0);
     for (position, choice) in root.choices?.elements().enumerate() {
         count += 1;
@@ -127,21 +131,21 @@ pub(super) fn chunk(payload: &[u8], builder: &mut Builder) -> Option<(Range<usiz
         let choice = Choice::read(&choice, position);
         // `n` is never asked for: a Response has one answer.
         if choice.index == 0 {
-            told = choice.say(choice.delta.or(choice.message), Form::Delta, builder);
-            choice.finish(builder);
+            told = choice.say(choice.delta.or(choice.message), Form::Delta, answer);
+            choice.finish(answer);
         }
     }
     told.filter(|_| count == 1)
 }
 
 /// A whole chat completion. Says why it is none.
-pub(super) fn completion(chat: &[u8], builder: &mut Builder) {
+pub(crate) fn completion(chat: &[u8], answer: &mut impl Answer) {
     let Ok(value) = cursor::parse(chat) else {
-        return builder.invalid("The upstream's answer is not JSON.");
+        return answer.invalid("The upstream's answer is not JSON.");
     };
     let root = Root::read(&value);
-    root.head(builder);
-    builder.begin();
+    root.head(answer);
+    answer.begin();
     let choices = root.choices.iter().flat_map(Value::elements);
     let choice = choices
         .filter(|choice| choice.kind == Kind::BeginObject)
@@ -149,28 +153,17 @@ pub(super) fn completion(chat: &[u8], builder: &mut Builder) {
         .map(|(position, choice)| Choice::read(&choice, position))
         .min_by_key(|choice| choice.index);
     let Some(choice) = choice else {
-        return builder.invalid("The upstream's answer has no choices.");
+        return answer.invalid("The upstream's answer has no choices.");
     };
     let said = choice.message.or(choice.delta);
     if said.is_none() {
-        return builder.invalid("The upstream's answer has no message.");
+        return answer.invalid("The upstream's answer has no message.");
     }
-    choice.say(said, Form::Whole, builder);
-    choice.finish(builder);
+    choice.say(said, Form::Whole, answer);
+    choice.finish(answer);
 }
 
-/// Why an answer with this finish reason is not complete, also by other servers' names.
-fn incomplete(reason: &str) -> Option<Reason> {
-    match reason.to_ascii_lowercase().as_str() {
-        "length" | "max_tokens" | "max_output_tokens" | "model_length" => {
-            Some(Reason::MaxOutputTokens)
-        }
-        "content_filter" | "safety" => Some(Reason::ContentFilter),
-        _ => None,
-    }
-}
-
-pub(super) fn whole_number(value: &Value<'_>) -> Option<u64> {
+pub(crate) fn whole_number(value: &Value<'_>) -> Option<u64> {
     const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
     value.as_f64().filter(|number| (0.0..=MAX_SAFE).contains(number)).map(|number| number as u64)
 }
@@ -181,6 +174,6 @@ fn is_filled(value: &Value<'_>) -> bool {
 }
 
 /// Not null, false or empty.
-pub(super) fn is_told(value: &Value<'_>) -> bool {
+pub(crate) fn is_told(value: &Value<'_>) -> bool {
     !matches!(value.raw(), b"null" | b"false" | b"\"\"" | b"{}" | b"[]" | b"0")
 }

@@ -2,7 +2,7 @@
 //! conversion write to.
 
 use crate::error::{Code, GatewayError};
-use crate::wire::json::cursor::Value;
+use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::{JsonError, string};
 
 /// How many names [`Dropped`] holds. They go into a header.
@@ -15,67 +15,67 @@ const MAX_DROPPED_NAME: usize = 64;
 /// Whatever the converter refuses is `unsupported_parameter`: a value that has no form in a chat
 /// request, be it that chat has none or that the value is malformed. `invalid_json` is kept for a
 /// body that is no JSON object.
-pub(super) fn refuse(param: impl Into<String>, message: impl Into<String>) -> GatewayError {
+pub(crate) fn refuse(param: impl Into<String>, message: impl Into<String>) -> GatewayError {
     GatewayError::new(Code::UnsupportedParameter, message).with_param(param.into())
 }
 
 /// A refusal of a value of a wrong type; `wanted` ends "must be …".
-pub(super) fn must_be(param: impl Into<String>, wanted: &str) -> GatewayError {
+pub(crate) fn must_be(param: impl Into<String>, wanted: &str) -> GatewayError {
     let param = param.into();
     let message = format!("\"{param}\" must be {wanted}.");
     refuse(param, message)
 }
 
 /// The body stops being JSON somewhere. Who calls has scanned it, so this is not expected.
-pub(super) fn not_json(error: JsonError) -> GatewayError {
+pub(crate) fn not_json(error: JsonError) -> GatewayError {
     GatewayError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))
 }
 
 /// A member's value, where `null` is as good as absent.
-pub(super) fn given(value: Value<'_>) -> Option<Value<'_>> {
+pub(crate) fn given(value: Value<'_>) -> Option<Value<'_>> {
     (!value.is_null()).then_some(value)
 }
 
 /// The chat request as it grows, and the body that it is cut from.
-pub(super) struct Out<'a> {
+pub(crate) struct Out<'a> {
     body: &'a [u8],
     bytes: Vec<u8>,
 }
 
 impl<'a> Out<'a> {
     /// Room for a chat request: about as much as the request had.
-    pub(super) fn new(body: &'a [u8]) -> Self {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { body, bytes: Vec::with_capacity(body.len().saturating_add(4096)) }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
     /// Bytes that are JSON already.
-    pub(super) fn raw(&mut self, json: impl AsRef<[u8]>) {
+    pub(crate) fn raw(&mut self, json: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(json.as_ref());
     }
 
     /// A value of the request, as it stands there.
-    pub(super) fn value(&mut self, value: Value<'_>) {
+    pub(crate) fn value(&mut self, value: Value<'_>) {
         self.raw(value.raw());
     }
 
     /// `text` as a JSON string.
-    pub(super) fn string(&mut self, text: &str) {
+    pub(crate) fn string(&mut self, text: &str) {
         self.raw(string::encode(text));
     }
 
     /// `,"name":`; the name needs no escapes.
-    pub(super) fn name(&mut self, name: &str) {
+    pub(crate) fn name(&mut self, name: &str) {
         self.raw(b",\"");
         self.raw(name);
         self.raw(b"\":");
     }
 
     /// A member with a value of the request, unless that is absent.
-    pub(super) fn member(&mut self, name: &str, value: Option<Value<'_>>) {
+    pub(crate) fn member(&mut self, name: &str, value: Option<Value<'_>>) {
         if let Some(value) = value {
             self.name(name);
             self.value(value);
@@ -83,7 +83,7 @@ impl<'a> Out<'a> {
     }
 
     /// A member of the request as it stands there, name included.
-    pub(super) fn copy(&mut self, key: super::Key<'_>, value: Value<'_>) {
+    pub(crate) fn copy(&mut self, key: Key<'_>, value: Value<'_>) {
         self.raw(b",");
         self.raw(self.body.get(key.span()).unwrap_or(b"\"\""));
         self.raw(b":");
@@ -91,7 +91,7 @@ impl<'a> Out<'a> {
     }
 
     /// The members of `object` that `known` does not name.
-    pub(super) fn extras(&mut self, object: Option<Value<'_>>, known: &[&str]) {
+    pub(crate) fn extras(&mut self, object: Option<Value<'_>>, known: &[&str]) {
         for (key, value) in object.iter().flat_map(Value::members) {
             if !known.iter().any(|name| key.is(name)) && !value.is_null() {
                 self.copy(key, value);
@@ -100,7 +100,7 @@ impl<'a> Out<'a> {
     }
 
     /// A string literal as text inside of a string: what is escaped in it is escaped once more.
-    pub(super) fn escaped(&mut self, literal: &[u8]) {
+    pub(crate) fn escaped(&mut self, literal: &[u8]) {
         let mut rest = literal;
         while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
             let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
@@ -115,12 +115,12 @@ impl<'a> Out<'a> {
 
 /// Names of what has no form in the chat request: once each, in order, fit for a header.
 #[derive(Debug, Default)]
-pub(super) struct Dropped(Vec<String>);
+pub(crate) struct Dropped(Vec<String>);
 
 impl Dropped {
     /// Notes `name`. Bytes other than letters, digits and `_.:-[]` become `_`, so that names can stand
     /// in one header with commas between them.
-    pub(super) fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         if self.0.len() > MAX_DROPPED {
             return;
         }
@@ -136,7 +136,7 @@ impl Dropped {
         self.0.push(if self.0.len() == MAX_DROPPED { "...".to_owned() } else { name });
     }
 
-    pub(super) fn into_names(self) -> Vec<String> {
+    pub(crate) fn into_names(self) -> Vec<String> {
         self.0
     }
 }

@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 4096;
 
 /// What a chunk's one string adds to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     Text,
     Reasoning,
     /// Of the call with this index.
@@ -21,7 +21,7 @@ pub(super) enum What {
 
 /// A chunk that says one thing.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Option<Shape>);
+pub(crate) struct Memo(Option<Shape>);
 
 #[derive(Debug)]
 struct Shape {
@@ -35,7 +35,7 @@ struct Shape {
 impl Memo {
     /// Remembers `payload`, whose one string stands at `told` (quotes included), or that it is none of
     /// this kind.
-    pub(super) fn learn(&mut self, payload: &[u8], told: Option<(Range<usize>, What)>) {
+    pub(crate) fn learn(&mut self, payload: &[u8], told: Option<(Range<usize>, What)>) {
         let shape = told.filter(|_| payload.len() <= MAX_BYTES).and_then(|(span, what)| {
             let before = payload.get(..span.start.checked_add(1)?)?.to_vec();
             let after = payload.get(span.end.checked_sub(1)?..)?.to_vec();
@@ -45,7 +45,7 @@ impl Memo {
     }
 
     /// What stands between the quotes of the one string of `payload`, if it is like the last one.
-    pub(super) fn recall<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], What)> {
+    pub(crate) fn recall<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], What)> {
         let shape = self.0.as_ref()?;
         let rest = strip_prefix(payload, &shape.before)?;
         let (inner, after) = rest.split_at_checked(string_end(rest)?)?;

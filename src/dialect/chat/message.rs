@@ -1,4 +1,4 @@
-//! Reads the message of a chat completion, or the delta of a chunk, into the builder.
+//! Reads the message of a chat completion, or the delta of a chunk.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,9 +6,8 @@ use std::ops::Range;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
-use super::builder::Builder;
+use super::Answer;
 use super::calls::{Delta, LEGACY};
-use super::logprobs;
 use super::memo::What;
 use super::read::{is_told, whole_number};
 use super::text::escaped;
@@ -18,7 +17,7 @@ const MAX_NESTING: u8 = 4;
 
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// In one piece: each element of `tool_calls` is a call.
     Whole,
     /// A piece of it: calls are told apart by their index.
@@ -39,11 +38,11 @@ struct Message<'a> {
 
 /// Reads a message or a delta, in the order in which models say things. Returns the place of the one
 /// string that it says, and what it is, unless it says more or something else.
-pub(super) fn read(
+pub(crate) fn read(
     value: &Value<'_>,
     logprobs: Option<&Value<'_>>,
     form: Form,
-    builder: &mut Builder,
+    answer: &mut impl Answer,
 ) -> Option<(Range<usize>, What)> {
     let mut found = Message::default();
     for (key, value) in value.members() {
@@ -64,27 +63,24 @@ pub(super) fn read(
     let mut reasoned = false;
     for told in found.reasoning.iter().flatten() {
         if !reasoned {
-            reasoned = reasoning(told, builder);
+            reasoned = reasoning(told, answer);
         }
     }
     let others = reasoned || found.tool_calls.is_some() || found.function_call.is_some();
-    let probabilities = logprobs.map(|all| logprobs::of_content(all)).unwrap_or_default();
     if let Some(told) = found.content {
-        content(&told, &probabilities, !others, builder);
+        content(&told, logprobs, !others, answer);
     }
     for annotation in elements(found.annotations) {
-        if let Some(flat) = flat(&annotation) {
-            builder.annotation(flat);
-        }
+        answer.annotation(&annotation);
     }
     if let Some(refusal) = found.refusal.filter(|refusal| refusal.kind == Kind::String) {
-        builder.refusal(refusal.inner());
+        answer.refusal(refusal.inner());
     }
     for (position, call) in elements(found.tool_calls).enumerate() {
-        tool_call(&call, position, form, builder);
+        tool_call(&call, position, form, answer);
     }
     if let Some(call) = found.function_call.filter(|call| call.kind == Kind::BeginObject) {
-        function(&call, Delta { index: Some(LEGACY), ..Delta::default() }, builder);
+        function(&call, Delta { index: Some(LEGACY), ..Delta::default() }, answer);
     }
     if logprobs.is_some() { None } else { found.one() }
 }
@@ -131,52 +127,56 @@ fn one_call<'a>(calls: &Value<'a>) -> Option<(Value<'a>, What)> {
 
 /// Content: a string, or parts (Mistral and others). `alone`: nothing else is said beside it, so that
 /// log probabilities without text belong to the text before.
-fn content(told: &Value<'_>, probabilities: &[Vec<u8>], alone: bool, builder: &mut Builder) {
-    let mut probabilities = Some(probabilities);
+fn content(
+    told: &Value<'_>,
+    mut logprobs: Option<&Value<'_>>,
+    alone: bool,
+    answer: &mut impl Answer,
+) {
     match told.kind {
         Kind::String => {
             let inner = told.inner();
             if alone || !inner.is_empty() {
-                builder.text(inner, probabilities.unwrap_or_default());
+                answer.text(inner, logprobs);
             }
         }
-        Kind::BeginObject => part(told, &mut probabilities, builder),
+        Kind::BeginObject => part(told, &mut logprobs, answer),
         Kind::BeginArray => {
             for element in elements(Some(*told)) {
-                part(&element, &mut probabilities, builder);
+                part(&element, &mut logprobs, answer);
             }
         }
         Kind::Null => {}
-        _ => builder.invalid("The upstream's answer has content that is no text."),
+        _ => answer.invalid("The upstream's answer has content that is no text."),
     }
 }
 
-fn part(part: &Value<'_>, probabilities: &mut Option<&[Vec<u8>]>, builder: &mut Builder) {
+fn part(part: &Value<'_>, logprobs: &mut Option<&Value<'_>>, answer: &mut impl Answer) {
     let kind = part.get("type").and_then(|kind| kind.as_str());
     let mut found = Vec::new();
     match kind.as_deref() {
         Some("thinking" | "reasoning" | "reasoning_text") => {
-            reasoning(part, builder);
+            reasoning(part, answer);
         }
         Some("refusal") => {
             if let Some(refusal) = part.get("refusal").filter(|told| told.kind == Kind::String) {
-                builder.refusal(refusal.inner());
+                answer.refusal(refusal.inner());
             }
         }
         _ => pieces(part, &["text", "content"], MAX_NESTING, &mut found),
     }
     for inner in found {
-        builder.text(inner, probabilities.take().unwrap_or_default());
+        answer.text(inner, logprobs.take());
     }
 }
 
 /// Whether it said something.
-fn reasoning(told: &Value<'_>, builder: &mut Builder) -> bool {
+fn reasoning(told: &Value<'_>, answer: &mut impl Answer) -> bool {
     let names = ["text", "content", "thinking", "reasoning", "reasoning_content", "summary"];
     let mut found = Vec::new();
     pieces(told, &names, MAX_NESTING, &mut found);
     for inner in &found {
-        builder.reasoning(inner);
+        answer.reasoning(inner);
     }
     !found.is_empty()
 }
@@ -206,24 +206,10 @@ fn pieces<'a>(value: &Value<'a>, names: &[&str], nesting: u8, found: &mut Vec<&'
     }
 }
 
-/// A chat annotation as a Responses one: what chat nests under the type's name (`url_citation`)
-/// stands beside `type`.
-fn flat(annotation: &Value<'_>) -> Option<Vec<u8>> {
-    let kind = annotation.get("type")?;
-    let nested = kind
-        .as_str()
-        .and_then(|name| annotation.get(&name))
-        .filter(|nested| nested.kind == Kind::BeginObject);
-    let Some(nested) = nested else { return Some(annotation.raw().to_vec()) };
-    let inside = nested.raw().strip_prefix(b"{")?.trim_ascii_start();
-    let comma: &[u8] = if inside.starts_with(b"}") { b"" } else { b"," };
-    Some([b"{\"type\":", kind.raw(), comma, inside].concat())
-}
-
 /// An element of `tool_calls`.
-fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builder) {
+fn tool_call(call: &Value<'_>, position: usize, form: Form, answer: &mut impl Answer) {
     if call.kind != Kind::BeginObject {
-        return builder.invalid("The upstream's answer has a tool call that is no object.");
+        return answer.invalid("The upstream's answer has a tool call that is no object.");
     }
     let mut delta = Delta::default();
     let mut called = None;
@@ -240,11 +226,11 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, builder: &mut Builde
         delta.index = Some(position as u64);
     }
     // Some servers leave the function's own object out.
-    function(called.as_ref().unwrap_or(call), delta, builder);
+    function(called.as_ref().unwrap_or(call), delta, answer);
 }
 
 /// The function of a call: its name and arguments.
-fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, builder: &mut Builder) {
+fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, answer: &mut impl Answer) {
     for (key, value) in function.members() {
         if key.is("name") {
             delta.name = value.inner();
@@ -257,7 +243,7 @@ fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, builder: &mut Builde
             };
         }
     }
-    builder.call(&delta);
+    answer.call(&delta);
 }
 
 fn elements(list: Option<Value<'_>>) -> impl Iterator<Item = Value<'_>> {
