@@ -1,5 +1,5 @@
 // Sends every case of the file that is named on the command line through the official SDK, unmodified,
-// and writes what came of it as JSON. tests/envoy/test_answers_sdk.py runs it and reads the result.
+// and writes what came of it as JSON. tests/envoy/sdk/test_recorded.py runs it and reads the result.
 import { readFile } from "node:fs/promises";
 
 import OpenAI from "openai";

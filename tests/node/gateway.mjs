@@ -3,7 +3,7 @@ import OpenAI from "openai";
 
 const setting = (name) => {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: tests/envoy/test_sdk_node.py runs these files`);
+  if (!value) throw new Error(`${name} is not set: tests/envoy/sdk runs these files`);
   return value;
 };
 

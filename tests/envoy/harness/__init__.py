@@ -1,6 +1,6 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
-from . import expect, memory, openai_shapes, plugin, quirks, responses, wire
+from . import expect, memory, openai_shapes, plugin, quirks, responses, sdk, wire
 from .bootstrap import ROUTING_HEADER, Setting
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
@@ -33,6 +33,7 @@ __all__ = [
     "quirks",
     "refused_log",
     "responses",
+    "sdk",
     "sse",
     "wire",
 ]

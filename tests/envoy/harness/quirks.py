@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .envoy import ROOT
-from .script import Answer, answer
+from .script import Answer, Gate, answer
 from .wire import Fields
 
 CASES = ROOT / "tests" / "quirks" / "cases"
@@ -87,3 +88,46 @@ def load(choose: Callable[[Quirk], bool] = lambda _: True) -> list[Quirk]:
     """The quirks that `choose` wants, by id."""
     quirks = [Quirk(folder) for folder in sorted(CASES.iterdir()) if folder.is_dir()]
     return [quirk for quirk in quirks if choose(quirk)]
+
+
+ANSWERS = load(lambda quirk: quirk.category in "ABC")
+"""The quirks of answers: streams (A), errors (B), embeddings (C)."""
+
+OUTSIDE = {"/api/chat": "/v1/chat/completions", "/embed_sparse": "/v1/embeddings"}
+"""Servers' own paths, which are outside the gateway's prefix, and the operation they stand for."""
+
+FIRST_EVENT = {"a-err-tgi-string": 424}
+"""Recorded as an error event, but it is the first event, so it has a status of its own."""
+
+
+class Breath(Gate):
+    """Gives Envoy time to read what was sent before the next piece. The result may not depend on
+    whether it does."""
+
+    def pass_through(self) -> None:
+        time.sleep(0.0002)
+
+
+def recorded(quirk: Quirk, chunks: list[int] | int | str | None = None) -> Answer:
+    """What the server answers, with a breath after every piece if it comes in pieces."""
+    scripted = quirk.answer(chunks)
+    if len(scripted.steps) > 1:
+        scripted.steps = [part for step in scripted.steps for part in (step, Breath())]
+    return scripted
+
+
+def path_of(quirk: Quirk) -> str:
+    """Where a client of the gateway asks for what the quirk recorded."""
+    return OUTSIDE.get(quirk.path, quirk.path)
+
+
+def expected(quirk: Quirk) -> dict[str, Any]:
+    """What a client of the gateway must get."""
+    if status := FIRST_EVENT.get(quirk.id):
+        return {**quirk.expected, "status_alternatives": [status]}
+    return quirk.expected
+
+
+def named(quirk: Quirk) -> str:
+    """The quirk's id, for pytest's `ids`."""
+    return quirk.id

@@ -13,17 +13,6 @@ from harness.plugin import PROVIDER_KEYS, VK
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
-@pytest.fixture
-def client(gateway):
-    """Makes a client of a virtual key."""
-
-    def make(vk: str = VK["main"]) -> openai.OpenAI:
-        base_url = f"http://127.0.0.1:{gateway.port}/v1"
-        return openai.OpenAI(base_url=base_url, api_key=vk, max_retries=0, timeout=20)
-
-    return make
-
-
 def test_chat(client, upstreams):
     reply = client().chat.completions.create(model="alpha/org/m", messages=MESSAGES)
     assert reply.choices[0].message.content == openai_shapes.TEXT

@@ -6,7 +6,7 @@ import openai
 import pytest
 from harness import Envoy, answer, plugin
 from harness.plugin import VK
-from test_sdk_node import run_node
+from harness.sdk import python_client, run_node_tests
 
 LISTS = {"alpha": ["a-1", "org/deep/m"], "beta": ["b-1"]}
 IDS = ["smart", "alpha/a-1", "alpha/org/deep/m", "beta/b-1"]
@@ -29,11 +29,10 @@ def listing(start_envoy, upstreams) -> Envoy:
 
 @pytest.fixture
 def client(listing):
-    """Makes a client of a virtual key."""
+    """Makes a client of `listing` for a virtual key."""
 
     def make(vk: str = "main") -> openai.OpenAI:
-        base_url = f"http://127.0.0.1:{listing.port}/v1"
-        return openai.OpenAI(base_url=base_url, api_key=VK[vk], max_retries=0, timeout=20)
+        return python_client(listing, VK[vk])
 
     return make
 
@@ -74,4 +73,4 @@ def test_no_list_at_all_is_a_server_error(client):
 
 
 def test_node(listing):
-    run_node(listing, "models.test.mjs")
+    run_node_tests(listing, "models.test.mjs")

@@ -4,17 +4,14 @@ raised with its type, and where there is none nothing is lost."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 import pytest
-from harness import ROOT
 from harness.outcome import Outcome, differences
-from harness.plugin import VK
-from test_answers_quirks import ANSWERS, OUTSIDE, expected, named, recorded
+from harness.quirks import ANSWERS, expected, named, path_of, recorded
+from harness.sdk import python_client, run_node
 
 BY_STATUS = {
     400: "BadRequestError",
@@ -54,10 +51,6 @@ def asked(quirk) -> dict[str, Any]:
     return json.loads(quirk.request_body)
 
 
-def path_of(quirk) -> str:
-    return OUTSIDE.get(quirk.path, quirk.path)
-
-
 def check(quirk, seen: Seen, others: str) -> None:
     """`others`: the class of statuses without one of their own."""
     assert differences(expected(quirk), seen.outcome(asked(quirk).get("stream", False))) is None
@@ -70,8 +63,7 @@ def check(quirk, seen: Seen, others: str) -> None:
 
 @pytest.fixture(scope="module")
 def python_sdk(gateway):
-    base_url = f"http://127.0.0.1:{gateway.port}/v1"
-    with openai.OpenAI(base_url=base_url, api_key=VK["main"], max_retries=0, timeout=20) as client:
+    with python_client(gateway) as client:
         yield {
             "/v1/chat/completions": client.chat.completions.create,
             "/v1/completions": client.completions.create,
@@ -113,24 +105,9 @@ def node_results(gateway, all_upstreams, tmp_path_factory):
     by_id = {quirk.id: quirk for quirk in ANSWERS}
     upstream = all_upstreams["alpha"]
     upstream.handler = lambda request: recorded(by_id[request.header("x-case")])
-    environment = {
-        "PATH": os.environ["PATH"],
-        "GATEWAY_URL": f"http://127.0.0.1:{gateway.port}/v1",
-        "GATEWAY_KEYS": json.dumps(VK),
-        "GATEWAY_TEXT": "unused",
-    }
-    done = subprocess.run(
-        ["node", "answers.mjs", str(file)],
-        cwd=ROOT / "tests" / "node",
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    printed = run_node(gateway, "answers.mjs", str(file))
     upstream.reset()
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(printed)
 
 
 @pytest.mark.parametrize("quirk", ANSWERS, ids=named)

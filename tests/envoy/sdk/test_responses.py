@@ -10,8 +10,8 @@ import pytest
 from harness import answer, openai_shapes, responses, responses_types, sse
 from harness.plugin import PROVIDER_KEYS, VK
 from harness.responses_scenes import CUT_BY_LENGTH, ONE_CALL, REASONING, TEXT, Scene, call, chunk
+from harness.sdk import run_node_tests
 from pydantic import BaseModel
-from test_sdk_node import run_node
 
 WEATHER = {
     "type": "function",
@@ -41,17 +41,6 @@ STRUCTURED = Scene(
     ({"content": CAPITAL[:10]}, {"content": CAPITAL[10:]}),
     (("message", CAPITAL),),
 )
-
-
-@pytest.fixture
-def client(gateway):
-    """Makes a client of a virtual key."""
-
-    def make(vk: str = VK["main"]) -> openai.OpenAI:
-        base_url = f"http://127.0.0.1:{gateway.port}/v1"
-        return openai.OpenAI(base_url=base_url, api_key=vk, max_retries=0, timeout=20)
-
-    return make
 
 
 def scripted(request):
@@ -222,5 +211,5 @@ def test_the_async_client(gateway):
 
 
 def test_node(gateway, server):
-    run_node(gateway, "responses.test.mjs")
+    run_node_tests(gateway, "responses.test.mjs")
     assert len(responses.chat_only(server)) == 10
