@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::document;
+use super::field::{Field, Integer};
 use super::problems::{Path, Problems, ROOT};
-use super::raw::{Field, Integer, RawCache, RawConfig, RawLimits, RawRouting};
+use super::raw::{RawCache, RawConfig, RawLimits, RawRouting};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
@@ -86,13 +87,10 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
             &ROOT.field("models_cache_seconds"),
             problems,
         ),
-        response_model: choice(
-            raw.response_model,
-            &[("upstream", ResponseModel::Upstream), ("requested", ResponseModel::Requested)],
-            &ROOT.field("response_model"),
-            problems,
-        )
-        .unwrap_or(ResponseModel::Upstream),
+        response_model: raw
+            .response_model
+            .choice(&ROOT.field("response_model"), problems)
+            .unwrap_or(ResponseModel::Upstream),
         headers: headers?,
     };
     Some(config)
@@ -237,24 +235,7 @@ fn integer(
 fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option<CacheMode> {
     let raw = raw.given(at, problems)?;
     raw.unknown.report(at, problems);
-    let modes = [CacheMode::Respect, CacheMode::Disable, CacheMode::Force];
-    choice(raw.mode, &modes.map(|mode| (mode.as_str(), mode)), &at.field("mode"), problems)
-}
-
-/// One of a few names.
-fn choice<T: Copy>(
-    raw: Field<String>,
-    choices: &[(&str, T)],
-    at: &Path<'_>,
-    problems: &mut Problems,
-) -> Option<T> {
-    let given = raw.given(at, problems)?;
-    let found = choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
-    if found.is_none() {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        problems.add(at, format!("must be one of: {}", names.join(", ")));
-    }
-    found
+    raw.mode.choice(&at.field("mode"), problems)
 }
 
 /// The elements of a list that are strings and that `is_good` accepts; the others are reported.

@@ -3,15 +3,22 @@
 //! `raw` mirrors the JSON that an operator writes; `compile` turns it into the compiled types and reports every
 //! problem at once.
 
+mod choices;
 mod compile;
 mod document;
+mod field;
 mod problems;
 mod raw;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
+mod spelling;
 mod structpb;
 mod summary;
 mod text;
 
 pub use problems::Problems;
+#[cfg(not(target_arch = "wasm32"))]
+pub use schema::schema;
 
 #[cfg(test)]
 mod tests;

@@ -4,109 +4,174 @@
 //! the reading: all problems are reported at once. Members that are not named here are collected,
 //! and refused. `null` is a value of the wrong type: `models_allowed:` with all its lines commented
 //! out must not come to mean "everything".
+//!
+//! What stands here is all that there is: the suggestions for misspelt names and the JSON Schema are
+//! made of the same declarations, and a member's comment is its description there.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::{
-    BoolDeserializer, F64Deserializer, I64Deserializer, MapAccessDeserializer,
-    SeqAccessDeserializer, StrDeserializer, StringDeserializer, U64Deserializer, UnitDeserializer,
-};
-use serde::de::{self, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use super::problems::{Path, Problems};
-use crate::policy::Secret;
+use super::choices::AuthMode;
+use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
+#[cfg(not(target_arch = "wasm32"))]
+use super::schema::{self, Schema};
+use crate::policy::{CacheMode, ProviderKind, ResponseModel, ResponsesApi, Secret};
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawConfig {
-    pub providers: Field<Vec<Field<RawProvider>>>,
-    pub virtual_keys: Field<Vec<Field<RawVirtualKey>>>,
-    pub model_aliases: Field<RawAliases>,
-    pub cache: Field<RawCache>,
-    pub routing: Field<RawRouting>,
-    pub header_prefix: Field<String>,
-    pub path_prefix: Field<String>,
-    pub limits: Field<RawLimits>,
-    pub models_cache_seconds: Field<Integer>,
-    pub response_model: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
+/// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
+macro_rules! objects {
+    ($($(#[doc = $about:literal])* $name:ident {
+        $($(#[doc = $doc:literal])+ pub $member:ident: $type:ty,)*
+    })*) => {$(
+        $(#[doc = $about])*
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        pub(super) struct $name {
+            $($(#[doc = $doc])+ pub $member: $type,)*
+            #[serde(flatten)]
+            pub unknown: Unknown<Self>,
+        }
+
+        impl Object for $name {
+            const MEMBERS: &'static [&'static str] = &[$(stringify!($member)),*];
+        }
+
+        impl Shape for $name {
+            const EXPECTED: &'static str = "an object";
+
+            #[cfg(not(target_arch = "wasm32"))]
+            fn schema() -> Schema {
+                let members: [(&str, &[&str], Schema); _] = [
+                    $((stringify!($member), &[$($doc),+], <$type as Shape>::schema())),*
+                ];
+                schema::object(&members)
+            }
+        }
+    )*};
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawProvider {
-    pub name: Field<String>,
-    pub kind: Field<String>,
-    pub base_url: Field<String>,
-    pub cluster: Field<String>,
-    pub auth: Field<RawAuth>,
-    pub models: Field<Vec<Field<String>>>,
-    pub operations: Field<Vec<Field<String>>>,
-    pub responses_api: Field<String>,
-    pub stream_usage: Field<bool>,
-    pub reasoning_field: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+objects! {
+    /// The whole configuration.
+    RawConfig {
+        /// The upstream servers; at least one.
+        pub providers: Field<Vec<Field<RawProvider>>>,
+        /// The keys that clients hold. Without one, every request is refused with 401.
+        pub virtual_keys: Field<Vec<Field<RawVirtualKey>>>,
+        /// Names for models, for every virtual key; a key's own entry wins.
+        pub model_aliases: Field<RawAliases>,
+        /// How the provider's prompt cache is used, for keys without their own.
+        pub cache: Field<RawCache>,
+        /// How Envoy's route follows the filter.
+        pub routing: Field<RawRouting>,
+        /// The beginning of the gateway's own header names. Default: x-langwatch.
+        pub header_prefix: Field<String>,
+        /// Requests outside of it are not governed. Default: /v1.
+        pub path_prefix: Field<String>,
+        /// What may be sent, held and answered.
+        pub limits: Field<RawLimits>,
+        /// How long a worker keeps a fetched model list, in seconds. Default: 60.
+        pub models_cache_seconds: Field<Integer>,
+        /// The `model` in answers: as the server wrote it (upstream, the default), or the id that the
+        /// client asked for (requested).
+        pub response_model: Field<OneOf<ResponseModel>>,
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawAuth {
-    pub mode: Field<String>,
-    pub header: Field<String>,
-    pub prefix: Field<Secret>,
-    pub key: Field<Secret>,
-    pub key_env: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+    /// One upstream server.
+    RawProvider {
+        /// The prefix in `provider/model`; unique. Required.
+        pub name: Field<String>,
+        /// What the server is, which decides its operations. Default: openai.
+        pub kind: Field<OneOf<ProviderKind>>,
+        /// Where its API is, without /chat/completions. Required; kind vllm: http://localhost:8000.
+        pub base_url: Field<String>,
+        /// The Envoy cluster. Default: the name.
+        pub cluster: Field<String>,
+        /// The credential that it gets.
+        pub auth: Field<RawAuth>,
+        /// The curated list of its model ids: what /v1/models shows, and all that can be reached.
+        pub models: Field<Vec<Field<String>>>,
+        /// The operations that it is offered for, in place of the kind's own.
+        pub operations: Field<Vec<Field<String>>>,
+        /// How Responses API requests reach it: converted to chat completions, or forwarded.
+        pub responses_api: Field<OneOf<ResponsesApi>>,
+        /// Whether it may be asked for `stream_options.include_usage`. Default: true.
+        pub stream_usage: Field<bool>,
+        /// Where it wants earlier reasoning back, such as reasoning_content.
+        pub reasoning_field: Field<String>,
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawVirtualKey {
-    pub id: Field<String>,
-    pub key: Field<Secret>,
-    pub key_sha256: Field<Secret>,
-    pub key_env: Field<String>,
-    pub providers: Field<Vec<Field<String>>>,
-    pub models_allowed: Field<Vec<Field<String>>>,
-    pub model_aliases: Field<RawAliases>,
-    pub cache: Field<RawCache>,
-    pub revoked: Field<bool>,
-    pub expires_at: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+    /// The credential of a provider.
+    RawAuth {
+        /// How the key is sent. Default: bearer.
+        pub mode: Field<OneOf<AuthMode>>,
+        /// The header of mode header.
+        pub header: Field<String>,
+        /// Put before the key in mode header.
+        pub prefix: Field<Secret>,
+        /// The key itself. Prefer key_env.
+        pub key: Field<Secret>,
+        /// A variable of vm_config.environment_variables that holds the key.
+        pub key_env: Field<String>,
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawCache {
-    pub mode: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+    /// A key that clients hold.
+    RawVirtualKey {
+        /// What logs, metrics and headers show; unique. Required.
+        pub id: Field<String>,
+        /// The key itself. Prefer key_sha256.
+        pub key: Field<Secret>,
+        /// The key's SHA-256, 64 hexadecimal digits.
+        pub key_sha256: Field<Secret>,
+        /// A variable of vm_config.environment_variables that holds the key.
+        pub key_env: Field<String>,
+        /// The bound providers, the first is the primary. Default: all, in order.
+        pub providers: Field<Vec<Field<String>>>,
+        /// Patterns of models that it may use, * for any run of characters. Default: all; []: none.
+        pub models_allowed: Field<Vec<Field<String>>>,
+        /// Names for models, for this key.
+        pub model_aliases: Field<RawAliases>,
+        /// How the provider's prompt cache is used. Default: the global one.
+        pub cache: Field<RawCache>,
+        /// Whether it is switched off. Default: false.
+        pub revoked: Field<bool>,
+        /// A time as in RFC 3339 from which on it is refused.
+        pub expires_at: Field<String>,
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawRouting {
-    pub cluster_header: Field<String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+    /// The use of the provider's prompt cache.
+    RawCache {
+        /// Default: respect.
+        pub mode: Field<OneOf<CacheMode>>,
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawLimits {
-    pub max_request_bytes: Field<Integer>,
-    pub max_buffered_bytes: Field<Integer>,
-    pub max_answer_bytes: Field<Integer>,
-    pub max_sse_event_bytes: Field<Integer>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
+    /// How Envoy's route follows the filter.
+    RawRouting {
+        /// The header in which the filter names the cluster. Default: x-gateway-cluster.
+        pub cluster_header: Field<String>,
+    }
+
+    /// What may be sent, held and answered.
+    RawLimits {
+        /// A request body, declared or counted. Default: 33554432.
+        pub max_request_bytes: Field<Integer>,
+        /// What may be held of one request body. Default: 33554432.
+        pub max_buffered_bytes: Field<Integer>,
+        /// What may be held of one answer. Default: 16777216.
+        pub max_answer_bytes: Field<Integer>,
+        /// One event or line of a stream. Default: 10485760.
+        pub max_sse_event_bytes: Field<Integer>,
+    }
+
+    /// One target of a weighted split.
+    RawChoice {
+        /// provider/model. Required.
+        pub target: Field<String>,
+        /// Its share, 1 or more. Required.
+        pub weight: Field<Integer>,
+    }
 }
 
 pub(super) type RawAliases = BTreeMap<String, Field<RawTargets>>;
@@ -119,167 +184,12 @@ pub(super) enum RawTargets {
     Split(Vec<Field<RawChoice>>),
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct RawChoice {
-    pub target: Field<String>,
-    pub weight: Field<Integer>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
+impl Shape for RawTargets {
+    const EXPECTED: &'static str = "a `provider/model` string or a list of {target, weight}";
 
-/// A member: not there, of the wrong type (and how), or a value.
-#[derive(Default)]
-pub(super) enum Field<T> {
-    #[default]
-    Absent,
-    Wrong(String),
-    Given(T),
-}
-
-/// Members that the configuration does not have.
-#[derive(Deserialize, Default)]
-#[serde(transparent)]
-pub(super) struct Unknown(BTreeMap<String, IgnoredAny>);
-
-/// A whole number, also when it is written as a double (all numbers of a Struct are).
-pub(super) struct Integer(pub u64);
-
-/// What a type looks like in JSON, for messages.
-pub(super) trait Shape {
-    const EXPECTED: &'static str;
-}
-
-impl<T> Field<T> {
-    /// The value. `None` if the member is absent, or wrong, which is reported.
-    pub(super) fn given(self, at: &Path<'_>, problems: &mut Problems) -> Option<T> {
-        match self {
-            Self::Absent => None,
-            Self::Given(value) => Some(value),
-            Self::Wrong(reason) => {
-                problems.add(at, reason);
-                None
-            }
-        }
-    }
-
-    /// Like [`given`](Self::given), for a look.
-    pub(super) fn get(&self, at: &Path<'_>, problems: &mut Problems) -> Option<&T> {
-        match self {
-            Self::Absent => None,
-            Self::Given(value) => Some(value),
-            Self::Wrong(reason) => {
-                problems.add(at, reason.as_str());
-                None
-            }
-        }
-    }
-
-    /// The value of a member that must be there.
-    pub(super) fn required(self, at: &Path<'_>, problems: &mut Problems) -> Option<T> {
-        if let Self::Absent = self {
-            problems.add(at, "missing");
-        }
-        self.given(at, problems)
-    }
-
-    /// Whether the member is there, right or wrong.
-    pub(super) fn is_there(&self) -> bool {
-        !matches!(self, Self::Absent)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Shape> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_any(FieldVisitor(PhantomData))
-    }
-}
-
-/// Hands what it finds on to `T` without a copy, and turns a refusal into [`Field::Wrong`]. The
-/// refusal's own text is dropped: it would show the value.
-struct FieldVisitor<T>(PhantomData<T>);
-
-impl<T: Shape> FieldVisitor<T> {
-    fn field<E>(read: Result<T, E>, got: &str) -> Field<T> {
-        read.map_or_else(
-            |_| Field::Wrong(format!("expected {}, got {got}", T::EXPECTED)),
-            Field::Given,
-        )
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Shape> Visitor<'de> for FieldVisitor<T> {
-    type Value = Field<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Field<T>, E> {
-        let input: UnitDeserializer<E> = ().into_deserializer();
-        Ok(Self::field(T::deserialize(input), "null (leave the field out instead)"))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Field<T>, E> {
-        let input: BoolDeserializer<E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), "a boolean"))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Field<T>, E> {
-        let input: U64Deserializer<E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), "a number"))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Field<T>, E> {
-        let input: I64Deserializer<E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), describe(value as f64)))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Field<T>, E> {
-        let input: F64Deserializer<E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), describe(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Field<T>, E> {
-        let input: StrDeserializer<'_, E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), "a string"))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Field<T>, E> {
-        let input: StringDeserializer<E> = value.into_deserializer();
-        Ok(Self::field(T::deserialize(input), "a string"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<T>, A::Error> {
-        let read = T::deserialize(SeqAccessDeserializer::new(&mut items));
-        // What `T` did not want has to be read over.
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Self::field(read, "a list"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field<T>, A::Error> {
-        let read = T::deserialize(MapAccessDeserializer::new(&mut members));
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Self::field(read, "an object"))
-    }
-}
-
-fn describe(number: f64) -> &'static str {
-    if number < 0.0 {
-        "a negative number"
-    } else if number.fract() != 0.0 {
-        "a fraction"
-    } else {
-        "a number"
-    }
-}
-
-impl Unknown {
-    /// Reports each.
-    pub(super) fn report(&self, at: &Path<'_>, problems: &mut Problems) {
-        for name in self.0.keys() {
-            problems.add(&at.field(name), "unknown field");
-        }
+    #[cfg(not(target_arch = "wasm32"))]
+    fn schema() -> Schema {
+        schema::any_of([String::schema(), Vec::<Field<RawChoice>>::schema()])
     }
 }
 
@@ -305,52 +215,4 @@ impl<'de> Visitor<'de> for TargetsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RawTargets, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(items)).map(RawTargets::Split)
     }
-}
-
-impl<'de> Deserialize<'de> for Integer {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_any(IntegerVisitor)
-    }
-}
-
-struct IntegerVisitor;
-
-/// 2^53: up to here a double holds every whole number.
-const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
-
-impl Visitor<'_> for IntegerVisitor {
-    type Value = Integer;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Integer::EXPECTED)
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Integer, E> {
-        Ok(Integer(value))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
-        if value.fract() == 0.0 && (0.0..=EXACT_DOUBLE).contains(&value) {
-            Ok(Integer(value as u64))
-        } else {
-            Err(E::custom(Integer::EXPECTED))
-        }
-    }
-}
-
-macro_rules! shapes {
-    ($expected:literal: $($name:ty),+) => {
-        $(impl Shape for $name { const EXPECTED: &'static str = $expected; })+
-    };
-}
-
-shapes!("a string": String, Secret);
-shapes!("true or false": bool);
-shapes!("a whole number, not negative": Integer);
-shapes!("a `provider/model` string or a list of {target, weight}": RawTargets);
-shapes!("an object": RawConfig, RawProvider, RawAuth, RawVirtualKey, RawCache, RawRouting);
-shapes!("an object": RawLimits, RawAliases, RawChoice);
-
-impl<T> Shape for Vec<Field<T>> {
-    const EXPECTED: &'static str = "a list";
 }

@@ -1,7 +1,8 @@
 //! `model_aliases`, global and of a virtual key.
 
+use super::super::field::Field;
 use super::super::problems::{Path, Problems};
-use super::super::raw::{Field, RawAliases, RawChoice, RawTargets};
+use super::super::raw::{RawAliases, RawChoice, RawTargets};
 use super::super::text;
 use super::Names;
 use crate::policy::key::Bound;

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use super::super::choices::AuthMode;
+use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
-use super::super::raw::{Field, RawAuth, RawProvider};
+use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
-use super::{Env, Names, choice, own_header, strings};
+use super::{Env, Names, own_header, strings};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::{
     Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
@@ -43,13 +45,7 @@ fn provider(
 ) -> Option<Provider> {
     raw.unknown.report(at, problems);
     let name = name(raw.name, id, names, &at.field("name"), problems);
-    let kind = choice(
-        raw.kind,
-        &[("openai", ProviderKind::Openai), ("vllm", ProviderKind::Vllm)],
-        &at.field("kind"),
-        problems,
-    )
-    .unwrap_or(ProviderKind::Openai);
+    let kind = raw.kind.choice(&at.field("kind"), problems).unwrap_or(ProviderKind::Openai);
     let base_url = base_url(raw.base_url, kind, &at.field("base_url"), problems);
     let (auth_header, credential) = auth(raw.auth, headers, &at.field("auth"), env, problems);
     let at_models = at.field("models");
@@ -62,13 +58,10 @@ fn provider(
         Some(list) => operations(list, &at_operations, problems),
         None => default_operations(kind),
     };
-    let responses_api = choice(
-        raw.responses_api,
-        &[("chat", ResponsesApi::Chat), ("native", ResponsesApi::Native)],
-        &at.field("responses_api"),
-        problems,
-    )
-    .unwrap_or(ResponsesApi::Chat);
+    let responses_api = raw
+        .responses_api
+        .choice(&at.field("responses_api"), problems)
+        .unwrap_or(ResponsesApi::Chat);
     let stream_usage = raw.stream_usage.given(&at.field("stream_usage"), problems).unwrap_or(true);
     let at_reasoning = at.field("reasoning_field");
     let reasoning_field = raw.reasoning_field.given(&at_reasoning, problems);
@@ -167,14 +160,6 @@ fn operations(raw: Vec<Field<String>>, at: &Path<'_>, problems: &mut Problems) -
     operations.into_iter().collect()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum AuthMode {
-    Bearer,
-    ApiKey,
-    Header,
-    None,
-}
-
 /// The custom header of mode `header`, and the credential to send.
 fn auth(
     raw: Field<RawAuth>,
@@ -185,18 +170,7 @@ fn auth(
 ) -> (Option<String>, Option<Credential>) {
     let raw = raw.given(at, problems).unwrap_or_default();
     raw.unknown.report(at, problems);
-    let mode = choice(
-        raw.mode,
-        &[
-            ("bearer", AuthMode::Bearer),
-            ("api_key", AuthMode::ApiKey),
-            ("header", AuthMode::Header),
-            ("none", AuthMode::None),
-        ],
-        &at.field("mode"),
-        problems,
-    )
-    .unwrap_or(AuthMode::Bearer);
+    let mode = raw.mode.choice(&at.field("mode"), problems).unwrap_or(AuthMode::Bearer);
 
     let (at_header, at_prefix) = (at.field("header"), at.field("prefix"));
     let (header, prefix) = if mode == AuthMode::Header {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
-use super::super::raw::{Field, RawVirtualKey};
+use super::super::raw::RawVirtualKey;
 use super::super::text;
 use super::{Env, Names, alias, cache, strings};
 use crate::policy::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};

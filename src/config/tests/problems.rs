@@ -26,7 +26,7 @@ fn top_level() {
         ("/virtual_keys/-", json!("s3cret"), "virtual_keys[1]", "expected an object"),
         ("/virtual_keys/-", json!([]), "virtual_keys[1]", "expected an object, got a list"),
         ("/cache", json!({"mode": "s3cret"}), "cache.mode", "respect, disable, force"),
-        ("/cache", json!({"mod": "force"}), "cache.mod", "unknown field"),
+        ("/cache", json!({"mod": "force"}), "cache.mod", "unknown field; did you mean `mode`?"),
         ("/cache", json!("force"), "cache", "expected an object"),
         ("/routing", json!({"cluster_header": ":path"}), "routing.cluster_header", "not a valid"),
         ("/routing", json!({"cluster_header": "Host"}), "routing.cluster_header", "frames"),

@@ -1,0 +1,34 @@
+//! The names that stand for a choice, each in one place.
+
+use crate::policy::{CacheMode, ProviderKind, ResponseModel, ResponsesApi};
+
+/// A choice by name.
+pub(super) trait Choice: Copy + 'static {
+    /// Each name and what it stands for, in the order in which messages list them.
+    const NAMES: &'static [(&'static str, Self)];
+}
+
+/// `providers[].auth.mode`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthMode {
+    Bearer,
+    ApiKey,
+    Header,
+    None,
+}
+
+macro_rules! choices {
+    ($($choice:ident { $($name:literal => $value:ident),+ })*) => {
+        $(impl Choice for $choice {
+            const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value)),+];
+        })*
+    };
+}
+
+choices! {
+    AuthMode { "bearer" => Bearer, "api_key" => ApiKey, "header" => Header, "none" => None }
+    CacheMode { "respect" => Respect, "disable" => Disable, "force" => Force }
+    ProviderKind { "openai" => Openai, "vllm" => Vllm }
+    ResponseModel { "upstream" => Upstream, "requested" => Requested }
+    ResponsesApi { "chat" => Chat, "native" => Native }
+}
