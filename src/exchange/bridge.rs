@@ -3,13 +3,11 @@
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
-use super::Route;
-use super::request::internal;
+use super::request::{Rewrite, Rewritten, internal};
 use crate::dialect::cache_control;
 use crate::dialect::responses::Asked;
 use crate::dialect::responses::request::{self, to_chat};
 use crate::error::{Code, GatewayError};
-use crate::policy::Config;
 use crate::wire::splice::{self, Edit};
 
 /// Where the chat request goes, behind the provider's base path.
@@ -20,35 +18,32 @@ pub(super) const CHAT_PATH: &str = "/chat/completions";
 pub(super) struct Bridge {
     /// What the answer has to repeat.
     pub asked: Rc<Asked>,
-    /// What could not be carried over: the value of `<prefix>-params-dropped`.
-    pub dropped: Option<String>,
     /// Makes the ids of the answer unique.
     pub id: String,
 }
 
 impl Bridge {
-    /// Converts the complete body `whole` of a request on `route`: an edit that replaces all of it.
+    /// Converts the complete body `whole` of a request.
     ///
     /// # Errors
     /// What can't be carried over, and `request_too_large` where the chat request would be.
-    pub fn new(
-        config: &Config,
-        route: &Route,
+    pub fn rewritten(
+        rewrite: &Rewrite<'_>,
         whole: &[u8],
         id: String,
-    ) -> Result<(Self, Edit), GatewayError> {
-        let provider = config.providers.get(route.provider).ok_or_else(internal)?;
+    ) -> Result<Rewritten, GatewayError> {
+        let (provider, decision) = (rewrite.provider, rewrite.decision);
         let options = request::Options {
-            model: &route.model,
+            model: &decision.target.model,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
         };
         let mut chat = to_chat(whole, &options)?;
-        let markers = cache_control::edits(route.cache, &chat.body)?;
+        let markers = cache_control::edits(decision.cache, &chat.body)?;
         if !markers.is_empty() {
             chat.body = splice::apply(&chat.body, &markers).ok_or_else(internal)?;
         }
-        let limit = config.limits.max_buffered_bytes;
+        let limit = rewrite.config.limits.max_buffered_bytes;
         if chat.body.len() as u64 > limit {
             return Err(GatewayError::new(
                 Code::RequestTooLarge,
@@ -56,8 +51,9 @@ impl Bridge {
             ));
         }
         let dropped = (!chat.dropped.is_empty()).then(|| chat.dropped.join(", "));
-        let bridge = Self { asked: Rc::new(chat.asked), dropped, id };
-        Ok((bridge, Edit { span: 0..whole.len(), with: chat.body }))
+        let bridge = Self { asked: Rc::new(chat.asked), id };
+        let edits = vec![Edit { span: 0..whole.len(), with: chat.body }];
+        Ok(Rewritten { edits, bridge: Some(bridge), dropped })
     }
 }
 

@@ -11,11 +11,14 @@
 //! The host layer feeds events and carries out the returned steps; it decides nothing.
 
 mod bridge;
+mod decision;
 pub mod models;
 mod request;
 mod response;
+mod surroundings;
 
 pub use models::ModelsQuery;
+pub use surroundings::Surroundings;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -29,6 +32,7 @@ use crate::wire::headers::HeaderEdit;
 use crate::wire::json::scan::Facts;
 use crate::wire::splice::Edit;
 use bridge::Bridge;
+use decision::Decision;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -164,9 +168,25 @@ struct Route {
     facts: Facts,
     /// Set where a Responses request goes upstream as a chat request.
     bridge: Option<Bridge>,
+    /// What was left out of the request: the value of `<prefix>-params-dropped`.
+    dropped: Option<String>,
 }
 
 impl Route {
+    /// The route of a request that was rewritten as it was decided.
+    fn new(decision: Decision, bridge: Option<Bridge>, dropped: Option<String>) -> Self {
+        Self {
+            operation: decision.operation,
+            provider: decision.target.provider,
+            model: decision.target.model,
+            requested: decision.requested,
+            cache: decision.cache,
+            facts: decision.facts,
+            bridge,
+            dropped,
+        }
+    }
+
     /// The operation whose answer the upstream gives.
     fn answered_as(&self) -> Operation {
         if self.bridge.is_some() { Operation::ChatCompletions } else { self.operation }

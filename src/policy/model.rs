@@ -16,7 +16,7 @@ use crate::wire::model_span::MAX_MODEL_ID_BYTES;
 
 /// A resolved model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct Target {
     /// The provider to send to.
     pub provider: ProviderId,
     /// The upstream's own model id.
@@ -50,7 +50,7 @@ pub fn resolve(
     key: &VirtualKey,
     id: &str,
     draw: impl FnOnce() -> u64,
-) -> Result<Route, GatewayError> {
+) -> Result<Target, GatewayError> {
     check_id(id)?;
     let candidate = locate(config, key, id, draw);
     let provider = candidate.provider.and_then(|at| Some((at, config.providers.get(at)?)));
@@ -63,7 +63,7 @@ pub fn resolve(
     }
     match provider {
         Some((at, _)) if candidate.served => {
-            Ok(Route { provider: at, model: candidate.model.into() })
+            Ok(Target { provider: at, model: candidate.model.into() })
         }
         _ => Err(refusal(config, Code::ModelNotFound, id)),
     }

@@ -8,43 +8,41 @@
 use std::rc::Rc;
 
 use super::head::Fields;
-use crate::exchange::{Note, Route};
+use crate::exchange::decision::Decision;
 use crate::policy::key::VirtualKey;
+use crate::policy::model::Target;
 use crate::policy::operation::Operation;
-use crate::policy::{CacheMode, Config, ProviderId};
+use crate::policy::{CacheMode, Config};
 use crate::wire::json::scan::Facts;
+use crate::wire::model_span::ModelSpan;
 
 /// What was decided about the request.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub key: Rc<VirtualKey>,
     pub operation: Operation,
-    provider: ProviderId,
-    model: Rc<str>,
+    target: Target,
     cache: CacheMode,
 }
 
 impl Attempt {
-    /// What [`Note::Request`] says of a decision. The virtual key's id holds no space.
-    pub fn note(key: &str, operation: Operation, provider: &str, model: &str) -> String {
-        [key, " ", operation.as_str(), " ", provider, "/", model].concat()
+    /// What [`crate::exchange::Note::Request`] says of a decision. The virtual key's id holds no space.
+    pub fn note(decision: &Decision, provider: &str) -> String {
+        let operation = decision.operation.as_str();
+        [&*decision.key.id, " ", operation, " ", provider, "/", &decision.target.model].concat()
     }
 
-    /// Reads what an earlier instance has noted; `None` where there is nothing of use.
-    pub fn recall(
-        config: &Config,
-        fields: &Fields<'_>,
-        recall: impl Fn(Note) -> Option<Vec<u8>>,
-    ) -> Option<Self> {
-        let note = String::from_utf8(recall(Note::Request)?).ok()?;
+    /// Reads what an earlier instance has noted under [`crate::exchange::Note::Request`]; `None` where that is
+    /// nothing of use.
+    pub fn recall(config: &Config, fields: &Fields<'_>, note: Vec<u8>) -> Option<Self> {
+        let note = String::from_utf8(note).ok()?;
         let (id, route) = note.split_once(' ')?;
         let (operation, route) = route.split_once(' ')?;
         let (provider, model) = route.split_once('/')?;
         let key = config.virtual_keys.iter().find(|key| key.id == id)?.clone();
         Some(Self {
             operation: Operation::from_name(operation)?,
-            provider: config.providers.by_name(provider)?,
-            model: model.into(),
+            target: Target { provider: config.providers.by_name(provider)?, model: model.into() },
             cache: fields.cache_mode(config, &key).ok()?,
             key,
         })
@@ -52,15 +50,17 @@ impl Attempt {
 
     /// The same decision again. Whatever id the body names (the client's, or the upstream's if the body
     /// was rewritten before it came here), it leaves with the one that was decided.
-    pub fn route(&self, found: String) -> Route {
-        Route {
+    pub fn decision(&self, found: ModelSpan) -> Decision {
+        Decision {
+            key: self.key.clone(),
             operation: self.operation,
-            provider: self.provider,
-            model: self.model.clone(),
-            requested: found,
+            target: self.target.clone(),
+            requested: found.id,
             cache: self.cache,
+            path: String::new(),
+            declared: None,
+            span: found.span,
             facts: Facts::default(),
-            bridge: None,
         }
     }
 }

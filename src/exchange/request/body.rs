@@ -4,7 +4,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::Limits;
 use crate::policy::model::check_id;
 use crate::policy::operation::{BodyKind, Operation};
-use crate::wire::json::{self, scan::Facts, string};
+use crate::wire::json::{self, scan::Facts};
 use crate::wire::model_span::ModelSpan;
 use crate::wire::multipart;
 
@@ -55,14 +55,6 @@ impl Reader {
         match self {
             Self::Json(scanner) => scanner.is_complete(),
             Self::Multipart(scanner) => scanner.finish().is_ok(),
-        }
-    }
-
-    /// The model id as it is written in this kind of body.
-    pub fn write(&self, id: &str) -> Vec<u8> {
-        match self {
-            Self::Json(_) => string::encode(id),
-            Self::Multipart(_) => id.as_bytes().to_vec(),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use super::body::too_large;
+use super::rewrite::Rewrite;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, Target};
-use crate::policy::{CacheMode, Config, Provider};
+use crate::policy::{CacheMode, Config};
 use crate::wire::headers::{HeaderEdit, Headers, Text};
 use crate::wire::multipart::is_nearly_model;
 
@@ -109,7 +110,7 @@ pub(super) struct ClientHead {
     /// `content-length`.
     pub declared: Option<u64>,
     /// Path after the prefix, with its query.
-    path: String,
+    pub path: String,
     /// `content-type` leaves no doubt that the body is what was checked.
     is_labelled: bool,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
@@ -152,44 +153,20 @@ impl ClientHead {
         })
     }
 
-    /// Another operation's path, under the request's own query.
-    pub fn redirect(&mut self, path: &str) {
-        let query = self.path.find('?').map(|at| self.path.split_off(at)).unwrap_or_default();
-        self.path = format!("{path}{query}");
-    }
-
-    /// The head that `provider` gets. `length`: the new `content-length`, where it is known. The
-    /// routing header comes last: each change makes Envoy choose the route anew.
-    pub fn for_upstream(
-        self,
-        config: &Config,
-        provider: &Provider,
-        length: Option<u64>,
-    ) -> Vec<HeaderEdit> {
+    /// The head's edits that are the same for every provider.
+    pub fn common(self, rewrite: &Rewrite<'_>) -> Vec<HeaderEdit> {
         let mut edits = self.removals;
-        edits.extend(provider.auth_header.as_ref().map(HeaderEdit::remove));
-        if let Some(credential) = &provider.credential {
-            // To be set takes away a header's other values, too.
-            edits.retain(|edit| edit.name() != &*credential.header);
-            edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
-        }
-        if !self.is_labelled && self.operation.body_kind() == BodyKind::Json {
+        if !self.is_labelled && rewrite.decision.operation.body_kind() == BodyKind::Json {
             edits.push(HeaderEdit::set("content-type", "application/json"));
         }
-        if self.cache == CacheMode::Disable {
+        if rewrite.decision.cache == CacheMode::Disable {
             edits.push(HeaderEdit::set("cache-control", "no-cache"));
         }
-        if length != self.declared {
-            edits.extend(length.map(content_length));
-        }
-        edits.push(HeaderEdit::set(":authority", &provider.authority));
-        edits.push(HeaderEdit::set(":path", [&*provider.base_path, &self.path].concat()));
-        edits.push(HeaderEdit::set(&config.headers.cluster, &provider.cluster));
         edits
     }
 }
 
-fn content_length(length: u64) -> HeaderEdit {
+pub(super) fn content_length(length: u64) -> HeaderEdit {
     HeaderEdit::set("content-length", length.to_string())
 }
 

@@ -3,27 +3,28 @@
 mod attempt;
 mod body;
 mod head;
+mod rewrite;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::bridge::{self, Bridge, CHAT_PATH};
-use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route};
-use crate::dialect::cache_control;
+use super::decision::Decision;
+use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route, Surroundings};
 use crate::error::{Code, GatewayError};
 use crate::exchange::models::Want;
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
-use crate::policy::operation::{self, BodyKind, Operation, Target};
-use crate::policy::{CacheMode, Config, ProviderId, ResponsesApi};
+use crate::policy::operation::{self, Operation, Target};
+use crate::policy::{Config, ProviderId};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::json::scan::Facts;
 use crate::wire::model_span::ModelSpan;
-use crate::wire::splice::{self, Edit};
+use crate::wire::splice;
 use attempt::Attempt;
 use body::{Body, Reader, reader};
 use head::{ClientHead, Fields, own_headers, removals, under_prefix};
+pub(super) use rewrite::{Rewrite, Rewritten};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);
@@ -56,7 +57,9 @@ impl Phase {
     pub(super) fn provider(&self) -> Option<ProviderId> {
         match self {
             Self::Streaming(streaming) => Some(streaming.route.provider),
-            Self::Reading(reading) => reading.chosen.as_ref().map(|(route, _)| route.provider),
+            Self::Reading(reading) => {
+                reading.chosen.as_ref().map(|decision| decision.target.provider)
+            }
             Self::Start | Self::Untouched | Self::Replied => None,
         }
     }
@@ -73,7 +76,7 @@ pub(super) struct Reading {
     head: Head,
     body: Body,
     /// Set as soon as the model is known; what is left is to wait for the rest of the body.
-    chosen: Option<(Route, Option<Edit>)>,
+    chosen: Option<Decision>,
 }
 
 /// A request on its way upstream.
@@ -93,21 +96,18 @@ enum Head {
 }
 
 impl Exchange {
-    /// The request's head. `end`: it has no body. `clock` tells Unix seconds where they matter.
-    ///
-    /// `recall` reads a note that an earlier attempt at the same request has left.
+    /// The request's head. `end`: it has no body.
     pub fn on_request_head(
         &mut self,
         headers: &Headers,
         end: bool,
-        clock: impl Fn() -> u64,
-        recall: impl Fn(Note) -> Option<Vec<u8>>,
+        around: &dyn Surroundings,
     ) -> RequestStep {
         let config = self.config.clone();
         let fields = Fields::read(&config, headers);
         self.request_id = fields.request_id.map(Rc::from);
         let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
-            if let Some(step) = self.attempt_again(&fields, end, &clock, &recall) {
+            if let Some(step) = self.attempt_again(&fields, end, around) {
                 return step;
             }
             self.request = Phase::Untouched;
@@ -118,12 +118,12 @@ impl Exchange {
                 RequestStep::Release(Release { headers: removals, body: Vec::new() })
             };
         };
-        match self.accept_head(headers, &fields, rest, end, &clock) {
+        match self.accept_head(headers, &fields, rest, end, around) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
-            Err(error) if error.code == Code::InvalidApiKey => self
-                .attempt_again(&fields, end, &clock, &recall)
-                .unwrap_or_else(|| self.refuse(&error)),
+            Err(error) if error.code == Code::InvalidApiKey => {
+                self.attempt_again(&fields, end, around).unwrap_or_else(|| self.refuse(&error))
+            }
             Err(error) => self.refuse(&error),
         }
     }
@@ -198,15 +198,15 @@ impl Exchange {
         fields: &Fields<'_>,
         rest: &[u8],
         end: bool,
-        clock: impl Fn() -> u64,
+        around: &dyn Surroundings,
     ) -> Result<RequestStep, GatewayError> {
         let presented = presented_key(headers.iter())?;
-        let key = self.config.virtual_keys.authenticate(presented, &clock)?;
+        let key = self.config.virtual_keys.authenticate(presented, || around.now())?;
         self.key = Some(key.clone());
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
-        self.read_clock(target.operation, &clock);
+        self.read_clock(target.operation, around);
         let head = ClientHead::read(&self.config, key, &target, headers, fields)?;
         let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
@@ -216,25 +216,32 @@ impl Exchange {
     }
 
     /// Looks at the clock where an answer may have to say when it was made.
-    fn read_clock(&mut self, operation: Operation, clock: impl Fn() -> u64) {
+    fn read_clock(&mut self, operation: Operation, around: &dyn Surroundings) {
         if operation == Operation::Responses {
-            self.now = clock();
+            self.now = around.now();
         }
     }
 
-    /// Takes up a request that an earlier instance has rewritten. `None` when it has left no notes.
+    /// Takes up a request that an earlier instance has rewritten. `None` when it has left no note of a
+    /// decision; one that can't be taken up is refused: as it is, the request may carry the credential of
+    /// one provider to another.
     fn attempt_again(
         &mut self,
         fields: &Fields<'_>,
         end: bool,
-        clock: impl Fn() -> u64,
-        recall: impl Fn(Note) -> Option<Vec<u8>>,
+        around: &dyn Surroundings,
     ) -> Option<RequestStep> {
-        let attempt = Attempt::recall(&self.config, fields, recall)?;
-        let reader = reader(attempt.operation, fields.content_type).ok()??;
+        let note = around.recall(Note::Request)?;
+        let attempt = Attempt::recall(&self.config, fields, note);
+        let reader = |attempt: &Attempt| reader(attempt.operation, fields.content_type).ok()?;
+        let Some((attempt, reader)) =
+            attempt.and_then(|attempt| reader(&attempt).map(|reader| (attempt, reader)))
+        else {
+            return Some(self.refuse(&internal()));
+        };
         self.key = Some(attempt.key.clone());
         self.is_noted = true;
-        self.read_clock(attempt.operation, clock);
+        self.read_clock(attempt.operation, around);
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
     }
@@ -289,37 +296,28 @@ impl Exchange {
     ) -> Result<RequestStep, GatewayError> {
         let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
         if let Some(found) = found {
-            let route = match &reading.head {
+            let decision = match &mut reading.head {
                 Head::Client(head) => {
-                    resolve(&self.config, head, found.id, self.request_id.as_deref())?
+                    decide(&self.config, head, found, self.request_id.as_deref())?
                 }
-                Head::Rewritten(attempt) => attempt.route(found.id),
+                Head::Rewritten(attempt) => attempt.decision(found),
             };
-            // An id that stays as it is leaves the body untouched, however it is escaped.
-            let edit = (*route.model != *route.requested).then(|| Edit {
-                span: found.span.start as usize..found.span.end as usize,
-                with: reading.body.reader.write(&route.model),
-            });
-            reading.chosen = Some((route, edit));
+            reading.chosen = Some(decision);
         }
         let body = &reading.body;
-        let Some((route, _)) = &reading.chosen else { return Ok(RequestStep::Hold) };
+        let Some(decision) = &reading.chosen else { return Ok(RequestStep::Hold) };
         let end = next == Next::End;
-        // What is edited anywhere in the body needs all of it.
-        let bridged = is_bridged(&self.config, route);
-        let whole = bridged || edits_markers(route);
+        let whole = Rewrite::new(&self.config, decision).ok_or_else(internal)?.whole();
         let limit = self.config.limits.max_buffered_bytes;
-        if whole && body.counted > limit {
-            let why = if bridged {
-                "the Responses API over chat completions".to_owned()
-            } else {
-                format!("cache mode {}", route.cache.as_str())
-            };
+        if let Some(why) = &whole
+            && body.counted > limit
+        {
             return Err(GatewayError::new(
                 Code::RequestTooLarge,
                 format!("The body is larger than {limit} bytes, and {why} has to hold all of it."),
             ));
         }
+        let whole = whole.is_some();
         if body.is_complete(end) {
             return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
         }
@@ -345,89 +343,37 @@ impl Exchange {
             return Err(internal());
         };
         let Reading { head, body, chosen } = *reading;
-        let (mut route, model_edit) = chosen.ok_or_else(internal)?;
-        route.facts = body.reader.facts();
-        let mut edits = Vec::new();
-        match whole {
-            Some(whole) if is_bridged(&self.config, &route) => {
-                let id = bridge::unique_id(self.request_id.as_deref());
-                let (bridge, edit) = Bridge::new(&self.config, &route, whole, id)?;
-                route.bridge = Some(bridge);
-                edits.push(edit);
-            }
-            _ => {
-                if let Some(whole) = whole {
-                    edits = cache_control::edits(route.cache, whole)?;
-                }
-                if let Some(edit) = model_edit {
-                    let at = edits.partition_point(|other| other.span.start < edit.span.start);
-                    edits.insert(at, edit);
-                }
-            }
+        let mut decision = chosen.ok_or_else(internal)?;
+        decision.facts = body.reader.facts();
+        let rewrite = Rewrite::new(&self.config, &decision).ok_or_else(internal)?;
+        let rewritten = rewrite.body(whole, self.request_id.as_deref())?;
+        let mut headers = Vec::new();
+        // A head that was rewritten before still is as the first attempt set it, for the same body.
+        if let Head::Client(head) = head {
+            let known = decision.declared.or((complete && !body.trailers).then_some(body.counted));
+            let length =
+                known.map(|length| length.saturating_add_signed(splice::growth(&rewritten.edits)));
+            headers = head.common(&rewrite);
+            rewrite.head(&mut headers, &rewritten, length.filter(|_| length != decision.declared));
+            // Last, since each change makes Envoy choose the route anew.
+            headers.push(HeaderEdit::set(&self.config.headers.cluster, &rewrite.provider.cluster));
+            let note = Attempt::note(&decision, &rewrite.provider.name);
+            self.notes.push((Note::Request, note));
+            self.is_noted = true;
         }
-        let headers = match head {
-            Head::Client(mut head) => {
-                if route.bridge.is_some() {
-                    head.redirect(CHAT_PATH);
-                }
-                let length = match (body.declared, complete && !body.trailers) {
-                    (Some(length), _) => Some(length),
-                    (None, true) => Some(body.counted),
-                    (None, false) => None,
-                }
-                .map(|length| length.saturating_add_signed(splice::growth(&edits)));
-                self.client_head(&route, head, length)?
-            }
-            // Still as the first attempt set it, for the same body.
-            Head::Rewritten(_) => Vec::new(),
-        };
+        let route = Route::new(decision, rewritten.bridge, rewritten.dropped);
         self.request = Phase::Streaming(Box::new(Streaming { body, route }));
-        Ok(RequestStep::Release(Release { headers, body: edits }))
+        Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
     }
-
-    /// The head that the upstream gets, and what is noted of it.
-    fn client_head(
-        &mut self,
-        route: &Route,
-        head: ClientHead,
-        length: Option<u64>,
-    ) -> Result<Vec<HeaderEdit>, GatewayError> {
-        let provider = self.config.providers.get(route.provider).ok_or_else(internal)?;
-        let note = Attempt::note(&head.key.id, route.operation, &provider.name, &route.model);
-        self.notes.push((Note::Request, note));
-        self.is_noted = true;
-        Ok(head.for_upstream(&self.config, provider, length))
-    }
-}
-
-/// Whether a cache mode has markers to edit in an operation's body: any to remove, and messages to add
-/// them to.
-fn edits_markers(route: &Route) -> bool {
-    match route.cache {
-        CacheMode::Respect => false,
-        CacheMode::Disable => route.operation.body_kind() == BodyKind::Json,
-        CacheMode::Force => {
-            matches!(route.operation, Operation::ChatCompletions | Operation::Responses)
-        }
-    }
-}
-
-/// Whether the provider gets a Responses request as a chat request.
-fn is_bridged(config: &Config, route: &Route) -> bool {
-    route.operation == Operation::Responses
-        && config
-            .providers
-            .get(route.provider)
-            .is_some_and(|provider| provider.responses_api == ResponsesApi::Chat)
 }
 
 /// Resolves the model, and checks that the provider serves the operation.
-fn resolve(
+fn decide(
     config: &Config,
-    head: &ClientHead,
-    id: String,
+    head: &mut ClientHead,
+    found: ModelSpan,
     request_id: Option<&str>,
-) -> Result<Route, GatewayError> {
+) -> Result<Decision, GatewayError> {
     // The same request always draws the same target.
     let draw = || {
         let mut hasher = DefaultHasher::new();
@@ -437,19 +383,21 @@ fn resolve(
         }
         hasher.finish()
     };
-    let chosen = model::resolve(config, &head.key, &id, draw)?;
-    let provider = config.providers.get(chosen.provider).ok_or_else(internal)?;
+    let target = model::resolve(config, &head.key, &found.id, draw)?;
+    let provider = config.providers.get(target.provider).ok_or_else(internal)?;
     if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));
     }
-    Ok(Route {
+    Ok(Decision {
+        key: head.key.clone(),
         operation: head.operation,
-        provider: chosen.provider,
-        model: chosen.model,
-        requested: id,
+        target,
+        requested: found.id,
         cache: head.cache,
+        path: std::mem::take(&mut head.path),
+        declared: head.declared,
+        span: found.span,
         facts: Facts::default(),
-        bridge: None,
     })
 }
 

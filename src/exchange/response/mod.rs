@@ -305,7 +305,7 @@ impl Exchange {
             };
             edits.push(HeaderEdit::set(&names.model, model));
             edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
-            if let Some(dropped) = route.bridge.as_ref().and_then(|bridge| bridge.dropped.clone()) {
+            if let Some(dropped) = route.dropped.clone() {
                 edits.push(HeaderEdit::set(&names.params_dropped, dropped));
             }
         }

@@ -92,7 +92,7 @@ fn so_does_one_that_envoys_buffer_limit_makes() {
     assert_eq!(host.counted, ["openai_gateway.refused.invalid_json.team"], "cut off");
     let mut host = Host::new(&config());
     let head = post(CHAT, &[]);
-    let step = host.exchange.on_request_head(&headers(&head), false, || NOW, |_| None);
+    let step = host.exchange.on_request_head(&headers(&head), false, &Around(&[]));
     host.step(step, false);
     host.push(br#"{"messages":["#, false);
     let own = [(":status", "413"), ("content-type", "text/plain")];

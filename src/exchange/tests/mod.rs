@@ -115,6 +115,20 @@ impl Side {
     }
 }
 
+/// Where everything happens: what was noted before.
+struct Around<'a>(&'a [(Note, String)]);
+
+impl Surroundings for Around<'_> {
+    fn now(&self) -> u64 {
+        NOW
+    }
+
+    fn recall(&self, wanted: Note) -> Option<Vec<u8>> {
+        let note = self.0.iter().rev().find(|(note, _)| *note == wanted);
+        note.map(|(_, value)| value.as_bytes().to_vec())
+    }
+}
+
 /// An exchange and its host.
 #[derive(Debug)]
 struct Host {
@@ -171,11 +185,7 @@ impl Host {
         let host = &mut self;
         host.request.head = head.clone();
         let bodiless = chunks.is_empty() && end == End::WithData;
-        let recall = |wanted| {
-            let note = notes.iter().find(|(note, _)| *note == wanted);
-            note.map(|(_, value)| value.as_bytes().to_vec())
-        };
-        let step = host.exchange.on_request_head(&headers(head), bodiless, || NOW, recall);
+        let step = host.exchange.on_request_head(&headers(head), bodiless, &Around(notes));
         host.step(step, bodiless);
         host.send(chunks, end);
         self

@@ -99,8 +99,7 @@ fn refusals_at_the_head() {
         ("/v1/audio/translations", vec![], (400, "invalid_multipart")),
     ] {
         let mut host = Host::new(&config);
-        let step =
-            host.exchange.on_request_head(&headers(&post(path, &more)), false, || NOW, |_| None);
+        let step = host.exchange.on_request_head(&headers(&post(path, &more)), false, &Around(&[]));
         host.step(step, false);
         assert_eq!(host.refusal(), (want.0, want.1.to_owned()), "{path} {more:?}");
         assert!(!host.request.head_sent);
@@ -151,7 +150,7 @@ fn bytes_flow_once_the_model_is_known() {
     let body = format!(r#"{{"user":"u","model":"alpha/m","prompt":"{}"}}"#, "x".repeat(50_000));
     let mut host = Host::new(&config);
     host.request.head = post(CHAT, &[("content-length", &body.len().to_string())]);
-    let step = host.exchange.on_request_head(&headers(&host.request.head), false, || NOW, |_| None);
+    let step = host.exchange.on_request_head(&headers(&host.request.head), false, &Around(&[]));
     host.step(step, false);
     let known = body.find("alpha/m").unwrap() + "alpha/m\"".len();
     for (at, chunk) in body.as_bytes().chunks(1).enumerate() {
@@ -320,7 +319,7 @@ fn another_attempt_needs_its_note() {
         "chat_completions alpha/gpt-4o",
     ] {
         let notes = [(Note::Request, bad.to_owned())];
-        assert_eq!(again(BODY, &notes).refusal(), (401, "invalid_api_key".to_owned()), "{bad}");
+        assert_eq!(again(BODY, &notes).refusal(), (500, "internal_error".to_owned()), "{bad}");
     }
     assert_eq!(again(BODY, &[]).refusal(), (401, "invalid_api_key".to_owned()));
     // No body gets another model than the one that was allowed.

@@ -156,7 +156,7 @@ fn envoys_own_answers_are_enveloped() {
     // Its buffer limit, while the request is still held.
     let mut host = Host::new(&config);
     let head = post(CHAT, &[]);
-    let step = host.exchange.on_request_head(&headers(&head), false, || NOW, |_| None);
+    let step = host.exchange.on_request_head(&headers(&head), false, &Around(&[]));
     host.step(step, false);
     host.push(br#"{"a":"#, false);
     let text = [(":status", "413"), ("content-type", "text/plain")];

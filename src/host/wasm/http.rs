@@ -10,7 +10,9 @@ use proxy_wasm::types::Action;
 use super::body::{Outgoing, Visible};
 use super::calls::{self, Body, Head, Status};
 use super::models::Shared;
-use crate::exchange::{BodyOut, Exchange, Next, Release, Reply, RequestStep, ResponseStep};
+use crate::exchange::{
+    BodyOut, Exchange, Next, Note, Release, Reply, RequestStep, ResponseStep, Surroundings,
+};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::splice;
 
@@ -226,6 +228,19 @@ impl Http {
     }
 }
 
+/// What an exchange may ask, by host calls.
+struct Around;
+
+impl Surroundings for Around {
+    fn now(&self) -> u64 {
+        calls::now_ms() / 1_000
+    }
+
+    fn recall(&self, note: Note) -> Option<Vec<u8>> {
+        calls::property(&[note.key()]).ok()
+    }
+}
+
 /// What a step says of the answer's body.
 enum Response {
     /// It stays held.
@@ -287,12 +302,8 @@ impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
         match calls::headers(Head::Request) {
             Ok(headers) => {
-                let clock = || calls::now_ms() / 1_000;
-                let action = self.on_request(&[], |exchange| {
-                    exchange.on_request_head(&headers, end, clock, |note| {
-                        calls::property(&[note.key()]).ok()
-                    })
-                });
+                let action = self
+                    .on_request(&[], |exchange| exchange.on_request_head(&headers, end, &Around));
                 self.request_done(action)
             }
             Err(status) => self.fail(&format!("can't read the request's head: {status:?}")),

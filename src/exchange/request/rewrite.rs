@@ -1,0 +1,133 @@
+//! One request rewritten for one provider: the one place that says what a provider gets. Pure, and made
+//! from the decision and the client's own body alone, so that every attempt starts from the same.
+//!
+//! What a rewriting does to the body decides how much of it is needed: nothing, the place where the model
+//! stands, or all of it ([`Rewrite::whole`]).
+
+use super::head::content_length;
+use super::internal;
+use crate::dialect::cache_control;
+use crate::error::GatewayError;
+use crate::exchange::bridge::{Bridge, CHAT_PATH, unique_id};
+use crate::exchange::decision::Decision;
+use crate::policy::operation::{BodyKind, Operation};
+use crate::policy::{CacheMode, Config, Provider, ResponsesApi};
+use crate::wire::headers::HeaderEdit;
+use crate::wire::json::string;
+use crate::wire::splice::Edit;
+
+/// A decided request and the provider that is to get it.
+pub(in crate::exchange) struct Rewrite<'a> {
+    pub config: &'a Config,
+    pub provider: &'a Provider,
+    pub decision: &'a Decision,
+}
+
+/// What becomes of a body.
+#[derive(Debug, Default)]
+pub(in crate::exchange) struct Rewritten {
+    /// Edits of the client's body, ascending.
+    pub edits: Vec<Edit>,
+    /// Set where the body was converted into a chat request.
+    pub bridge: Option<Bridge>,
+    /// What was left out of it: the value of `<prefix>-params-dropped`.
+    pub dropped: Option<String>,
+}
+
+impl<'a> Rewrite<'a> {
+    /// `None` where the decision's provider is none of the configuration: a bug.
+    pub fn new(config: &'a Config, decision: &'a Decision) -> Option<Self> {
+        let provider = config.providers.get(decision.target.provider)?;
+        Some(Self { config, provider, decision })
+    }
+
+    /// Why the body can't be edited before all of it is there; `None` where it can.
+    pub fn whole(&self) -> Option<String> {
+        if self.is_bridged() {
+            return Some("the Responses API over chat completions".to_owned());
+        }
+        self.edits_markers().then(|| format!("cache mode {}", self.decision.cache.as_str()))
+    }
+
+    /// The body's edits. `whole`: all of it, where [`Self::whole`] asks for that. `request_id`: Envoy's.
+    ///
+    /// # Errors
+    /// What can't be converted or edited.
+    pub fn body(
+        &self,
+        whole: Option<&[u8]>,
+        request_id: Option<&str>,
+    ) -> Result<Rewritten, GatewayError> {
+        let mut edits = match whole {
+            Some(whole) if self.is_bridged() => {
+                return Bridge::rewritten(self, whole, unique_id(request_id));
+            }
+            Some(whole) => cache_control::edits(self.decision.cache, whole)?,
+            None => Vec::new(),
+        };
+        if let Some(edit) = self.model_edit()? {
+            let at = edits.partition_point(|other| other.span.start < edit.span.start);
+            edits.insert(at, edit);
+        }
+        Ok(Rewritten { edits, ..Rewritten::default() })
+    }
+
+    /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
+    /// and not what the head says.
+    pub fn head(&self, edits: &mut Vec<HeaderEdit>, rewritten: &Rewritten, length: Option<u64>) {
+        let provider = self.provider;
+        edits.extend(provider.auth_header.as_ref().map(HeaderEdit::remove));
+        if let Some(credential) = &provider.credential {
+            // To be set takes away a header's other values, too.
+            edits.retain(|edit| edit.name() != &*credential.header);
+            edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
+        }
+        edits.extend(length.map(content_length));
+        edits.push(HeaderEdit::set(":authority", &provider.authority));
+        edits.push(HeaderEdit::set(":path", self.path(rewritten.bridge.is_some())));
+    }
+
+    /// The provider's path for the operation, under the request's own query.
+    fn path(&self, bridged: bool) -> String {
+        let asked = self.decision.path.as_str();
+        if !bridged {
+            return [&*self.provider.base_path, asked].concat();
+        }
+        let query = asked.find('?').and_then(|at| asked.get(at..)).unwrap_or_default();
+        [&*self.provider.base_path, CHAT_PATH, query].concat()
+    }
+
+    /// An id that stays as it is leaves the body untouched, however it is escaped.
+    fn model_edit(&self) -> Result<Option<Edit>, GatewayError> {
+        let model = &*self.decision.target.model;
+        if model == self.decision.requested {
+            return Ok(None);
+        }
+        let at = |offset| usize::try_from(offset).map_err(|_| internal());
+        let with = match self.decision.operation.body_kind() {
+            BodyKind::Json => string::encode(model),
+            BodyKind::Multipart | BodyKind::None => model.as_bytes().to_vec(),
+        };
+        let span = &self.decision.span;
+        Ok(Some(Edit { span: at(span.start)?..at(span.end)?, with }))
+    }
+
+    /// Whether the provider gets a Responses request as a chat request.
+    fn is_bridged(&self) -> bool {
+        self.decision.operation == Operation::Responses
+            && self.provider.responses_api == ResponsesApi::Chat
+    }
+
+    /// Whether a cache mode has markers to edit in the operation's body: any to remove, and messages to
+    /// add them to.
+    fn edits_markers(&self) -> bool {
+        let operation = self.decision.operation;
+        match self.decision.cache {
+            CacheMode::Respect => false,
+            CacheMode::Disable => operation.body_kind() == BodyKind::Json,
+            CacheMode::Force => {
+                matches!(operation, Operation::ChatCompletions | Operation::Responses)
+            }
+        }
+    }
+}
