@@ -5,11 +5,26 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use openai_gateway_filter::policy::Config;
-use openai_gateway_filter::exchange::{Exchange, Next, RequestStep, ResponseStep};
+use openai_gateway_filter::exchange::{
+    Exchange, Next, Note, RequestStep, ResponseStep, Surroundings,
+};
 use openai_gateway_filter::wire::headers::Headers;
 
 const REQUEST: &[u8] = br#"{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant. Answer in one sentence."},{"role":"user","content":"while before about before through a every asks tokens model tokens for through every that while about a.\n\n"}],"temperature":0.7,"max_tokens":256}"#;
 const ANSWER: &[u8] = br#"{"id":"chatcmpl-BsZ7sXkq2mWvTnYpLr4u","object":"chat.completion","created":1763731200,"model":"llama-3.3-70b-versatile","choices":[{"index":0,"message":{"role":"assistant","content":"while before about before through a every asks tokens model tokens for through every that while about a. while before about before through a every asks tokens model tokens for through every that while about a.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":57,"completion_tokens":31,"total_tokens":88},"service_tier":"default","system_fingerprint":"fp_7c1d2a90"}"#;
+
+/// A request that nobody has seen before.
+struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn now(&self) -> u64 {
+        1_763_731_200
+    }
+
+    fn recall(&self, _: Note) -> Option<Vec<u8>> {
+        None
+    }
+}
 
 fn main() {
     let count: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(100_000);
@@ -54,7 +69,7 @@ fn main() {
     let began = Instant::now();
     for _ in 0..count {
         let mut exchange = Exchange::new(Rc::clone(&config));
-        let step = exchange.on_request_head(black_box(&head), false, || 1_763_731_200, |_| None);
+        let step = exchange.on_request_head(black_box(&head), false, &Nowhere);
         assert!(matches!(step, RequestStep::Hold));
         black_box(exchange.take_notes());
         let step = exchange.on_request_body(black_box(REQUEST), Next::Later);
