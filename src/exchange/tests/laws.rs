@@ -186,7 +186,8 @@ fn case(folder: &std::path::Path) -> Option<Recorded> {
         serde_json::from_slice(&std::fs::read(folder.join("meta.json")).ok()?).ok()?;
     let id = meta["id"].as_str()?.to_owned();
     let status = meta["upstream"]["status"].as_u64()?;
-    if !id.starts_with(['a', 'b', 'c']) {
+    // Only a JSON request can be changed here.
+    if !id.starts_with(['a', 'b', 'c']) || !meta["request"]["body"].is_object() {
         return None;
     }
     let mut asked = meta["request"]["body"].clone();

@@ -26,7 +26,7 @@ EVENT = re.compile(rb"data: ([^\r\n]+)\n\n|:[^\r\n]*\n\n")
 class Outcome:
     """What a client made of one answer. `status` and `done` are None where an SDK does not tell."""
 
-    kind: Literal["sse", "json", "json_error"]
+    kind: Literal["sse", "json", "json_error", "transcript_sse", "responses_sse", "other"]
     status: int | None = 200
     text: str = ""
     finish_reason: str | None = None
@@ -35,6 +35,7 @@ class Outcome:
     done: bool | None = None
     error: Json | None = None
     body: Any = None
+    content_type: str | None = None
     exception: str | None = None
     """The name of what an SDK raised."""
 
@@ -82,8 +83,9 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def read(response: Response) -> Outcome:
-    """The outcome of a whole answer, whose framing must be canonical."""
+def read(response: Response, accept_other: bool = False) -> Outcome:
+    """The outcome of a whole answer, whose framing must be canonical. `accept_other`: it may be neither
+    JSON nor an event stream."""
     assert response.complete, f"the answer was cut after {response.body[-200:]!r}"
     if response.header("content-encoding") == "gzip":
         response = replace(response, body=gzip.decompress(response.body))
@@ -92,7 +94,11 @@ def read(response: Response) -> Outcome:
         error = expect.envelope(response)
         return Outcome("json_error", response.status, error=error, body=strict_json(response.body))
     if kind == "text/event-stream":
+        if b'"type":"transcript.' in response.body:
+            return read_transcript(response)
         return read_stream(response)
+    if kind != "application/json" and accept_other:
+        return Outcome("other", response.status, body=response.body, content_type=kind)
     assert kind == "application/json", kind
     length = response.header("content-length")
     assert length in (None, str(len(response.body))), length
@@ -126,6 +132,20 @@ def read_stream(response: Response) -> Outcome:
     return outcome
 
 
+def read_transcript(response: Response) -> Outcome:
+    """The outcome of a transcription's stream: deltas, and exactly one last event with all the text."""
+    assert response.header("content-length") is None
+    payloads = events(response.body)
+    if payloads[-1:] == [b"[DONE]"]:
+        payloads.pop()
+    *deltas, last = map(strict_json, payloads)
+    assert last["type"] == "transcript.text.done", last
+    assert {delta["type"] for delta in deltas} <= {"transcript.text.delta"}, deltas
+    text = "".join(delta["delta"] for delta in deltas)
+    assert last["text"] == text, f"{last} does not hold the deltas {text!r}"
+    return Outcome("transcript_sse", response.status, text=text)
+
+
 def differences(expected: Json, outcome: Outcome) -> str | None:
     """What differs from the expectation of a quirk, or None."""
     if "one_of" in expected:
@@ -135,8 +155,11 @@ def differences(expected: Json, outcome: Outcome) -> str | None:
     if outcome.status not in statuses | {None}:
         return f"status {outcome.status}, not {statuses}"
     # The alternative to an error event in a stream is an HTTP error.
-    early = expected["kind"] == "sse" and (outcome.status or 200) >= 400
+    early = expected["kind"].endswith("sse") and (outcome.status or 200) >= 400
     kind = "json_error" if early else expected["kind"]
+    if kind == "passthrough_type":
+        same = outcome.kind == "other" and outcome.content_type == expected["content_type"]
+        return None if same else f"{outcome}, not {expected['content_type']}"
     if outcome.kind != kind:
         return f"{outcome.kind}, not {kind}: {outcome}"
     wanted = expected.get("error")
@@ -144,14 +167,16 @@ def differences(expected: Json, outcome: Outcome) -> str | None:
         wanted = {**wanted, **{key: expected[key] for key in ("code", "type") if key in expected}}
     if (wanted is None) != (outcome.error is None):
         return f"error {outcome.error}, not {wanted}"
-    if wanted and (found := _error(wanted, outcome.error or {})):
+    if wanted and (found := _error(wanted, outcome.error or {}, expected)):
         return found
     if kind == "json":
         body = expected["body_subset"]
         if "usage" in expected:
             body = {**body, "usage": expected["usage"]}
         return _subset(body, outcome.body)
-    return None if early or kind != "sse" else _stream(expected, outcome)
+    if early or not kind.endswith("sse"):
+        return None
+    return _stream(expected, outcome)
 
 
 def _stream(expected: Json, outcome: Outcome) -> str | None:
@@ -162,8 +187,8 @@ def _stream(expected: Json, outcome: Outcome) -> str | None:
         same = outcome.text == expected["text"]
     if not same:
         return f"text {outcome.text[:200]!r}, not {expected['text']!r}"
-    if outcome.finish_reason != expected["finish_reason"]:
-        return f"finish_reason {outcome.finish_reason}, not {expected['finish_reason']}"
+    if outcome.finish_reason != expected.get("finish_reason"):
+        return f"finish_reason {outcome.finish_reason}, not {expected.get('finish_reason')}"
     if outcome.done is False:
         return "no [DONE]"
     if "usage" in expected and (found := _subset(expected["usage"], outcome.usage)):
@@ -183,13 +208,15 @@ def _tool_calls(wanted: list[Json], given: list[Json]) -> str | None:
     return None
 
 
-def _error(wanted: Json, given: Json) -> str | None:
+def _error(wanted: Json, given: Json, expected: Json) -> str | None:
     """Null members are not compared; codes loosely."""
     for name, want in wanted.items():
         have = given.get(name)
         if want is None or (name == "message" and want.startswith("<generic:")):
             continue
         same = str(have) == str(want) if name == "code" else have == want
+        if name == "message" and "message_contains" in expected:
+            same = want in (have or "")
         if not same:
             return f"error.{name} {have!r}, not {want!r}"
     return None if given.get("message") else f"no message: {given}"

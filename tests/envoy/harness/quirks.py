@@ -10,11 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .envoy import ROOT
 from .script import Answer, Gate, answer
 from .wire import Fields
 
 CASES = ROOT / "tests" / "quirks" / "cases"
+PENDING = set((CASES.parent / "pending.txt").read_text().split())
+"""Cases that the gateway does not handle yet. One that passes may not stay on this list."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,12 @@ class Quirk:
 
     @property
     def expected(self) -> dict[str, Any]:
-        return self.meta["expected"]
+        """Of the second day's cases a message tells what must stand in it, not all of it."""
+        expected = self.meta["expected"]
+        if "tier" not in self.meta:
+            return expected
+        several = [{**one, "message_contains": True} for one in expected.get("one_of", [expected])]
+        return several[0] if len(several) == 1 else {"one_of": several}
 
     @property
     def method(self) -> str:
@@ -128,6 +137,14 @@ def expected(quirk: Quirk) -> dict[str, Any]:
     return quirk.expected
 
 
-def named(quirk: Quirk) -> str:
-    """The quirk's id, for pytest's `ids`."""
-    return quirk.id
+OTHER_TYPES = {"/v1/audio/transcriptions", "/v1/audio/speech"}
+"""Operations whose answers may be text or audio."""
+
+
+def params(quirks: list[Quirk], strict: bool = False) -> list[Any]:
+    """The quirks as parameters of a test. `strict`: a pending case that passes is a failure."""
+    pending = pytest.mark.xfail(strict=strict, reason="not handled yet")
+    return [
+        pytest.param(quirk, id=quirk.id, marks=[pending] if quirk.id in PENDING else [])
+        for quirk in quirks
+    ]

@@ -162,7 +162,7 @@ def test_each_provider_is_asked_in_its_own_way(fresh, upstreams):
 
 
 @pytest.mark.parametrize(
-    "quirk", quirks.load(lambda quirk: quirk.category == "D"), ids=lambda quirk: quirk.id
+    "quirk", quirks.params(quirks.load(lambda quirk: quirk.category == "D"), strict=True)
 )
 def test_recorded_lists(start_envoy, upstreams, quirk):
     allowed = {
