@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::error::ErrorAnswer;
-use openai_gateway_filter::repair::error::{Event, from_event, from_http, from_ok};
 use openai_gateway_filter::policy::operation::Operation;
+use openai_gateway_filter::repair::error::{Event, from_event, from_http, from_ok};
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
 fn check(answer: &ErrorAnswer) {

@@ -3,11 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::error::Code;
-use openai_gateway_filter::wire::json::scan::Scanner;
+use openai_gateway_filter::wire::json::scan::JsonScanner;
 use openai_gateway_filter_fuzz::{chunks, tree};
 
 fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(String, usize, usize), Code> {
-    let mut scanner = Scanner::new(true, openai_gateway_filter::policy::model::check_id);
+    let mut scanner = JsonScanner::new(true, openai_gateway_filter::policy::model::check_id);
     let mut found = None;
     for chunk in chunks {
         if let Some(model) = scanner.push(chunk).map_err(|error| error.code)? {

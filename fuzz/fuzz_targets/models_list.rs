@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::exchange::models::{Asked, Fetches, Want, answer, needed};
+use openai_gateway_filter::policy::Config;
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
 thread_local! {

@@ -4,11 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::error::Code;
 use openai_gateway_filter::wire::model_span::ModelSpan;
-use openai_gateway_filter::wire::multipart::{Facts, Scanner, boundary};
+use openai_gateway_filter::wire::multipart::{FormFacts, FormScanner, boundary};
 use openai_gateway_filter_fuzz::chunks;
 
-fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(ModelSpan, Facts), Code> {
-    let mut scanner = Scanner::new(b"B", openai_gateway_filter::policy::model::check_id);
+fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(ModelSpan, FormFacts), Code> {
+    let mut scanner = FormScanner::new(b"B", openai_gateway_filter::policy::model::check_id);
     let mut found = None;
     for chunk in chunks {
         if let Some(model) = scanner.push(chunk).map_err(|error| error.code)? {

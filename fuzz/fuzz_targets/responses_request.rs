@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter::dialect::responses::request::{Options, to_chat};
+use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter_fuzz::tree;
 
 fuzz_target!(|data: &[u8]| {

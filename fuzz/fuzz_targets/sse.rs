@@ -2,8 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use openai_gateway_filter::repair::sse::{
+    Head, Options, Out, SseNormalizer, StreamEnd, StreamKind,
+};
 use openai_gateway_filter::wire::json::cursor;
-use openai_gateway_filter::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks};
 
 fn run<'a>(kind: StreamKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Head, Vec<u8>) {

@@ -7,7 +7,7 @@ use crate::policy::CacheMode;
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Target;
 use crate::policy::operation::Operation;
-use crate::wire::json::scan::Facts;
+use crate::wire::json::scan::BodyFacts;
 
 /// Who may do what with which model, and where the body says so.
 #[derive(Debug)]
@@ -27,5 +27,5 @@ pub(super) struct Decision {
     /// Where the body names its model (see [`crate::wire::model_span::ModelSpan`]).
     pub span: Range<u64>,
     /// What else the answer depends on, as far as the body had been read.
-    pub facts: Facts,
+    pub facts: BodyFacts,
 }

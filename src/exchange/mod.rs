@@ -29,7 +29,7 @@ use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, HeaderNames, ProviderId};
 use crate::telemetry::counters;
 use crate::wire::headers::HeaderEdit;
-use crate::wire::json::scan::Facts;
+use crate::wire::json::scan::BodyFacts;
 use crate::wire::splice::Edit;
 use bridge::Bridge;
 use decision::Decision;
@@ -165,7 +165,7 @@ struct Route {
     /// The id that the client asked for.
     requested: String,
     cache: CacheMode,
-    facts: Facts,
+    facts: BodyFacts,
     /// Set where a Responses request goes upstream as a chat request.
     bridge: Option<Bridge>,
     /// What was left out of the request: the value of `<prefix>-params-dropped`.

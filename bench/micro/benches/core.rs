@@ -71,7 +71,7 @@ fn requests(criterion: &mut Criterion) {
         let mut group = group(criterion, name, body.len());
         group.bench_function("this", |bencher| {
             bencher.iter(|| {
-                let mut scanner = scan::Scanner::new(false, openai_gateway_filter::policy::model::check_id);
+                let mut scanner = scan::JsonScanner::new(false, openai_gateway_filter::policy::model::check_id);
                 for chunk in black_box(body.as_bytes()).chunks(CHUNK) {
                     black_box(scanner.push(chunk).unwrap());
                 }
@@ -97,7 +97,7 @@ fn forms(criterion: &mut Criterion) {
     let mut group = group(criterion, "multipart-4m", body.len());
     group.bench_function("this", |bencher| {
         bencher.iter(|| {
-            let mut scanner = multipart::Scanner::new(b"frontier", openai_gateway_filter::policy::model::check_id);
+            let mut scanner = multipart::FormScanner::new(b"frontier", openai_gateway_filter::policy::model::check_id);
             for chunk in black_box(&body).chunks(CHUNK) {
                 black_box(scanner.push(chunk).unwrap());
             }

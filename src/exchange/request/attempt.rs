@@ -13,7 +13,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::model::Target;
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config};
-use crate::wire::json::scan::Facts;
+use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 
 /// What was decided about the request.
@@ -60,7 +60,7 @@ impl Attempt {
             path: String::new(),
             declared: None,
             span: found.span,
-            facts: Facts::default(),
+            facts: BodyFacts::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::Limits;
 use crate::policy::model::check_id;
 use crate::policy::operation::{BodyKind, Operation};
-use crate::wire::json::{self, scan::Facts};
+use crate::wire::json::{self, scan::BodyFacts};
 use crate::wire::model_span::ModelSpan;
 use crate::wire::multipart;
 
@@ -22,8 +22,8 @@ pub(super) struct Body {
 /// The scanner for the operation's kind of body.
 #[derive(Debug)]
 pub(super) enum Reader {
-    Json(Box<json::scan::Scanner>),
-    Multipart(Box<multipart::Scanner>),
+    Json(Box<json::scan::JsonScanner>),
+    Multipart(Box<multipart::FormScanner>),
 }
 
 impl Reader {
@@ -41,11 +41,11 @@ impl Reader {
         }
     }
 
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> BodyFacts {
         match self {
             Self::Json(scanner) => scanner.facts(),
             Self::Multipart(scanner) => {
-                Facts { stream: scanner.facts().stream, ..Facts::default() }
+                BodyFacts { stream: scanner.facts().stream, ..BodyFacts::default() }
             }
         }
     }
@@ -100,11 +100,11 @@ pub(super) fn reader(
     let counts_inputs = operation == Operation::Embeddings;
     Ok(match operation.body_kind() {
         BodyKind::Json => {
-            Some(Reader::Json(Box::new(json::scan::Scanner::new(counts_inputs, check_id))))
+            Some(Reader::Json(Box::new(json::scan::JsonScanner::new(counts_inputs, check_id))))
         }
         BodyKind::Multipart => {
             let boundary = multipart::boundary(content_type.unwrap_or_default())?;
-            Some(Reader::Multipart(Box::new(multipart::Scanner::new(&boundary, check_id))))
+            Some(Reader::Multipart(Box::new(multipart::FormScanner::new(&boundary, check_id))))
         }
         BodyKind::None => None,
     })

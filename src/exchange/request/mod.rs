@@ -18,7 +18,7 @@ use crate::policy::model;
 use crate::policy::operation::{self, Operation, Target};
 use crate::policy::{Config, ProviderId};
 use crate::wire::headers::{HeaderEdit, Headers};
-use crate::wire::json::scan::Facts;
+use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
 use attempt::Attempt;
@@ -397,7 +397,7 @@ fn decide(
         path: std::mem::take(&mut head.path),
         declared: head.declared,
         span: found.span,
-        facts: Facts::default(),
+        facts: BodyFacts::default(),
     })
 }
 

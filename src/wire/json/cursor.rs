@@ -129,9 +129,9 @@ impl<'a> Value<'a> {
     }
 
     /// The way behind the opening bracket; one without any value for another kind.
-    fn inside(&self, kind: Kind) -> Walk<'a> {
+    fn inside(&self, kind: Kind) -> ValueWalk<'a> {
         let rest = if self.kind == kind { self.raw.get(1..) } else { None };
-        Walk { rest: rest.unwrap_or_default(), start: self.start + 1 }
+        ValueWalk { rest: rest.unwrap_or_default(), start: self.start + 1 }
     }
 }
 
@@ -162,7 +162,7 @@ impl<'a> Key<'a> {
 
 /// The members of an object.
 #[derive(Debug)]
-pub struct Members<'a>(Walk<'a>);
+pub struct Members<'a>(ValueWalk<'a>);
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Key<'a>, Value<'a>);
@@ -176,7 +176,7 @@ impl<'a> Iterator for Members<'a> {
 
 /// The elements of an array.
 #[derive(Debug)]
-pub struct Elements<'a>(Walk<'a>);
+pub struct Elements<'a>(ValueWalk<'a>);
 
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
@@ -194,13 +194,13 @@ fn unquoted(raw: &[u8]) -> &[u8] {
 /// A way through what stands between two brackets. [`parse`] has checked the text, so only strings and
 /// brackets need to be told apart.
 #[derive(Debug)]
-struct Walk<'a> {
+struct ValueWalk<'a> {
     rest: &'a [u8],
     /// Offset of `rest` in the whole text.
     start: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ValueWalk<'a> {
     /// The next value, a member's name among them; `None` at the closing bracket.
     fn value(&mut self) -> Option<Value<'a>> {
         let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');

@@ -19,7 +19,7 @@ const MAX_KEY_RAW: usize = 2 + 6 * "encoding_format".len();
 
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
+pub struct BodyFacts {
     /// `"stream": true`.
     pub stream: bool,
     /// `"encoding_format": "base64"` (embeddings).
@@ -30,7 +30,7 @@ pub struct Facts {
 
 /// A member whose value is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum WatchedMember {
     Model,
     Stream,
     EncodingFormat,
@@ -41,13 +41,13 @@ enum Member {
 
 /// The incremental scanner of one body.
 #[derive(Debug)]
-pub struct Scanner {
+pub struct JsonScanner {
     check_id: IdCheck,
     tokenizer: Tokenizer,
     /// The beginning of a name or value of interest that the last chunk cut.
-    carry: Vec<u8>,
+    partial: Vec<u8>,
     /// The member whose value comes next.
-    member: Member,
+    member: WatchedMember,
     model_seen: bool,
     /// A name that differs from `model` only in case: other parsers may take it for the model.
     variant_seen: bool,
@@ -55,10 +55,10 @@ pub struct Scanner {
     counts_inputs: bool,
     /// Inside the array `input`, whose elements are counted.
     in_input: bool,
-    facts: Facts,
+    facts: BodyFacts,
 }
 
-impl Scanner {
+impl JsonScanner {
     /// A scanner before the first byte. `counts_inputs`: whether `input` matters (embeddings). `check_id` says what
     /// a model id may be.
     #[must_use]
@@ -66,14 +66,14 @@ impl Scanner {
         Self {
             check_id,
             tokenizer: Tokenizer::new(),
-            carry: Vec::new(),
-            member: Member::Other,
+            partial: Vec::new(),
+            member: WatchedMember::Other,
             model_seen: false,
             variant_seen: false,
             opened: false,
             counts_inputs,
             in_input: false,
-            facts: Facts::default(),
+            facts: BodyFacts::default(),
         }
     }
 
@@ -127,7 +127,7 @@ impl Scanner {
 
     /// What is known so far.
     #[must_use]
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> BodyFacts {
         self.facts
     }
 
@@ -145,12 +145,12 @@ impl Scanner {
             },
             1 if token.kind == Kind::Key => {
                 self.member = self.name(token, chunk, base)?;
-                self.carry.clear();
+                self.partial.clear();
             }
             1 => {
-                let member = std::mem::replace(&mut self.member, Member::Other);
+                let member = std::mem::replace(&mut self.member, WatchedMember::Other);
                 let found = self.value(member, token, chunk, base);
-                self.carry.clear();
+                self.partial.clear();
                 return found;
             }
             _ => self.input_element(token.kind),
@@ -158,11 +158,16 @@ impl Scanner {
         Ok(None)
     }
 
-    fn name(&mut self, token: Token, chunk: &[u8], base: u64) -> Result<Member, GatewayError> {
+    fn name(
+        &mut self,
+        token: Token,
+        chunk: &[u8],
+        base: u64,
+    ) -> Result<WatchedMember, GatewayError> {
         let counts_inputs = self.counts_inputs;
         let raw = self.raw(token, chunk, base);
         if raw.len() > MAX_KEY_RAW {
-            return Ok(Member::Other);
+            return Ok(WatchedMember::Other);
         }
         let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
         let decoded;
@@ -172,24 +177,24 @@ impl Scanner {
             decoded = name;
             decoded.as_bytes()
         } else {
-            return Ok(Member::Other);
+            return Ok(WatchedMember::Other);
         };
         let member = if is_same(name, b"model") {
-            Member::Model
+            WatchedMember::Model
         } else if is_same(name, b"stream") {
-            Member::Stream
+            WatchedMember::Stream
         } else if is_same(name, b"encoding_format") {
-            Member::EncodingFormat
+            WatchedMember::EncodingFormat
         } else if counts_inputs && is_same(name, b"input") {
-            Member::Input
+            WatchedMember::Input
         } else {
             if name.eq_ignore_ascii_case(b"model") {
                 self.variant_seen = true;
                 self.refuse_second_model()?;
             }
-            return Ok(Member::Other);
+            return Ok(WatchedMember::Other);
         };
-        if member == Member::Model {
+        if member == WatchedMember::Model {
             if self.model_seen {
                 return Err(duplicate_model());
             }
@@ -205,13 +210,13 @@ impl Scanner {
 
     fn value(
         &mut self,
-        member: Member,
+        member: WatchedMember,
         token: Token,
         chunk: &[u8],
         base: u64,
     ) -> Result<Option<ModelSpan>, GatewayError> {
         match (member, token.kind) {
-            (Member::Model, Kind::String) => {
+            (WatchedMember::Model, Kind::String) => {
                 let raw = self.raw(token, chunk, base);
                 let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
                 let id = string::decode(inner)
@@ -220,17 +225,17 @@ impl Scanner {
                 (self.check_id)(&id)?;
                 return Ok(Some(ModelSpan { span: token.start..token.end, id }));
             }
-            (Member::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
-            (Member::Stream, kind) => self.facts.stream = kind == Kind::True,
-            (Member::EncodingFormat, Kind::String) => {
+            (WatchedMember::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
+            (WatchedMember::Stream, kind) => self.facts.stream = kind == Kind::True,
+            (WatchedMember::EncodingFormat, Kind::String) => {
                 self.facts.base64 = self.raw(token, chunk, base) == b"\"base64\"";
             }
-            (Member::Input, Kind::String) => self.facts.inputs = Some(1),
-            (Member::Input, Kind::BeginArray) => {
+            (WatchedMember::Input, Kind::String) => self.facts.inputs = Some(1),
+            (WatchedMember::Input, Kind::BeginArray) => {
                 self.in_input = true;
                 self.facts.inputs = Some(0);
             }
-            (Member::Other, Kind::EndArray) => self.in_input = false,
+            (WatchedMember::Other, Kind::EndArray) => self.in_input = false,
             _ => {}
         }
         Ok(None)
@@ -252,8 +257,8 @@ impl Scanner {
             let start = (token.start - base) as usize;
             return chunk.get(start..end).unwrap_or_default();
         }
-        self.carry.extend_from_slice(chunk.get(..end).unwrap_or_default());
-        &self.carry
+        self.partial.extend_from_slice(chunk.get(..end).unwrap_or_default());
+        &self.partial
     }
 
     /// Keeps the part of a string of interest that stands in `chunk`, when the chunk ends inside it.
@@ -261,16 +266,16 @@ impl Scanner {
         let Some((kind, start, 1)) = self.tokenizer.open_text() else { return Ok(()) };
         let limit = match (kind, self.member) {
             (Kind::Key, _) => MAX_KEY_RAW,
-            (_, Member::Model) => MAX_MODEL_RAW,
-            (_, Member::EncodingFormat) => MAX_KEY_RAW,
+            (_, WatchedMember::Model) => MAX_MODEL_RAW,
+            (_, WatchedMember::EncodingFormat) => MAX_KEY_RAW,
             _ => return Ok(()),
         };
         let from = start.saturating_sub(base) as usize;
         let piece = chunk.get(from..).unwrap_or_default();
         // One byte more than the limit is enough to know that it is too long.
-        let room = (limit + 1).saturating_sub(self.carry.len());
-        self.carry.extend_from_slice(piece.get(..room).unwrap_or(piece));
-        if self.carry.len() > MAX_MODEL_RAW {
+        let room = (limit + 1).saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        if self.partial.len() > MAX_MODEL_RAW {
             return Err(invalid_model("\"model\" is too long."));
         }
         Ok(())
@@ -300,11 +305,11 @@ fn not_an_object() -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::model::check_id;
     use crate::test;
+    use crate::wire::model_span::check_in_tests;
 
-    fn scan(body: &[u8]) -> Result<(Option<ModelSpan>, Facts), Code> {
-        let mut scanner = Scanner::new(true, check_id);
+    fn scan(body: &[u8]) -> Result<(Option<ModelSpan>, BodyFacts), Code> {
+        let mut scanner = JsonScanner::new(true, check_in_tests);
         let found = scanner.push(body).map_err(|e| e.code)?;
         scanner.finish().map_err(|e| e.code)?;
         Ok((found, scanner.facts()))
@@ -367,7 +372,7 @@ mod tests {
         let long = "k".repeat(1_000_000);
         assert_eq!(model(&format!("{{\"{long}\":1,\"model\":\"m\"}}")).unwrap(), "m");
         assert_eq!(model(&format!("{{\"model\":\"{long}\"}}")), Err(Code::InvalidModel));
-        let mut scanner = Scanner::new(false, check_id);
+        let mut scanner = JsonScanner::new(false, check_in_tests);
         let mut error = scanner.push(b"{\"model\":\"").err();
         for _ in 0..100 {
             if error.is_none() {
@@ -375,24 +380,33 @@ mod tests {
             }
         }
         assert_eq!(error.unwrap().code, Code::InvalidModel);
-        assert!(scanner.carry.len() <= MAX_MODEL_RAW + 1);
+        assert!(scanner.partial.len() <= MAX_MODEL_RAW + 1);
     }
 
     #[test]
     fn facts() {
         for (body, facts) in [
-            (r#"{"model":"m","stream":true}"#, Facts { stream: true, ..Facts::default() }),
-            (r#"{"model":"m","stream":false}"#, Facts::default()),
+            (r#"{"model":"m","stream":true}"#, BodyFacts { stream: true, ..BodyFacts::default() }),
+            (r#"{"model":"m","stream":false}"#, BodyFacts::default()),
             (
                 r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
-                Facts { base64: true, inputs: Some(1), ..Facts::default() },
+                BodyFacts { base64: true, inputs: Some(1), ..BodyFacts::default() },
             ),
-            (r#"{"input":["a","b"],"model":"m"}"#, Facts { inputs: Some(2), ..Facts::default() }),
-            (r#"{"input":[1,2,3],"model":"m"}"#, Facts { inputs: Some(1), ..Facts::default() }),
-            (r#"{"input":[[1,2],[3]],"model":"m"}"#, Facts { inputs: Some(2), ..Facts::default() }),
+            (
+                r#"{"input":["a","b"],"model":"m"}"#,
+                BodyFacts { inputs: Some(2), ..BodyFacts::default() },
+            ),
+            (
+                r#"{"input":[1,2,3],"model":"m"}"#,
+                BodyFacts { inputs: Some(1), ..BodyFacts::default() },
+            ),
+            (
+                r#"{"input":[[1,2],[3]],"model":"m"}"#,
+                BodyFacts { inputs: Some(2), ..BodyFacts::default() },
+            ),
             (
                 r#"{"input":[],"model":"m","x":["a"]}"#,
-                Facts { inputs: Some(0), ..Facts::default() },
+                BodyFacts { inputs: Some(0), ..BodyFacts::default() },
             ),
         ] {
             assert_eq!(scan(body.as_bytes()).unwrap().1, facts, "{body}");
@@ -404,14 +418,14 @@ mod tests {
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
-    use crate::policy::model::check_id;
+    use crate::wire::model_span::check_in_tests;
     use crate::wire::splice::{Edit, apply};
     use proptest::prelude::*;
 
-    type Outcome = Result<(Option<ModelSpan>, Facts), Code>;
+    type Outcome = Result<(Option<ModelSpan>, BodyFacts), Code>;
 
     fn scan(body: &[u8], cuts: &[usize]) -> Outcome {
-        let mut scanner = Scanner::new(true, check_id);
+        let mut scanner = JsonScanner::new(true, check_in_tests);
         let mut found = None;
         let mut start = 0;
         for &cut in cuts.iter().chain([&body.len()]) {

@@ -76,7 +76,7 @@ enum Next {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum TokenizerState {
     Next(Next),
     /// Inside of something, most often because a chunk ended there.
     Inside(Inside),
@@ -85,7 +85,7 @@ enum State {
 /// The machine. Feed it chunk by chunk with [`Tokenizer::next`], then call [`Tokenizer::finish`].
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    state: State,
+    state: TokenizerState,
     /// What the scalar that is being read will be.
     kind: Kind,
     /// Offset of the current chunk's first byte.
@@ -108,7 +108,7 @@ impl Tokenizer {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            state: State::Inside(Inside::Start),
+            state: TokenizerState::Inside(Inside::Start),
             kind: Kind::Null,
             base: 0,
             token_start: 0,
@@ -127,9 +127,9 @@ impl Tokenizer {
     #[must_use]
     pub fn open_text(&self) -> Option<(Kind, u64, u32)> {
         match self.state {
-            State::Inside(Inside::Number(_) | Inside::String | Inside::Escape | Inside::Hex(_)) => {
-                Some((self.kind, self.token_start, self.depth))
-            }
+            TokenizerState::Inside(
+                Inside::Number(_) | Inside::String | Inside::Escape | Inside::Hex(_),
+            ) => Some((self.kind, self.token_start, self.depth)),
             _ => None,
         }
     }
@@ -137,7 +137,7 @@ impl Tokenizer {
     /// Whether the text's one value is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.state == State::Next(Next::End)
+        self.state == TokenizerState::Next(Next::End)
     }
 
     /// The next token that stands no deeper than `depth`; deeper ones are checked and passed over.
@@ -176,8 +176,10 @@ impl Tokenizer {
     /// [`JsonError::Truncated`] when the value is not complete.
     pub fn finish(&mut self) -> Result<Option<Token>, JsonError> {
         match self.state {
-            State::Next(Next::End) => Ok(None),
-            State::Inside(Inside::Number(number)) if self.depth == 0 && number.may_end() => {
+            TokenizerState::Next(Next::End) => Ok(None),
+            TokenizerState::Inside(Inside::Number(number))
+                if self.depth == 0 && number.may_end() =>
+            {
                 Ok(Some(self.close(self.base)))
             }
             _ => Err(JsonError::Truncated),
@@ -196,8 +198,8 @@ impl Tokenizer {
         let mut here = *at;
         'text: while let Some(&byte) = chunk.get(here) {
             let mut next = match self.state {
-                State::Next(next) => next,
-                State::Inside(inside) => {
+                TokenizerState::Next(next) => next,
+                TokenizerState::Inside(inside) => {
                     let token = self.go_on(inside, byte, chunk, &mut here)?;
                     let limit = if self.kind == Kind::Number { numbers } else { depth };
                     match token {
@@ -311,13 +313,13 @@ impl Tokenizer {
                 };
                 if level <= if kind == Kind::Number { numbers } else { depth } {
                     *at = here;
-                    self.state = State::Next(next);
+                    self.state = TokenizerState::Next(next);
                     let start = self.base + from as u64;
                     let end = self.base + end as u64;
                     return Ok(Some(Token { kind, start, end, depth: level }));
                 }
             }
-            self.state = State::Next(next);
+            self.state = TokenizerState::Next(next);
         }
         *at = chunk.len();
         self.base = self.base.saturating_add(chunk.len() as u64);
@@ -332,13 +334,13 @@ impl Tokenizer {
     fn begin(&mut self, kind: Kind, from: usize, inside: Inside) {
         self.kind = kind;
         self.token_start = self.base + from as u64;
-        self.state = State::Inside(inside);
+        self.state = TokenizerState::Inside(inside);
     }
 
     /// The end of the scalar that is being read.
     fn close(&mut self, end: u64) -> Token {
         let next = if self.kind == Kind::Key { Next::Colon } else { self.after_value() };
-        self.state = State::Next(next);
+        self.state = TokenizerState::Next(next);
         Token { kind: self.kind, start: self.token_start, end, depth: self.depth }
     }
 

@@ -9,7 +9,7 @@ use crate::wire::percent;
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum FormField {
     Model,
     /// A name that some server takes for `model`: in other case, padded, as an array, or escaped.
     NearlyModel,
@@ -19,7 +19,7 @@ pub(super) enum Field {
     Other,
 }
 
-impl Field {
+impl FormField {
     /// How many bytes of its value are kept, `None` for none.
     pub fn limit(self) -> Option<usize> {
         match self {
@@ -33,7 +33,7 @@ impl Field {
 /// What a part's headers say.
 #[derive(Debug)]
 pub(super) struct PartHead {
-    pub field: Field,
+    pub field: FormField,
     /// The part's own `content-length`.
     length: Option<u64>,
 }
@@ -41,7 +41,7 @@ pub(super) struct PartHead {
 impl PartHead {
     /// Reads a block of header lines, its closing empty line included.
     pub fn parse(block: &[u8]) -> Result<Self, GatewayError> {
-        let lines = Lines::parse(block)?;
+        let lines = PartHeaders::parse(block)?;
         let disposition =
             lines.disposition.ok_or_else(|| invalid("a part has no content-disposition header"))?;
         let disposition = Parametrised::parse(disposition)
@@ -61,7 +61,7 @@ impl PartHead {
         let has_file_name =
             disposition.parameters.iter().any(|(name, _)| name.starts_with("filename"));
         let field = classify(field_name(&disposition)?, has_file_name)?;
-        if field == Field::Model {
+        if field == FormField::Model {
             let text = media.is_none_or(|media| {
                 media.kind == "text/plain" && is_utf8_charset(media.get("charset"))
             });
@@ -89,7 +89,7 @@ impl PartHead {
 
 /// The header lines that matter, their values trimmed.
 #[derive(Debug, Default)]
-struct Lines<'a> {
+struct PartHeaders<'a> {
     disposition: Option<&'a [u8]>,
     media_type: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
@@ -97,7 +97,7 @@ struct Lines<'a> {
     length: Option<u64>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> PartHeaders<'a> {
     fn parse(block: &'a [u8]) -> Result<Self, GatewayError> {
         let mut lines = Self::default();
         let mut rest = block;
@@ -155,7 +155,7 @@ fn field_name<'a>(disposition: &Parametrised<'a>) -> Result<&'a [u8], GatewayErr
 
 /// A name is compared as written. One with a backslash or a `;` is refused: some parsers unescape the
 /// one and end the parameter at the other.
-fn classify(name: &[u8], has_file_name: bool) -> Result<Field, GatewayError> {
+fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError> {
     if name.iter().any(|byte| matches!(byte, b'\\' | b';')) {
         return Err(invalid("the name of a part holds a backslash or a semicolon"));
     }
@@ -163,11 +163,11 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<Field, GatewayError> {
         return Err(invalid("a field _charset_ is not supported; forms are read as UTF-8"));
     }
     Ok(match name {
-        b"model" => Field::Model,
-        _ if is_nearly_model(name) => Field::NearlyModel,
-        b"stream" if !has_file_name => Field::Stream,
-        b"response_format" if !has_file_name => Field::ResponseFormat,
-        _ => Field::Other,
+        b"model" => FormField::Model,
+        _ if is_nearly_model(name) => FormField::NearlyModel,
+        b"stream" if !has_file_name => FormField::Stream,
+        b"response_format" if !has_file_name => FormField::ResponseFormat,
+        _ => FormField::Other,
     })
 }
 

@@ -21,8 +21,8 @@ use memchr::memmem;
 
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, ModelSpan};
-use field::{Field, PartHead};
-use part::Part;
+use field::{FormField, PartHead};
+use part::FormPart;
 
 pub use boundary::boundary;
 pub(crate) use field::is_nearly_model;
@@ -31,12 +31,12 @@ pub(crate) use field::is_nearly_model;
 pub const MAX_PART_HEADERS: usize = 8 * 1024;
 /// Most parts of one form.
 pub const MAX_PARTS: usize = 1_000;
-/// Longest value that is remembered of a field in [`Facts`], in bytes.
+/// Longest value that is remembered of a field in [`FormFacts`], in bytes.
 const MAX_FACT: usize = 64;
 
-/// What other fields say about the answer to expect. Complete only after [`Scanner::finish`].
+/// What other fields say about the answer to expect. Complete only after [`FormScanner::finish`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
+pub struct FormFacts {
     /// The field `stream` asks for a stream.
     pub stream: bool,
     /// The field `response_format` as written (`json`, `text`, `srt`, `vtt`, `verbose_json`, …);
@@ -46,24 +46,24 @@ pub struct Facts {
 
 /// Reads one body. Errors are final: every later call gives the same one.
 #[derive(Debug)]
-pub struct Scanner {
+pub struct FormScanner {
     check_id: IdCheck,
     /// CR LF `--boundary`.
     delimiter: Vec<u8>,
     /// Searches `--boundary`: what stands before it decides whether it is a delimiter.
     finder: memmem::Finder<'static>,
-    state: State,
+    state: FormState,
     /// Absolute offset of the next byte.
     offset: u64,
     parts: usize,
     /// Parts named `model`, or nearly so.
     spelled_model: usize,
     found: bool,
-    facts: Facts,
+    facts: FormFacts,
 }
 
 #[derive(Debug)]
-enum State {
+enum FormState {
     /// Before the first delimiter; `matched` bytes of CR LF `--boundary` were read.
     Start {
         matched: usize,
@@ -77,13 +77,13 @@ enum State {
         held: Vec<u8>,
     },
     /// In a part's data.
-    Data(Part),
+    Data(FormPart),
     /// After the closing delimiter.
     End,
     Failed(GatewayError),
 }
 
-impl Scanner {
+impl FormScanner {
     /// A scanner for a body with this boundary, as [`boundary`] gives it.
     #[must_use]
     pub fn new(boundary: &[u8], check_id: IdCheck) -> Self {
@@ -93,12 +93,12 @@ impl Scanner {
             check_id,
             delimiter,
             finder,
-            state: State::Start { matched: 0 },
+            state: FormState::Start { matched: 0 },
             offset: 0,
             parts: 0,
             spelled_model: 0,
             found: false,
-            facts: Facts::default(),
+            facts: FormFacts::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Scanner {
     /// `invalid_multipart`, `invalid_model`, `duplicate_model`. However the body is cut into chunks,
     /// the error is the same.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
-        if let State::Failed(error) = &self.state {
+        if let FormState::Failed(error) = &self.state {
             return Err(error.clone());
         }
         let mut rest = chunk;
@@ -118,7 +118,7 @@ impl Scanner {
                 Ok(None) => {}
                 Ok(model) => found = model,
                 Err(error) => {
-                    self.state = State::Failed(error.clone());
+                    self.state = FormState::Failed(error.clone());
                     return Err(error);
                 }
             }
@@ -130,17 +130,17 @@ impl Scanner {
     ///
     /// # Errors
     /// `invalid_multipart` when the closing delimiter has not come, `missing_model`, and whatever
-    /// [`Scanner::push`] has reported.
+    /// [`FormScanner::push`] has reported.
     pub fn finish(&self) -> Result<(), GatewayError> {
         match &self.state {
-            State::Failed(error) => Err(error.clone()),
-            State::End if self.found => Ok(()),
-            State::End if self.spelled_model > 0 => Err(GatewayError::new(
+            FormState::Failed(error) => Err(error.clone()),
+            FormState::End if self.found => Ok(()),
+            FormState::End if self.spelled_model > 0 => Err(GatewayError::new(
                 Code::MissingModel,
                 "The form has no field 'model'. Field names are case-sensitive and are written plainly: use 'model'.",
             )
             .with_param("model")),
-            State::End => Err(GatewayError::new(
+            FormState::End => Err(GatewayError::new(
                 Code::MissingModel,
                 "The form has no field 'model'. Add it, before the file.",
             )
@@ -151,7 +151,7 @@ impl Scanner {
 
     /// What is known so far about other fields.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &FormFacts {
         &self.facts
     }
 
@@ -160,23 +160,23 @@ impl Scanner {
         let before = rest.len();
         let mut found = None;
         // The state is put back by every arm; an error leaves `End`, which `push` overwrites.
-        self.state = match std::mem::replace(&mut self.state, State::End) {
-            State::Start { matched } => self.start(matched, take_byte(rest))?,
-            State::Line { first } => line(first, take_byte(rest))?,
-            State::Headers { held } => self.headers(held, rest)?,
-            State::Data(part) => {
+        self.state = match std::mem::replace(&mut self.state, FormState::End) {
+            FormState::Start { matched } => self.start(matched, take_byte(rest))?,
+            FormState::Line { first } => line(first, take_byte(rest))?,
+            FormState::Headers { held } => self.headers(held, rest)?,
+            FormState::Data(part) => {
                 let (state, model) = self.data(part, rest)?;
                 found = model;
                 state
             }
-            State::End => {
+            FormState::End => {
                 if !rest.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
                     return Err(invalid("text follows the closing boundary"));
                 }
                 *rest = &[];
-                State::End
+                FormState::End
             }
-            State::Failed(error) => return Err(error),
+            FormState::Failed(error) => return Err(error),
         };
         self.offset = self.offset.saturating_add((before - rest.len()) as u64);
         Ok(found)
@@ -184,20 +184,20 @@ impl Scanner {
 
     /// The body begins with the first delimiter, for which the leading CR LF may be left out. Any
     /// other text before it is shown by some parsers and not by others.
-    fn start(&self, matched: usize, byte: Option<u8>) -> Result<State, GatewayError> {
+    fn start(&self, matched: usize, byte: Option<u8>) -> Result<FormState, GatewayError> {
         let matched = if matched == 0 && byte == Some(b'-') { 2 } else { matched };
         if self.delimiter.get(matched).copied() != byte {
             return Err(invalid("the body does not begin with '--' and its boundary"));
         }
         let matched = matched + 1;
         Ok(if matched == self.delimiter.len() {
-            State::Line { first: None }
+            FormState::Line { first: None }
         } else {
-            State::Start { matched }
+            FormState::Start { matched }
         })
     }
 
-    fn headers(&mut self, mut held: Vec<u8>, rest: &mut &[u8]) -> Result<State, GatewayError> {
+    fn headers(&mut self, mut held: Vec<u8>, rest: &mut &[u8]) -> Result<FormState, GatewayError> {
         let known = held.len();
         let room = MAX_PART_HEADERS.saturating_sub(known).min(rest.len());
         let (taken, after) = rest.split_at_checked(room).unwrap_or((*rest, &[]));
@@ -218,7 +218,7 @@ impl Scanner {
                 )));
             }
             *rest = after;
-            return Ok(State::Headers { held });
+            return Ok(FormState::Headers { held });
         };
         let used = end.saturating_sub(known);
         *rest = rest.get(used..).unwrap_or_default();
@@ -228,7 +228,7 @@ impl Scanner {
             return Err(invalid(format!("the form has more than {MAX_PARTS} parts")));
         }
         let head = PartHead::parse(held.get(..end).unwrap_or_default())?;
-        if matches!(head.field, Field::Model | Field::NearlyModel) {
+        if matches!(head.field, FormField::Model | FormField::NearlyModel) {
             self.spelled_model += 1;
             if self.spelled_model > 1 {
                 return Err(GatewayError::new(
@@ -238,20 +238,20 @@ impl Scanner {
                 .with_param("model"));
             }
         }
-        Ok(State::Data(Part::new(head, self.offset.saturating_add(used as u64))))
+        Ok(FormState::Data(FormPart::new(head, self.offset.saturating_add(used as u64))))
     }
 
     /// Reads data up to the end of its delimiter or to the end of `rest`.
     fn data(
         &mut self,
-        mut part: Part,
+        mut part: FormPart,
         rest: &mut &[u8],
-    ) -> Result<(State, Option<ModelSpan>), GatewayError> {
+    ) -> Result<(FormState, Option<ModelSpan>), GatewayError> {
         // A value that is read is kept up to its limit, a delimiter and one byte more.
         let room = part.head.field.limit().map_or(0, |limit| limit + self.delimiter.len() + 1);
         let room = room.saturating_sub(part.value.len());
         // A model that is too long fails at a fixed byte, however the body is cut: look no further.
-        let is_model = part.head.field == Field::Model;
+        let is_model = part.head.field == FormField::Model;
         let chunk: &[u8] = if is_model { rest.get(..room).unwrap_or(rest) } else { rest };
         let end = part.delimiter_end(&self.finder, self.offset, chunk)?;
         let used = end.unwrap_or(chunk.len());
@@ -262,28 +262,28 @@ impl Scanner {
                 return Err(field::too_long());
             }
             part.keep_tail(chunk, self.delimiter.len() - 1);
-            return Ok((State::Data(part), None));
+            return Ok((FormState::Data(part), None));
         }
         let seen = (self.offset - part.start).saturating_add(used as u64);
         let length = seen.saturating_sub(self.delimiter.len() as u64);
         part.head.check_length(length)?;
         let found = self.close(part, length)?;
-        Ok((State::Line { first: None }, found))
+        Ok((FormState::Line { first: None }, found))
     }
 
     /// Reads the value of a finished part of `length` bytes.
-    fn close(&mut self, part: Part, length: u64) -> Result<Option<ModelSpan>, GatewayError> {
+    fn close(&mut self, part: FormPart, length: u64) -> Result<Option<ModelSpan>, GatewayError> {
         let value = usize::try_from(length).ok().and_then(|length| part.value.get(..length));
         match part.head.field {
-            Field::Model => {
+            FormField::Model => {
                 let id = field::model(value.unwrap_or_default(), self.check_id)?;
                 self.found = true;
                 let span = part.start..part.start.saturating_add(length);
                 return Ok(Some(ModelSpan { span, id }));
             }
-            Field::Stream => self.facts.stream = value.is_some_and(field::is_true),
-            Field::ResponseFormat => self.facts.response_format = value.and_then(field::text),
-            Field::NearlyModel | Field::Other => {}
+            FormField::Stream => self.facts.stream = value.is_some_and(field::is_true),
+            FormField::ResponseFormat => self.facts.response_format = value.and_then(field::text),
+            FormField::NearlyModel | FormField::Other => {}
         }
         Ok(None)
     }
@@ -291,11 +291,11 @@ impl Scanner {
 
 /// The line of a delimiter ends in CR LF, or in `--` when it is the last one. RFC 2046 allows white
 /// space before the CR LF; parsers differ on it, and no client writes it.
-fn line(first: Option<u8>, byte: Option<u8>) -> Result<State, GatewayError> {
+fn line(first: Option<u8>, byte: Option<u8>) -> Result<FormState, GatewayError> {
     match (first, byte) {
-        (None, Some(b'\r' | b'-')) => Ok(State::Line { first: byte }),
-        (Some(b'\r'), Some(b'\n')) => Ok(State::Headers { held: Vec::new() }),
-        (Some(b'-'), Some(b'-')) => Ok(State::End),
+        (None, Some(b'\r' | b'-')) => Ok(FormState::Line { first: byte }),
+        (Some(b'\r'), Some(b'\n')) => Ok(FormState::Headers { held: Vec::new() }),
+        (Some(b'-'), Some(b'-')) => Ok(FormState::End),
         _ => Err(invalid("other characters follow a boundary on its line")),
     }
 }

@@ -8,7 +8,7 @@ use crate::error::GatewayError;
 
 /// The part that is being read.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct FormPart {
     pub head: PartHead,
     /// Absolute offset of the first byte of data.
     pub start: u64,
@@ -28,7 +28,7 @@ enum Hit {
     Ambiguous,
 }
 
-impl Part {
+impl FormPart {
     /// The data that begins at the absolute offset `start`.
     pub fn new(head: PartHead, start: u64) -> Self {
         Self { head, start, tail: Vec::new(), value: Vec::new() }

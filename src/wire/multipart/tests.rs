@@ -1,12 +1,12 @@
 use super::*;
-use crate::policy::model::check_id;
 use crate::test;
+use crate::wire::model_span::check_in_tests;
 
 /// What came of a body: the model, its span and the facts, or the error's code.
-type Outcome = Result<(ModelSpan, Facts), Code>;
+type Outcome = Result<(ModelSpan, FormFacts), Code>;
 
 fn scan_chunks<'a>(boundary: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut scanner = Scanner::new(boundary.as_bytes(), check_id);
+    let mut scanner = FormScanner::new(boundary.as_bytes(), check_in_tests);
     let mut found = None;
     for chunk in chunks {
         if let Some(model) = scanner.push(chunk).map_err(|error| error.code)? {
@@ -58,12 +58,15 @@ fn what_clients_send() {
     let openai_python = b"--a5\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--a5\r\nContent-Disposition: form-data; name=\"response_format\"\r\n\r\nverbose_json\r\n--a5\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\nfalse\r\n--a5\r\nContent-Disposition: form-data; name=\"timestamp_granularities[]\"\r\n\r\nword\r\n--a5\r\nContent-Disposition: form-data; name=\"timestamp_granularities[]\"\r\n\r\nsegment\r\n--a5\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a%22b\xc3\xa9%0D%0A\\\\%.wav\"\r\nContent-Type: audio/x-wav\r\n\r\nRIFF\r\n\x00\xff\r\n--a5--\r\n";
     let (found, facts) = scan("a5", openai_python).unwrap();
     assert_eq!(found.id, "whisper-1");
-    assert_eq!(facts, Facts { stream: false, response_format: Some("verbose_json".to_owned()) });
+    assert_eq!(
+        facts,
+        FormFacts { stream: false, response_format: Some("verbose_json".to_owned()) }
+    );
 
     let openai_node = b"------formdata-undici-07\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%.wav\"\r\nContent-Type: application/octet-stream\r\n\r\nRIFF\xc3\xbf\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n------formdata-undici-07--\r\n";
     let (found, facts) = scan("----formdata-undici-07", openai_node).unwrap();
     assert_eq!(found.id, "whisper-1");
-    assert_eq!(facts, Facts { stream: true, response_format: None });
+    assert_eq!(facts, FormFacts { stream: true, response_format: None });
 
     let aiohttp = b"--bd\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\xc3\xa9\r\n--bd--\r\n";
     assert_eq!(model("bd", aiohttp), Ok("mé".to_owned()));
@@ -348,7 +351,7 @@ fn facts() {
 
 #[test]
 fn errors_are_final() {
-    let mut scanner = Scanner::new(b"B", check_id);
+    let mut scanner = FormScanner::new(b"B", check_in_tests);
     let error = scanner.push(b"nonsense").unwrap_err();
     assert_eq!(scanner.push(b""), Err(error.clone()));
     assert_eq!(scanner.push(&with_model("")), Err(error.clone()));
@@ -358,12 +361,12 @@ fn errors_are_final() {
 /// The scanner holds little, whatever the size of the file.
 #[test]
 fn memory_is_bounded() {
-    let mut scanner = Scanner::new(b"B", check_id);
+    let mut scanner = FormScanner::new(b"B", check_in_tests);
     scanner.push(format!("--B\r\n{FILE}\r\n\r\n").as_bytes()).unwrap();
     let chunk = [0u8; 16 * 1024];
     for _ in 0..256 {
         scanner.push(&chunk).unwrap();
-        let State::Data(part) = &scanner.state else { panic!("not in data") };
+        let FormState::Data(part) = &scanner.state else { panic!("not in data") };
         assert!(part.tail.capacity() <= 64 && part.value.capacity() == 0);
     }
     scanner.push(with_model("\r\n").as_slice()).unwrap().expect("the model");

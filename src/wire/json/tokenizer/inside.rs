@@ -2,7 +2,7 @@
 //! is to be found.
 
 use super::strings::{Run, is_escape, string_rest};
-use super::{JsonError, Kind, Next, State, Token, Tokenizer};
+use super::{JsonError, Kind, Next, Token, Tokenizer, TokenizerState};
 
 /// Where in a token the text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,12 @@ impl Tokenizer {
             Inside::Start if byte == 0xEF => Inside::Mark(0xBB),
             Inside::Start => {
                 *here = at;
-                self.state = State::Next(Next::Value);
+                self.state = TokenizerState::Next(Next::Value);
                 return Ok(None);
             }
             Inside::Mark(0xBB) if byte == 0xBB => Inside::Mark(0xBF),
             Inside::Mark(want) if byte == want => {
-                self.state = State::Next(Next::Value);
+                self.state = TokenizerState::Next(Next::Value);
                 return Ok(None);
             }
             Inside::Escape if is_escape(byte) => Inside::String,
@@ -137,7 +137,7 @@ impl Tokenizer {
                 return Err(self.unexpected(at));
             }
         };
-        self.state = State::Inside(inside);
+        self.state = TokenizerState::Inside(inside);
         Ok(None)
     }
 
@@ -158,7 +158,7 @@ impl Tokenizer {
             number = next;
             *here += 1;
         }
-        self.state = State::Inside(Inside::Number(number));
+        self.state = TokenizerState::Inside(Inside::Number(number));
         Ok(None)
     }
 }
