@@ -321,14 +321,16 @@ fn location(loc: &Value) -> Option<(String, Option<String>)> {
 }
 
 fn type_name(kind: &str) -> Option<String> {
-    let kind = kind.trim();
+    // Cleaned and cut before it is judged, so that what leaves is read as the same name again.
+    let kind: String = clean(kind).trim().chars().take(MAX_NAME_CHARS).collect();
+    let kind = kind.trim_end();
     // Anthropic's marker and RFC 9457's problem URIs name no OpenAI type.
     let generic = kind.is_empty()
         || kind.eq_ignore_ascii_case("error")
         || kind == "about:blank"
         || kind.starts_with("http://")
         || kind.starts_with("https://");
-    (!generic).then(|| clean(kind).chars().take(MAX_NAME_CHARS).collect())
+    (!generic).then(|| kind.to_owned())
 }
 
 fn code(value: &Value) -> Option<Value> {

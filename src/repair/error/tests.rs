@@ -153,6 +153,19 @@ fn bodies_nested_on_purpose_end() {
     }
 }
 
+/// A type is judged as it would leave: cleaned, cut and trimmed.
+#[test]
+fn types_that_say_nothing() {
+    for name in ["\0", " \u{7} ", "\n\0\n", "\0about:blank", "err\u{1}or"] {
+        let body = serde_json::json!({"error": {"message": "m", "type": name}}).to_string();
+        let answer = rewritten(400, &body);
+        assert_eq!(answer.error.kind, "invalid_request_error", "{name:?}");
+    }
+    let long = format!("{} tail", "x".repeat(255));
+    let body = serde_json::json!({"error": {"message": "m", "type": long}}).to_string();
+    assert_eq!(rewritten(400, &body).error.kind, "x".repeat(255));
+}
+
 #[test]
 fn canonical_bodies_are_left_alone() {
     let canonical = r#" {"error": {"message":"m","type":"t","param":null,"code":404,"extra":{"a":[1]}}}
