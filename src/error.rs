@@ -1,7 +1,7 @@
 //! The gateway's own errors, and the one JSON shape in which every error leaves.
 //!
 //! The shape is OpenAI's error object (API reference, "Error codes"):
-//! `{"error":{"message":string,"type":string,"param":string|null,"code":string|number|null}}`.
+//! `{"error":{"message":string,"type":string,"param":string|null,"code":string|null}}`.
 
 use std::borrow::Cow;
 
@@ -31,8 +31,8 @@ pub struct ErrorObject {
     pub kind: String,
     /// The request's parameter that is at fault.
     pub param: Option<String>,
-    /// A stable code: string, number or null.
-    pub code: Value,
+    /// A stable code. Always a string, as OpenAI types it: clients in typed languages stumble over a number.
+    pub code: Option<String>,
     /// Further fields that an upstream gave inside its error object.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -197,7 +197,7 @@ impl GatewayError {
                 message: self.message.clone(),
                 kind: default_type(status).to_owned(),
                 param: self.param.as_deref().map(str::to_owned),
-                code: Value::from(self.code.as_str()),
+                code: Some(self.code.as_str().to_owned()),
                 extra: Map::new(),
             },
         }

@@ -4,6 +4,7 @@
 //! [`from_event`] the one that hides in an event of a stream. What a message may be is bounded
 //! ([`text::MAX_MESSAGE_CHARS`]), holds no markup and does not repeat the request.
 
+pub mod context_length;
 mod ok;
 mod python;
 mod shape;
@@ -57,18 +58,14 @@ pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Norma
         Some(value) => shape::read(value),
         None => of_text(text, content_type),
     };
-    let error = settle(status_out, draft, || {
+    let answer = settle(status_out, draft, || {
         let body = if text.is_empty() { "an empty body" } else { "no readable message" };
         format!("The upstream answered HTTP {status} with {body}.")
     });
-    let canonical = status == status_out
+    let canonical = status == answer.status
         && std::str::from_utf8(body).is_ok_and(|whole| whole.trim() == text)
-        && json.as_ref().is_some_and(|value| is_envelope_of(value, &error));
-    if canonical {
-        Normalised::Unchanged
-    } else {
-        Normalised::Rewritten(ErrorAnswer { status: status_out, error })
-    }
+        && json.as_ref().is_some_and(|value| is_envelope_of(value, &answer.error));
+    if canonical { Normalised::Unchanged } else { Normalised::Rewritten(answer) }
 }
 
 /// Whether `value` is exactly the envelope that `error` would leave as.
@@ -131,8 +128,9 @@ fn is_binary(text: &str) -> bool {
 }
 
 /// The draft with OpenAI's defaults where it says nothing.
-fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) -> ErrorObject {
+fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) -> ErrorAnswer {
     let draft = draft.unwrap_or_default();
+    let code = draft.code.as_ref().map(spelled);
     let message = draft.message.unwrap_or_else(|| match &draft.code {
         Some(Value::String(code)) => format!("The upstream answered with the error {code:?}."),
         _ => silent(),
@@ -142,12 +140,36 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
     for name in ["message", "type", "param", "code"] {
         extra.remove(name);
     }
-    ErrorObject {
+    if context_length::is_said(status, &draft.hints, &message) {
+        // A type that means a fault of the server's own would make clients send the same again.
+        let kind =
+            draft.kind.filter(|kind| status::from_name(kind).is_none_or(|status| status < 500));
+        return ErrorAnswer {
+            status: context_length::STATUS,
+            error: ErrorObject {
+                message,
+                kind: kind.unwrap_or_else(|| default_type(context_length::STATUS).to_owned()),
+                param: draft.param,
+                code: Some(context_length::CODE.to_owned()),
+                extra,
+            },
+        };
+    }
+    let error = ErrorObject {
         message,
         kind: draft.kind.unwrap_or_else(|| default_type(status).to_owned()),
         param: draft.param,
-        code: draft.code.unwrap_or(Value::Null),
+        code,
         extra,
+    };
+    ErrorAnswer { status, error }
+}
+
+/// A code as text.
+fn spelled(code: &Value) -> String {
+    match code {
+        Value::String(code) => code.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -164,7 +186,7 @@ fn own(code: Code, message: String) -> ErrorAnswer {
             message: text::clean(&message),
             kind: default_type(status).to_owned(),
             param: None,
-            code: Value::from(code.as_str()),
+            code: Some(code.as_str().to_owned()),
             extra: Map::new(),
         },
     }

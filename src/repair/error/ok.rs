@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::shape::{self, Draft, truthy};
-use super::{invalid, own, settle, status, text};
+use super::{context_length, invalid, own, settle, status, text};
 use crate::error::{Code, ErrorAnswer};
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
@@ -128,7 +128,10 @@ pub fn from_event(data: &[u8], event: Event) -> Option<ErrorAnswer> {
     };
     let found = found.or_else(|| event.marked.then(|| marked(data)));
     found.map(|mut answer| {
-        if let Some(status) = event.status.filter(|status| (400..=599).contains(status)) {
+        // What has a status of its own for its code keeps that.
+        let settled = answer.error.code.as_deref() == Some(context_length::CODE);
+        let beside = event.status.filter(|status| (400..=599).contains(status) && !settled);
+        if let Some(status) = beside {
             let given = crate::error::default_type(answer.status);
             answer.status = status::registered(status);
             if answer.error.kind == given {
@@ -378,8 +381,7 @@ fn status_of(draft: &Draft) -> Option<u16> {
 fn answer(draft: Option<Draft>, kin: Kin) -> ErrorAnswer {
     let draft = draft.unwrap_or_default();
     let status = status_of(&draft).unwrap_or_else(|| kin.status());
-    let error = settle(status, Some(draft), || {
+    settle(status, Some(draft), || {
         "The upstream reported an error without saying which.".to_owned()
-    });
-    ErrorAnswer { status, error }
+    })
 }

@@ -31,11 +31,10 @@ pub fn integer(code: &Value) -> Option<i64> {
     }
 }
 
-/// A well-known code or type name: OpenAI's, Anthropic's, Google's canonical ones, the exception names
-/// of vLLM and SGLang, DashScope's. Spelling (case, `_`, `-`, `.`, a final `Error` or `Exception`)
-/// does not matter.
-pub fn from_name(name: &str) -> Option<u16> {
-    // The longest name in the table has 24 letters; a sentence is no name.
+/// A name without its spelling: lower case letters and digits, without a final `error` or `exception`.
+/// `None` for what is no name but a sentence.
+pub fn key(name: &str) -> Option<String> {
+    // The longest name in the tables has 28 letters.
     if name.len() > 64 || name.contains(char::is_whitespace) {
         return None;
     }
@@ -46,6 +45,14 @@ pub fn from_name(name: &str) -> Option<u16> {
             key = stem.to_owned();
         }
     }
+    Some(key)
+}
+
+/// A well-known code or type name: OpenAI's, Anthropic's, Google's canonical ones, the exception names
+/// of vLLM and SGLang, DashScope's. Spelling (case, `_`, `-`, `.`, a final `Error` or `Exception`)
+/// does not matter.
+pub fn from_name(name: &str) -> Option<u16> {
+    let key = key(name)?;
     Some(match key.as_str() {
         "badrequest"
         | "invalidrequest"

@@ -1,8 +1,6 @@
 //! The stream's own errors, and errors written as events. Which payload is an error is for
 //! [`crate::repair::error`] to say.
 
-use serde_json::Value as Tree;
-
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::cursor::Value;
 
@@ -23,19 +21,15 @@ pub(super) fn truncated(end: StreamEnd) -> ErrorAnswer {
         StreamEnd::Reset => "The upstream's connection was lost before its answer was complete.",
     };
     let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
-    answer.error.code = Tree::from(TRUNCATED);
+    answer.error.code = Some(TRUNCATED.to_owned());
     answer
 }
 
 /// The Responses API's own `error` event (API reference, "Streaming events").
 pub(super) fn to_responses_event(answer: &ErrorAnswer, sequence: u64) -> Vec<u8> {
-    let code = match &answer.error.code {
-        Tree::Number(number) => Tree::from(number.to_string()),
-        other => other.clone(),
-    };
     let event = serde_json::json!({
         "type": "error",
-        "code": code,
+        "code": answer.error.code,
         "message": answer.error.message,
         "param": answer.error.param,
         "sequence_number": sequence,

@@ -25,7 +25,7 @@ ASK = {"model": "alpha/m", "stream": True, "messages": []}
 FIRST = chunk({"role": "assistant", "content": TEXT})
 STOP = chunk({}, "stop")
 USED = {**chunk({}), "choices": [], "usage": USAGE}
-ERROR = {"error": {"message": "boom", "type": "server_error", "param": None, "code": 500}}
+ERROR = {"error": {"message": "boom", "type": "server_error", "param": None, "code": "500"}}
 
 
 def written(event) -> bytes:

@@ -33,6 +33,7 @@ def envelope(response: Response) -> dict[str, Any]:
     assert isinstance(error["message"], str) and error["message"].strip(), error
     assert isinstance(error["type"], str) and error["type"], error
     assert error["param"] is None or isinstance(error["param"], str), error
+    assert error["code"] is None or isinstance(error["code"], str), error
     return error
 
 

@@ -211,7 +211,7 @@ impl Builder {
         }
         let message = "The upstream's stream ended before its answer was complete.";
         let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
-        answer.error.code = "upstream_stream_truncated".into();
+        answer.error.code = Some("upstream_stream_truncated".to_owned());
         self.fail(answer);
     }
 
@@ -230,8 +230,8 @@ impl Builder {
         }
         self.begin();
         self.phase = Phase::Ended;
-        let code = match answer.error.code.as_str() {
-            Some(code) if !code.is_empty() => code,
+        let code = match answer.error.code.as_deref() {
+            Some(code) if !code.bytes().all(|byte| byte.is_ascii_digit()) => code,
             _ if answer.status == 429 => "rate_limit_exceeded",
             _ => "server_error",
         };

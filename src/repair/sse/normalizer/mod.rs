@@ -326,7 +326,7 @@ impl SseNormalizer {
             self.head = Head::Error(answer);
             return;
         }
-        let is_cut = answer.error.code == errors::TRUNCATED;
+        let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
         self.failure.get_or_insert(if is_cut { Flaw::StreamCut } else { Flaw::StreamError });
         if self.options.kind == StreamKind::Responses {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
