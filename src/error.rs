@@ -89,6 +89,8 @@ pub enum Code {
     InvalidModel,
     /// The body names the model more than once.
     DuplicateModel,
+    /// A parameter beside one of the gateway's own that servers may take for the same.
+    DuplicateParameter,
     /// The body is not one JSON object.
     InvalidJson,
     /// The body is not a well-formed multipart form.
@@ -103,6 +105,10 @@ pub enum Code {
     RequestTooLarge,
     /// The body is compressed.
     UnsupportedContentEncoding,
+    /// The worker holds as much as it may.
+    Overloaded,
+    /// Envoy sent the request to another provider's cluster.
+    Misrouted,
     /// The upstream failed without saying how.
     UpstreamError,
     /// The upstream's answer can't be expressed in OpenAI's shape.
@@ -126,6 +132,7 @@ impl Code {
             Self::MissingModel => "missing_model",
             Self::InvalidModel => "invalid_model",
             Self::DuplicateModel => "duplicate_model",
+            Self::DuplicateParameter => "duplicate_parameter",
             Self::InvalidJson => "invalid_json",
             Self::InvalidMultipart => "invalid_multipart",
             Self::UnsupportedOperation => "unsupported_operation",
@@ -133,6 +140,8 @@ impl Code {
             Self::CacheOverrideInvalid => "cache_override_invalid",
             Self::RequestTooLarge => "request_too_large",
             Self::UnsupportedContentEncoding => "unsupported_content_encoding",
+            Self::Overloaded => "overloaded",
+            Self::Misrouted => "misrouted",
             Self::UpstreamError => "upstream_error",
             Self::InvalidUpstreamResponse => "invalid_upstream_response",
             Self::InternalError => "internal_error",
@@ -150,6 +159,7 @@ impl Code {
             Self::MissingModel
             | Self::InvalidModel
             | Self::DuplicateModel
+            | Self::DuplicateParameter
             | Self::InvalidJson
             | Self::InvalidMultipart
             | Self::UnsupportedOperation
@@ -157,7 +167,8 @@ impl Code {
             | Self::CacheOverrideInvalid => 400,
             Self::RequestTooLarge => 413,
             Self::UnsupportedContentEncoding => 415,
-            Self::UpstreamError | Self::InvalidUpstreamResponse => 502,
+            Self::UpstreamError | Self::InvalidUpstreamResponse | Self::Misrouted => 502,
+            Self::Overloaded => 503,
             Self::InternalError => 500,
         }
     }

@@ -13,6 +13,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::operation::printable;
 use crate::policy::{Config, ProviderId};
 use crate::wire::model_span::MAX_MODEL_ID_BYTES;
+use crate::wire::percent;
 
 /// A resolved model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +81,21 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
         "is longer than 1,024 bytes"
     } else if id.chars().any(char::is_control) {
         "holds a control character"
+    } else if climbs(id) {
+        "has a segment `.` or `..`, as a path"
     } else {
         return Ok(());
     };
     Err(GatewayError::new(Code::InvalidModel, format!("The model id {problem}. Send a valid one."))
         .with_param("model"))
+}
+
+/// Whether a server that reads the id as a path could end in another place than where it seems to lead: past what an
+/// allowlist's `family/*` means. However the path is written.
+fn climbs(id: &str) -> bool {
+    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
+    let has = |id: &[u8]| id.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots);
+    has(id.as_bytes()) || (id.contains('%') && has(&percent::decode(id.as_bytes())))
 }
 
 /// The steps of resolution, in order; each O(1) or O(length of the id).

@@ -5,5 +5,6 @@ pub mod headers;
 pub mod json;
 pub mod model_span;
 pub mod multipart;
+pub mod names;
 pub mod percent;
 pub mod splice;

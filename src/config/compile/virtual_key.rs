@@ -95,7 +95,8 @@ fn virtual_key(
         None => Allowlist::All,
         Some(list) => {
             let rule = "an entry must not be empty or hold control characters";
-            Allowlist::only(strings(list, &at_allowed, problems, text::is_printable, rule))
+            let entries = strings(list, &at_allowed, problems, text::is_printable, rule);
+            Allowlist::only(entries, |name| names.contains_key(name))
         }
     };
     let at_aliases = at.field("model_aliases");

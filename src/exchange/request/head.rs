@@ -9,7 +9,8 @@ use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, Target};
 use crate::policy::{CacheMode, Config};
 use crate::wire::headers::{HeaderEdit, Headers, Text};
-use crate::wire::multipart::is_nearly_model;
+use crate::wire::names::is_nearly;
+use crate::wire::{multipart, percent};
 
 /// More edits than the head of a usual request needs.
 const MOST_EDITS: usize = 10;
@@ -111,8 +112,8 @@ pub(super) struct ClientHead {
     pub declared: Option<u64>,
     /// Path after the prefix, with its query.
     pub path: String,
-    /// `content-type` leaves no doubt that the body is what was checked.
-    is_labelled: bool,
+    /// The `content-type` that leaves no doubt that the body is what was checked, where the client's own does.
+    content_type: Option<HeaderEdit>,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
     removals: Vec<HeaderEdit>,
 }
@@ -135,7 +136,7 @@ impl ClientHead {
         if target.query.is_some_and(names_model) {
             return Err(GatewayError::new(
                 Code::DuplicateModel,
-                "The query names a model. Name it in the body only.",
+                "The query names a model, or has a name that is not UTF-8. Name the model in the body only.",
             )
             .with_param("model"));
         }
@@ -148,7 +149,7 @@ impl ClientHead {
                 Some(query) => [target.path, "?", query].concat(),
                 None => target.path.to_owned(),
             },
-            is_labelled: fields.content_type.is_some_and(is_utf8_json),
+            content_type: content_type(target.operation, fields.content_type)?,
             removals: removals(config, headers),
         })
     }
@@ -156,9 +157,7 @@ impl ClientHead {
     /// The head's edits that are the same for every provider.
     pub fn common(self, rewrite: &Rewrite<'_>) -> Vec<HeaderEdit> {
         let mut edits = self.removals;
-        if !self.is_labelled && rewrite.decision.operation.body_kind() == BodyKind::Json {
-            edits.push(HeaderEdit::set("content-type", "application/json"));
-        }
+        edits.extend(self.content_type);
         if rewrite.decision.cache == CacheMode::Disable {
             edits.push(HeaderEdit::set("cache-control", "no-cache"));
         }
@@ -203,6 +202,24 @@ fn own_name(config: &Config, name: &[u8]) -> Option<Text> {
     std::str::from_utf8(name).ok().map(|name| name.to_owned().into())
 }
 
+/// What is to stand in the place of a request's `content-type`; `None` where it may stay. Forms get one of our own
+/// making: parsers find another boundary where more than one can be read.
+fn content_type(
+    operation: Operation,
+    given: Option<&[u8]>,
+) -> Result<Option<HeaderEdit>, GatewayError> {
+    let own: Option<Text> = match operation.body_kind() {
+        BodyKind::Json if !given.is_some_and(is_utf8_json) => Some("application/json".into()),
+        BodyKind::Multipart => {
+            let given = given.unwrap_or_default();
+            let own = multipart::content_type(&multipart::boundary(given)?);
+            (own.as_bytes() != given).then(|| own.into())
+        }
+        BodyKind::Json | BodyKind::None => None,
+    };
+    Ok(own.map(|value| HeaderEdit::set("content-type", value)))
+}
+
 /// Whether a `content-type` says JSON in UTF-8. Under another one a server might read the body in
 /// another way than it was checked: as a form, or in another character set.
 fn is_utf8_json(value: &[u8]) -> bool {
@@ -231,10 +248,10 @@ pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]>
 }
 
 /// Whether a query string has a parameter that some server may take for `model`: there are servers
-/// that let it override the body (seen in LiteLLM).
+/// that let it override the body (seen in LiteLLM). A name that is not UTF-8 can be read as any.
 fn names_model(query: &str) -> bool {
     query.split(['&', ';']).any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default().replace('+', " ");
-        is_nearly_model(name.as_bytes())
+        let name = parameter.split('=').next().unwrap_or_default().as_bytes();
+        is_nearly(name, "model") || std::str::from_utf8(&percent::decode(name)).is_err()
     })
 }

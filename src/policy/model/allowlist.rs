@@ -17,29 +17,42 @@ pub enum Allowlist {
 
 /// Patterns in which `*` stands for any run of characters, `/` included. Entries without a `*` are
 /// looked up, so that a long list of exact ids costs no more than a short one.
+///
+/// An entry whose text before the first `/` is the name of a provider means this provider: it says nothing about
+/// aliases, nor about another provider's own id that is spelled the same (`openrouter` has a model `groq/llama`).
 #[derive(Debug, Default)]
 pub struct Patterns {
+    /// Of any alias and any provider's own id.
     exact: HashSet<Box<str>>,
-    /// The exact entries once more, cut at the first `/`: a provider's name holds none, so
-    /// `provider/model` is found without joining the two.
+    /// Of one provider, cut at the first `/`: a provider's name holds none, so `provider/model` is found without
+    /// joining the two.
     qualified: HashMap<Box<str>, HashSet<Box<str>>>,
+    /// Held against each spelling.
     wild: Vec<Pattern>,
+    /// Held against `provider/model` alone.
+    wild_qualified: Vec<Pattern>,
 }
 
 impl Allowlist {
-    /// A list of entries.
+    /// A list of entries. `is_provider` knows the configured providers' names.
     #[must_use]
-    pub fn only(entries: impl IntoIterator<Item = String>) -> Self {
+    pub fn only(
+        entries: impl IntoIterator<Item = String>,
+        is_provider: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut patterns = Patterns::default();
         for entry in entries {
-            if entry.contains('*') {
-                patterns.wild.push(Pattern::new(&entry));
-                continue;
+            let qualified = entry.split_once('/').filter(|(provider, _)| is_provider(provider));
+            match (entry.contains('*'), qualified) {
+                (true, Some(_)) => patterns.wild_qualified.push(Pattern::new(&entry)),
+                (true, None) => patterns.wild.push(Pattern::new(&entry)),
+                (false, Some((provider, model))) => {
+                    patterns.qualified.entry(provider.into()).or_default().insert(model.into());
+                }
+                (false, None) => {
+                    patterns.exact.insert(entry.into_boxed_str());
+                }
             }
-            if let Some((provider, model)) = entry.split_once('/') {
-                patterns.qualified.entry(provider.into()).or_default().insert(model.into());
-            }
-            patterns.exact.insert(entry.into_boxed_str());
         }
         Self::Only(patterns)
     }
@@ -58,12 +71,15 @@ impl Allowlist {
         }
     }
 
-    /// Whether an entry matches `id` as it is spelled.
+    /// Whether an entry matches `id` as it is spelled, for an id that leads to no provider.
     #[must_use]
     pub fn allows_id(&self, id: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(patterns) => patterns.matches(id),
+            Self::Only(patterns) => {
+                let joined = |(provider, model)| patterns.matches_joined(provider, model);
+                patterns.matches(id) || id.split_once('/').is_some_and(joined)
+            }
         }
     }
 }
@@ -76,7 +92,11 @@ impl Patterns {
     fn matches_joined(&self, provider: &str, model: &str) -> bool {
         let joined = provider.bytes().chain(iter::once(b'/')).chain(model.bytes());
         self.qualified.get(provider).is_some_and(|models| models.contains(model))
-            || self.wild.iter().any(|pattern| pattern.matches(joined.clone()))
+            || self
+                .wild
+                .iter()
+                .chain(&self.wild_qualified)
+                .any(|pattern| pattern.matches(joined.clone()))
     }
 }
 
@@ -86,8 +106,14 @@ mod tests {
     use crate::test;
 
     fn allows(entries: &[&str], alias: Option<&str>, provider: &str, model: &str) -> bool {
-        Allowlist::only(entries.iter().map(|entry| (*entry).to_owned()))
-            .allows(alias, provider, model)
+        only(entries).allows(alias, provider, model)
+    }
+
+    /// With two providers configured.
+    fn only(entries: &[&str]) -> Allowlist {
+        Allowlist::only(entries.iter().map(|entry| (*entry).to_owned()), |name| {
+            ["groq", "openrouter"].contains(&name)
+        })
     }
 
     #[test]
@@ -100,7 +126,15 @@ mod tests {
             (&["LLAMA"], None, "groq", "llama", false),
             (&["groq/llama"], None, "groq", "llama", true),
             (&["groq/llama"], None, "vllm", "llama", false),
-            (&["groq/llama"], None, "openrouter", "groq/llama", true),
+            (&["groq/llama"], None, "openrouter", "groq/llama", false),
+            (&["groq/*"], None, "openrouter", "groq/llama", false),
+            (&["groq/llama"], Some("groq/llama"), "openrouter", "x", false),
+            (&["groq/l*"], Some("groq/llama"), "openrouter", "x", false),
+            (&["openrouter/groq/llama"], None, "openrouter", "groq/llama", true),
+            (&["*/llama"], None, "openrouter", "groq/llama", true),
+            (&["meta/llama"], None, "groq", "meta/llama", true),
+            (&["meta/*"], None, "groq", "meta/llama", true),
+            (&["meta/llama"], Some("meta/llama"), "groq", "x", true),
             (&["groq/meta/llama"], None, "groq", "meta/llama", true),
             (&["groq"], None, "groq", "llama", false),
             (&["groq/"], None, "groq", "llama", false),
@@ -122,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_spelling_alone() {
-        let list = Allowlist::only(["groq/*".to_owned(), "m".to_owned()]);
-        assert!(list.allows_id("groq/x") && list.allows_id("m"));
-        assert!(!list.allows_id("x") && !Allowlist::only([]).allows_id("m"));
+        let list = only(&["groq/*", "openrouter/a", "m"]);
+        assert!(list.allows_id("groq/x") && list.allows_id("openrouter/a") && list.allows_id("m"));
+        assert!(!list.allows_id("x") && !list.allows_id("a") && !only(&[]).allows_id("m"));
     }
 }

@@ -2,20 +2,25 @@
 //! that decide what the answer looks like.
 //!
 //! Everything that could make another parser see another model is refused: a second `model` key in
-//! any spelling, data after the value, anything that is not strict JSON.
+//! any spelling, a name that is not Unicode, data after the value, anything that is not strict JSON.
 
 use super::JsonError;
 use super::string;
 use super::tokenizer::{Kind, Token, Tokenizer, plain_run};
 use crate::error::{Code, GatewayError};
-use crate::wire::bytes::is_same;
+use crate::wire::bytes::{is_same, is_utf8};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES, ModelSpan};
+use crate::wire::names;
 
 /// A model id as it may be written: quotes, and six bytes for each (`\u0061`).
 const MAX_MODEL_RAW: usize = 2 + 6 * MAX_MODEL_ID_BYTES;
 
-/// Longer names than any that is looked for, however they are escaped.
-const MAX_KEY_RAW: usize = 2 + 6 * "encoding_format".len();
+/// The longest name of a top-level member, in bytes as it is written; real ones have less than 50. A longer one can't be
+/// told from `model` with much put between its letters.
+pub const MAX_NAME_BYTES: usize = 4_096;
+
+/// The same with its quotes.
+const MAX_KEY_RAW: usize = 2 + MAX_NAME_BYTES;
 
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +54,7 @@ pub struct JsonScanner {
     /// The member whose value comes next.
     member: WatchedMember,
     model_seen: bool,
-    /// A name that differs from `model` only in case: other parsers may take it for the model.
+    /// A name that other parsers may take for `model` (see [`names`]).
     variant_seen: bool,
     opened: bool,
     counts_inputs: bool,
@@ -112,7 +117,7 @@ impl JsonScanner {
             return Ok(());
         }
         let message = if self.variant_seen {
-            "The body has no \"model\". Its name must be written in lower case."
+            "The body has no \"model\". Its name must be written exactly so, in lower case."
         } else {
             "The body has no \"model\". Name one, such as \"provider/model\"."
         };
@@ -167,17 +172,20 @@ impl JsonScanner {
         let counts_inputs = self.counts_inputs;
         let raw = self.raw(token, chunk, base);
         if raw.len() > MAX_KEY_RAW {
-            return Ok(WatchedMember::Other);
+            return Err(GatewayError::new(
+                Code::InvalidJson,
+                format!(
+                    "The body has a parameter whose name is longer than {MAX_NAME_BYTES} bytes."
+                ),
+            ));
         }
         let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
         let decoded;
-        let name = if plain_run(inner) == inner.len() {
+        let name = if plain_run(inner) == inner.len() && is_utf8(inner) {
             inner
-        } else if let Some(name) = string::decode(inner) {
-            decoded = name;
-            decoded.as_bytes()
         } else {
-            return Ok(WatchedMember::Other);
+            decoded = string::decode(inner).ok_or_else(not_unicode)?;
+            decoded.as_bytes()
         };
         let member = if is_same(name, b"model") {
             WatchedMember::Model
@@ -188,7 +196,7 @@ impl JsonScanner {
         } else if counts_inputs && is_same(name, b"input") {
             WatchedMember::Input
         } else {
-            if name.eq_ignore_ascii_case(b"model") {
+            if names::is_nearly(name, "model") {
                 self.variant_seen = true;
                 self.refuse_second_model()?;
             }
@@ -289,13 +297,20 @@ fn invalid_model(message: &str) -> GatewayError {
 fn duplicate_model() -> GatewayError {
     GatewayError::new(
         Code::DuplicateModel,
-        "The body names \"model\" more than once (names that differ only in case count as one).",
+        "The body names \"model\" more than once (names that differ only in case, white space or signs count as one).",
     )
     .with_param("model")
 }
 
 fn invalid_json(error: JsonError) -> GatewayError {
     GatewayError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))
+}
+
+fn not_unicode() -> GatewayError {
+    GatewayError::new(
+        Code::InvalidJson,
+        "The body is not valid JSON: the name of a parameter is not valid UTF-8, or has half of a surrogate pair.",
+    )
 }
 
 fn not_an_object() -> GatewayError {
@@ -347,6 +362,16 @@ mod tests {
             (r#"{"model":"a","MODEL":"b"}"#, Code::DuplicateModel),
             (r#"{"Model":"a","model":"b"}"#, Code::DuplicateModel),
             (r#"{"Model":"a"}"#, Code::MissingModel),
+            (r#"{"model\u0000":"a","model":"b"}"#, Code::DuplicateModel),
+            (r#"{"model\u0000x":"a","model":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a","\ufeffmodel":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a"," model ":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a","mo_del":"b"}"#, Code::DuplicateModel),
+            (r#"{"model":"a","model[]":"b"}"#, Code::DuplicateModel),
+            (r#"{"model\u0000":"a"}"#, Code::MissingModel),
+            (r#"{"model":"a","\ud800":"b"}"#, Code::InvalidJson),
+            (r#"{"model":"a","mod\udc00el":"b"}"#, Code::InvalidJson),
+            (r#"{"\ud800\u0041":1,"model":"a"}"#, Code::InvalidJson),
             (r#"{}"#, Code::MissingModel),
             (r#"{"model":null}"#, Code::InvalidModel),
             (r#"{"model":["a"]}"#, Code::InvalidModel),
@@ -365,12 +390,23 @@ mod tests {
             assert_eq!(model(body), Err(code), "{body}");
         }
         assert_eq!(scan(b"{\"model\":\"\xff\"}"), Err(Code::InvalidModel));
+        for name in [&b"mode\xc1\xac"[..], b"mod\xffel", b"\xed\xa0\x80", b"\xff", b"\\n\xe2\x82"] {
+            let body = [b"{\"model\":\"a\",\"", name, b"\":\"b\"}"].concat();
+            assert_eq!(scan(&body), Err(Code::InvalidJson), "{name:?}");
+        }
+        // Further in, names decide nothing here.
+        assert!(scan(b"{\"model\":\"a\",\"x\":{\"model\":1,\"Model\":2,\"\xc1\xac\":3}}").is_ok());
     }
 
     #[test]
     fn long_names_and_ids_are_bounded() {
         let long = "k".repeat(1_000_000);
-        assert_eq!(model(&format!("{{\"{long}\":1,\"model\":\"m\"}}")).unwrap(), "m");
+        let longest = "k".repeat(MAX_NAME_BYTES);
+        assert_eq!(model(&format!("{{\"{longest}\":1,\"model\":\"m\"}}")).unwrap(), "m");
+        for name in [format!("{longest}k"), long.clone(), format!("model{}", "\\u0000".repeat(683))]
+        {
+            assert_eq!(model(&format!("{{\"{name}\":1,\"model\":\"m\"}}")), Err(Code::InvalidJson));
+        }
         assert_eq!(model(&format!("{{\"model\":\"{long}\"}}")), Err(Code::InvalidModel));
         let mut scanner = JsonScanner::new(false, check_in_tests);
         let mut error = scanner.push(b"{\"model\":\"").err();
@@ -439,7 +475,7 @@ mod laws {
 
     fn bodies() -> impl Strategy<Value = String> {
         let member = prop_oneof![
-            5 => "\"(model|mod\\\\u0065l|MODEL|stream|input|encoding_format|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
+            5 => "\"(model|model\\\\u0000|\\\\ud800|mo_del|mod\\\\u0065l|MODEL|stream|input|encoding_format|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
             1 => "[\\[\\]{}\",:a1 ]{0,5}",
         ];
         proptest::collection::vec(member, 0..5)

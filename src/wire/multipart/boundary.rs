@@ -1,6 +1,6 @@
 //! The boundary of a request's `content-type`.
 
-use super::header::Parametrised;
+use super::header::{Parametrised, is_token, lower};
 use super::invalid;
 use crate::error::GatewayError;
 
@@ -9,8 +9,9 @@ use crate::error::GatewayError;
 ///
 /// # Errors
 /// `invalid_multipart` for another media type, no boundary, two boundaries, characters outside the
-/// RFC's set (an unquoted one that is no token included), and a `charset` other than UTF-8, which
-/// some servers use to decode names and values.
+/// RFC's set (an unquoted one that is no token included), a boundary that holds `boundary=` itself, a `charset` other
+/// than UTF-8, which some servers use to decode names and values, and any other parameter: servers that search for
+/// `boundary=` would find it inside.
 pub fn boundary(content_type: &[u8]) -> Result<Vec<u8>, GatewayError> {
     let parsed = Parametrised::parse(content_type)
         .ok_or_else(|| invalid("its content-type header can't be read"))?;
@@ -19,8 +20,10 @@ pub fn boundary(content_type: &[u8]) -> Result<Vec<u8>, GatewayError> {
             "this operation takes a form; send content-type multipart/form-data with a boundary",
         ));
     }
-    if parsed.parameters.iter().any(|(name, _)| name.contains('*')) {
-        return Err(invalid("its content-type header has an extended parameter"));
+    if parsed.parameters.iter().any(|(name, _)| !["boundary", "charset"].contains(&name.as_str())) {
+        return Err(invalid(
+            "its content-type header has a parameter other than boundary and charset; leave it out",
+        ));
     }
     if !is_utf8_charset(parsed.get("charset")) {
         return Err(invalid("its charset is not UTF-8"));
@@ -33,7 +36,18 @@ pub fn boundary(content_type: &[u8]) -> Result<Vec<u8>, GatewayError> {
     if boundary.is_empty() || boundary.len() > 70 || spaced || !boundary.iter().all(allowed) {
         return Err(invalid("its boundary is not 1 to 70 of the characters that RFC 2046 allows"));
     }
+    if lower(boundary).contains("boundary=") {
+        return Err(invalid("its boundary holds the text 'boundary='; choose another"));
+    }
     Ok(boundary.to_vec())
+}
+
+/// The one content type that every server reads in the same way, for a boundary that [`boundary`] has let pass.
+#[must_use]
+pub fn content_type(boundary: &[u8]) -> String {
+    let boundary = String::from_utf8_lossy(boundary);
+    let quote = if is_token(boundary.as_bytes()) { "" } else { "\"" };
+    format!("multipart/form-data; boundary={quote}{boundary}{quote}")
 }
 
 /// Absent, UTF-8 or its subset ASCII: every parser reads the same text.
@@ -81,6 +95,18 @@ mod tests {
     }
 
     #[test]
+    fn the_content_type_of_our_own_says_the_same() {
+        for (boundary, want) in [
+            (&b"XB"[..], "multipart/form-data; boundary=XB"),
+            (b"----=_Part_0", "multipart/form-data; boundary=\"----=_Part_0\""),
+            (b"a b", "multipart/form-data; boundary=\"a b\""),
+        ] {
+            assert_eq!(content_type(boundary), want);
+            assert_eq!(super::boundary(want.as_bytes()).unwrap(), boundary);
+        }
+    }
+
+    #[test]
     fn what_is_refused() {
         let long = format!("multipart/form-data; boundary={}", "b".repeat(71));
         for content_type in [
@@ -101,6 +127,13 @@ mod tests {
             "multipart/form-data; boundary*=utf-8''B; boundary=B",
             "multipart/form-data; boundary*0=B",
             "multipart/form-data; boundary=B; charset=utf-7",
+            "multipart/form-data; xboundary=YB; boundary=XB",
+            "multipart/form-data; x=\"boundary=YB\"; boundary=XB",
+            "multipart/form-data; boundary=XB; x=\"; boundary=YB\"",
+            "multipart/form-data; boundary=XB; boundary2=YB",
+            "multipart/form-data; boundary=XB; type=text",
+            "multipart/form-data; boundary=\"XB boundary=YB\"",
+            "multipart/form-data; boundary=\"xBoundary=YB\"",
             &long,
         ] {
             assert_eq!(

@@ -1,17 +1,17 @@
 //! One part's headers, and the values of the fields that are read.
 
 use super::boundary::is_utf8_charset;
-use super::header::{Parametrised, is_control, is_token, lower, trim};
+use super::header::{Parametrised, is_control, lower, trim};
 use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES};
-use crate::wire::percent;
+use crate::wire::names::is_nearly;
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FormField {
     Model,
-    /// A name that some server takes for `model`: in other case, padded, as an array, or escaped.
+    /// A name that some server takes for `model` (see [`crate::wire::names`]).
     NearlyModel,
     Stream,
     ResponseFormat,
@@ -117,9 +117,11 @@ impl<'a> PartHeaders<'a> {
         let colon = memchr::memchr(b':', line).ok_or_else(unreadable)?;
         let (name, value) = line.split_at_checked(colon).ok_or_else(unreadable)?;
         let value = value.get(1..).unwrap_or_default();
-        // A name that begins with "--" could be a boundary to a parser that looks for these first.
+        // A name that begins with "--" could be a boundary to a parser that looks for these first. A sign beside `-`
+        // is none to some: bottle reads `Content_Disposition`.
+        let is_plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
         let control = value.iter().any(|byte| is_control(*byte) && *byte != b'\t');
-        if !is_token(name) || name.starts_with(b"--") || control {
+        if name.is_empty() || !is_plain || name.starts_with(b"--") || control {
             return Err(unreadable());
         }
         let value = trim(value);
@@ -153,32 +155,27 @@ fn field_name<'a>(disposition: &Parametrised<'a>) -> Result<&'a [u8], GatewayErr
     }
 }
 
-/// A name is compared as written. One with a backslash or a `;` is refused: some parsers unescape the
-/// one and end the parameter at the other.
+/// A name is compared as written. What some parsers decode further is refused: a backslash, a `;` (where they end the
+/// parameter), the `=?` of an encoded word (RFC 2047: Tomcat, Python's email), bytes that are no UTF-8, and a byte order
+/// mark (which undici takes away).
 fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError> {
-    if name.iter().any(|byte| matches!(byte, b'\\' | b';')) {
-        return Err(invalid("the name of a part holds a backslash or a semicolon"));
+    let text =
+        std::str::from_utf8(name).map_err(|_| invalid("the name of a part is not valid UTF-8"))?;
+    if text.contains(['\\', ';', '\u{feff}']) || text.contains("=?") {
+        return Err(invalid(
+            "the name of a part holds a backslash, a semicolon, a byte order mark or an encoded word (=?)",
+        ));
     }
     if name.eq_ignore_ascii_case(b"_charset_") {
         return Err(invalid("a field _charset_ is not supported; forms are read as UTF-8"));
     }
     Ok(match name {
         b"model" => FormField::Model,
-        _ if is_nearly_model(name) => FormField::NearlyModel,
+        _ if is_nearly(name, "model") => FormField::NearlyModel,
         b"stream" if !has_file_name => FormField::Stream,
         b"response_format" if !has_file_name => FormField::ResponseFormat,
         _ => FormField::Other,
     })
-}
-
-/// Whether a server that ignores case, decodes percent escapes (browsers write a quote as `%22`),
-/// trims, or reads `model[]` as an array could take the name for `model`.
-pub(crate) fn is_nearly_model(name: &[u8]) -> bool {
-    let decoded = percent::decode(name);
-    let base = decoded.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
-    let ignored = |byte: u8| byte.is_ascii_whitespace() || is_control(byte) || byte == b'"';
-    let plain: Vec<u8> = base.iter().copied().filter(|byte| !ignored(*byte)).collect();
-    plain.eq_ignore_ascii_case(b"model")
 }
 
 /// The model's value.

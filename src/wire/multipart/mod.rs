@@ -24,8 +24,7 @@ use crate::wire::model_span::{IdCheck, ModelSpan};
 use field::{FormField, PartHead};
 use part::FormPart;
 
-pub use boundary::boundary;
-pub(crate) use field::is_nearly_model;
+pub use boundary::{boundary, content_type};
 
 /// Longest accepted header block of one part, its closing empty line included, in bytes.
 pub const MAX_PART_HEADERS: usize = 8 * 1024;

@@ -179,6 +179,10 @@ fn one_model_exactly() {
         "mod%65l",
         "%22model%22",
         "model%00x",
+        "mo%00del",
+        "mod_el",
+        "mod\u{200b}el",
+        "mo%EF%BB%BFdel",
     ] {
         let again = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nm\r\n");
         assert_eq!(model("B", &with_model(&again)), Err(Code::DuplicateModel), "{name}");
@@ -187,7 +191,8 @@ fn one_model_exactly() {
             assert_eq!(model("B", &part(&headers, "m")), Err(Code::MissingModel), "{name}");
         }
     }
-    for name in ["models", "model_id", "remodel", "mod%6", "m%6fdels", "model.x", ""] {
+    for name in ["models", "model_id", "remodel", "mod%6", "m%6fdels", "model.x", "mod\u{e9}l", ""]
+    {
         let other = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nm\r\n");
         assert_eq!(model("B", &with_model(&other)), Ok("m".to_owned()), "{name}");
     }
@@ -252,6 +257,22 @@ fn part_headers() {
             Err(Code::InvalidMultipart),
         ),
         ("Content-Disposition: form-data; name=\"mo\\del\"", Err(Code::InvalidMultipart)),
+        ("Content-Disposition: form-data; name=\"=?UTF-8?Q?model?=\"", Err(Code::InvalidMultipart)),
+        (
+            "Content-Disposition: form-data; name=\"x=?utf-8?b?bW9kZWw=?=\"",
+            Err(Code::InvalidMultipart),
+        ),
+        ("Content-Disposition: form-data; name=\"\u{feff}model\"", Err(Code::InvalidMultipart)),
+        ("Content-Disposition: form-data; name=\"a\u{feff}\"", Err(Code::InvalidMultipart)),
+        ("Content_Disposition: form-data; name=\"model\"", Err(Code::InvalidMultipart)),
+        (
+            "Content-Disposition: form-data; name=\"a\"\r\nContent_Disposition: x",
+            Err(Code::InvalidMultipart),
+        ),
+        (
+            "Content-Disposition: form-data; name=\"a\"\r\nContent.Type: x",
+            Err(Code::InvalidMultipart),
+        ),
         ("Content-Disposition: form-data; name=\"a;model\"", Err(Code::InvalidMultipart)),
         ("Content-Disposition: form-data; name=\"_charset_\"", Err(Code::InvalidMultipart)),
         (
@@ -300,6 +321,13 @@ fn values() {
         ("a\n--B", Err(Code::InvalidMultipart)),
     ] {
         assert_eq!(model("B", &part(NAMED, value)).map(drop), want, "{value:?}");
+    }
+    for (at, bytes) in [(4, &b"\xff"[..]), (5, b"\xc1\xac"), (0, b"\xed\xa0\x80")] {
+        let mut name = b"model".to_vec();
+        name.splice(at..at, bytes.iter().copied());
+        let headers = [b"--B\r\nContent-Disposition: form-data; name=\"", &*name, b"\""].concat();
+        let body = [&*headers, b"\r\n\r\nm\r\n--B--\r\n"].concat();
+        assert_eq!(model("B", &body), Err(Code::InvalidMultipart), "{name:?}");
     }
     let mut body = part(NAMED, "?");
     let at = body.iter().position(|byte| *byte == b'?').unwrap();

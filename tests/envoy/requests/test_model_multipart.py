@@ -84,7 +84,8 @@ def test_boundaries(gateway, upstreams, boundary, content_type):
     expect.good(gateway.post(PATH, body, content_type=content_type))
     got = upstreams["alpha"].only
     assert got.body == body.replace(b"alpha/w", b"w")
-    assert got.header("content-type") == content_type
+    quoted = f'"{boundary}"' if " " in boundary else boundary
+    assert got.header("content-type") == f"multipart/form-data; boundary={quoted}"
 
 
 TWO = MODEL + part("model", b"alpha/x")
@@ -92,22 +93,64 @@ REFUSED = {
     "no model": (audio() + END, "missing_model"),
     "empty model": (part("model", b"") + END, {"missing_model", "invalid_model"}),
     "two": (TWO + END, "duplicate_model"),
-    "two, around a file": (MODEL + audio() + part("model", b"beta/x") + END, "duplicate_model"),
+    "two, around a file": (
+        MODEL + audio() + part("model", b"beta/x") + END,
+        "duplicate_model",
+    ),
     "two, other case": (MODEL + part("MODEL", b"beta/x") + END, "duplicate_model"),
-    "two, one unquoted": (MODEL + MODEL.replace(b'"model"', b"model") + END, "duplicate_model"),
+    "two, one unquoted": (
+        MODEL + MODEL.replace(b'"model"', b"model") + END,
+        "duplicate_model",
+    ),
     "model as a file": (
         b'--B\r\nContent-Disposition: form-data; name="model"; filename="f"\r\n\r\nalpha/x\r\n'
         + END,
         {"invalid_model", "invalid_multipart"},
     ),
-    "not UTF-8": (part("model", b"alpha/\xff") + END, {"invalid_model", "invalid_multipart"}),
+    "not UTF-8": (
+        part("model", b"alpha/\xff") + END,
+        {"invalid_model", "invalid_multipart"},
+    ),
     "no end": (MODEL + audio(), "invalid_multipart"),
     "cut in the model": (MODEL[:-4], "invalid_multipart"),
     "cut in a header": (MODEL + b"--B\r\nContent-Dis", "invalid_multipart"),
     "empty": (b"", {"invalid_multipart", "missing_model"}),
-    "other boundary": (MODEL.replace(b"--B", b"--D") + b"--D--\r\n", "invalid_multipart"),
+    "other boundary": (
+        MODEL.replace(b"--B", b"--D") + b"--D--\r\n",
+        "invalid_multipart",
+    ),
     "only an end": (END, {"missing_model", "invalid_multipart"}),
     "JSON": (b'{"model":"alpha/m"}', "invalid_multipart"),
+    "two, an encoded word": (
+        MODEL + part("=?UTF-8?Q?model?=", b"beta/x") + END,
+        "invalid_multipart",
+    ),
+    "two, a byte order mark": (
+        MODEL + part("\ufeffmodel", b"beta/x") + END,
+        "invalid_multipart",
+    ),
+    "two, bad UTF-8": (
+        MODEL + part("mod?el", b"beta/x").replace(b"?", b"\xff") + END,
+        "invalid_multipart",
+    ),
+    "two, overlong": (
+        MODEL + part("mode?", b"beta/x").replace(b"?", b"\xc1\xac") + END,
+        "invalid_multipart",
+    ),
+    "two, as a list": (MODEL + part("model[]", b"beta/x") + END, "duplicate_model"),
+    "two, percent": (MODEL + part("mo%00del", b"beta/x") + END, "duplicate_model"),
+    "two, signs": (MODEL + part("mo.del", b"beta/x") + END, "duplicate_model"),
+    "underscore in a header": (
+        MODEL
+        + part("model", b"beta/x").replace(b"Content-Disposition", b"Content_Disposition")
+        + END,
+        "invalid_multipart",
+    ),
+    "underscore in a further header": (
+        part("a", b"x", "Content_Type: y") + MODEL + END,
+        "invalid_multipart",
+    ),
+    "path": (part("model", b"alpha/family/../denied") + END, "invalid_model"),
     # Readers of forms differ in these, and no client library writes them
     "text before": (b"ignored?\r\n" + MODEL + END, "invalid_multipart"),
     "text after": (MODEL + END + b"ignored?", "invalid_multipart"),
@@ -143,6 +186,12 @@ def test_in_doubt_the_form_is_refused(gateway, upstreams, body, code, size):
         "multipart/form-data; boundary=B; boundary=C",
         "application/x-www-form-urlencoded",
         f"multipart/form-data; boundary={'x' * 200}",
+        # A second boundary, for servers that search
+        "multipart/form-data; xboundary=C; boundary=B",
+        "multipart/form-data; boundary=B; xboundary=C",
+        'multipart/form-data; x="boundary=C"; boundary=B',
+        'multipart/form-data; boundary="B boundary=C"',
+        "multipart/form-data; boundary=B; x=1",
     ],
 )
 def test_content_types_that_are_no_form(gateway, content_type):

@@ -4,10 +4,58 @@ use crate::dialect::chat::write::{given, must_be, refuse};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
+use crate::wire::names::refuse_variant;
 
 /// How many parameters that are not known here may pass: no server has so many, and places of ever so
 /// small ones take more memory than the body itself.
 const MAX_REST: usize = 1_000;
+
+/// What the chat request has of its own, beside the names in [`Params`] and those that [`super::settings`] judges: no
+/// other spelling of one may pass to a server that would read it as a second member of that name.
+const WRITTEN: &[&str] = &[
+    "function_call",
+    "functions",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "n",
+    "reasoning_effort",
+    "response_format",
+    "verbosity",
+];
+
+/// The names in [`Params`].
+const READ: &[&str] = &[
+    "background",
+    "client_metadata",
+    "conversation",
+    "include",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
 
 /// The members that mean something to the conversion, `null` being absent, and the rest in order.
 ///
@@ -48,11 +96,12 @@ impl<'a> Params<'a> {
     /// Reads the members of `root`, an object.
     ///
     /// # Errors
-    /// `unsupported_parameter` for state that the gateway does not keep, and for wrong types.
+    /// `unsupported_parameter` for state that the gateway does not keep, and for wrong types;
+    /// `duplicate_parameter` for names that servers may take for others.
     pub(super) fn read(root: &Value<'a>) -> Result<Self, GatewayError> {
         let mut params = Self::default();
         for (key, value) in root.members() {
-            let name = key.as_str().unwrap_or_default();
+            let name = key.as_str().ok_or_else(not_unicode)?;
             let slot = match name.as_ref() {
                 "background" => &mut params.background,
                 "client_metadata" => &mut params.client_metadata,
@@ -81,12 +130,14 @@ impl<'a> Params<'a> {
                 "top_p" => &mut params.top_p,
                 "truncation" => &mut params.truncation,
                 "user" => &mut params.user,
-                name if name.eq_ignore_ascii_case("model") => continue,
+                "model" => continue,
                 _ if params.rest.len() == MAX_REST => {
                     let message = format!("There are more than {MAX_REST} parameters.");
                     return Err(GatewayError::new(Code::UnsupportedParameter, message));
                 }
-                _ => {
+                name => {
+                    refuse_variant(name.as_bytes(), READ)?;
+                    refuse_variant(name.as_bytes(), WRITTEN)?;
                     params.rest.push((key, value));
                     continue;
                 }
@@ -171,4 +222,9 @@ impl<'a> Params<'a> {
         }
         Ok(())
     }
+}
+
+fn not_unicode() -> GatewayError {
+    let message = "The body is not valid JSON: the name of a parameter is not valid Unicode.";
+    GatewayError::new(Code::InvalidJson, message)
 }

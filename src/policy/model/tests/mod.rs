@@ -80,6 +80,18 @@ fn all_providers_bound_the_primary_has_no_list() {
             ("a\nb", INVALID),
             ("a\u{7f}", INVALID),
             ("a\u{85}", INVALID),
+            ("vllm/family/../denied", INVALID),
+            ("vllm/./x", INVALID),
+            ("..", INVALID),
+            (".", INVALID),
+            ("vllm/..", INVALID),
+            ("vllm/a\\..\\b", INVALID),
+            ("vllm/a\\../b", INVALID),
+            ("vllm/a/%2e%2E/b", INVALID),
+            ("vllm/a%2F..%2fb", INVALID),
+            ("vllm/a/.%2e", INVALID),
+            ("vllm/a.b/..c/d../...", Ok("vllm a.b/..c/d../...")),
+            ("vllm/100%/x", Ok("vllm 100%/x")),
         ],
     );
     check(&config, &[(&"x".repeat(MAX_MODEL_ID_BYTES + 1), INVALID)]);

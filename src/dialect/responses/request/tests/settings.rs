@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{OPTIONS, Options, added, convert, merge, tree};
+use crate::error::Code;
 use crate::test;
 
 #[test]
@@ -139,13 +140,26 @@ fn numbers_and_names_stay_as_they_were_written() {
 
 #[test]
 fn a_name_given_twice_counts_once() {
-    let body = br#"{"input":"x","input":"y","temperature":1,"temperature":2,"MODEL":"z",
+    let body = br#"{"input":"x","input":"y","temperature":1,"temperature":2,
         "text":{"verbosity":"low","verbosity":"high"},"reasoning":{"effort":"a","effort":"b"}}"#;
     let chat = super::to_chat(body, &OPTIONS).unwrap();
     assert_eq!(
         String::from_utf8(chat.body).unwrap(),
         r#"{"model":"m","messages":[{"role":"user","content":"y"}],"verbosity":"high","reasoning_effort":"b","temperature":2}"#
     );
+}
+
+#[test]
+fn a_name_that_servers_may_take_for_another_is_refused() {
+    for name in
+        ["MODEL", "Stream", "MESSAGES", "maxTokens", "N", "mess\\u0000ages", "tools[]", "In put"]
+    {
+        let body = format!(r#"{{"model":"m","input":"x","{name}":1}}"#);
+        let error = super::to_chat(body.as_bytes(), &OPTIONS).unwrap_err();
+        assert_eq!(error.code, Code::DuplicateParameter, "{name}");
+    }
+    let error = super::to_chat(b"{\"input\":\"x\",\"mess\xffages\":1}", &OPTIONS).unwrap_err();
+    assert_eq!(error.code, Code::InvalidJson);
 }
 
 #[test]

@@ -1,0 +1,198 @@
+//! Names that a careless parser takes for others: one rule for JSON members, form fields and query parameters.
+//!
+//! Go's `encoding/json` and some .NET readers ignore case, C parsers end a name at NUL, readers of forms decode percent
+//! escapes, trim, and read `model[]` as an array, and mappers drop what is no letter (`max-tokens`, `maxTokens`). A name
+//! that one of them may take for a name that decides something is not to be passed on as if it were another.
+
+use crate::error::{Code, GatewayError};
+use crate::wire::percent;
+
+/// Whether some parser may take `written` for `name`: the same once percent escapes are decoded, letters are folded to
+/// one case, and everything that is no letter and no digit is taken out (NUL, U+FEFF, white space, bytes that are no
+/// UTF-8); so is what precedes a NUL or `[`. True for `name` itself. Allocates only where there is a `%`.
+#[must_use]
+pub fn is_nearly(written: &[u8], name: &str) -> bool {
+    if !written.iter().any(|byte| matches!(byte, b'%' | b'[' | 0) || !byte.is_ascii()) {
+        // Most names end here, and at their first letter.
+        let letters = |text: &'_ [u8]| is_same_ascii(text, name.as_bytes());
+        return letters(written);
+    }
+    let decoded;
+    let written = if written.contains(&b'%') {
+        decoded = percent::decode(written);
+        &decoded
+    } else {
+        written
+    };
+    let head = written.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
+    [written, head].into_iter().any(|text| folded(text).eq(folded(name.as_bytes())))
+}
+
+/// Which of `names` some parser may take `written` for without it being one of them.
+#[must_use]
+pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
+    if names.iter().any(|name| name.as_bytes() == written) {
+        return None;
+    }
+    names.iter().copied().find(|name| is_nearly(written, name))
+}
+
+/// Refuses a top-level member of a request that is converted, where some server may take it for one of `own`: the names
+/// that the conversion reads or writes. Beside ours, it would count as a second one of the same name. `written`: the
+/// decoded name, any bytes.
+///
+/// # Errors
+/// `duplicate_parameter`.
+pub fn refuse_variant(written: &[u8], own: &[&str]) -> Result<(), GatewayError> {
+    let Some(name) = variant_of(written, own) else { return Ok(()) };
+    Err(GatewayError::new(
+        Code::DuplicateParameter,
+        format!(
+            "A parameter's name is nearly \"{name}\", so that servers may read it as a second one. Write it exactly \
+             \"{name}\", or leave it out."
+        ),
+    )
+    .with_param(name.to_owned()))
+}
+
+fn is_same_ascii(one: &[u8], other: &[u8]) -> bool {
+    fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
+        text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase)
+    }
+    letters(one).eq(letters(other))
+}
+
+/// Letters and digits. By way of capitals, so that what has no small letter of its own (`ſ`, `ı`, the Kelvin sign) folds
+/// as Unicode's case folding does.
+fn folded(text: &[u8]) -> impl Iterator<Item = char> {
+    text.utf8_chunks()
+        .flat_map(|chunk| chunk.valid().chars())
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .filter(|c| c.is_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn what_a_parser_may_take_for_it() {
+        for written in [
+            &b"model"[..],
+            b"MODEL",
+            b"mOdel",
+            b" model\t",
+            b"mo\0del",
+            b"model\0",
+            b"\0model",
+            b"model\0suffix",
+            "\u{feff}model".as_bytes(),
+            "mo\u{200b}de\u{301}l".as_bytes(),
+            "\u{a0}model\u{3000}".as_bytes(),
+            b"mod\xffel",
+            b"\xc3model",
+            b"model[]",
+            b"model[0]",
+            b"[model]",
+            b"%6dodel",
+            b"mo%64el%5B%5D",
+            b"mod%00el",
+            b"model%00x",
+            b"mod_el",
+            b"mod-el",
+            b"$model",
+            b"model:",
+            b"\"model\"",
+            b"`model`",
+        ] {
+            assert!(is_nearly(written, "model"), "{:?}", String::from_utf8_lossy(written));
+        }
+        for (written, name) in [
+            ("\u{17f}tream", "stream"),
+            ("to\u{212a}ens", "tokens"),
+            ("m\u{131}n", "min"),
+            ("m\u{130}n", "min"),
+            ("maxTokens", "max_tokens"),
+            ("MAX-TOKENS", "max_tokens"),
+            ("stream_options", "streamOptions"),
+        ] {
+            assert!(is_nearly(written.as_bytes(), name), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_another_name() {
+        for written in [
+            &b""[..],
+            b"mode",
+            b"models",
+            b"model2",
+            b"model_id",
+            b"base_model",
+            b"mo\xc3\xa9del",
+            b"model%41",
+            b"%",
+            b"mode\xc1\xac",
+            b"x[model]",
+        ] {
+            assert!(!is_nearly(written, "model"), "{:?}", String::from_utf8_lossy(written));
+        }
+    }
+
+    #[test]
+    fn a_variant_is_refused_and_named() {
+        let own = ["model", "messages", "stream_options"];
+        for name in own {
+            assert_eq!(refuse_variant(name.as_bytes(), &own), Ok(()));
+        }
+        assert_eq!(refuse_variant(b"stream", &own), Ok(()));
+        for (written, name) in [
+            (&b"MESSAGES"[..], "messages"),
+            (b"mess\xffages", "messages"),
+            (b"streamOptions", "stream_options"),
+        ] {
+            let error = refuse_variant(written, &own).unwrap_err();
+            assert_eq!(error.code, Code::DuplicateParameter);
+            assert_eq!(error.param.as_deref(), Some(name));
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is put between the letters of a name and however they are written, it is recognised.
+        #[test]
+        fn dress_does_not_hide_a_name(
+            name in "[a-z]{1,8}",
+            capitals in any::<u32>(),
+            mut between in proptest::collection::vec("[^\\pL\\pN%\\[]{0,3}", 9),
+        ) {
+            // Some marks count as letters.
+            between.iter_mut().for_each(|text| text.retain(|c| !c.is_alphanumeric()));
+            let mut written = String::new();
+            for (at, letter) in name.chars().enumerate() {
+                written.push_str(&between[at]);
+                let is_capital = capitals >> at & 1 == 1;
+                written.push(if is_capital { letter.to_ascii_uppercase() } else { letter });
+            }
+            written.push_str(&between[8]);
+            prop_assert!(is_nearly(written.as_bytes(), &name));
+            let escaped: String = written.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert!(is_nearly(escaped.as_bytes(), &name));
+        }
+
+        /// A letter more or less is another name, on the quick way as on the slow one.
+        #[test]
+        fn both_ways_agree(written in "[a-zA-Z_.-]{0,6}", name in "[a-z_]{0,4}") {
+            let slow = folded(written.as_bytes()).eq(folded(name.as_bytes()));
+            prop_assert_eq!(is_nearly(written.as_bytes(), &name), slow);
+        }
+    }
+}
