@@ -133,8 +133,8 @@ impl Note {
 #[derive(Debug)]
 pub struct Exchange {
     config: Rc<Config>,
-    request: request::Phase,
-    response: response::Phase,
+    request: request::RequestPhase,
+    response: response::ResponsePhase,
     /// What the upstream's head says under the gateway's own names: it is removed.
     forged: Vec<HeaderEdit>,
     /// Headers of the upstream's head that a reply in its place must not lose.
@@ -157,7 +157,7 @@ pub struct Exchange {
 
 /// What is known of a request that has been sent upstream.
 #[derive(Debug)]
-struct Route {
+struct SentRequest {
     operation: Operation,
     provider: ProviderId,
     /// The upstream's own model id.
@@ -172,7 +172,7 @@ struct Route {
     dropped: Option<String>,
 }
 
-impl Route {
+impl SentRequest {
     /// The route of a request that was rewritten as it was decided.
     fn new(decision: Decision, bridge: Option<Bridge>, dropped: Option<String>) -> Self {
         Self {
@@ -199,8 +199,8 @@ impl Exchange {
     pub fn new(config: Rc<Config>) -> Self {
         Self {
             config,
-            request: request::Phase::Start,
-            response: response::Phase::Passing,
+            request: request::RequestPhase::Start,
+            response: response::ResponsePhase::Passing,
             forged: Vec::new(),
             kept: Vec::new(),
             response_head_sent: false,
@@ -238,7 +238,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
-        self.request = request::Phase::Replied;
+        self.request = request::RequestPhase::Replied;
         self.note_undecided();
         self.count_refused(error.code);
         let request_id = self.request_id.as_deref();

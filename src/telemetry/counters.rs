@@ -13,7 +13,7 @@ const UNKNOWN: &str = "-";
 
 /// What was wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum AnswerFault {
     /// A 4xx or 5xx whose body was not OpenAI's envelope.
     Error,
     /// A 200 that was an error, or that can't be expressed in OpenAI's shape.
@@ -28,7 +28,7 @@ pub enum Flaw {
     Unreadable,
 }
 
-impl Flaw {
+impl AnswerFault {
     fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -49,8 +49,8 @@ pub fn refused(code: Code, key: Option<&str>) -> String {
 
 /// The counter of a provider's answers of one kind.
 #[must_use]
-pub fn answers(flaw: Flaw, provider: Option<&str>) -> String {
-    ["openai_gateway.answers.", flaw.as_str(), ".", provider.unwrap_or(UNKNOWN)].concat()
+pub fn answers(fault: AnswerFault, provider: Option<&str>) -> String {
+    ["openai_gateway.answers.", fault.as_str(), ".", provider.unwrap_or(UNKNOWN)].concat()
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         );
         assert_eq!(refused(Code::InvalidApiKey, None), "openai_gateway.refused.invalid_api_key.-");
         assert_eq!(
-            answers(Flaw::ErrorIn200, Some("groq")),
+            answers(AnswerFault::ErrorIn200, Some("groq")),
             "openai_gateway.answers.error_in_200.groq"
         );
     }

@@ -4,7 +4,7 @@
 //! the host tells the time and carries calls out.
 //!
 //! A list that is not there or too old is fetched once, however many requests need it; they wait. A
-//! request that has everything, or for which everything has come, takes its [`Outcomes`] and writes
+//! request that has everything, or for which everything has come, takes its [`ListOutcomes`] and writes
 //! the answer with [`super::answer`].
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ const FAILURE_MS: u64 = 1_000;
 
 /// What came of asking one provider. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ListOutcome {
     /// Its list, sorted by id, each id once.
     Listed(Rc<List>),
     /// It has no list to give: no such path on its side, or not one of its operations here.
@@ -35,18 +35,18 @@ pub enum Outcome {
 
 /// The outcomes that one request has gathered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outcomes(Vec<(ProviderId, Outcome)>);
+pub struct ListOutcomes(Vec<(ProviderId, ListOutcome)>);
 
-impl Outcomes {
+impl ListOutcomes {
     /// What came of asking `provider`; `None` if it was not asked.
     #[must_use]
-    pub fn get(&self, provider: ProviderId) -> Option<&Outcome> {
+    pub fn get(&self, provider: ProviderId) -> Option<&ListOutcome> {
         self.0.iter().find(|(id, _)| *id == provider).map(|(_, outcome)| outcome)
     }
 }
 
-impl FromIterator<(ProviderId, Outcome)> for Outcomes {
-    fn from_iter<I: IntoIterator<Item = (ProviderId, Outcome)>>(outcomes: I) -> Self {
+impl FromIterator<(ProviderId, ListOutcome)> for ListOutcomes {
+    fn from_iter<I: IntoIterator<Item = (ProviderId, ListOutcome)>>(outcomes: I) -> Self {
         Self(outcomes.into_iter().collect())
     }
 }
@@ -83,9 +83,9 @@ impl Dispatch<'_> {
 
 /// What a request gets when it asks.
 #[derive(Debug)]
-pub enum Asked<'a> {
+pub enum FetchProgress<'a> {
     /// Everything is there.
-    Ready(Outcomes),
+    Ready(ListOutcomes),
     /// It has to wait; make these calls, which may be none.
     Wait(Vec<Dispatch<'a>>),
 }
@@ -93,18 +93,18 @@ pub enum Asked<'a> {
 /// All lists of a worker.
 #[derive(Debug, Default)]
 pub struct Fetches {
-    slots: HashMap<ProviderId, Slot>,
+    slots: HashMap<ProviderId, FetchSlot>,
     /// Running calls by the host's token.
     calls: HashMap<u32, ProviderId>,
     waiting: Vec<Waiting>,
 }
 
 #[derive(Debug)]
-enum Slot {
+enum FetchSlot {
     /// A call is on its way, or about to be.
     Running,
     /// Usable before this time in milliseconds.
-    Done { outcome: Outcome, until: u64 },
+    Done { outcome: ListOutcome, until: u64 },
 }
 
 /// A request that waits.
@@ -112,7 +112,7 @@ enum Slot {
 struct Waiting {
     stream: u32,
     missing: Vec<ProviderId>,
-    got: Outcomes,
+    got: ListOutcomes,
 }
 
 impl Fetches {
@@ -133,24 +133,24 @@ impl Fetches {
         stream: u32,
         providers: &[ProviderId],
         now: u64,
-    ) -> Asked<'a> {
-        let mut got = Outcomes::default();
+    ) -> FetchProgress<'a> {
+        let mut got = ListOutcomes::default();
         let mut missing = Vec::new();
         let mut calls = Vec::new();
         for id in providers {
             let Some(provider) = config.providers.get(*id) else { continue };
             if !provider.operations.contains(Operation::Models) {
-                got.0.push((*id, Outcome::Unlisted));
+                got.0.push((*id, ListOutcome::Unlisted));
                 continue;
             }
             match self.slots.get(id) {
-                Some(Slot::Done { outcome, until }) if now < *until => {
+                Some(FetchSlot::Done { outcome, until }) if now < *until => {
                     got.0.push((*id, outcome.clone()));
                     continue;
                 }
-                Some(Slot::Running) => {}
+                Some(FetchSlot::Running) => {}
                 _ => {
-                    self.slots.insert(*id, Slot::Running);
+                    self.slots.insert(*id, FetchSlot::Running);
                     calls.push(Dispatch {
                         id: *id,
                         cluster: &provider.cluster,
@@ -163,10 +163,10 @@ impl Fetches {
             missing.push(*id);
         }
         if missing.is_empty() {
-            return Asked::Ready(got);
+            return FetchProgress::Ready(got);
         }
         self.waiting.push(Waiting { stream, missing, got });
-        Asked::Wait(calls)
+        FetchProgress::Wait(calls)
     }
 
     /// A call is on its way; the host will name its answer by `token`.
@@ -180,8 +180,8 @@ impl Fetches {
         config: &Config,
         provider: ProviderId,
         now: u64,
-    ) -> Vec<(u32, Outcomes)> {
-        self.done(config, provider, Outcome::Failed, now)
+    ) -> Vec<(u32, ListOutcomes)> {
+        self.done(config, provider, ListOutcome::Failed, now)
     }
 
     /// A call was answered: with status and body, or `None` for a reset, and for a body over
@@ -193,7 +193,7 @@ impl Fetches {
         token: u32,
         answer: Option<(u16, &[u8])>,
         now: u64,
-    ) -> Vec<(u32, Outcomes)> {
+    ) -> Vec<(u32, ListOutcomes)> {
         let Some(provider) = self.calls.remove(&token) else { return Vec::new() };
         let outcome = match answer {
             Some((200..=299, body)) => match parse_list(body, MAX_LIST_BYTES) {
@@ -201,13 +201,13 @@ impl Fetches {
                     // Servers list in any order, and in another one after a restart.
                     list.models.sort_by(|a, b| a.id.cmp(&b.id));
                     list.models.dedup_by(|a, b| a.id == b.id);
-                    Outcome::Listed(Rc::new(list))
+                    ListOutcome::Listed(Rc::new(list))
                 }
-                Err(_) => Outcome::Failed,
+                Err(_) => ListOutcome::Failed,
             },
             // Servers for one model or one task often have no such path.
-            Some((404 | 405 | 501, _)) => Outcome::Unlisted,
-            _ => Outcome::Failed,
+            Some((404 | 405 | 501, _)) => ListOutcome::Unlisted,
+            _ => ListOutcome::Failed,
         };
         self.done(config, provider, outcome, now)
     }
@@ -221,11 +221,11 @@ impl Fetches {
         &mut self,
         config: &Config,
         provider: ProviderId,
-        outcome: Outcome,
+        outcome: ListOutcome,
         now: u64,
-    ) -> Vec<(u32, Outcomes)> {
+    ) -> Vec<(u32, ListOutcomes)> {
         let keep = config.models_cache_seconds.saturating_mul(1_000);
-        let keep = if outcome == Outcome::Failed { keep.min(FAILURE_MS) } else { keep };
+        let keep = if outcome == ListOutcome::Failed { keep.min(FAILURE_MS) } else { keep };
         for waiting in &mut self.waiting {
             let before = waiting.missing.len();
             waiting.missing.retain(|id| *id != provider);
@@ -233,7 +233,7 @@ impl Fetches {
                 waiting.got.0.push((provider, outcome.clone()));
             }
         }
-        self.slots.insert(provider, Slot::Done { outcome, until: now.saturating_add(keep) });
+        self.slots.insert(provider, FetchSlot::Done { outcome, until: now.saturating_add(keep) });
         let ready = self.waiting.extract_if(.., |waiting| waiting.missing.is_empty());
         ready.map(|waiting| (waiting.stream, waiting.got)).collect()
     }

@@ -9,8 +9,8 @@ pub mod show;
 #[cfg(test)]
 mod tests;
 
-pub use fetch::{Asked, Dispatch, Fetches, Outcome, Outcomes};
-pub use show::{Answer, Want, answer, needed};
+pub use fetch::{Dispatch, FetchProgress, Fetches, ListOutcome, ListOutcomes};
+pub use show::{ModelsAnswer, Want, answer, needed};
 
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ impl ModelsQuery {
 
     /// The reply, once every list is there or has failed.
     #[must_use]
-    pub fn reply(&self, config: &Config, lists: &Outcomes) -> Reply {
+    pub fn reply(&self, config: &Config, lists: &ListOutcomes) -> Reply {
         let names = &config.headers;
         match answer(config, &self.key, &self.want, lists) {
             Ok(answer) => {

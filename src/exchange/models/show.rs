@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::fetch::{Outcome, Outcomes};
+use super::fetch::{ListOutcome, ListOutcomes};
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::model::{Targets, refusal, resolve};
@@ -30,7 +30,7 @@ pub enum Want {
 
 /// A good answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ModelsAnswer {
     /// JSON: a list, or one model.
     pub body: Vec<u8>,
     /// `<prefix>-models-incomplete`: the providers that are left out, by name, with commas between.
@@ -81,8 +81,8 @@ pub fn answer(
     config: &Config,
     key: &VirtualKey,
     want: &Want,
-    lists: &Outcomes,
-) -> Result<Answer, GatewayError> {
+    lists: &ListOutcomes,
+) -> Result<ModelsAnswer, GatewayError> {
     match want {
         Want::All => all(config, key, lists),
         Want::One(id) => one(config, key, id, lists),
@@ -90,11 +90,15 @@ pub fn answer(
     }
 }
 
-fn all(config: &Config, key: &VirtualKey, lists: &Outcomes) -> Result<Answer, GatewayError> {
+fn all(
+    config: &Config,
+    key: &VirtualKey,
+    lists: &ListOutcomes,
+) -> Result<ModelsAnswer, GatewayError> {
     let mut incomplete = Vec::new();
     let mut asked = 0_usize;
     let mut failed = 0_usize;
-    let mut body = Body::new();
+    let mut body = ListBody::new();
     for name in visible_aliases(config, key) {
         body.add(name, 0, OWNER, b"");
     }
@@ -114,7 +118,7 @@ fn all(config: &Config, key: &VirtualKey, lists: &Outcomes) -> Result<Answer, Ga
             continue;
         }
         match lists.get(id) {
-            Some(Outcome::Listed(list)) => {
+            Some(ListOutcome::Listed(list)) => {
                 for model in &list.models {
                     if let Some(name) = shown(&model.id) {
                         body.add(&name, model.created, owner(model, &provider.name), &model.extra);
@@ -125,7 +129,7 @@ fn all(config: &Config, key: &VirtualKey, lists: &Outcomes) -> Result<Answer, Ga
                 }
             }
             outcome => {
-                failed += usize::from(!matches!(outcome, Some(Outcome::Unlisted)));
+                failed += usize::from(!matches!(outcome, Some(ListOutcome::Unlisted)));
                 incomplete.push(&*provider.name);
             }
         }
@@ -134,19 +138,19 @@ fn all(config: &Config, key: &VirtualKey, lists: &Outcomes) -> Result<Answer, Ga
         return Err(no_answer(&incomplete));
     }
     let incomplete = (!incomplete.is_empty()).then(|| incomplete.join(", "));
-    Ok(Answer { body: body.finish(), incomplete })
+    Ok(ModelsAnswer { body: body.finish(), incomplete })
 }
 
 fn one(
     config: &Config,
     key: &VirtualKey,
     id: &str,
-    lists: &Outcomes,
-) -> Result<Answer, GatewayError> {
+    lists: &ListOutcomes,
+) -> Result<ModelsAnswer, GatewayError> {
     let found = |created, owner: &str, extra: &[u8]| {
         let mut body = Vec::new();
         write_model(&mut body, id, created, owner, extra);
-        Ok(Answer { body, incomplete: None })
+        Ok(ModelsAnswer { body, incomplete: None })
     };
     if targets(config, key, id).is_some() {
         return if is_usable_alias(config, key, id) {
@@ -162,12 +166,12 @@ fn one(
         return found(0, &provider.name, b"");
     }
     match lists.get(route.provider) {
-        Some(Outcome::Listed(list)) => {
+        Some(ListOutcome::Listed(list)) => {
             let model = list.models.iter().find(|model| *model.id == *route.model);
             let model = model.ok_or_else(|| not_found(config, id))?;
             found(model.created, owner(model, &provider.name), &model.extra)
         }
-        Some(Outcome::Unlisted) => Err(not_found(config, id)),
+        Some(ListOutcome::Unlisted) => Err(not_found(config, id)),
         _ => Err(no_answer(&[&provider.name])),
     }
 }
@@ -203,12 +207,12 @@ fn owner<'a>(model: &'a ListedModel, provider: &'a str) -> &'a str {
 }
 
 /// A list that is being written.
-struct Body {
+struct ListBody {
     text: Vec<u8>,
     ids: HashSet<String>,
 }
 
-impl Body {
+impl ListBody {
     fn new() -> Self {
         Self { text: br#"{"object":"list","data":["#.to_vec(), ids: HashSet::new() }
     }

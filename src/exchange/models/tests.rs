@@ -42,18 +42,18 @@ fn provider(config: &Config, name: &str) -> ProviderId {
     config.providers.by_name(name).expect("known")
 }
 
-fn listed(ids: &[&str]) -> Outcome {
-    Outcome::Listed(Rc::new(parse_list(json!(ids).to_string().as_bytes(), 9_999).unwrap()))
+fn listed(ids: &[&str]) -> ListOutcome {
+    ListOutcome::Listed(Rc::new(parse_list(json!(ids).to_string().as_bytes(), 9_999).unwrap()))
 }
 
 /// Gives every provider that is needed its outcome, and answers.
-fn ask(id: &str, want: &Want, outcomes: &[(&str, Outcome)]) -> Result<Answer, Code> {
+fn ask(id: &str, want: &Want, outcomes: &[(&str, ListOutcome)]) -> Result<ModelsAnswer, Code> {
     let config = config();
     let key = key(&config, id);
     let lists = needed(&config, &key, want).into_iter().filter_map(|id| {
         let name = &*config.providers.get(id)?.name;
         if name == "chat" {
-            return Some((id, Outcome::Unlisted));
+            return Some((id, ListOutcome::Unlisted));
         }
         let (_, outcome) = outcomes.iter().find(|(known, _)| *known == name)?;
         Some((id, outcome.clone()))
@@ -61,14 +61,14 @@ fn ask(id: &str, want: &Want, outcomes: &[(&str, Outcome)]) -> Result<Answer, Co
     answer(&config, &key, want, &lists.collect()).map_err(|error| error.code)
 }
 
-fn ids(answer: &Answer) -> Vec<String> {
+fn ids(answer: &ModelsAnswer) -> Vec<String> {
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["object"], "list");
     let data = body["data"].as_array().unwrap();
     data.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn list(id: &str, outcomes: &[(&str, Outcome)]) -> Result<(Vec<String>, Option<String>), Code> {
+fn list(id: &str, outcomes: &[(&str, ListOutcome)]) -> Result<(Vec<String>, Option<String>), Code> {
     ask(id, &Want::All, outcomes).map(|answer| (ids(&answer), answer.incomplete))
 }
 
@@ -108,7 +108,7 @@ fn a_list_is_scoped_to_the_key() {
 fn an_entry_is_openai_s() {
     let live =
         br#"{"data":[{"id":"a","created":5,"owned_by":"Org","context_length":9},{"id":"b\"\\"}]}"#;
-    let live = Outcome::Listed(Rc::new(parse_list(live, 9_999).unwrap()));
+    let live = ListOutcome::Listed(Rc::new(parse_list(live, 9_999).unwrap()));
     let answer = ask("one", &Want::All, &[("live", live)]).unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(
@@ -126,24 +126,24 @@ fn an_entry_is_openai_s() {
 fn failures() {
     let good = || listed(&["a"]);
     for (id, live, other, want) in [
-        ("all", good(), Outcome::Failed, Ok(Some("other, chat"))),
-        ("all", Outcome::Failed, Outcome::Failed, Ok(Some("live, other, chat"))),
-        ("one", Outcome::Failed, good(), Err(Code::UpstreamError)),
-        ("one", Outcome::Unlisted, good(), Ok(Some("live"))),
-        ("some", Outcome::Failed, good(), Ok(Some("live"))),
+        ("all", good(), ListOutcome::Failed, Ok(Some("other, chat"))),
+        ("all", ListOutcome::Failed, ListOutcome::Failed, Ok(Some("live, other, chat"))),
+        ("one", ListOutcome::Failed, good(), Err(Code::UpstreamError)),
+        ("one", ListOutcome::Unlisted, good(), Ok(Some("live"))),
+        ("some", ListOutcome::Failed, good(), Ok(Some("live"))),
     ] {
         let got = list(id, &[("live", live), ("other", other)]).map(|(_, incomplete)| incomplete);
         assert_eq!(got, want.map(|names| names.map(str::to_owned)), "{id}");
     }
     let mut cut = parse_list(br#"["a"]"#, 9).unwrap();
     cut.cut = true;
-    let cut = Outcome::Listed(Rc::new(cut));
+    let cut = ListOutcome::Listed(Rc::new(cut));
     assert_eq!(list("one", &[("live", cut)]).unwrap().1.as_deref(), Some("live"));
 }
 
 #[test]
 fn one_model() {
-    let lists = [("live", listed(&["a1", "b", "org/a2", "50%"])), ("other", Outcome::Failed)];
+    let lists = [("live", listed(&["a1", "b", "org/a2", "50%"])), ("other", ListOutcome::Failed)];
     for (id, path, want) in [
         ("all", "/models/live/a1", Ok("live/a1")),
         ("all", "/models/live%2Fa1", Ok("live/a1")),
@@ -243,7 +243,7 @@ fn recorded_lists() {
             vec!["live/uid"],
         ),
     ] {
-        let outcome = Outcome::Listed(Rc::new(parse_list(body, 99_999).unwrap()));
+        let outcome = ListOutcome::Listed(Rc::new(parse_list(body, 99_999).unwrap()));
         let answer = ask("one", &Want::All, &[("live", outcome)]).unwrap();
         let got = ids(&answer);
         assert_eq!(got, [vec!["fast", "fixed/m1"], want].concat());
@@ -262,7 +262,7 @@ fn fetching_runs_once_and_everybody_waits() {
     let (live, other) = (provider(&config, "live"), provider(&config, "other"));
     let mut fetches = Fetches::new();
 
-    let Asked::Wait(calls) = fetches.ask(&config, 1, &[live, other], 1_000) else {
+    let FetchProgress::Wait(calls) = fetches.ask(&config, 1, &[live, other], 1_000) else {
         panic!("ready")
     };
     assert_eq!(calls.len(), 2);
@@ -286,7 +286,7 @@ fn fetching_runs_once_and_everybody_waits() {
 
     // Others wait for the same calls; one goes away.
     for stream in [2, 3] {
-        let Asked::Wait(calls) = fetches.ask(&config, stream, &[live], 1_500) else {
+        let FetchProgress::Wait(calls) = fetches.ask(&config, stream, &[live], 1_500) else {
             panic!("ready")
         };
         assert!(calls.is_empty());
@@ -303,21 +303,23 @@ fn fetching_runs_once_and_everybody_waits() {
     let ready = fetches.answered(&config, 72, None, 3_000);
     assert_eq!(ready.len(), 1);
     assert_eq!((ready[0].0, ready[0].1.get(live)), (1, Some(&listed(&["a", "b"]))));
-    assert_eq!(ready[0].1.get(other), Some(&Outcome::Failed));
+    assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
 
     // Within the time no call is made; a failure is kept for less.
-    let Asked::Ready(got) = fetches.ask(&config, 4, &[live, other], 3_999) else { panic!("waits") };
-    assert_eq!(got.get(other), Some(&Outcome::Failed));
-    let Asked::Wait(calls) = fetches.ask(&config, 5, &[live, other], 4_000) else {
+    let FetchProgress::Ready(got) = fetches.ask(&config, 4, &[live, other], 3_999) else {
+        panic!("waits")
+    };
+    assert_eq!(got.get(other), Some(&ListOutcome::Failed));
+    let FetchProgress::Wait(calls) = fetches.ask(&config, 5, &[live, other], 4_000) else {
         panic!("ready")
     };
     assert_eq!(calls.iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
     let ready = fetches.not_sent(&config, other, 4_000);
     assert_eq!(ready.len(), 1);
-    assert_eq!(ready[0].1.get(other), Some(&Outcome::Failed));
+    assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
 
-    let Asked::Ready(_) = fetches.ask(&config, 6, &[live], 61_999) else { panic!("waits") };
-    let Asked::Wait(_) = fetches.ask(&config, 7, &[live], 62_000) else { panic!("ready") };
+    let FetchProgress::Ready(_) = fetches.ask(&config, 6, &[live], 61_999) else { panic!("waits") };
+    let FetchProgress::Wait(_) = fetches.ask(&config, 7, &[live], 62_000) else { panic!("ready") };
 }
 
 #[test]
@@ -326,24 +328,26 @@ fn answers_of_all_kinds() {
     let live = provider(&config, "live");
     for (answer, want) in [
         (Some((200, &b"[]"[..])), listed(&[])),
-        (Some((200, b"<html>")), Outcome::Failed),
-        (Some((200, br#"{"error":{"message":"no"}}"#)), Outcome::Failed),
-        (Some((404, b"")), Outcome::Unlisted),
-        (Some((405, b"")), Outcome::Unlisted),
-        (Some((401, b"[]")), Outcome::Failed),
-        (Some((504, b"upstream request timeout")), Outcome::Failed),
-        (None, Outcome::Failed),
+        (Some((200, b"<html>")), ListOutcome::Failed),
+        (Some((200, br#"{"error":{"message":"no"}}"#)), ListOutcome::Failed),
+        (Some((404, b"")), ListOutcome::Unlisted),
+        (Some((405, b"")), ListOutcome::Unlisted),
+        (Some((401, b"[]")), ListOutcome::Failed),
+        (Some((504, b"upstream request timeout")), ListOutcome::Failed),
+        (None, ListOutcome::Failed),
     ] {
         let mut fetches = Fetches::new();
-        let Asked::Wait(_) = fetches.ask(&config, 1, &[live], 0) else { panic!("ready") };
+        let FetchProgress::Wait(_) = fetches.ask(&config, 1, &[live], 0) else { panic!("ready") };
         fetches.sent(live, 1);
         let ready = fetches.answered(&config, 1, answer, 0);
         assert_eq!(ready[0].1.get(live), Some(&want), "{answer:?}");
     }
 
     let chat = provider(&config, "chat");
-    let Asked::Ready(got) = Fetches::new().ask(&config, 1, &[chat], 0) else { panic!("waits") };
-    assert_eq!(got.get(chat), Some(&Outcome::Unlisted));
-    let Asked::Ready(got) = Fetches::new().ask(&config, 1, &[], 0) else { panic!("waits") };
-    assert_eq!(got, Outcomes::default());
+    let FetchProgress::Ready(got) = Fetches::new().ask(&config, 1, &[chat], 0) else {
+        panic!("waits")
+    };
+    assert_eq!(got.get(chat), Some(&ListOutcome::Unlisted));
+    let FetchProgress::Ready(got) = Fetches::new().ask(&config, 1, &[], 0) else { panic!("waits") };
+    assert_eq!(got, ListOutcomes::default());
 }

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::head::Fields;
+use super::head::HeadFields;
 use crate::exchange::decision::Decision;
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Target;
@@ -34,7 +34,7 @@ impl Attempt {
 
     /// Reads what an earlier instance has noted under [`crate::exchange::Note::Request`]; `None` where that is
     /// nothing of use.
-    pub fn recall(config: &Config, fields: &Fields<'_>, note: Vec<u8>) -> Option<Self> {
+    pub fn recall(config: &Config, fields: &HeadFields<'_>, note: Vec<u8>) -> Option<Self> {
         let note = String::from_utf8(note).ok()?;
         let (id, route) = note.split_once(' ')?;
         let (operation, route) = route.split_once(' ')?;

@@ -10,8 +10,8 @@ use crate::wire::multipart;
 
 /// The body as far as it has come.
 #[derive(Debug)]
-pub(super) struct Body {
-    pub reader: Reader,
+pub(super) struct RequestBody {
+    pub reader: BodyReader,
     /// `content-length`.
     pub declared: Option<u64>,
     pub counted: u64,
@@ -21,12 +21,12 @@ pub(super) struct Body {
 
 /// The scanner for the operation's kind of body.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(super) enum BodyReader {
     Json(Box<json::scan::JsonScanner>),
     Multipart(Box<multipart::FormScanner>),
 }
 
-impl Reader {
+impl BodyReader {
     fn push(&mut self, bytes: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
         match self {
             Self::Json(scanner) => scanner.push(bytes),
@@ -59,7 +59,7 @@ impl Reader {
     }
 }
 
-impl Body {
+impl RequestBody {
     /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
     pub fn push(
         &mut self,
@@ -96,15 +96,15 @@ impl Body {
 pub(super) fn reader(
     operation: Operation,
     content_type: Option<&[u8]>,
-) -> Result<Option<Reader>, GatewayError> {
+) -> Result<Option<BodyReader>, GatewayError> {
     let counts_inputs = operation == Operation::Embeddings;
     Ok(match operation.body_kind() {
         BodyKind::Json => {
-            Some(Reader::Json(Box::new(json::scan::JsonScanner::new(counts_inputs, check_id))))
+            Some(BodyReader::Json(Box::new(json::scan::JsonScanner::new(counts_inputs, check_id))))
         }
         BodyKind::Multipart => {
             let boundary = multipart::boundary(content_type.unwrap_or_default())?;
-            Some(Reader::Multipart(Box::new(multipart::FormScanner::new(&boundary, check_id))))
+            Some(BodyReader::Multipart(Box::new(multipart::FormScanner::new(&boundary, check_id))))
         }
         BodyKind::None => None,
     })

@@ -17,7 +17,7 @@ const MOST_EDITS: usize = 10;
 
 /// What one walk over a request's head finds: the first value of each header that is looked at.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct HeadFields<'a> {
     pub method: &'a [u8],
     /// With its query.
     pub path: &'a [u8],
@@ -39,7 +39,7 @@ enum CacheOverride<'a> {
     Several,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> HeadFields<'a> {
     pub fn read(config: &Config, headers: &'a Headers) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers.iter() {
@@ -129,7 +129,7 @@ impl ClientHead {
         key: Rc<VirtualKey>,
         target: &Target<'_>,
         headers: &Headers,
-        fields: &Fields<'_>,
+        fields: &HeadFields<'_>,
     ) -> Result<Self, GatewayError> {
         let cache = fields.cache_mode(config, &key)?;
         let declared = fields.check_limits(config)?;

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::decision::Decision;
-use super::{Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, Route, Surroundings};
+use super::{
+    Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, SentRequest, Surroundings,
+};
 use crate::error::{Code, GatewayError};
 use crate::exchange::models::Want;
 use crate::policy::key::{VirtualKey, presented_key};
@@ -22,8 +24,8 @@ use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
 use attempt::Attempt;
-use body::{Body, Reader, reader};
-use head::{ClientHead, Fields, own_headers, removals, under_prefix};
+use body::{BodyReader, RequestBody, reader};
+use head::{ClientHead, HeadFields, own_headers, removals, under_prefix};
 pub(super) use rewrite::{Rewrite, Rewritten};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
@@ -31,7 +33,7 @@ static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
 /// Where the request stands.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(super) enum RequestPhase {
     /// Nothing has come yet.
     Start,
     /// Outside of `path_prefix`: not ours.
@@ -44,9 +46,9 @@ pub(super) enum Phase {
     Replied,
 }
 
-impl Phase {
+impl RequestPhase {
     /// What was decided, once the request is on its way.
-    pub(super) fn route(&self) -> Option<&Route> {
+    pub(super) fn route(&self) -> Option<&SentRequest> {
         match self {
             Self::Streaming(streaming) => Some(&streaming.route),
             _ => None,
@@ -73,8 +75,8 @@ impl Phase {
 /// A request whose head is held.
 #[derive(Debug)]
 pub(super) struct Reading {
-    head: Head,
-    body: Body,
+    head: RequestHead,
+    body: RequestBody,
     /// Set as soon as the model is known; what is left is to wait for the rest of the body.
     chosen: Option<Decision>,
 }
@@ -82,13 +84,13 @@ pub(super) struct Reading {
 /// A request on its way upstream.
 #[derive(Debug)]
 pub(super) struct Streaming {
-    body: Body,
-    route: Route,
+    body: RequestBody,
+    route: SentRequest,
 }
 
 /// What is kept of the head while the body is read.
 #[derive(Debug)]
-enum Head {
+enum RequestHead {
     /// The request as its client sent it.
     Client(ClientHead),
     /// A request that this filter has rewritten before (see [`Attempt`]).
@@ -104,13 +106,13 @@ impl Exchange {
         around: &dyn Surroundings,
     ) -> RequestStep {
         let config = self.config.clone();
-        let fields = Fields::read(&config, headers);
+        let fields = HeadFields::read(&config, headers);
         self.request_id = fields.request_id.map(Rc::from);
         let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
             if let Some(step) = self.attempt_again(&fields, end, around) {
                 return step;
             }
-            self.request = Phase::Untouched;
+            self.request = RequestPhase::Untouched;
             let removals = own_headers(&self.config, headers);
             return if removals.is_empty() {
                 RequestStep::Continue
@@ -132,7 +134,7 @@ impl Exchange {
     /// [`Self::on_request_body`].
     #[must_use]
     pub fn reads_request_body(&self) -> bool {
-        matches!(self.request, Phase::Reading(_) | Phase::Streaming(_))
+        matches!(self.request, RequestPhase::Reading(_) | RequestPhase::Streaming(_))
     }
 
     /// The next bytes of the body (never the same twice).
@@ -140,19 +142,19 @@ impl Exchange {
         let limits = self.config.limits;
         let end = next == Next::End;
         let step = match &mut self.request {
-            Phase::Streaming(streaming) => {
+            RequestPhase::Streaming(streaming) => {
                 let read = streaming.body.push(bytes, end, false, &limits);
                 streaming.route.facts = streaming.body.reader.facts();
                 read.map(|_| RequestStep::Continue)
             }
-            Phase::Reading(reading) => {
+            RequestPhase::Reading(reading) => {
                 let searching = reading.chosen.is_none();
                 let read = reading.body.push(bytes, end, searching, &limits);
                 read.and_then(|found| self.on_held_body(found, next))
             }
-            Phase::Start | Phase::Untouched => Ok(RequestStep::Continue),
+            RequestPhase::Start | RequestPhase::Untouched => Ok(RequestStep::Continue),
             // Nothing of it may go upstream, and held it would outgrow Envoy's buffer.
-            Phase::Replied => Ok(RequestStep::Drop),
+            RequestPhase::Replied => Ok(RequestStep::Drop),
         };
         step.unwrap_or_else(|error| self.refuse(&error))
     }
@@ -161,7 +163,10 @@ impl Exchange {
     pub fn give_up(&mut self) -> Reply {
         self.note_undecided();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
-        if !matches!(std::mem::replace(&mut self.request, Phase::Replied), Phase::Replied) {
+        if !matches!(
+            std::mem::replace(&mut self.request, RequestPhase::Replied),
+            RequestPhase::Replied
+        ) {
             self.count_refused(error.code);
         }
         Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
@@ -170,7 +175,7 @@ impl Exchange {
     /// Names in a request's trailers that no upstream may see.
     #[must_use]
     pub fn trailer_removals(&self, trailers: &Headers) -> Vec<HeaderEdit> {
-        if matches!(self.request, Phase::Reading(_) | Phase::Streaming(_)) {
+        if matches!(self.request, RequestPhase::Reading(_) | RequestPhase::Streaming(_)) {
             return removals(&self.config, trailers);
         }
         own_headers(&self.config, trailers)
@@ -178,7 +183,7 @@ impl Exchange {
 
     /// The trailers: the end of a body that has some.
     pub fn on_request_trailers(&mut self) -> RequestStep {
-        if let Phase::Reading(reading) = &mut self.request {
+        if let RequestPhase::Reading(reading) = &mut self.request {
             reading.body.trailers = true;
         }
         self.on_request_body(&[], Next::End)
@@ -195,7 +200,7 @@ impl Exchange {
     fn accept_head(
         &mut self,
         headers: &Headers,
-        fields: &Fields<'_>,
+        fields: &HeadFields<'_>,
         rest: &[u8],
         end: bool,
         around: &dyn Surroundings,
@@ -212,7 +217,7 @@ impl Exchange {
             return self.without_body(head.key, &target);
         };
         let declared = head.declared;
-        Ok(self.read_body(Head::Client(head), reader, declared, end))
+        Ok(self.read_body(RequestHead::Client(head), reader, declared, end))
     }
 
     /// Looks at the clock where an answer may have to say when it was made.
@@ -227,7 +232,7 @@ impl Exchange {
     /// one provider to another.
     fn attempt_again(
         &mut self,
-        fields: &Fields<'_>,
+        fields: &HeadFields<'_>,
         end: bool,
         around: &dyn Surroundings,
     ) -> Option<RequestStep> {
@@ -243,18 +248,18 @@ impl Exchange {
         self.is_noted = true;
         self.read_clock(attempt.operation, around);
         // The declared length may be that of the first attempt's body: the end will tell.
-        Some(self.read_body(Head::Rewritten(attempt), reader, None, end))
+        Some(self.read_body(RequestHead::Rewritten(attempt), reader, None, end))
     }
 
     fn read_body(
         &mut self,
-        head: Head,
-        reader: Reader,
+        head: RequestHead,
+        reader: BodyReader,
         declared: Option<u64>,
         end: bool,
     ) -> RequestStep {
-        let body = Body { reader, declared, counted: 0, trailers: false };
-        self.request = Phase::Reading(Box::new(Reading { head, body, chosen: None }));
+        let body = RequestBody { reader, declared, counted: 0, trailers: false };
+        self.request = RequestPhase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.
         if end { self.on_request_body(&[], Next::End) } else { RequestStep::Hold }
     }
@@ -272,7 +277,7 @@ impl Exchange {
             })
         };
         if target.operation == Operation::Models && key.bound.iter().any(lists) {
-            self.request = Phase::Replied;
+            self.request = RequestPhase::Replied;
             self.note_undecided();
             return Ok(RequestStep::ListModels(ModelsQuery {
                 key,
@@ -294,13 +299,15 @@ impl Exchange {
         found: Option<ModelSpan>,
         next: Next,
     ) -> Result<RequestStep, GatewayError> {
-        let Phase::Reading(reading) = &mut self.request else { return Ok(RequestStep::Continue) };
+        let RequestPhase::Reading(reading) = &mut self.request else {
+            return Ok(RequestStep::Continue);
+        };
         if let Some(found) = found {
             let decision = match &mut reading.head {
-                Head::Client(head) => {
+                RequestHead::Client(head) => {
                     decide(&self.config, head, found, self.request_id.as_deref())?
                 }
-                Head::Rewritten(attempt) => attempt.decision(found),
+                RequestHead::Rewritten(attempt) => attempt.decision(found),
             };
             reading.chosen = Some(decision);
         }
@@ -339,7 +346,9 @@ impl Exchange {
         whole: Option<&[u8]>,
         complete: bool,
     ) -> Result<RequestStep, GatewayError> {
-        let Phase::Reading(reading) = std::mem::replace(&mut self.request, Phase::Replied) else {
+        let RequestPhase::Reading(reading) =
+            std::mem::replace(&mut self.request, RequestPhase::Replied)
+        else {
             return Err(internal());
         };
         let Reading { head, body, chosen } = *reading;
@@ -349,7 +358,7 @@ impl Exchange {
         let rewritten = rewrite.body(whole, self.request_id.as_deref())?;
         let mut headers = Vec::new();
         // A head that was rewritten before still is as the first attempt set it, for the same body.
-        if let Head::Client(head) = head {
+        if let RequestHead::Client(head) = head {
             let known = decision.declared.or((complete && !body.trailers).then_some(body.counted));
             let length =
                 known.map(|length| length.saturating_add_signed(splice::growth(&rewritten.edits)));
@@ -361,8 +370,8 @@ impl Exchange {
             self.notes.push((Note::Request, note));
             self.is_noted = true;
         }
-        let route = Route::new(decision, rewritten.bridge, rewritten.dropped);
-        self.request = Phase::Streaming(Box::new(Streaming { body, route }));
+        let route = SentRequest::new(decision, rewritten.bridge, rewritten.dropped);
+        self.request = RequestPhase::Streaming(Box::new(Streaming { body, route }));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
     }
 }

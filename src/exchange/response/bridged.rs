@@ -1,7 +1,7 @@
 //! Chat answers to a plain Responses request: collected, and handed on as a Response.
 
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
-use super::{BodyOut, Context, Rest, Verdict, content_length, hold, invalid};
+use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, invalid};
 use crate::dialect::responses::answer::{Converter, Options, whole};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
@@ -55,7 +55,12 @@ impl Bridged {
         self.cached
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
         if matches!(self.source, Source::Encoded) {
             let message = "The upstream's answer is compressed, so that it can't be converted.";
             return self.fail(invalid(message).to_answer());
@@ -72,7 +77,7 @@ impl Bridged {
             };
         }
         if let Source::Json(collected, _) = &self.source
-            && let Verdict::Fail(answer) = hold(collected.len(), context)
+            && let BodyDecision::Fail(answer) = hold(collected.len(), context)
         {
             return self.fail(answer);
         }
@@ -80,10 +85,10 @@ impl Bridged {
         if self.head_sent || (is_long && !complete) {
             return self.pass(Vec::new(), false);
         }
-        Verdict::Hold
+        BodyDecision::Hold
     }
 
-    fn read(&mut self, bytes: &[u8], context: &Context<'_>) {
+    fn read(&mut self, bytes: &[u8], context: &ReaderContext<'_>) {
         match &mut self.source {
             Source::Json(collected, peek) => {
                 let seen = peek.push(bytes);
@@ -161,15 +166,15 @@ impl Bridged {
         }
     }
 
-    fn fail(&self, answer: ErrorAnswer) -> Verdict {
+    fn fail(&self, answer: ErrorAnswer) -> BodyDecision {
         if self.head_sent {
-            return Verdict::Abort(invalid("What began as a good answer is none."));
+            return BodyDecision::Abort(invalid("What began as a good answer is none."));
         }
-        Verdict::Fail(answer)
+        BodyDecision::Fail(answer)
     }
 
     /// `whole`: `body` is all of the answer, unless some has gone on.
-    fn pass(&mut self, body: Vec<u8>, whole: bool) -> Verdict {
+    fn pass(&mut self, body: Vec<u8>, whole: bool) -> BodyDecision {
         let mut edits = Vec::new();
         if !self.head_sent {
             edits.push(HeaderEdit::set("content-type", "application/json"));
@@ -180,6 +185,6 @@ impl Bridged {
             });
         }
         self.head_sent = true;
-        Verdict::Pass { edits, body: BodyOut::Replace(body), rest: Rest::Read }
+        BodyDecision::Pass { edits, body: BodyOut::Replace(body), rest: Rest::Read }
     }
 }

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::json::joined;
-use super::{BodyOut, Context, Rest, Verdict, content_length, hold, label};
-use crate::exchange::Route;
+use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, label};
+use crate::exchange::SentRequest;
 use crate::policy::ResponseModel;
 use crate::repair::embeddings::{self, Converter, Facts, Format, Recogniser};
 use crate::wire::headers::HeaderEdit;
@@ -19,13 +19,13 @@ pub(in super::super) struct Embeddings {
     /// The id that the client asked for, where answers are to carry that.
     renamed: Option<String>,
     labelled_json: bool,
-    state: State,
+    state: EmbeddingsState,
     /// It leaves in another shape, and nobody has asked yet.
     is_changed: bool,
 }
 
 #[derive(Debug)]
-enum State {
+enum EmbeddingsState {
     /// Held; what it needs is not known yet, or needs all of it.
     Collecting { collected: Vec<u8>, recogniser: Recogniser },
     /// Its head has gone on; each chunk is rewritten.
@@ -34,7 +34,11 @@ enum State {
 
 impl Embeddings {
     /// `labelled_json`: the content-type says so.
-    pub(super) fn new(context: &Context<'_>, route: &Route, labelled_json: bool) -> Self {
+    pub(super) fn new(
+        context: &ReaderContext<'_>,
+        route: &SentRequest,
+        labelled_json: bool,
+    ) -> Self {
         let renamed = (context.config.response_model == ResponseModel::Requested)
             .then(|| route.requested.clone());
         let facts = Facts {
@@ -43,12 +47,12 @@ impl Embeddings {
             model: renamed.clone().unwrap_or_else(|| route.model.to_string()),
         };
         let recogniser = Recogniser::new(&facts);
-        let state = State::Collecting { collected: Vec::new(), recogniser };
+        let state = EmbeddingsState::Collecting { collected: Vec::new(), recogniser };
         Self { facts, renamed, labelled_json, state, is_changed: false }
     }
 
     pub(super) fn is_holding(&self) -> bool {
-        matches!(&self.state, State::Collecting { collected, .. } if !collected.is_empty())
+        matches!(&self.state, EmbeddingsState::Collecting { collected, .. } if !collected.is_empty())
     }
 
     /// Whether the answer was given another shape since the last call.
@@ -56,19 +60,24 @@ impl Embeddings {
         std::mem::take(&mut self.is_changed)
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
         let (collected, recogniser) = match &mut self.state {
-            State::Converting(converter) => {
+            EmbeddingsState::Converting(converter) => {
                 let mut out = Vec::with_capacity(bytes.len());
                 let done = converter.push(bytes, &mut out);
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 self.is_changed = end && done.is_ok();
                 return match done {
                     Ok(()) => super::pass(BodyOut::Replace(out)),
-                    Err(error) => Verdict::Abort(error),
+                    Err(error) => BodyDecision::Abort(error),
                 };
             }
-            State::Collecting { collected, recogniser } => (collected, recogniser),
+            EmbeddingsState::Collecting { collected, recogniser } => (collected, recogniser),
         };
         let seen = recogniser.push(bytes);
         let body = joined(collected, bytes);
@@ -76,19 +85,19 @@ impl Embeddings {
         match seen {
             embeddings::Verdict::PassThrough if self.renamed.is_none() => {
                 let body = BodyOut::Same;
-                Verdict::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
+                BodyDecision::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
             _ if end => self.finish(&body),
             embeddings::Verdict::Convert if self.renamed.is_none() => {
                 let mut converter = Converter::new(&self.facts);
                 let mut out = Vec::with_capacity(body.len());
                 if let Err(error) = converter.push(&body, &mut out) {
-                    return Verdict::Fail(error.to_answer());
+                    return BodyDecision::Fail(error.to_answer());
                 }
                 let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
-                self.state = State::Converting(converter);
-                Verdict::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
+                self.state = EmbeddingsState::Converting(converter);
+                BodyDecision::Pass { edits, body: BodyOut::Replace(out), rest: Rest::Read }
             }
             _ => {
                 *collected = body.into_owned();
@@ -97,17 +106,17 @@ impl Embeddings {
         }
     }
 
-    fn finish(&mut self, body: &[u8]) -> Verdict {
-        let State::Collecting { recogniser, .. } = &self.state else {
-            return Verdict::Hold;
+    fn finish(&mut self, body: &[u8]) -> BodyDecision {
+        let EmbeddingsState::Collecting { recogniser, .. } = &self.state else {
+            return BodyDecision::Hold;
         };
         if self.renamed.is_none() && recogniser.is_canonical(self.facts.inputs) {
             let (edits, body) = (label(self.labelled_json), BodyOut::Same);
-            return Verdict::Pass { edits, body, rest: Rest::Pass };
+            return BodyDecision::Pass { edits, body, rest: Rest::Pass };
         }
         let mut answer = match embeddings::answer(body, &self.facts) {
             Ok(answer) => answer,
-            Err(error) => return Verdict::Fail(*error),
+            Err(error) => return BodyDecision::Fail(*error),
         };
         self.is_changed = matches!(answer, Cow::Owned(_));
         if let Some(renamed) = &self.renamed
@@ -126,6 +135,6 @@ impl Embeddings {
                 BodyOut::Replace(answer)
             }
         };
-        Verdict::Pass { edits, body, rest: Rest::Pass }
+        BodyDecision::Pass { edits, body, rest: Rest::Pass }
     }
 }

@@ -1,32 +1,37 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::{BodyOut, Context, Rest, Verdict, content_length, is_encoded};
+use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, is_encoded};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::repair::error::{MAX_ERROR_BYTES, from_http};
 use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
 #[derive(Debug)]
-pub(in super::super) struct Failure {
+pub(in super::super) struct FailureBody {
     status: u16,
     content_type: Option<Vec<u8>>,
     encoded: bool,
     collected: Vec<u8>,
 }
 
-impl Failure {
+impl FailureBody {
     pub(super) fn new(status: u16, headers: &Headers) -> Self {
         let content_type = headers.get("content-type").map(<[u8]>::to_vec);
         Self { status, content_type, encoded: is_encoded(headers), collected: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
         self.collected.extend_from_slice(bytes);
         if !end && self.collected.len() < MAX_ERROR_BYTES {
-            return Verdict::Hold;
+            return BodyDecision::Hold;
         }
         match self.answer(context) {
-            Some(answer) => Verdict::Fail(answer),
+            Some(answer) => BodyDecision::Fail(answer),
             // Canonical: the body stays, and its length is known now.
             None => {
                 let (length, body) = match context.redacted(&self.collected) {
@@ -34,7 +39,7 @@ impl Failure {
                     None => (self.collected.len(), BodyOut::Same),
                 };
                 let edits = if end { vec![content_length(length)] } else { Vec::new() };
-                Verdict::Pass { edits, body, rest: Rest::Pass }
+                BodyDecision::Pass { edits, body, rest: Rest::Pass }
             }
         }
     }
@@ -55,7 +60,7 @@ impl Failure {
 
     /// What the answer becomes; `None` when it stays: it is canonical already, or
     /// can't be read.
-    pub(super) fn answer(&self, context: &Context<'_>) -> Option<ErrorAnswer> {
+    pub(super) fn answer(&self, context: &ReaderContext<'_>) -> Option<ErrorAnswer> {
         if self.is_buffer_limit(context.searching) {
             return Some(
                 GatewayError::new(

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use super::{
-    BodyOut, Context, Phase, Rest, Verdict, content_length, hold, label, stream, stream_kind,
+    BodyDecision, BodyOut, ReaderContext, ResponsePhase, Rest, content_length, hold, label, stream,
+    stream_kind,
 };
 use crate::policy::ResponseModel;
 use crate::policy::operation::Operation;
@@ -47,7 +48,12 @@ impl Json {
         self.cached
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
@@ -57,7 +63,10 @@ impl Json {
             && sniff(&body) == Sniff::Sse
         {
             let reader = stream::Stream::new(kind, context, route, stream::new_head());
-            return Verdict::HandOver(Phase::Stream(Box::new(reader)), body.into_owned());
+            return BodyDecision::HandOver(
+                ResponsePhase::Stream(Box::new(reader)),
+                body.into_owned(),
+            );
         }
         let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
@@ -65,7 +74,7 @@ impl Json {
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
         if good && plain && body.len() >= keep {
-            return Verdict::Pass {
+            return BodyDecision::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,
                 rest: Rest::Pass,
@@ -92,7 +101,12 @@ impl Json {
             && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
     }
 
-    fn finish(&mut self, body: &[u8], context: &Context<'_>, route: &super::Route) -> Verdict {
+    fn finish(
+        &mut self,
+        body: &[u8],
+        context: &ReaderContext<'_>,
+        route: &super::SentRequest,
+    ) -> BodyDecision {
         if self.is_plainly_good(body) && context.config.response_model == ResponseModel::Upstream {
             let usage = self
                 .peek
@@ -100,14 +114,14 @@ impl Json {
                 .and_then(|usage| body.get(usage.start as usize..usage.end as usize));
             self.cached = has_usage(route.operation)
                 .then(|| usage.is_some_and(|usage| usage::cached(&cursor::checked_object(usage))));
-            return Verdict::Pass {
+            return BodyDecision::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,
                 rest: Rest::Pass,
             };
         }
         if let Some(answer) = from_ok(route.operation, body) {
-            return Verdict::Fail(answer);
+            return BodyDecision::Fail(answer);
         }
         let span = trim_drift(body);
         let whole = span == (0..body.len());
@@ -132,13 +146,13 @@ impl Json {
             head.push(content_length(body.len()));
             BodyOut::Replace(body)
         };
-        Verdict::Pass { edits: head, body, rest: Rest::Pass }
+        BodyDecision::Pass { edits: head, body, rest: Rest::Pass }
     }
 }
 
 /// A Response says in a 200 that it has failed, and may repeat the key where it says why.
-fn redact_failure(verdict: &mut Verdict, body: &[u8], context: &Context<'_>) {
-    let Verdict::Pass { edits, body: out, .. } = verdict else { return };
+fn redact_failure(verdict: &mut BodyDecision, body: &[u8], context: &ReaderContext<'_>) {
+    let BodyDecision::Pass { edits, body: out, .. } = verdict else { return };
     let said = match out {
         BodyOut::Same => body,
         BodyOut::Replace(with) => with,

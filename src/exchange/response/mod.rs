@@ -19,12 +19,12 @@ mod stream;
 
 use memchr::memmem;
 
-use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, Route, request};
+use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
 use crate::dialect::responses::answer;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
-use crate::telemetry::counters::{self, Flaw};
+use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, Headers, Text, is_media_type};
 use head::{forged, is_encoded, kept, status};
 
@@ -37,11 +37,11 @@ const SHORTEST_KEY: usize = 6;
 
 /// Where the answer stands.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(super) enum ResponsePhase {
     /// Nothing has come yet, or it passes as it is.
     Passing,
     /// An error body is collected.
-    Failure(failure::Failure),
+    Failure(failure::FailureBody),
     /// A JSON body is collected.
     Json(json::Json),
     /// A chat answer is collected, which leaves as a Response.
@@ -55,7 +55,7 @@ pub(super) enum Phase {
 }
 
 /// What a reader of the body decides after each piece.
-enum Verdict {
+enum BodyDecision {
     /// Go on collecting; what is there stays held.
     Hold,
     /// What was held or has come now goes on as `body`, under a head with `edits` if it is still held.
@@ -65,10 +65,10 @@ enum Verdict {
     /// The answer can't be finished, and its head has gone on: the stream is reset.
     Abort(GatewayError),
     /// The body is for another reader, which gets all that was collected.
-    HandOver(Phase, Vec<u8>),
+    HandOver(ResponsePhase, Vec<u8>),
 }
 
-/// Who reads what comes after a [`Verdict::Pass`].
+/// Who reads what comes after a [`BodyDecision::Pass`].
 enum Rest {
     /// The same reader.
     Read,
@@ -77,9 +77,9 @@ enum Rest {
 }
 
 /// What readers may know of the exchange.
-struct Context<'a> {
+struct ReaderContext<'a> {
     config: &'a Config,
-    route: Option<&'a Route>,
+    route: Option<&'a SentRequest>,
     /// The request is still held, and its model not known.
     searching: bool,
     /// Unix seconds of the request.
@@ -88,8 +88,8 @@ struct Context<'a> {
     more: bool,
 }
 
-impl Phase {
-    fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+impl ResponsePhase {
+    fn push(&mut self, bytes: &[u8], end: bool, context: &ReaderContext<'_>) -> BodyDecision {
         match self {
             Self::Failure(failure) => failure.push(bytes, end, context),
             Self::Json(json) => json.push(bytes, end, context),
@@ -119,11 +119,13 @@ impl Phase {
     }
 
     /// What was wrong with an answer that goes on all the same, once: a failure goes on in one piece.
-    fn take_flaw(&mut self) -> Option<Flaw> {
+    fn take_fault(&mut self) -> Option<AnswerFault> {
         match self {
             Self::Stream(stream) => stream.take_failure(),
-            Self::Embeddings(embeddings) => embeddings.take_changed().then_some(Flaw::Embeddings),
-            Self::Failure(failure) => failure.is_unreadable().then_some(Flaw::Unreadable),
+            Self::Embeddings(embeddings) => {
+                embeddings.take_changed().then_some(AnswerFault::Embeddings)
+            }
+            Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
             Self::Passing | Self::Json(_) | Self::Bridged(_) | Self::Swallowing => None,
         }
     }
@@ -140,25 +142,28 @@ impl Phase {
 }
 
 /// Goes on holding, up to `limits.max_answer_bytes`.
-fn hold(collected: usize, context: &Context<'_>) -> Verdict {
+fn hold(collected: usize, context: &ReaderContext<'_>) -> BodyDecision {
     let limit = context.config.limits.max_answer_bytes;
     if collected as u64 <= limit {
-        return Verdict::Hold;
+        return BodyDecision::Hold;
     }
-    Verdict::Fail(
+    BodyDecision::Fail(
         invalid(format!("The upstream's answer is larger than {limit} bytes.")).to_answer(),
     )
 }
 
-fn pass(body: BodyOut) -> Verdict {
-    Verdict::Pass { edits: Vec::new(), body, rest: Rest::Read }
+fn pass(body: BodyOut) -> BodyDecision {
+    BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Read }
 }
 
 impl Exchange {
     /// The answer's head. `end`: it has no body.
     pub fn on_response_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
         // While the request is still held, an answer can only be Envoy's own: a limit or a timeout.
-        if !matches!(self.request, request::Phase::Streaming(_) | request::Phase::Reading(_)) {
+        if !matches!(
+            self.request,
+            request::RequestPhase::Streaming(_) | request::RequestPhase::Reading(_)
+        ) {
             return ResponseStep::Continue;
         }
         self.note_undecided();
@@ -172,14 +177,16 @@ impl Exchange {
                 reader(&context, route, headers)
             }
             // Asked for identity, and yet compressed: nobody here can read it, so the client does.
-            Some(_) if is_unreadable => Phase::Passing,
-            _ if status >= 400 => Phase::Failure(failure::Failure::new(status, headers)),
+            Some(_) if is_unreadable => ResponsePhase::Passing,
+            _ if status >= 400 => {
+                ResponsePhase::Failure(failure::FailureBody::new(status, headers))
+            }
             Some(route) if status == 200 => reader(&context, route, headers),
-            _ => Phase::Passing,
+            _ => ResponsePhase::Passing,
         };
-        if matches!(phase, Phase::Passing) {
+        if matches!(phase, ResponsePhase::Passing) {
             if is_unreadable {
-                self.count_answer(Flaw::Unreadable);
+                self.count_answer(AnswerFault::Unreadable);
             }
             self.response_head_sent = true;
             return ResponseStep::Release(self.own_headers(), BodyOut::Same);
@@ -201,12 +208,12 @@ impl Exchange {
     /// to be called without them.
     #[must_use]
     pub fn reads_response_body(&self) -> bool {
-        !matches!(self.response, Phase::Passing | Phase::Swallowing)
+        !matches!(self.response, ResponsePhase::Passing | ResponsePhase::Swallowing)
     }
 
     /// The next bytes of the body (never the same twice).
     pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
-        if matches!(self.response, Phase::Passing) {
+        if matches!(self.response, ResponsePhase::Passing) {
             return ResponseStep::Continue;
         }
         self.response_left =
@@ -216,40 +223,41 @@ impl Exchange {
         let by_length = self.response_left == Some(0) && self.response.ends_by_length();
         let end = next == Next::End || by_length;
         let more = next == Next::Visible;
-        let context = Context { more, ..Context::of(&self.config, &self.request, self.now) };
+        let context =
+            ReaderContext { more, ..ReaderContext::of(&self.config, &self.request, self.now) };
         let mut verdict = self.response.push(bytes, end, &context);
-        if let Verdict::HandOver(reader, collected) = verdict {
+        if let BodyDecision::HandOver(reader, collected) = verdict {
             self.response = reader;
             verdict = self.response.push(&collected, end, &context);
         }
         match verdict {
             // No reader hands over twice.
-            Verdict::Hold | Verdict::HandOver(..) => ResponseStep::Hold,
-            Verdict::Fail(answer) => {
-                match std::mem::replace(&mut self.response, Phase::Swallowing) {
-                    Phase::Failure(failure)
+            BodyDecision::Hold | BodyDecision::HandOver(..) => ResponseStep::Hold,
+            BodyDecision::Fail(answer) => {
+                match std::mem::replace(&mut self.response, ResponsePhase::Swallowing) {
+                    ResponsePhase::Failure(failure)
                         if failure.is_buffer_limit(self.request.is_searching()) =>
                     {
                         self.count_refused(Code::RequestTooLarge);
                     }
-                    Phase::Failure(_) => self.count_answer(Flaw::Error),
-                    _ => self.count_answer(Flaw::ErrorIn200),
+                    ResponsePhase::Failure(_) => self.count_answer(AnswerFault::Error),
+                    _ => self.count_answer(AnswerFault::ErrorIn200),
                 }
                 self.replace(&answer)
             }
-            Verdict::Abort(error) => {
-                self.response = Phase::Swallowing;
-                self.count_answer(Flaw::ErrorIn200);
+            BodyDecision::Abort(error) => {
+                self.response = ResponsePhase::Swallowing;
+                self.count_answer(AnswerFault::ErrorIn200);
                 let answer = error.to_answer();
                 ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
             }
-            Verdict::Pass { mut edits, body, rest } => {
+            BodyDecision::Pass { mut edits, body, rest } => {
                 let in_head =
-                    !self.response_head_sent && !matches!(self.response, Phase::Stream(_));
+                    !self.response_head_sent && !matches!(self.response, ResponsePhase::Stream(_));
                 let cache = if in_head || end { self.response.cached() } else { None };
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
-                if let Some(flaw) = self.response.take_flaw() {
-                    self.count_answer(flaw);
+                if let Some(fault) = self.response.take_fault() {
+                    self.count_answer(fault);
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
@@ -263,7 +271,7 @@ impl Exchange {
                     None => {}
                 }
                 if matches!(rest, Rest::Pass) {
-                    self.response = Phase::Passing;
+                    self.response = ResponsePhase::Passing;
                 }
                 ResponseStep::Release(edits, body)
             }
@@ -286,8 +294,8 @@ impl Exchange {
         }
     }
 
-    fn context(&self) -> Context<'_> {
-        Context::of(&self.config, &self.request, self.now)
+    fn context(&self) -> ReaderContext<'_> {
+        ReaderContext::of(&self.config, &self.request, self.now)
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -315,9 +323,9 @@ impl Exchange {
         edits
     }
 
-    fn count_answer(&mut self, flaw: Flaw) {
+    fn count_answer(&mut self, fault: AnswerFault) {
         let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
-        self.counted.push(counters::answers(flaw, provider.map(|provider| &*provider.name)));
+        self.counted.push(counters::answers(fault, provider.map(|provider| &*provider.name)));
     }
 
     fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
@@ -359,20 +367,20 @@ impl Exchange {
     /// replaced as a whole.
     fn answer_bodiless(&mut self, status: u16, headers: &Headers) -> ResponseStep {
         let answer = if status >= 400 {
-            failure::Failure::new(status, headers).answer(&self.context())
+            failure::FailureBody::new(status, headers).answer(&self.context())
         } else {
             let what = format!("The upstream answered HTTP {status} with an empty body.");
             Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        self.count_answer(if status >= 400 { Flaw::Error } else { Flaw::ErrorIn200 });
+        self.count_answer(if status >= 400 { AnswerFault::Error } else { AnswerFault::ErrorIn200 });
         let (edits, body) = self.replacement(&answer);
         self.reply(edits, body, false)
     }
 }
 
 /// Who reads an answer with status 200.
-fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
+fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -> ResponsePhase {
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
     let is_labelled = is_media_type(content_type, "application/json");
@@ -384,39 +392,41 @@ fn reader(context: &Context<'_>, route: &Route, headers: &Headers) -> Phase {
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
             if is_stream || !(is_json || is_page) =>
         {
-            Phase::Passing
+            ResponsePhase::Passing
         }
         // Plain text, SRT and VTT are what was asked for, unless that was a stream.
         Operation::Transcriptions | Operation::Translations
             if !is_stream && !is_json && !route.facts.stream =>
         {
-            Phase::Passing
+            ResponsePhase::Passing
         }
         Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
-            Phase::Json(json::Json::new(operation, is_labelled))
+            ResponsePhase::Json(json::Json::new(operation, is_labelled))
         }
-        Operation::Embeddings => {
-            Phase::Embeddings(Box::new(embeddings::Embeddings::new(context, route, is_labelled)))
-        }
+        Operation::Embeddings => ResponsePhase::Embeddings(Box::new(embeddings::Embeddings::new(
+            context,
+            route,
+            is_labelled,
+        ))),
         _ => match (stream_kind(operation), &route.bridge) {
             (Some(kind), bridge)
                 if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
             {
                 let head = stream::head(headers);
-                Phase::Stream(Box::new(stream::Stream::new(kind, context, route, head)))
+                ResponsePhase::Stream(Box::new(stream::Stream::new(kind, context, route, head)))
             }
-            (_, Some(bridge)) => Phase::Bridged(Box::new(bridged::Bridged::new(
+            (_, Some(bridge)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
                 bridge.answer_options(context, route),
                 is_encoded(headers),
             ))),
-            _ => Phase::Json(json::Json::new(operation, is_labelled)),
+            _ => ResponsePhase::Json(json::Json::new(operation, is_labelled)),
         },
     }
 }
 
 impl Bridge {
     /// What a Response is built from.
-    fn answer_options(&self, context: &Context<'_>, route: &Route) -> answer::Options {
+    fn answer_options(&self, context: &ReaderContext<'_>, route: &SentRequest) -> answer::Options {
         answer::Options {
             asked: self.asked.clone(),
             id: self.id.clone(),
@@ -448,13 +458,13 @@ fn label(is_labelled: bool) -> Vec<HeaderEdit> {
     vec![HeaderEdit::set("content-type", "application/json")]
 }
 
-impl<'a> Context<'a> {
-    fn of(config: &'a Config, request: &'a request::Phase, now: u64) -> Self {
+impl<'a> ReaderContext<'a> {
+    fn of(config: &'a Config, request: &'a request::RequestPhase, now: u64) -> Self {
         Self { config, route: request.route(), searching: request.is_searching(), now, more: false }
     }
 
     /// The id that the answer is to name in the place of the upstream's own.
-    fn response_model(&self, route: &Route) -> Option<String> {
+    fn response_model(&self, route: &SentRequest) -> Option<String> {
         (self.config.response_model == ResponseModel::Requested).then(|| route.requested.clone())
     }
 

@@ -1,10 +1,10 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
-use super::{BodyOut, Context, Rest, Verdict};
+use super::{BodyDecision, BodyOut, ReaderContext, Rest};
 use crate::dialect::responses::answer::Converter;
-use crate::exchange::Route;
+use crate::exchange::SentRequest;
 use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
-use crate::telemetry::counters::Flaw;
+use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// A stream on its way.
@@ -44,8 +44,8 @@ impl Stream {
     /// `head`: what to change in the answer's head.
     pub(super) fn new(
         kind: StreamKind,
-        context: &Context<'_>,
-        route: &Route,
+        context: &ReaderContext<'_>,
+        route: &SentRequest,
         head: Vec<HeaderEdit>,
     ) -> Self {
         let bridge = route.bridge.as_ref();
@@ -62,7 +62,12 @@ impl Stream {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], end: bool, context: &Context<'_>) -> Verdict {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
         let mut out = self.sse.push(bytes);
         if end {
             let last = self.sse.finish(StreamEnd::Clean);
@@ -99,9 +104,9 @@ impl Stream {
             match self.sse.head() {
                 Head::Undecided => {
                     self.held = true;
-                    return Verdict::Hold;
+                    return BodyDecision::Hold;
                 }
-                Head::Error(answer) => return Verdict::Fail(answer.clone()),
+                Head::Error(answer) => return BodyDecision::Fail(answer.clone()),
                 Head::Stream => {}
             }
         }
@@ -112,17 +117,17 @@ impl Stream {
         };
         let edits = self.head.take().unwrap_or_default();
         self.held = false;
-        Verdict::Pass { edits, body, rest: Rest::Read }
+        BodyDecision::Pass { edits, body, rest: Rest::Read }
     }
 
     /// How the stream failed after its first event, if it did.
-    fn failure(&self) -> Option<Flaw> {
+    fn failure(&self) -> Option<AnswerFault> {
         let converted = self.bridge.as_ref().is_some_and(Converter::has_failed);
-        self.sse.failure().or(converted.then_some(Flaw::StreamError))
+        self.sse.failure().or(converted.then_some(AnswerFault::StreamError))
     }
 
     /// The same, once.
-    pub(super) fn take_failure(&mut self) -> Option<Flaw> {
+    pub(super) fn take_failure(&mut self) -> Option<AnswerFault> {
         let failure = self.failure().filter(|_| !self.is_told);
         self.is_told |= failure.is_some();
         failure

@@ -1,7 +1,7 @@
 //! The way up: who may pass, what is found, what goes on and when.
 
 use super::*;
-use crate::exchange::models::{Asked, Fetches};
+use crate::exchange::models::{FetchProgress, Fetches};
 use crate::test;
 
 const BODY: &str = r#"{"messages":[{"role":"user","content":"hi"}],"model":"alpha/gpt-4o"}"#;
@@ -345,7 +345,7 @@ fn model_lists() {
     assert_eq!(needed.len(), 2, "local has a curated list");
 
     let mut fetches = Fetches::new();
-    let Asked::Wait(calls) = fetches.ask(&config, 1, &needed, 0) else {
+    let FetchProgress::Wait(calls) = fetches.ask(&config, 1, &needed, 0) else {
         panic!("nothing to fetch")
     };
     let paths: Vec<_> =

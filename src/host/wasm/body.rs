@@ -1,6 +1,6 @@
 //! A body as the host shows it: read in pieces, and changed at its start.
 
-use super::calls::{self, Body, Status};
+use super::calls::{self, BufferType, Status};
 use crate::exchange::{BodyOut, Next};
 
 /// How much of a body is read at once. Envoy may show a megabyte: in pieces that fit into the processor's
@@ -19,7 +19,7 @@ pub struct Visible {
 
 impl Visible {
     /// The next bytes that are visible for the first time, not all of them if they are many.
-    pub fn piece(&mut self, body: Body) -> Result<Vec<u8>, Status> {
+    pub fn piece(&mut self, body: BufferType) -> Result<Vec<u8>, Status> {
         let length = self.unread().min(PIECE);
         if length == 0 {
             return Ok(Vec::new());
@@ -64,7 +64,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The visible bytes up to `upto` go on as `out`.
-    pub fn push(&mut self, body: Body, upto: usize, out: BodyOut) -> Result<(), Status> {
+    pub fn push(&mut self, body: BufferType, upto: usize, out: BodyOut) -> Result<(), Status> {
         let from = std::mem::replace(&mut self.passed, upto);
         match (out, &mut self.written) {
             (BodyOut::Same, None) => {}
@@ -83,7 +83,7 @@ impl Outgoing {
     }
 
     /// Changes the visible bytes accordingly.
-    pub fn apply(self, body: Body) -> Result<(), Status> {
+    pub fn apply(self, body: BufferType) -> Result<(), Status> {
         match self.written {
             Some(written) => calls::replace_start(body, self.passed, &written),
             None => Ok(()),

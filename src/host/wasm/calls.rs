@@ -16,7 +16,7 @@ pub struct Status(pub u32);
 /// Which head (`WasmHeaderMapType`).
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
-pub enum Head {
+pub enum HeaderMapType {
     /// The request's.
     Request = 0,
     /// The request's trailers.
@@ -30,7 +30,7 @@ pub enum Head {
 /// Which body (`WasmBufferType`).
 #[derive(Debug, Clone, Copy)]
 #[repr(u32)]
-pub enum Body {
+pub enum BufferType {
     /// The request's.
     Request = 0,
     /// The answer's.
@@ -112,26 +112,26 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
 }
 
 /// `size` bytes of a body from `start` on; fewer if it holds fewer.
-pub fn body(body: Body, start: usize, size: usize) -> Result<Vec<u8>, Status> {
+pub fn body(body: BufferType, start: usize, size: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: out-pointers are valid for the call.
     returned(|data, len| unsafe { proxy_get_buffer_bytes(body as u32, start, size, data, len) })
 }
 
 /// Replaces the first `length` bytes of a body. Envoy accepts no range that starts further in.
-pub fn replace_start(body: Body, length: usize, with: &[u8]) -> Result<(), Status> {
+pub fn replace_start(body: BufferType, length: usize, with: &[u8]) -> Result<(), Status> {
     // SAFETY: `with` is valid for the call; the host copies it.
     check(unsafe { proxy_set_buffer_bytes(body as u32, 0, length, with.as_ptr(), with.len()) })
 }
 
 /// A whole head in one call.
-pub fn headers(head: Head) -> Result<Headers, Status> {
+pub fn headers(head: HeaderMapType) -> Result<Headers, Status> {
     // SAFETY: out-pointers are valid for the call.
     returned(|data, len| unsafe { proxy_get_header_map_pairs(head as u32, data, len) })
         .map(Headers::new)
 }
 
 /// Applies one edit to a head that has not been handed on yet.
-pub fn edit(head: Head, edit: &HeaderEdit) -> Result<(), Status> {
+pub fn edit(head: HeaderMapType, edit: &HeaderEdit) -> Result<(), Status> {
     // SAFETY: names and values are valid for the call; the host copies them.
     check(unsafe {
         match edit {

@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::body::{Outgoing, Visible};
-use super::calls::{self, Body, Head, Status};
+use super::calls::{self, BufferType, HeaderMapType, Status};
 use super::models::Shared;
 use crate::exchange::{
     BodyOut, Exchange, Next, Note, Release, Reply, RequestStep, ResponseStep, Surroundings,
@@ -57,7 +57,7 @@ impl Http {
         };
         let mut step = event(exchange);
         if matches!(step, RequestStep::ReadWhole) {
-            step = match calls::body(Body::Request, 0, self.request.size) {
+            step = match calls::body(BufferType::Request, 0, self.request.size) {
                 Ok(body) => exchange.on_request_whole(&body),
                 Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
             };
@@ -94,7 +94,7 @@ impl Http {
         // Once an answer has begun (Envoy's own 413), the buffer is Envoy's to clean up.
         if !self.answered
             && self.request.size > 0
-            && let Err(status) = calls::replace_start(Body::Request, self.request.size, &[])
+            && let Err(status) = calls::replace_start(BufferType::Request, self.request.size, &[])
         {
             warn!("can't drop the body: {status:?}");
         }
@@ -119,14 +119,14 @@ impl Http {
                 edits => {
                     let start = match piece.get(..length) {
                         Some(start) if piece.len() == self.request.read => Cow::Borrowed(start),
-                        _ => Cow::Owned(calls::body(Body::Request, 0, length)?),
+                        _ => Cow::Owned(calls::body(BufferType::Request, 0, length)?),
                     };
                     Cow::Owned(splice::apply(&start, edits).ok_or(Status(2))?)
                 }
             };
-            calls::replace_start(Body::Request, length, &edited)?;
+            calls::replace_start(BufferType::Request, length, &edited)?;
         }
-        apply(Head::Request, &release.headers)
+        apply(HeaderMapType::Request, &release.headers)
     }
 
     fn reads_request_body(&self) -> bool {
@@ -147,12 +147,14 @@ impl Http {
         match step {
             ResponseStep::Hold => Response::Hold,
             ResponseStep::Continue => Response::Pass(BodyOut::Same),
-            ResponseStep::Release(headers, body) => match apply(Head::Response, &headers) {
-                Ok(()) => Response::Pass(body),
-                Err(status) => {
-                    Response::Ended(self.fail(&format!("can't change the answer: {status:?}")))
+            ResponseStep::Release(headers, body) => {
+                match apply(HeaderMapType::Response, &headers) {
+                    Ok(()) => Response::Pass(body),
+                    Err(status) => {
+                        Response::Ended(self.fail(&format!("can't change the answer: {status:?}")))
+                    }
                 }
-            },
+            }
             ResponseStep::Reply(reply) => Response::Ended(send(&reply)),
         }
     }
@@ -164,7 +166,7 @@ impl Http {
             Response::Hold => Action::Pause,
             Response::Ended(action) => action,
             Response::Pass(out) => {
-                let pushed = going.push(Body::Response, self.response.size, out);
+                let pushed = going.push(BufferType::Response, self.response.size, out);
                 self.response_done(pushed.map(|()| going))
             }
         }
@@ -176,7 +178,7 @@ impl Http {
         let mut going = Outgoing::default();
         loop {
             let piece = if self.reads_response_body() {
-                self.response.piece(Body::Response)
+                self.response.piece(BufferType::Response)
             } else {
                 self.response.pass_over();
                 Ok(Vec::new())
@@ -193,7 +195,7 @@ impl Http {
                 Response::Hold if is_last => return Action::Pause,
                 Response::Hold => {}
                 Response::Pass(out) => {
-                    let pushed = going.push(Body::Response, self.response.read, out);
+                    let pushed = going.push(BufferType::Response, self.response.read, out);
                     if pushed.is_err() || is_last {
                         return self.response_done(pushed.map(|()| going));
                     }
@@ -204,7 +206,7 @@ impl Http {
 
     /// What is visible of the answer goes on as `going`.
     fn response_done(&mut self, going: Result<Outgoing, Status>) -> Action {
-        match going.and_then(|going| going.apply(Body::Response)) {
+        match going.and_then(|going| going.apply(BufferType::Response)) {
             Ok(()) => {
                 self.response.handed_on();
                 Action::Continue
@@ -271,7 +273,7 @@ fn report(shared: &Shared, exchange: &mut Exchange) {
     }
 }
 
-fn apply(head: Head, edits: &[HeaderEdit]) -> Result<(), Status> {
+fn apply(head: HeaderMapType, edits: &[HeaderEdit]) -> Result<(), Status> {
     edits.iter().try_for_each(|edit| calls::edit(head, edit))
 }
 
@@ -300,7 +302,7 @@ impl Context for Http {}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
-        match calls::headers(Head::Request) {
+        match calls::headers(HeaderMapType::Request) {
             Ok(headers) => {
                 let action = self
                     .on_request(&[], |exchange| exchange.on_request_head(&headers, end, &Around));
@@ -319,7 +321,7 @@ impl HttpContext for Http {
             return self.request_done(action);
         }
         loop {
-            let piece = match self.request.piece(Body::Request) {
+            let piece = match self.request.piece(BufferType::Request) {
                 Ok(piece) => piece,
                 Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
             };
@@ -335,10 +337,10 @@ impl HttpContext for Http {
     /// A body with trailers ends here, never in the body callback.
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         if let (Some(gateway), Ok(trailers)) =
-            (&self.gateway, calls::headers(Head::RequestTrailers))
+            (&self.gateway, calls::headers(HeaderMapType::RequestTrailers))
         {
             let edits = gateway.exchange.trailer_removals(&trailers);
-            if let Err(status) = apply(Head::RequestTrailers, &edits) {
+            if let Err(status) = apply(HeaderMapType::RequestTrailers, &edits) {
                 return self.fail(&format!("can't change the trailers: {status:?}"));
             }
         }
@@ -348,7 +350,7 @@ impl HttpContext for Http {
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         self.answered = true;
-        match calls::headers(Head::Response) {
+        match calls::headers(HeaderMapType::Response) {
             Ok(headers) => {
                 self.on_response_once(|exchange| exchange.on_response_head(&headers, end))
             }

@@ -17,5 +17,5 @@ proxy_wasm::main! {{
     // Also installs the panic hook that logs the message, so it comes first. Envoy filters by its own
     // level; what is logged below `info` costs a host call, so `debug` is opted into per VM.
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
+    proxy_wasm::set_root_context(|id| Box::new(root::FilterRoot::new(id)));
 }}

@@ -12,11 +12,11 @@ use std::time::Duration;
 use log::{error, warn};
 use proxy_wasm::hostcalls;
 
-use super::calls::{self, Body, Head};
+use super::calls::{self, BufferType, HeaderMapType};
 use super::counters::Counters;
 use super::http::send;
 use crate::exchange::models::fetch::MAX_LIST_BYTES;
-use crate::exchange::models::{Asked, Fetches, Outcomes};
+use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
 use crate::exchange::{ModelsQuery, Reply};
 use crate::policy::{Config, ProviderId};
 
@@ -33,12 +33,12 @@ pub struct Shared {
 struct Lists {
     fetches: Fetches,
     /// Calls that the next tick makes.
-    queued: Vec<Call>,
+    queued: Vec<ListCall>,
     /// Requests that wait, by the id of their stream's context.
     waiting: HashMap<u32, ModelsQuery>,
 }
 
-struct Call {
+struct ListCall {
     provider: ProviderId,
     cluster: String,
     headers: Vec<(String, String)>,
@@ -56,10 +56,10 @@ impl Shared {
         let lists = &mut *self.lists.borrow_mut();
         let needed = query.needed(&self.config);
         match lists.fetches.ask(&self.config, stream, &needed, calls::now_ms()) {
-            Asked::Ready(outcomes) => Some(query.reply(&self.config, &outcomes)),
-            Asked::Wait(dispatches) => {
+            FetchProgress::Ready(outcomes) => Some(query.reply(&self.config, &outcomes)),
+            FetchProgress::Wait(dispatches) => {
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                lists.queued.extend(dispatches.iter().map(|dispatch| Call {
+                lists.queued.extend(dispatches.iter().map(|dispatch| ListCall {
                     provider: dispatch.id,
                     cluster: dispatch.cluster.to_owned(),
                     headers: dispatch.headers().into_iter().map(owned).collect(),
@@ -117,7 +117,7 @@ impl Shared {
         }
     }
 
-    fn answer(&self, root: u32, ready: Vec<(u32, Outcomes)>) {
+    fn answer(&self, root: u32, ready: Vec<(u32, ListOutcomes)>) {
         for (stream, outcomes) in ready {
             let Some(query) = self.lists.borrow_mut().waiting.remove(&stream) else { continue };
             if let Err(status) = hostcalls::set_effective_context(stream) {
@@ -133,7 +133,7 @@ impl Shared {
 }
 
 fn read_response(size: usize) -> Option<(u16, Vec<u8>)> {
-    let headers = calls::headers(Head::CallResponse).ok()?;
+    let headers = calls::headers(HeaderMapType::CallResponse).ok()?;
     let status = std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()?;
-    Some((status, calls::body(Body::CallResponse, 0, size).ok()?))
+    Some((status, calls::body(BufferType::CallResponse, 0, size).ok()?))
 }

@@ -11,19 +11,19 @@ use super::{calls, http};
 use crate::policy::Config;
 
 /// Holds what new streams get.
-pub struct Root {
+pub struct FilterRoot {
     id: u32,
     shared: Option<Rc<Shared>>,
 }
 
-impl Root {
+impl FilterRoot {
     /// A root context before its configuration. `id` is the context's.
     pub fn new(id: u32) -> Self {
         Self { id, shared: None }
     }
 }
 
-impl Context for Root {
+impl Context for FilterRoot {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
         if let Some(shared) = &self.shared {
             shared.on_response(self.id, token, headers, body_size);
@@ -31,9 +31,9 @@ impl Context for Root {
     }
 }
 
-impl RootContext for Root {
+impl RootContext for FilterRoot {
     fn on_configure(&mut self, size: usize) -> bool {
-        let bytes = match calls::body(calls::Body::Configuration, 0, size) {
+        let bytes = match calls::body(calls::BufferType::Configuration, 0, size) {
             Ok(bytes) => bytes,
             Err(status) => {
                 error!("can't read the plugin configuration: {status:?}");

@@ -58,7 +58,7 @@ pub struct Token {
 
 /// What may come next, between two tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum Expected {
     Value,
     /// After `[`: a value or `]`.
     FirstElement,
@@ -77,7 +77,8 @@ enum Next {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenizerState {
-    Next(Next),
+    /// Between two tokens.
+    Between(Expected),
     /// Inside of something, most often because a chunk ended there.
     Inside(Inside),
 }
@@ -137,7 +138,7 @@ impl Tokenizer {
     /// Whether the text's one value is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.state == TokenizerState::Next(Next::End)
+        self.state == TokenizerState::Between(Expected::End)
     }
 
     /// The next token that stands no deeper than `depth`; deeper ones are checked and passed over.
@@ -176,7 +177,7 @@ impl Tokenizer {
     /// [`JsonError::Truncated`] when the value is not complete.
     pub fn finish(&mut self) -> Result<Option<Token>, JsonError> {
         match self.state {
-            TokenizerState::Next(Next::End) => Ok(None),
+            TokenizerState::Between(Expected::End) => Ok(None),
             TokenizerState::Inside(Inside::Number(number))
                 if self.depth == 0 && number.may_end() =>
             {
@@ -198,7 +199,7 @@ impl Tokenizer {
         let mut here = *at;
         'text: while let Some(&byte) = chunk.get(here) {
             let mut next = match self.state {
-                TokenizerState::Next(next) => next,
+                TokenizerState::Between(next) => next,
                 TokenizerState::Inside(inside) => {
                     let token = self.go_on(inside, byte, chunk, &mut here)?;
                     let limit = if self.kind == Kind::Number { numbers } else { depth };
@@ -220,8 +221,14 @@ impl Tokenizer {
                 let mut level = self.depth;
                 let kind = match (byte, next) {
                     (b' ' | b'\n' | b'\t' | b'\r', _) => continue,
-                    (b'"', Next::Value | Next::FirstElement | Next::FirstKey | Next::Key) => {
-                        let is_value = matches!(next, Next::Value | Next::FirstElement);
+                    (
+                        b'"',
+                        Expected::Value
+                        | Expected::FirstElement
+                        | Expected::FirstKey
+                        | Expected::Key,
+                    ) => {
+                        let is_value = matches!(next, Expected::Value | Expected::FirstElement);
                         let kind = if is_value { Kind::String } else { Kind::Key };
                         end = match short_string(chunk, here) {
                             Some(end) => end,
@@ -240,45 +247,45 @@ impl Tokenizer {
                             next = after;
                         } else if chunk.get(here) == Some(&b':') {
                             here += 1;
-                            next = Next::Value;
+                            next = Expected::Value;
                         } else {
-                            next = Next::Colon;
+                            next = Expected::Colon;
                         }
                         kind
                     }
-                    (b',', Next::AfterMember) => {
-                        next = Next::Key;
+                    (b',', Expected::AfterMember) => {
+                        next = Expected::Key;
                         continue;
                     }
-                    (b',', Next::AfterElement) => {
-                        next = Next::Value;
+                    (b',', Expected::AfterElement) => {
+                        next = Expected::Value;
                         continue;
                     }
-                    (b':', Next::Colon) => {
-                        next = Next::Value;
+                    (b':', Expected::Colon) => {
+                        next = Expected::Value;
                         continue;
                     }
-                    (b'{', Next::Value | Next::FirstElement) => {
+                    (b'{', Expected::Value | Expected::FirstElement) => {
                         self.push(true)?;
-                        next = Next::FirstKey;
-                        after = Next::AfterMember;
+                        next = Expected::FirstKey;
+                        after = Expected::AfterMember;
                         Kind::BeginObject
                     }
-                    (b'[', Next::Value | Next::FirstElement) => {
+                    (b'[', Expected::Value | Expected::FirstElement) => {
                         self.push(false)?;
-                        next = Next::FirstElement;
-                        after = Next::AfterElement;
+                        next = Expected::FirstElement;
+                        after = Expected::AfterElement;
                         Kind::BeginArray
                     }
-                    (b'}', Next::FirstKey | Next::AfterMember)
-                    | (b']', Next::FirstElement | Next::AfterElement) => {
+                    (b'}', Expected::FirstKey | Expected::AfterMember)
+                    | (b']', Expected::FirstElement | Expected::AfterElement) => {
                         level = self.depth.saturating_sub(1);
                         self.depth = level;
                         after = self.after_value();
                         next = after;
                         if byte == b'}' { Kind::EndObject } else { Kind::EndArray }
                     }
-                    (b'-' | b'0'..=b'9', Next::Value | Next::FirstElement) => {
+                    (b'-' | b'0'..=b'9', Expected::Value | Expected::FirstElement) => {
                         let text = chunk.get(from..).unwrap_or_default();
                         let Some(length) = numbers::whole_number(text) else {
                             self.begin(Kind::Number, from, Inside::Number(Number::first(byte)));
@@ -287,12 +294,12 @@ impl Tokenizer {
                         here = from + length;
                         end = here;
                         next = after;
-                        if level > numbers && after == Next::AfterElement {
+                        if level > numbers && after == Expected::AfterElement {
                             here += numbers::more_numbers(chunk.get(here..).unwrap_or_default());
                         }
                         Kind::Number
                     }
-                    (b't' | b'f' | b'n', Next::Value | Next::FirstElement) => {
+                    (b't' | b'f' | b'n', Expected::Value | Expected::FirstElement) => {
                         let (kind, length) = match byte {
                             b't' => (Kind::True, 4),
                             b'f' => (Kind::False, 5),
@@ -308,18 +315,18 @@ impl Tokenizer {
                         next = after;
                         kind
                     }
-                    (_, Next::End) => return Err(JsonError::Trailing(self.base + from as u64)),
+                    (_, Expected::End) => return Err(JsonError::Trailing(self.base + from as u64)),
                     _ => return Err(self.unexpected(from)),
                 };
                 if level <= if kind == Kind::Number { numbers } else { depth } {
                     *at = here;
-                    self.state = TokenizerState::Next(next);
+                    self.state = TokenizerState::Between(next);
                     let start = self.base + from as u64;
                     let end = self.base + end as u64;
                     return Ok(Some(Token { kind, start, end, depth: level }));
                 }
             }
-            self.state = TokenizerState::Next(next);
+            self.state = TokenizerState::Between(next);
         }
         *at = chunk.len();
         self.base = self.base.saturating_add(chunk.len() as u64);
@@ -339,8 +346,8 @@ impl Tokenizer {
 
     /// The end of the scalar that is being read.
     fn close(&mut self, end: u64) -> Token {
-        let next = if self.kind == Kind::Key { Next::Colon } else { self.after_value() };
-        self.state = TokenizerState::Next(next);
+        let next = if self.kind == Kind::Key { Expected::Colon } else { self.after_value() };
+        self.state = TokenizerState::Between(next);
         Token { kind: self.kind, start: self.token_start, end, depth: self.depth }
     }
 
@@ -359,11 +366,11 @@ impl Tokenizer {
 
     /// What may follow a value.
     #[inline]
-    fn after_value(&self) -> Next {
-        let Some(level) = self.depth.checked_sub(1) else { return Next::End };
+    fn after_value(&self) -> Expected {
+        let Some(level) = self.depth.checked_sub(1) else { return Expected::End };
         match self.stack.get((level / 64) as usize) {
-            Some(word) if word & (1 << (level % 64)) != 0 => Next::AfterMember,
-            _ => Next::AfterElement,
+            Some(word) if word & (1 << (level % 64)) != 0 => Expected::AfterMember,
+            _ => Expected::AfterElement,
         }
     }
 }

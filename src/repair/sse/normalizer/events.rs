@@ -1,7 +1,7 @@
 //! From payloads to events: passed on as they are, repaired, dropped, or an error.
 
 use crate::repair::error::Event;
-use crate::telemetry::counters::Flaw;
+use crate::telemetry::counters::AnswerFault;
 
 use super::super::chunk::{self, Context};
 use super::super::lines::Line;
@@ -146,7 +146,7 @@ impl SseNormalizer {
         self.finished |= facts.ends;
         self.ended_by_event |= facts.ends;
         if facts.fails {
-            self.failure.get_or_insert(Flaw::StreamError);
+            self.failure.get_or_insert(AnswerFault::StreamError);
         }
         self.cached = facts.cached.or(self.cached);
         self.sequence(facts.sequence);

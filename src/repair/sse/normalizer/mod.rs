@@ -7,7 +7,7 @@ mod payloads;
 use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
-use crate::telemetry::counters::Flaw;
+use crate::telemetry::counters::AnswerFault;
 use crate::wire::json::string;
 
 use super::lines::{Line, MARK, classify};
@@ -70,7 +70,7 @@ pub struct SseNormalizer {
     cached: Option<bool>,
     next_sequence: u64,
     /// How the stream failed after its first event.
-    failure: Option<Flaw>,
+    failure: Option<AnswerFault>,
     last: Memo<scan::Found>,
     /// The `model` that replaces the upstream's, as JSON.
     model: Option<Vec<u8>>,
@@ -127,7 +127,7 @@ impl SseNormalizer {
 
     /// How the stream failed after its first event, if it did. Before, that is [`Self::head`]'s to say.
     #[must_use]
-    pub fn failure(&self) -> Option<Flaw> {
+    pub fn failure(&self) -> Option<AnswerFault> {
         self.failure
     }
 
@@ -327,7 +327,7 @@ impl SseNormalizer {
             return;
         }
         let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
-        self.failure.get_or_insert(if is_cut { Flaw::StreamCut } else { Flaw::StreamError });
+        self.failure.get_or_insert(if is_cut { AnswerFault::StreamCut } else { AnswerFault::StreamError });
         if self.options.kind == StreamKind::Responses {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
             return;

@@ -2,7 +2,7 @@
 //! is to be found.
 
 use super::strings::{Run, is_escape, string_rest};
-use super::{JsonError, Kind, Next, Token, Tokenizer, TokenizerState};
+use super::{Expected, JsonError, Kind, Token, Tokenizer, TokenizerState};
 
 /// Where in a token the text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,12 @@ impl Tokenizer {
             Inside::Start if byte == 0xEF => Inside::Mark(0xBB),
             Inside::Start => {
                 *here = at;
-                self.state = TokenizerState::Next(Next::Value);
+                self.state = TokenizerState::Between(Expected::Value);
                 return Ok(None);
             }
             Inside::Mark(0xBB) if byte == 0xBB => Inside::Mark(0xBF),
             Inside::Mark(want) if byte == want => {
-                self.state = TokenizerState::Next(Next::Value);
+                self.state = TokenizerState::Between(Expected::Value);
                 return Ok(None);
             }
             Inside::Escape if is_escape(byte) => Inside::String,
