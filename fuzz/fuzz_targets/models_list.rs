@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::exchange::models::{Asked, Fetches, Want, answer, needed};
+use openai_gateway_filter::exchange::models::{FetchProgress, Fetches, Want, answer, needed};
 use openai_gateway_filter::policy::Config;
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
@@ -24,7 +24,8 @@ fuzz_target!(|data: &[u8]| {
     CONFIG.with(|config| {
         let key = config.virtual_keys.authenticate(b"k", || 0).expect("a known key");
         let mut fetches = Fetches::new();
-        let Asked::Wait(calls) = fetches.ask(config, 1, &needed(config, &key, &Want::All), 0)
+        let FetchProgress::Wait(calls) =
+            fetches.ask(config, 1, &needed(config, &key, &Want::All), 0)
         else {
             panic!("nothing to fetch");
         };

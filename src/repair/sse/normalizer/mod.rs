@@ -327,7 +327,11 @@ impl SseNormalizer {
             return;
         }
         let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
-        self.failure.get_or_insert(if is_cut { AnswerFault::StreamCut } else { AnswerFault::StreamError });
+        self.failure.get_or_insert(if is_cut {
+            AnswerFault::StreamCut
+        } else {
+            AnswerFault::StreamError
+        });
         if self.options.kind == StreamKind::Responses {
             sink.write(&errors::to_responses_event(&answer, self.next_sequence));
             return;
