@@ -8,6 +8,7 @@
 pub mod drift;
 pub mod embeddings;
 pub mod error;
+pub mod mend;
 pub mod model_list;
 pub mod peek;
 pub mod sse;
