@@ -394,6 +394,7 @@ mod tests {
 }
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
+#[allow(clippy::indexing_slicing)]
 mod laws {
     use super::*;
     use proptest::prelude::*;
