@@ -5,21 +5,23 @@
 use std::rc::Rc;
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::dialect::responses::answer::{Converter, Options, whole};
-use openai_gateway_filter::dialect::responses::{Asked, Called, ToolNames};
+use openai_gateway_filter::dialect::responses::answer::{
+    ResponseConverter, ResponseOptions, whole,
+};
+use openai_gateway_filter::dialect::responses::{AnswerContext, CalledTool, ToolNames};
 use openai_gateway_filter::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks, tree};
 use serde_json::Value;
 
-fn options(stream: bool) -> Options {
-    let shell = Called { name: "shell".to_owned(), namespace: None, custom: true };
-    let asked = Asked {
+fn options(stream: bool) -> ResponseOptions {
+    let shell = CalledTool { name: "shell".to_owned(), namespace: None, custom: true };
+    let context = AnswerContext {
         repeated: vec![("tools", br#"[{"type":"function","name":"get_weather"}]"#.to_vec())],
         tools: ToolNames([("shell".to_owned(), shell)].into_iter().collect()),
         stream,
     };
-    Options {
-        asked: Rc::new(asked),
+    ResponseOptions {
+        context: Rc::new(context),
         id: "x".to_owned(),
         now: 1,
         model: "m".to_owned(),
@@ -32,11 +34,11 @@ fn options(stream: bool) -> Options {
 fn run<'a>(
     stream: bool,
     chunks: impl IntoIterator<Item = &'a [u8]>,
-) -> Option<(Vec<u8>, Converter)> {
+) -> Option<(Vec<u8>, ResponseConverter)> {
     let kind = StreamKind::Chat;
     let limits = sse::Options { kind, max_event_bytes: 16 * 1024, response_model: None };
     let mut normalizer = SseNormalizer::new(limits);
-    let mut converter = Converter::new(options(stream));
+    let mut converter = ResponseConverter::new(options(stream));
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {

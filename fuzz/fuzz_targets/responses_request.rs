@@ -2,16 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::dialect::responses::request::{Options, to_chat};
+use openai_gateway_filter::dialect::responses::request::{ChatRequestOptions, to_chat};
 use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter_fuzz::tree;
 
 fuzz_target!(|data: &[u8]| {
     for reasoning_field in [None, Some("reasoning_content")] {
-        let options = Options { model: "m", stream_usage: true, reasoning_field };
+        let options = ChatRequestOptions { model: "m", stream_usage: true, reasoning_field };
         let Ok(chat) = to_chat(data, &options) else { continue };
         assert!(cursor::parse(&chat.body).is_ok());
-        for (name, json) in &chat.asked.repeated {
+        for (name, json) in &chat.context.repeated {
             assert!(cursor::parse(json).is_ok(), "{name}");
         }
         for name in &chat.dropped {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::request::{Rewrite, Rewritten, internal};
 use crate::dialect::cache_control;
-use crate::dialect::responses::Asked;
+use crate::dialect::responses::AnswerContext;
 use crate::dialect::responses::request::{self, to_chat};
 use crate::error::{Code, GatewayError};
 use crate::wire::splice::{self, Edit};
@@ -17,7 +17,7 @@ pub(super) const CHAT_PATH: &str = "/chat/completions";
 #[derive(Debug)]
 pub(super) struct Bridge {
     /// What the answer has to repeat.
-    pub asked: Rc<Asked>,
+    pub context: Rc<AnswerContext>,
     /// Makes the ids of the answer unique.
     pub id: String,
 }
@@ -33,7 +33,7 @@ impl Bridge {
         id: String,
     ) -> Result<Rewritten, GatewayError> {
         let (provider, decision) = (rewrite.provider, rewrite.decision);
-        let options = request::Options {
+        let options = request::ChatRequestOptions {
             model: &decision.target.model,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
@@ -51,7 +51,7 @@ impl Bridge {
             ));
         }
         let dropped = (!chat.dropped.is_empty()).then(|| chat.dropped.join(", "));
-        let bridge = Self { asked: Rc::new(chat.asked), id };
+        let bridge = Self { context: Rc::new(chat.context), id };
         let edits = vec![Edit { span: 0..whole.len(), with: chat.body }];
         Ok(Rewritten { edits, bridge: Some(bridge), dropped })
     }

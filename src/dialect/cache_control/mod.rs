@@ -36,7 +36,7 @@ pub fn edits(mode: CacheMode, body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
 pub fn disable(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
     let mut edits = Vec::new();
     let mut remove = |span: Range<usize>| edits.push(Edit { span, with: Vec::new() });
-    let mut walk = Walk::default();
+    let mut walk = MarkerWalk::default();
     tokens(body, |token| {
         let inside_removed = walk.removed_at.is_some_and(|depth| token.depth > depth);
         if inside_removed {
@@ -58,7 +58,7 @@ pub fn disable(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
         match token.kind {
             Kind::BeginObject | Kind::BeginArray => {
                 if walk.removed_at.is_none() {
-                    walk.open.push(Open::default());
+                    walk.open.push(OpenContainer::default());
                 }
                 return;
             }
@@ -135,15 +135,15 @@ pub fn force(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
 }
 
 #[derive(Default)]
-struct Walk {
+struct MarkerWalk {
     /// One for each open array and object outside of removed values.
-    open: Vec<Open>,
+    open: Vec<OpenContainer>,
     /// Depth of the removed member whose value is being read.
     removed_at: Option<u32>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenContainer {
     /// Where the current member's name begins.
     member: usize,
     /// Where the last member or element ends that was kept, or removed after one that was kept.

@@ -2,7 +2,7 @@
 
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, invalid};
-use crate::dialect::responses::answer::{Converter, Options, whole};
+use crate::dialect::responses::answer::{ResponseConverter, ResponseOptions, whole};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
@@ -14,7 +14,7 @@ use crate::wire::headers::HeaderEdit;
 /// A chat answer that is being collected.
 #[derive(Debug)]
 pub(in super::super) struct Bridged {
-    options: Options,
+    options: ResponseOptions,
     source: Source,
     /// Bytes of the answer that have come.
     counted: usize,
@@ -29,7 +29,7 @@ enum Source {
     /// One chat completion.
     Json(Vec<u8>, Box<Peek>),
     /// A stream, though none was asked for.
-    Stream(Box<(SseNormalizer, Converter)>),
+    Stream(Box<(SseNormalizer, ResponseConverter)>),
     /// Compressed, though that was not asked for.
     Encoded,
     /// The Response was written: what still comes is dropped.
@@ -38,7 +38,7 @@ enum Source {
 
 impl Bridged {
     /// `encoded`: by `content-encoding`, so that nobody here can read it.
-    pub(super) fn new(options: Options, encoded: bool) -> Self {
+    pub(super) fn new(options: ResponseOptions, encoded: bool) -> Self {
         let source = if encoded {
             Source::Encoded
         } else {
@@ -103,7 +103,7 @@ impl Bridged {
                         response_model: None,
                     };
                     let collected = std::mem::take(collected);
-                    let converter = Converter::new(self.options.clone());
+                    let converter = ResponseConverter::new(self.options.clone());
                     self.source =
                         Source::Stream(Box::new((SseNormalizer::new(options), converter)));
                     self.read(&collected, context);

@@ -426,9 +426,13 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
 
 impl Bridge {
     /// What a Response is built from.
-    fn answer_options(&self, context: &ReaderContext<'_>, route: &SentRequest) -> answer::Options {
-        answer::Options {
-            asked: self.asked.clone(),
+    fn answer_options(
+        &self,
+        context: &ReaderContext<'_>,
+        route: &SentRequest,
+    ) -> answer::ResponseOptions {
+        answer::ResponseOptions {
+            context: self.context.clone(),
             id: self.id.clone(),
             now: context.now,
             model: route.model.to_string(),

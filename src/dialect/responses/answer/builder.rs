@@ -9,11 +9,11 @@ use crate::dialect::chat::Head;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::string;
 
-use super::Options;
+use super::ResponseOptions;
 use super::calls::Calls;
 use super::events::Events;
-use super::items::{Body, Item, Status};
-use super::response::{self, Failure, Reason, State};
+use super::items::{ItemContent, ItemStatus, OutputItem};
+use super::response::{self, Reason, ResponseFailure, ResponseState};
 
 /// What an item, or a part of a message, costs beside its text, toward `max_answer_bytes`.
 pub(super) const ITEM_BYTES: usize = 128;
@@ -21,10 +21,10 @@ pub(super) const ITEM_BYTES: usize = 128;
 /// An answer that is being built.
 #[derive(Debug)]
 pub(super) struct Builder {
-    pub(super) options: Options,
+    pub(super) options: ResponseOptions,
     pub(super) events: Events,
     pub(super) head: Head,
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<OutputItem>,
     /// The reasoning or message that takes what comes.
     pub(super) current: Option<usize>,
     /// How many items are closed: all before this one.
@@ -39,12 +39,12 @@ pub(super) struct Builder {
     reason: Option<Reason>,
     /// Bytes of `max_answer_bytes` that were used.
     used: u64,
-    phase: Phase,
+    phase: BuilderPhase,
     failure: Option<Box<ErrorAnswer>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum BuilderPhase {
     /// No event was written.
     Fresh,
     Open,
@@ -53,7 +53,7 @@ enum Phase {
 }
 
 impl Builder {
-    pub(super) fn new(options: Options, events: Events) -> Self {
+    pub(super) fn new(options: ResponseOptions, events: Events) -> Self {
         Self {
             options,
             events,
@@ -67,7 +67,7 @@ impl Builder {
             finished: false,
             reason: None,
             used: 0,
-            phase: Phase::Fresh,
+            phase: BuilderPhase::Fresh,
             failure: None,
         }
     }
@@ -79,21 +79,21 @@ impl Builder {
 
     /// Nothing that comes is read any more.
     pub(super) fn is_ended(&self) -> bool {
-        self.phase == Phase::Ended
+        self.phase == BuilderPhase::Ended
     }
 
     /// A chunk has come: writes the first events unless they were.
     pub(super) fn begin(&mut self) {
-        if self.phase != Phase::Fresh {
+        if self.phase != BuilderPhase::Fresh {
             return;
         }
-        self.phase = Phase::Open;
+        self.phase = BuilderPhase::Open;
         // They may not change between events.
         self.head.created.get_or_insert(self.options.now);
         let model = &self.options.model;
         self.head.model.get_or_insert_with(|| string::encode(model));
-        self.lifecycle("response.created", State::InProgress);
-        self.lifecycle("response.in_progress", State::InProgress);
+        self.lifecycle("response.created", ResponseState::InProgress);
+        self.lifecycle("response.in_progress", ResponseState::InProgress);
     }
 
     /// There is a choice, even if it says nothing.
@@ -101,7 +101,7 @@ impl Builder {
         self.answered = true;
     }
 
-    fn lifecycle(&mut self, name: &str, state: State<'_>) {
+    fn lifecycle(&mut self, name: &str, state: ResponseState<'_>) {
         self.events.write(name, |out| {
             out.extend_from_slice(b",\"response\":");
             response::write(&self.options, &self.head, &self.items, state, out);
@@ -124,12 +124,12 @@ impl Builder {
     }
 
     /// Adds an item. False when there is no room for it.
-    pub(super) fn open(&mut self, body: Body) -> bool {
+    pub(super) fn open(&mut self, body: ItemContent) -> bool {
         if !self.spend(ITEM_BYTES) {
             return false;
         }
         let index = self.items.len();
-        let item = Item { status: Status::InProgress, body };
+        let item = OutputItem { status: ItemStatus::InProgress, body };
         self.events.write("response.output_item.added", |out| {
             item.place(&self.options.id, index).write_index(out);
             out.extend_from_slice(b",\"item\":");
@@ -145,12 +145,12 @@ impl Builder {
         self.open_awaited();
         let Some(index) = self.current.take() else { return };
         if index == self.closed {
-            self.close(Status::Completed);
+            self.close(ItemStatus::Completed);
         }
     }
 
     /// Closes the first item that is open.
-    fn close(&mut self, status: Status) {
+    fn close(&mut self, status: ItemStatus) {
         let index = self.closed;
         self.close_part(index);
         let Some(item) = self.items.get_mut(index) else { return };
@@ -177,7 +177,8 @@ impl Builder {
             self.annotate(&annotation);
         }
         self.current = None;
-        let status = if self.reason.is_some() { Status::Incomplete } else { Status::Completed };
+        let status =
+            if self.reason.is_some() { ItemStatus::Incomplete } else { ItemStatus::Completed };
         while self.closed < self.items.len() && !self.is_ended() {
             self.close(status);
         }
@@ -196,8 +197,8 @@ impl Builder {
         if self.is_ended() {
             return;
         }
-        self.phase = Phase::Ended;
-        let state = self.reason.map_or(State::Completed, State::Incomplete);
+        self.phase = BuilderPhase::Ended;
+        let state = self.reason.map_or(ResponseState::Completed, ResponseState::Incomplete);
         self.lifecycle(state.event(), state);
     }
 
@@ -229,17 +230,18 @@ impl Builder {
             return;
         }
         self.begin();
-        self.phase = Phase::Ended;
+        self.phase = BuilderPhase::Ended;
         let code = match answer.error.code.as_deref() {
             Some(code) if !code.bytes().all(|byte| byte.is_ascii_digit()) => code,
             _ if answer.status == 429 => "rate_limit_exceeded",
             _ => "server_error",
         };
-        let failure = Failure { code: code.to_owned(), message: answer.error.message.clone() };
+        let failure =
+            ResponseFailure { code: code.to_owned(), message: answer.error.message.clone() };
         for item in self.items.iter_mut().skip(self.closed) {
-            item.status = Status::Incomplete;
+            item.status = ItemStatus::Incomplete;
         }
-        let state = State::Failed(&failure);
+        let state = ResponseState::Failed(&failure);
         self.lifecycle(state.event(), state);
         self.failure = Some(Box::new(answer));
     }
@@ -249,7 +251,7 @@ impl Builder {
         if let Some(answer) = self.failure {
             return Err(answer);
         }
-        let state = self.reason.map_or(State::Completed, State::Incomplete);
+        let state = self.reason.map_or(ResponseState::Completed, ResponseState::Incomplete);
         let mut out = Vec::new();
         response::write(&self.options, &self.head, &self.items, state, &mut out);
         Ok(out)

@@ -7,15 +7,15 @@ use crate::dialect::chat::text::{Text, escaped, quoted};
 use crate::wire::json::{cursor, string};
 
 use super::builder::Builder;
-use super::custom::Input;
+use super::custom::CustomInput;
 use super::events::Events;
-use super::items::{Body, Call, Place, Said};
-use super::{Asked, Called};
+use super::items::{CallPayload, ItemContent, OutputCall, Place};
+use super::{AnswerContext, CalledTool};
 
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    slots: Vec<Slot>,
+    slots: Vec<CallSlot>,
     places: Places,
     /// The client's ids: OpenAI's SDKs take two calls of one id for a fault.
     ids: HashSet<Vec<u8>>,
@@ -24,7 +24,7 @@ pub(super) struct Calls {
 }
 
 #[derive(Debug)]
-enum Slot {
+enum CallSlot {
     /// Its name may not be complete: the item shows when it is.
     Awaited { id: Vec<u8>, name: Vec<u8>, early: Vec<u8> },
     /// The item.
@@ -33,9 +33,9 @@ enum Slot {
 
 impl Calls {
     /// Whether `name` is one that was offered, and can't be the beginning of another.
-    fn is_complete(&mut self, name: &[u8], asked: &Asked) -> bool {
+    fn is_complete(&mut self, name: &[u8], context: &AnswerContext) -> bool {
         let Some(name) = string::decode(name) else { return false };
-        let offered = self.offered.get_or_insert_with(|| offered(asked));
+        let offered = self.offered.get_or_insert_with(|| offered(context));
         let mut known = false;
         for other in offered.iter().filter(|other| other.starts_with(&*name)) {
             if other.len() > name.len() {
@@ -48,9 +48,9 @@ impl Calls {
 }
 
 /// The names of the functions that the chat server was offered.
-fn offered(asked: &Asked) -> Vec<String> {
-    let mut names: Vec<String> = asked.tools.0.keys().cloned().collect();
-    let tools = asked.repeated.iter().find(|(name, _)| *name == "tools");
+fn offered(context: &AnswerContext) -> Vec<String> {
+    let mut names: Vec<String> = context.tools.0.keys().cloned().collect();
+    let tools = context.repeated.iter().find(|(name, _)| *name == "tools");
     let Some(Ok(tools)) = tools.map(|(_, raw)| cursor::parse(raw)) else { return names };
     for tool in tools.elements() {
         let (mut is_function, mut called) = (false, None);
@@ -84,7 +84,7 @@ impl Builder {
             },
         };
         match self.calls.slots.get_mut(slot) {
-            Some(Slot::Awaited { id, name, early }) => {
+            Some(CallSlot::Awaited { id, name, early }) => {
                 if id.is_empty() {
                     *id = clean(delta.id);
                 }
@@ -93,12 +93,12 @@ impl Builder {
                 let (has_early, name) = (!early.is_empty(), name.clone());
                 let is_complete = has_early
                     || name.len() > MAX_NAME_BYTES
-                    || self.calls.is_complete(&name, &self.options.asked);
+                    || self.calls.is_complete(&name, &self.options.context);
                 if !name.is_empty() && is_complete {
                     self.open_awaited();
                 }
             }
-            Some(&mut Slot::Open(item)) => self.arguments(item, &delta.arguments),
+            Some(&mut CallSlot::Open(item)) => self.arguments(item, &delta.arguments),
             None => {}
         }
     }
@@ -111,7 +111,7 @@ impl Builder {
             return None;
         }
         let slot = self.calls.slots.len();
-        self.calls.slots.push(Slot::Awaited {
+        self.calls.slots.push(CallSlot::Awaited {
             id: Vec::new(),
             name: Vec::new(),
             early: Vec::new(),
@@ -125,9 +125,12 @@ impl Builder {
     pub(super) fn open_awaited(&mut self) {
         let Some(slot) = self.calls.awaited.take() else { return };
         let index = self.items.len();
-        let opened =
-            self.calls.slots.get_mut(slot).map(|slot| std::mem::replace(slot, Slot::Open(index)));
-        let Some(Slot::Awaited { id, name, early }) = opened else { return };
+        let opened = self
+            .calls
+            .slots
+            .get_mut(slot)
+            .map(|slot| std::mem::replace(slot, CallSlot::Open(index)));
+        let Some(CallSlot::Awaited { id, name, early }) = opened else { return };
         let made_up = || format!("call_{}_{index}", self.options.id).into_bytes();
         let mut call_id = if id.is_empty() { made_up() } else { id };
         if !self.calls.ids.insert(call_id.clone()) {
@@ -135,18 +138,21 @@ impl Builder {
             self.calls.ids.insert(call_id.clone());
         }
         let (name, namespace, custom) = self.called(name);
-        let said =
-            if custom { Said::Input(Input::default()) } else { Said::Arguments(Text::default()) };
-        if self.open(Body::Call(Call { call_id, name, namespace, said })) {
+        let said = if custom {
+            CallPayload::Input(CustomInput::default())
+        } else {
+            CallPayload::Arguments(Text::default())
+        };
+        if self.open(ItemContent::Call(OutputCall { call_id, name, namespace, said })) {
             self.arguments(index, &early);
         }
     }
 
     /// What the client calls the function of this name: name, namespace, whether it is a custom tool.
     fn called(&self, name: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>, bool) {
-        let known = string::decode(&name).and_then(|name| self.options.asked.tools.0.get(&*name));
+        let known = string::decode(&name).and_then(|name| self.options.context.tools.0.get(&*name));
         match known {
-            Some(Called { name, namespace, custom }) => {
+            Some(CalledTool { name, namespace, custom }) => {
                 let namespace = namespace.as_ref().map(|namespace| escaped(namespace.as_bytes()));
                 (escaped(name.as_bytes()), namespace, *custom)
             }
@@ -160,13 +166,13 @@ impl Builder {
         }
         let Some(item) = self.items.get_mut(index) else { return };
         let place = item.place(&self.options.id, index);
-        let Body::Call(call) = &mut item.body else { return };
+        let ItemContent::Call(call) = &mut item.body else { return };
         let name = call.said.delta_event();
         self.events.delta(name, place, None, call.said.push(inner));
     }
 }
 
-impl Said {
+impl CallPayload {
     fn delta_event(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "response.function_call_arguments.delta",
@@ -175,14 +181,14 @@ impl Said {
     }
 }
 
-impl Call {
+impl OutputCall {
     /// Nothing more is said to the tool.
     pub(super) fn close(&mut self, events: &mut Events, place: Place<'_>) {
         let name = self.said.delta_event();
         events.delta(name, place, None, self.said.finish());
         let raw = self.said.raw();
         match self.said {
-            Said::Arguments(_) => {
+            CallPayload::Arguments(_) => {
                 events.write("response.function_call_arguments.done", |out| {
                     place.write(None, out);
                     // In openai-node's types, not in openai-python's.
@@ -192,7 +198,7 @@ impl Call {
                     quoted(raw, out);
                 });
             }
-            Said::Input(_) => {
+            CallPayload::Input(_) => {
                 events.done("response.custom_tool_call_input.done", place, None, "input", raw);
             }
         }

@@ -19,15 +19,15 @@ const SPACED: [usize; 4] = [0, 1, 8, 9];
 
 /// A custom tool's input while it comes.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(super) struct CustomInput {
     /// Of the arguments themselves.
     outer: Halves,
-    state: State,
+    state: InputState,
     text: Text,
 }
 
 #[derive(Debug)]
-enum State {
+enum InputState {
     /// How much of [`OPENING`] was read, and all that was.
     Opening(usize, Vec<u8>),
     /// Between the quotes of the input.
@@ -42,13 +42,13 @@ enum State {
     Plain,
 }
 
-impl Default for State {
+impl Default for InputState {
     fn default() -> Self {
         Self::Opening(0, Vec::new())
     }
 }
 
-impl Input {
+impl CustomInput {
     /// Adds a piece of the arguments (what stands between the quotes of a JSON string). Returns what
     /// of the input is new.
     pub(super) fn push(&mut self, inner: &[u8]) -> &[u8] {
@@ -63,7 +63,8 @@ impl Input {
         let mut clean = Vec::new();
         self.outer.finish(&mut clean);
         self.read(&clean);
-        if let State::Opening(_, held) = std::mem::replace(&mut self.state, State::Ended) {
+        if let InputState::Opening(_, held) = std::mem::replace(&mut self.state, InputState::Ended)
+        {
             self.text.push(&escaped(&held));
         }
         self.text.finish();
@@ -82,18 +83,18 @@ impl Input {
             let mut rest = text.as_bytes();
             while let Some((&byte, after)) = rest.split_first() {
                 rest = match self.state {
-                    State::Inside => match self.run(rest, &mut found) {
+                    InputState::Inside => match self.run(rest, &mut found) {
                         [] => &[],
                         [byte, after @ ..] => {
                             self.byte(*byte, &mut found);
                             after
                         }
                     },
-                    State::Plain => {
+                    InputState::Plain => {
                         found.extend_from_slice(&escaped(rest));
                         &[]
                     }
-                    State::Ended => &[],
+                    InputState::Ended => &[],
                     _ => {
                         self.byte(byte, &mut found);
                         after
@@ -113,44 +114,48 @@ impl Input {
     }
 
     fn byte(&mut self, byte: u8, found: &mut Vec<u8>) {
-        self.state = match std::mem::replace(&mut self.state, State::Inside) {
-            State::Opening(at, held) => opening(at, held, byte, found),
-            State::Inside => inside(byte, found),
-            State::Escape(held) => escape(held, byte, found),
-            State::Behind(held, closed) => behind(held, closed, byte, found),
-            State::Ended => State::Ended,
-            State::Plain => {
+        self.state = match std::mem::replace(&mut self.state, InputState::Inside) {
+            InputState::Opening(at, held) => opening(at, held, byte, found),
+            InputState::Inside => inside(byte, found),
+            InputState::Escape(held) => escape(held, byte, found),
+            InputState::Behind(held, closed) => behind(held, closed, byte, found),
+            InputState::Ended => InputState::Ended,
+            InputState::Plain => {
                 found.extend_from_slice(&escaped(&[byte]));
-                State::Plain
+                InputState::Plain
             }
         };
     }
 }
 
-fn opening(at: usize, mut held: Vec<u8>, byte: u8, found: &mut Vec<u8>) -> State {
+fn opening(at: usize, mut held: Vec<u8>, byte: u8, found: &mut Vec<u8>) -> InputState {
     held.push(byte);
     if OPENING.get(at) == Some(&byte) {
-        return if at + 1 == OPENING.len() { State::Inside } else { State::Opening(at + 1, held) };
+        return if at + 1 == OPENING.len() {
+            InputState::Inside
+        } else {
+            InputState::Opening(at + 1, held)
+        };
     }
     if SPACED.contains(&at) && is_space(byte) {
-        return State::Opening(at, held);
+        return InputState::Opening(at, held);
     }
     found.extend_from_slice(&escaped(&held));
-    State::Plain
+    InputState::Plain
 }
 
-fn inside(byte: u8, found: &mut Vec<u8>) -> State {
+fn inside(byte: u8, found: &mut Vec<u8>) -> InputState {
     match byte {
-        b'"' => return State::Behind(vec![byte], false),
-        b'\\' => return State::Escape(vec![byte]),
+        b'"' => return InputState::Behind(vec![byte], false),
+        b'\\' => return InputState::Escape(vec![byte]),
         // Raw line breaks and the like, which JSON does not allow in a string.
         0..0x20 => found.extend_from_slice(&escaped(&[byte])),
         _ => found.push(byte),
     }
-    State::Inside
+    InputState::Inside
 }
 
-fn escape(mut held: Vec<u8>, byte: u8, found: &mut Vec<u8>) -> State {
+fn escape(mut held: Vec<u8>, byte: u8, found: &mut Vec<u8>) -> InputState {
     let goes_on = match held.len() {
         1 => matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u'),
         _ => byte.is_ascii_hexdigit(),
@@ -163,26 +168,26 @@ fn escape(mut held: Vec<u8>, byte: u8, found: &mut Vec<u8>) -> State {
     }
     held.push(byte);
     if held.get(1) == Some(&b'u') && held.len() < 6 {
-        return State::Escape(held);
+        return InputState::Escape(held);
     }
     found.extend_from_slice(&held);
-    State::Inside
+    InputState::Inside
 }
 
-fn behind(mut held: Vec<u8>, closed: bool, byte: u8, found: &mut Vec<u8>) -> State {
+fn behind(mut held: Vec<u8>, closed: bool, byte: u8, found: &mut Vec<u8>) -> InputState {
     match byte {
         _ if is_space(byte) => held.push(byte),
         b'}' if !closed => {
             held.push(byte);
-            return State::Behind(held, true);
+            return InputState::Behind(held, true);
         }
-        b',' if !closed => return State::Ended,
+        b',' if !closed => return InputState::Ended,
         _ => {
             found.extend_from_slice(&escaped(&held));
             return inside(byte, found);
         }
     }
-    State::Behind(held, closed)
+    InputState::Behind(held, closed)
 }
 
 fn is_space(byte: u8) -> bool {
@@ -198,7 +203,7 @@ mod tests {
     fn unwrapped(arguments: &str) -> String {
         let raw = escaped(arguments.as_bytes());
         let cut = |cuts: &[usize]| {
-            let mut input = Input::default();
+            let mut input = CustomInput::default();
             let mut shown = Vec::new();
             let mut from = 0;
             for &at in cuts.iter().chain([&raw.len()]) {
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_pair_cut_between_pieces_is_joined() {
-        let mut input = Input::default();
+        let mut input = CustomInput::default();
         let mut shown = Vec::new();
         for piece in [r#"{\"input\":\"a\ud83d"#, r"\ude00", r"b\\ud83", r"d\\u", r#"de00\"}"#] {
             shown.extend_from_slice(input.push(piece.as_bytes()));

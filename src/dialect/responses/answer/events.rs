@@ -1,6 +1,6 @@
 //! The events of one stream, numbered.
 
-use super::items::{List, Place};
+use super::items::{JsonList, Place};
 use crate::dialect::chat::text::{number, quoted};
 
 /// Where events are written, if anybody wants them.
@@ -74,7 +74,7 @@ impl Events {
         place: Place<'_>,
         at: usize,
         new: &[u8],
-        logprobs: &mut List,
+        logprobs: &mut JsonList,
     ) {
         if new.is_empty() {
             return;

@@ -1,11 +1,11 @@
 //! Output items as the Responses API shows them.
 
-use super::custom::Input;
+use super::custom::CustomInput;
 use crate::dialect::chat::text::{Text, number, quoted};
 
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum ItemStatus {
     /// More may come.
     InProgress,
     /// Closed by what came next, or by the answer's end.
@@ -14,7 +14,7 @@ pub(super) enum Status {
     Incomplete,
 }
 
-impl Status {
+impl ItemStatus {
     fn as_str(self) -> &'static str {
         match self {
             Self::InProgress => "in_progress",
@@ -26,23 +26,23 @@ impl Status {
 
 /// One element of `output`. Its place there is its `output_index`.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) status: Status,
-    pub(super) body: Body,
+pub(super) struct OutputItem {
+    pub(super) status: ItemStatus,
+    pub(super) body: ItemContent,
 }
 
 /// What an item holds.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum ItemContent {
     /// Its one part, once that was added.
     Reasoning(Option<Text>),
-    Message(Vec<Part>),
-    Call(Call),
+    Message(Vec<OutputPart>),
+    Call(OutputCall),
 }
 
 /// One element of a message's `content`.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum OutputPart {
     Text(TextPart),
     Refusal(Text),
 }
@@ -51,20 +51,20 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct TextPart {
     pub(super) text: Text,
-    pub(super) annotations: List,
-    pub(super) logprobs: List,
+    pub(super) annotations: JsonList,
+    pub(super) logprobs: JsonList,
 }
 
 /// JSON values, joined by commas.
 #[derive(Debug, Default)]
-pub(super) struct List {
+pub(super) struct JsonList {
     raw: Vec<u8>,
     pub(super) count: u64,
     /// How much of it was shown before.
     shown: usize,
 }
 
-impl List {
+impl JsonList {
     pub(super) fn push(&mut self, value: &[u8]) {
         if self.count > 0 {
             self.raw.push(b',');
@@ -92,24 +92,24 @@ impl List {
 
 /// A tool call.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct OutputCall {
     /// Escaped, without quotes.
     pub(super) call_id: Vec<u8>,
     /// Escaped, without quotes.
     pub(super) name: Vec<u8>,
     /// Escaped, without quotes.
     pub(super) namespace: Option<Vec<u8>>,
-    pub(super) said: Said,
+    pub(super) said: CallPayload,
 }
 
 /// What a tool is called with.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum CallPayload {
     Arguments(Text),
-    Input(Input),
+    Input(CustomInput),
 }
 
-impl Said {
+impl CallPayload {
     pub(super) fn push(&mut self, inner: &[u8]) -> &[u8] {
         match self {
             Self::Arguments(text) => text.push(inner),
@@ -168,14 +168,14 @@ impl Place<'_> {
     }
 }
 
-impl Item {
+impl OutputItem {
     /// Begins the item's `id`, as OpenAI's own ids of its type do.
     fn prefix(&self) -> &'static str {
         match &self.body {
-            Body::Reasoning(_) => "rs",
-            Body::Message(_) => "msg",
-            Body::Call(Call { said: Said::Arguments(_), .. }) => "fc",
-            Body::Call(Call { said: Said::Input(_), .. }) => "ctc",
+            ItemContent::Reasoning(_) => "rs",
+            ItemContent::Message(_) => "msg",
+            ItemContent::Call(OutputCall { said: CallPayload::Arguments(_), .. }) => "fc",
+            ItemContent::Call(OutputCall { said: CallPayload::Input(_), .. }) => "ctc",
         }
     }
 
@@ -189,24 +189,28 @@ impl Item {
         out.extend_from_slice(b"{\"id\":");
         self.place(id, index).write_id(out);
         let kind: &[u8] = match &self.body {
-            Body::Reasoning(_) => b"reasoning",
-            Body::Message(_) => b"message",
-            Body::Call(Call { said: Said::Arguments(_), .. }) => b"function_call",
-            Body::Call(Call { said: Said::Input(_), .. }) => b"custom_tool_call",
+            ItemContent::Reasoning(_) => b"reasoning",
+            ItemContent::Message(_) => b"message",
+            ItemContent::Call(OutputCall { said: CallPayload::Arguments(_), .. }) => {
+                b"function_call"
+            }
+            ItemContent::Call(OutputCall { said: CallPayload::Input(_), .. }) => {
+                b"custom_tool_call"
+            }
         };
         out.extend_from_slice(b",\"type\":");
         quoted(kind, out);
         out.extend_from_slice(b",\"status\":");
         quoted(self.status.as_str().as_bytes(), out);
         match &self.body {
-            Body::Reasoning(text) => {
+            ItemContent::Reasoning(text) => {
                 out.extend_from_slice(b",\"summary\":[],\"content\":[");
                 if let Some(text) = text {
                     write_reasoning(text.raw(), out);
                 }
                 out.push(b']');
             }
-            Body::Message(parts) => {
+            ItemContent::Message(parts) => {
                 out.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
                 for (at, part) in parts.iter().enumerate() {
                     if at > 0 {
@@ -216,7 +220,7 @@ impl Item {
                 }
                 out.push(b']');
             }
-            Body::Call(call) => call.write(out),
+            ItemContent::Call(call) => call.write(out),
         }
         out.push(b'}');
     }
@@ -229,7 +233,7 @@ pub(super) fn write_reasoning(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-impl Part {
+impl OutputPart {
     /// Writes the part as it is now.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -251,7 +255,7 @@ impl Part {
     }
 }
 
-impl Call {
+impl OutputCall {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"call_id\":");
         quoted(&self.call_id, out);
@@ -262,8 +266,8 @@ impl Call {
             quoted(namespace, out);
         }
         let member: &[u8] = match self.said {
-            Said::Arguments(_) => b",\"arguments\":",
-            Said::Input(_) => b",\"input\":",
+            CallPayload::Arguments(_) => b",\"arguments\":",
+            CallPayload::Input(_) => b",\"input\":",
         };
         out.extend_from_slice(member);
         quoted(self.said.raw(), out);

@@ -1,6 +1,6 @@
 //! A chat completion, or its stream, as a Response or its events.
 //!
-//! Both are read by [`crate::dialect::chat`] into one state (`builder`, `words`, `calls`), which holds the output items
+//! Both are read by [`crate::dialect::chat`] into one state (`builder`, `message_items`, `calls`), which holds the output items
 //! (`items`) and tells of every change of them (`events`). The last event holds the same Response
 //! (`response`) that the plain answer is, because it is the same code that writes it.
 //!
@@ -13,30 +13,30 @@ mod custom;
 mod events;
 mod items;
 mod logprobs;
+mod message_items;
 mod response;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod told;
 mod usage;
-mod words;
+mod visitor;
 
 use std::rc::Rc;
 
-pub use stream::Converter;
+pub use stream::ResponseConverter;
 
 use crate::error::{Code, GatewayError};
 
-use super::{Asked, Called};
+use super::{AnswerContext, CalledTool};
 use crate::dialect::chat::read;
 use builder::Builder;
 use events::Events;
 
 /// What an answer depends on beside the upstream's.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ResponseOptions {
     /// What the request asked for.
-    pub asked: Rc<Asked>,
+    pub context: Rc<AnswerContext>,
     /// Makes the answer's ids unique: `resp_<id>`, `msg_<id>_0`. Letters, digits, `-` and `_`.
     pub id: String,
     /// Unix seconds of the request: when the answer was made, where the upstream does not say, and
@@ -56,8 +56,11 @@ pub struct Options {
 ///
 /// # Errors
 /// 502 `invalid_upstream_response` when `chat` is no chat completion, or one that is larger than
-/// [`Options::max_answer_bytes`].
-pub fn whole(options: Options, chat: &[u8]) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
+/// [`ResponseOptions::max_answer_bytes`].
+pub fn whole(
+    options: ResponseOptions,
+    chat: &[u8],
+) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
     let mut builder = Builder::new(options, Events::new(false));
     match std::str::from_utf8(chat) {
         Ok(_) => read::completion(chat, &mut builder),

@@ -4,8 +4,8 @@ use crate::dialect::chat::Head;
 use crate::dialect::chat::text::number;
 use crate::wire::json::string;
 
-use super::items::Item;
-use super::{Options, usage};
+use super::items::OutputItem;
+use super::{ResponseOptions, usage};
 
 /// Members that are written here: a request may not repeat them.
 const OWN: [&str; 11] = [
@@ -31,21 +31,21 @@ pub(super) enum Reason {
 
 /// Where the answer stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum State<'a> {
+pub(super) enum ResponseState<'a> {
     InProgress,
     Completed,
     Incomplete(Reason),
-    Failed(&'a Failure),
+    Failed(&'a ResponseFailure),
 }
 
 /// Why an answer failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ResponseFailure {
     pub(super) code: String,
     pub(super) message: String,
 }
 
-impl State<'_> {
+impl ResponseState<'_> {
     /// The event that says so.
     pub(super) fn event(&self) -> &'static str {
         match self {
@@ -60,12 +60,12 @@ impl State<'_> {
 /// Writes the Response as it is now.
 ///
 /// Members are in the order of the API reference, those that repeat the request in the order of
-/// [`super::Asked::repeated`]. `completed_at` is in the SDKs' types: null unless completed.
+/// [`super::AnswerContext::repeated`]. `completed_at` is in the SDKs' types: null unless completed.
 pub(super) fn write(
-    options: &Options,
+    options: &ResponseOptions,
     head: &Head,
-    items: &[Item],
-    state: State<'_>,
+    items: &[OutputItem],
+    state: ResponseState<'_>,
     out: &mut Vec<u8>,
 ) {
     let created = head.created.unwrap_or(options.now);
@@ -74,15 +74,15 @@ pub(super) fn write(
     out.extend_from_slice(b"\",\"object\":\"response\",\"created_at\":");
     number(created, out);
     let (status, error, details): (&[u8], _, &[u8]) = match state {
-        State::InProgress => (b"in_progress", None, b"null"),
-        State::Completed => (b"completed", None, b"null"),
-        State::Incomplete(Reason::MaxOutputTokens) => {
+        ResponseState::InProgress => (b"in_progress", None, b"null"),
+        ResponseState::Completed => (b"completed", None, b"null"),
+        ResponseState::Incomplete(Reason::MaxOutputTokens) => {
             (b"incomplete", None, b"{\"reason\":\"max_output_tokens\"}")
         }
-        State::Incomplete(Reason::ContentFilter) => {
+        ResponseState::Incomplete(Reason::ContentFilter) => {
             (b"incomplete", None, b"{\"reason\":\"content_filter\"}")
         }
-        State::Failed(failure) => (b"failed", Some(failure), b"null"),
+        ResponseState::Failed(failure) => (b"failed", Some(failure), b"null"),
     };
     out.extend_from_slice(b",\"status\":\"");
     out.extend_from_slice(status);
@@ -115,7 +115,7 @@ pub(super) fn write(
     }
     out.push(b']');
     let mut tier = head.service_tier.as_deref();
-    for (name, value) in options.asked.repeated.iter().filter(|(name, _)| !OWN.contains(name)) {
+    for (name, value) in options.context.repeated.iter().filter(|(name, _)| !OWN.contains(name)) {
         let told = if *name == "service_tier" { tier.take() } else { None };
         member(name, told.unwrap_or(value), out);
     }
@@ -124,12 +124,12 @@ pub(super) fn write(
     }
     out.extend_from_slice(b",\"usage\":");
     match (state, &head.usage) {
-        (State::InProgress, _) | (_, None) => out.extend_from_slice(b"null"),
+        (ResponseState::InProgress, _) | (_, None) => out.extend_from_slice(b"null"),
         (_, Some(counted)) => usage::write(counted, out),
     }
     out.extend_from_slice(b",\"completed_at\":");
     match state {
-        State::Completed => number(options.now.max(created), out),
+        ResponseState::Completed => number(options.now.max(created), out),
         _ => out.extend_from_slice(b"null"),
     }
     out.push(b'}');

@@ -3,7 +3,7 @@
 use crate::dialect::chat::stream::Lines;
 use crate::error::ErrorAnswer;
 
-use super::Options;
+use super::ResponseOptions;
 use super::builder::Builder;
 use super::events::Events;
 
@@ -14,16 +14,16 @@ use super::events::Events;
 /// each followed by an empty line. A Responses stream has no `[DONE]`: its last event is
 /// `response.completed`, `response.incomplete` or `response.failed`, with the whole Response.
 ///
-/// Where [`super::Asked::stream`] is false nobody wants events: none is written, and
+/// Where [`super::AnswerContext::stream`] is false nobody wants events: none is written, and
 /// [`Self::into_response`] has the answer at the end.
 #[derive(Debug)]
-pub struct Converter(Lines<Builder>);
+pub struct ResponseConverter(Lines<Builder>);
 
-impl Converter {
+impl ResponseConverter {
     /// A converter for one answer.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        let events = Events::new(options.asked.stream);
+    pub fn new(options: ResponseOptions) -> Self {
+        let events = Events::new(options.context.stream);
         Self(Lines::new(Builder::new(options, events)))
     }
 

@@ -23,7 +23,7 @@ enum Mode {
 
 /// `tool_choice`, read.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct ToolChoice {
     mode: Mode,
     /// The only tools that may be called. Chat servers other than OpenAI's know no `allowed_tools`:
     /// the others are not offered to them.
@@ -37,7 +37,7 @@ struct Only {
     namespaces: HashSet<String>,
 }
 
-impl Choice {
+impl ToolChoice {
     /// Reads `tool_choice`, once all tools are listed.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ fn allowed(
     choice: Value<'_>,
     names: &Names<'_>,
     path: &'static str,
-) -> Result<Choice, GatewayError> {
+) -> Result<ToolChoice, GatewayError> {
     let mode = match choice.get("mode").and_then(|mode| mode.as_str()).as_deref() {
         Some("auto") => Mode::Auto,
         Some("required") => Mode::Required,
@@ -150,7 +150,7 @@ fn allowed(
             None => return Err(must_be(format!("{path}.type"), "a string")),
         }
     }
-    Ok(Choice { mode, only: Some(only) })
+    Ok(ToolChoice { mode, only: Some(only) })
 }
 
 /// The listed tool that `entry` names: flat, or nested as in chat completions.

@@ -27,7 +27,7 @@ impl std::fmt::Display for At {
 
 /// One part, on its way to a chat message.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Part<'a> {
+pub(super) enum MessagePart<'a> {
     /// A text. `object` is the part that it came from, where that has members of its own to carry
     /// (`cache_control`). `opens`: it is the first of its message.
     Text { text: Value<'a>, object: Option<Value<'a>>, opens: bool },
@@ -46,7 +46,7 @@ pub(super) enum Part<'a> {
     OutputOf(Value<'a>),
 }
 
-impl Part<'_> {
+impl MessagePart<'_> {
     pub(super) fn is_text(&self) -> bool {
         matches!(self, Self::Text { .. })
     }
@@ -59,10 +59,10 @@ impl Part<'_> {
 pub(super) fn read<'a>(
     content: Value<'a>,
     at: At,
-    parts: &mut Vec<Part<'a>>,
+    parts: &mut Vec<MessagePart<'a>>,
 ) -> Result<(), GatewayError> {
     match content.kind {
-        Kind::String => parts.push(Part::Text { text: content, object: None, opens: true }),
+        Kind::String => parts.push(MessagePart::Text { text: content, object: None, opens: true }),
         Kind::BeginArray => {
             for (index, element) in content.elements().enumerate() {
                 parts.push(read_part(element, at, index)?);
@@ -75,7 +75,7 @@ pub(super) fn read<'a>(
 
 /// The members of a part that have a meaning here.
 #[derive(Default)]
-struct Members<'a> {
+struct PartMembers<'a> {
     kind: Option<Value<'a>>,
     text: Option<Value<'a>>,
     refusal: Option<Value<'a>>,
@@ -95,11 +95,11 @@ const IMAGE_MEMBERS: &[&str] = &["type", "image_url", "detail", "file_id", "id"]
 const FILE_MEMBERS: &[&str] =
     &["type", "file_data", "file_id", "file_url", "filename", "detail", "id"];
 
-fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, GatewayError> {
+fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<MessagePart<'a>, GatewayError> {
     if part.kind != Kind::BeginObject {
         return Err(must_be(format!("{at}[{index}]"), "an object"));
     }
-    let mut members = Members::default();
+    let mut members = PartMembers::default();
     for (key, value) in part.members() {
         let name = key.as_str().unwrap_or_default();
         let slot = match name.as_ref() {
@@ -135,7 +135,7 @@ fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, Gate
                 _ => string("text", members.text)?,
             };
             let object = members.extras.then_some(part);
-            Ok(Part::Text { text, object, opens: index == 0 })
+            Ok(MessagePart::Text { text, object, opens: index == 0 })
         }
         Some("input_image") => {
             if members.file_id.is_some() {
@@ -145,7 +145,7 @@ fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, Gate
             if members.detail.is_some_and(|detail| detail.kind != Kind::String) {
                 return Err(must_be(path("detail"), "a string"));
             }
-            Ok(Part::Image { url, detail: members.detail, object: part })
+            Ok(MessagePart::Image { url, detail: members.detail, object: part })
         }
         Some("input_file") => {
             if members.file_url.is_some() {
@@ -155,7 +155,7 @@ fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, Gate
                      file in \"file_data\".",
                 ));
             }
-            let Members { file_data: data, file_id: id, filename: name, .. } = members;
+            let PartMembers { file_data: data, file_id: id, filename: name, .. } = members;
             for (member, value) in [("file_data", data), ("file_id", id), ("filename", name)] {
                 if value.is_some() {
                     string(member, value)?;
@@ -164,11 +164,11 @@ fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<Part<'a>, Gate
             if data.is_none() && id.is_none() {
                 return Err(must_be(path("file_data"), "a string"));
             }
-            Ok(Part::File { data, id, name, object: part })
+            Ok(MessagePart::File { data, id, name, object: part })
         }
         // The same in both APIs, or a chat server's own.
         Some("input_audio" | "image_url" | "video_url" | "audio_url" | "file") => {
-            Ok(Part::Same(part))
+            Ok(MessagePart::Same(part))
         }
         Some(_) => Err(refuse(
             path("type"),
@@ -191,11 +191,11 @@ fn no_stored_file(param: String) -> GatewayError {
 ///
 /// Not every chat server takes parts, so text is joined as servers join it that take only strings:
 /// parts of one message by a line's end, messages by an empty line.
-pub(super) fn write(parts: &[Part<'_>], out: &mut Out<'_>) {
-    if parts.iter().all(|part| matches!(part, Part::Text { object: None, .. })) {
+pub(super) fn write(parts: &[MessagePart<'_>], out: &mut Out<'_>) {
+    if parts.iter().all(|part| matches!(part, MessagePart::Text { object: None, .. })) {
         out.raw(b"\"");
         for (index, part) in parts.iter().enumerate() {
-            if let Part::Text { text, opens, .. } = part {
+            if let MessagePart::Text { text, opens, .. } = part {
                 out.raw(match (index, opens) {
                     (0, _) => &b""[..],
                     (_, true) => b"\\n\\n",
@@ -217,15 +217,15 @@ pub(super) fn write(parts: &[Part<'_>], out: &mut Out<'_>) {
     out.raw(b"]");
 }
 
-fn write_part(part: &Part<'_>, out: &mut Out<'_>) {
+fn write_part(part: &MessagePart<'_>, out: &mut Out<'_>) {
     match *part {
-        Part::Text { text, object, .. } => {
+        MessagePart::Text { text, object, .. } => {
             out.raw(br#"{"type":"text","text":"#);
             out.value(text);
             out.extras(object, TEXT_MEMBERS);
             out.raw(b"}");
         }
-        Part::Image { url, detail, object } => {
+        MessagePart::Image { url, detail, object } => {
             out.raw(br#"{"type":"image_url","image_url":{"url":"#);
             out.value(url);
             if let Some(detail) = detail {
@@ -240,7 +240,7 @@ fn write_part(part: &Part<'_>, out: &mut Out<'_>) {
             out.extras(Some(object), IMAGE_MEMBERS);
             out.raw(b"}");
         }
-        Part::File { data, id, name, object } => {
+        MessagePart::File { data, id, name, object } => {
             out.raw(br#"{"type":"file","file":{"#);
             let members = [("filename", name), ("file_data", data), ("file_id", id)];
             let present = members.iter().filter_map(|(key, value)| Some((key, (*value)?)));
@@ -254,8 +254,8 @@ fn write_part(part: &Part<'_>, out: &mut Out<'_>) {
             out.extras(Some(object), FILE_MEMBERS);
             out.raw(b"}");
         }
-        Part::Same(part) => out.value(part),
-        Part::OutputOf(id) => {
+        MessagePart::Same(part) => out.value(part),
+        MessagePart::OutputOf(id) => {
             out.raw(br#"{"type":"text","text":"Output of the tool call "#);
             out.raw(id.inner());
             out.raw(br#":"}"#);

@@ -21,7 +21,7 @@ pub(super) enum Entry<'a> {
     /// What the model said.
     Assistant(Value<'a>, At),
     /// The model called a tool: an index into [`Items::calls`].
-    Call(usize),
+    HistoryCall(usize),
     /// Tools answered. Their outputs are kept with the calls.
     Outputs,
     /// What the model thought: texts.
@@ -30,7 +30,7 @@ pub(super) enum Entry<'a> {
 
 /// A call and, once it is found, what the tool answered.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct HistoryCall<'a> {
     /// Its place in `input`.
     pub(super) index: usize,
     /// Which tool, in [`Names`].
@@ -49,7 +49,7 @@ pub(super) struct Items<'a> {
     /// Contents of the system and developer messages.
     pub(super) system: Vec<(Value<'a>, At)>,
     pub(super) entries: Vec<Entry<'a>>,
-    pub(super) calls: Vec<Call<'a>>,
+    pub(super) calls: Vec<HistoryCall<'a>>,
     /// Arrays of tools that the conversation brings, and the items they stand in.
     pub(super) tools: Vec<(Value<'a>, usize)>,
 }
@@ -81,7 +81,7 @@ const LEFT_OUT: &[&str] = &[
 
 /// The members of an item that have a meaning here.
 #[derive(Default)]
-struct Members<'a> {
+struct ItemMembers<'a> {
     kind: Option<Value<'a>>,
     role: Option<Value<'a>>,
     content: Option<Value<'a>>,
@@ -107,7 +107,7 @@ pub(super) fn read<'a>(
     names: &mut Names<'a>,
     dropped: &mut Dropped,
 ) -> Result<Items<'a>, GatewayError> {
-    let mut reader = Reader { names, dropped, items: Items::default(), open: HashMap::new() };
+    let mut reader = ItemReader { names, dropped, items: Items::default(), open: HashMap::new() };
     match input {
         Some(text) if text.kind == Kind::String => {
             let at = At { index: 0, field: "content" };
@@ -130,7 +130,7 @@ pub(super) fn read<'a>(
     Ok(items)
 }
 
-struct Reader<'n, 'a> {
+struct ItemReader<'n, 'a> {
     names: &'n mut Names<'a>,
     dropped: &'n mut Dropped,
     items: Items<'a>,
@@ -139,7 +139,7 @@ struct Reader<'n, 'a> {
     open: HashMap<Cow<'a, str>, usize>,
 }
 
-impl<'a> Reader<'_, 'a> {
+impl<'a> ItemReader<'_, 'a> {
     fn item(
         &mut self,
         item: Value<'a>,
@@ -149,7 +149,7 @@ impl<'a> Reader<'_, 'a> {
         if item.kind != Kind::BeginObject {
             return Err(must_be(format!("input[{index}]"), "an object"));
         }
-        let mut members = Members::default();
+        let mut members = ItemMembers::default();
         for (key, value) in item.members() {
             let name = key.as_str().unwrap_or_default();
             let slot = match name.as_ref() {
@@ -237,7 +237,7 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn message(&mut self, members: &Members<'a>, index: usize) -> Result<(), GatewayError> {
+    fn message(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
         let at = At { index, field: "content" };
         let content = match members.content {
             Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
@@ -259,7 +259,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn call(
         &mut self,
-        members: &Members<'a>,
+        members: &ItemMembers<'a>,
         index: usize,
         payload: Value<'a>,
         custom: bool,
@@ -278,12 +278,12 @@ impl<'a> Reader<'_, 'a> {
                 format!("Function call {id} is there twice, and the first has no output yet."),
             ));
         }
-        self.items.entries.push(Entry::Call(self.items.calls.len()));
-        self.items.calls.push(Call { index, tool, custom, id, payload, output: None });
+        self.items.entries.push(Entry::HistoryCall(self.items.calls.len()));
+        self.items.calls.push(HistoryCall { index, tool, custom, id, payload, output: None });
         Ok(())
     }
 
-    fn output(&mut self, members: &Members<'a>, index: usize) -> Result<(), GatewayError> {
+    fn output(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
         let (id, key) = call_id(members, index)?;
         let at = At { index, field: "output" };
         let output = match members.output {
@@ -331,7 +331,7 @@ fn text<'a>(
 }
 
 fn call_id<'a>(
-    members: &Members<'a>,
+    members: &ItemMembers<'a>,
     index: usize,
 ) -> Result<(Value<'a>, Cow<'a, str>), GatewayError> {
     let key = text(members.call_id, index, "call_id")?;

@@ -14,8 +14,8 @@
 //! **Images and files in a tool's output** go into a user message behind the outputs: a chat tool
 //! message holds text only (API reference, and hosted servers refuse others).
 
-use super::content::{self, At, Part};
-use super::items::{Call, Entry, Items};
+use super::content::{self, At, MessagePart};
+use super::items::{Entry, HistoryCall, Items};
 use super::names::Names;
 use crate::dialect::chat::write::Out;
 use crate::error::GatewayError;
@@ -33,7 +33,7 @@ pub(super) fn write<'a>(
     reasoning_field: Option<&str>,
     out: &mut Out<'_>,
 ) -> Result<bool, GatewayError> {
-    let mut writer = Writer {
+    let mut writer = MessageWriter {
         out,
         names,
         calls: &items.calls,
@@ -56,25 +56,25 @@ pub(super) fn write<'a>(
 struct Turn<'a> {
     /// It said something, be it nothing but an empty text.
     spoke: bool,
-    parts: Vec<Part<'a>>,
+    parts: Vec<MessagePart<'a>>,
     calls: Vec<usize>,
     reasoning: Vec<Value<'a>>,
 }
 
-struct Writer<'w, 'o, 'a> {
+struct MessageWriter<'w, 'o, 'a> {
     out: &'w mut Out<'o>,
     names: &'w Names<'a>,
-    calls: &'w [Call<'a>],
+    calls: &'w [HistoryCall<'a>],
     reasoning_field: Option<&'w str>,
     any: bool,
     /// Room for the parts of one message.
-    parts: Vec<Part<'a>>,
+    parts: Vec<MessagePart<'a>>,
     /// Reasoning that waits for what it led to.
     thought: Vec<Value<'a>>,
     turn: Turn<'a>,
 }
 
-impl<'a> Writer<'_, '_, 'a> {
+impl<'a> MessageWriter<'_, '_, 'a> {
     fn system(
         &mut self,
         instructions: Option<Value<'a>>,
@@ -82,7 +82,7 @@ impl<'a> Writer<'_, '_, 'a> {
     ) -> Result<(), GatewayError> {
         let mut parts = Vec::new();
         if let Some(text) = instructions.filter(|text| !text.inner().is_empty()) {
-            parts.push(Part::Text { text, object: None, opens: true });
+            parts.push(MessagePart::Text { text, object: None, opens: true });
         }
         for &(content, at) in contents {
             content::read(content, at, &mut parts)?;
@@ -118,7 +118,7 @@ impl<'a> Writer<'_, '_, 'a> {
                 self.turn.spoke = true;
                 content::read(content, at, &mut self.turn.parts)?;
             }
-            Entry::Call(call) => {
+            Entry::HistoryCall(call) => {
                 self.turn.reasoning.append(&mut self.thought);
                 self.turn.calls.push(call);
             }
@@ -207,9 +207,9 @@ impl<'a> Writer<'_, '_, 'a> {
             content::read(output, at, &mut parts)?;
             let has_media = parts.iter().any(|part| !part.is_text());
             if has_media {
-                media.push(Part::OutputOf(call.id));
+                media.push(MessagePart::OutputOf(call.id));
                 media.extend(parts.iter().filter(|part| !part.is_text()));
-                parts.retain(Part::is_text);
+                parts.retain(MessagePart::is_text);
             }
             self.open("tool");
             self.out.name("tool_call_id");
@@ -237,7 +237,7 @@ impl<'a> Writer<'_, '_, 'a> {
         self.any = true;
     }
 
-    fn content(&mut self, parts: &[Part<'_>]) {
+    fn content(&mut self, parts: &[MessagePart<'_>]) {
         self.out.name("content");
         content::write(parts, self.out);
     }

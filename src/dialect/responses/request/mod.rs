@@ -21,10 +21,10 @@ mod tools;
 #[cfg(test)]
 mod tests;
 
-use self::choice::Choice;
+use self::choice::ToolChoice;
 use self::names::Names;
 use self::params::Params;
-use super::Asked;
+use super::AnswerContext;
 use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{self, Key};
@@ -32,7 +32,7 @@ use crate::wire::json::tokenizer::Kind;
 
 /// What the conversion depends on beside the request.
 #[derive(Debug, Clone, Copy)]
-pub struct Options<'a> {
+pub struct ChatRequestOptions<'a> {
     /// The upstream's model id.
     pub model: &'a str,
     /// Whether `stream_options.include_usage` may be asked of this server.
@@ -50,7 +50,7 @@ pub struct ChatRequest {
     /// each, in order, of letters, digits and `_.:-[]`. A last `...` stands for those that were too many.
     pub dropped: Vec<String>,
     /// What the answer has to repeat.
-    pub asked: Asked,
+    pub context: AnswerContext,
 }
 
 /// Makes the chat request of a Responses request.
@@ -61,7 +61,7 @@ pub struct ChatRequest {
 /// `invalid_json` when it is no JSON object; `unsupported_parameter`, with the path of the member at
 /// fault, for state, for what has no form in chat, for malformed values and for calls and outputs that
 /// do not pair up.
-pub fn to_chat(body: &[u8], options: &Options<'_>) -> Result<ChatRequest, GatewayError> {
+pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
     let root = cursor::parse(body).map_err(not_json)?;
     if root.kind != Kind::BeginObject {
         return Err(GatewayError::new(Code::InvalidJson, "The body must be one JSON object."));
@@ -73,7 +73,7 @@ pub fn to_chat(body: &[u8], options: &Options<'_>) -> Result<ChatRequest, Gatewa
     let items = items::read(params.input, keep_reasoning, &mut names, &mut dropped)?;
 
     let mut reader =
-        tools::Reader { names: &mut names, dropped: &mut dropped, offered: Vec::new() };
+        tools::ToolReader { names: &mut names, dropped: &mut dropped, offered: Vec::new() };
     if let Some(tools) = params.tools {
         reader.list(tools, "tools", false)?;
     }
@@ -82,7 +82,7 @@ pub fn to_chat(body: &[u8], options: &Options<'_>) -> Result<ChatRequest, Gatewa
     }
     let offered = reader.offered;
     names.assign();
-    let choice = Choice::read(params.tool_choice, &names)?;
+    let choice = ToolChoice::read(params.tool_choice, &names)?;
 
     let mut out = Out::new(body);
     out.raw(br#"{"model":"#);
@@ -106,7 +106,7 @@ pub fn to_chat(body: &[u8], options: &Options<'_>) -> Result<ChatRequest, Gatewa
     Ok(ChatRequest {
         body: out.into_bytes(),
         dropped: dropped.into_names(),
-        asked: Asked {
+        context: AnswerContext {
             repeated: repeated::members(&params),
             tools: names.into_tool_names(),
             stream: params.streams(),

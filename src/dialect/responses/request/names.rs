@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use crate::dialect::chat::write::refuse;
-use crate::dialect::responses::{Called, ToolNames};
+use crate::dialect::responses::{CalledTool, ToolNames};
 use crate::error::GatewayError;
 
 /// Bytes of a chat function's name.
@@ -127,7 +127,7 @@ impl<'a> Names<'a> {
             if namespace.is_none() && !custom && chat == name {
                 return None;
             }
-            let called = Called {
+            let called = CalledTool {
                 name: name.into_owned(),
                 namespace: namespace.map(Cow::into_owned),
                 custom,

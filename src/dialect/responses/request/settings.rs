@@ -1,6 +1,6 @@
 //! The parameters beside the conversation and its tools: renamed, passed on, or left out.
 
-use super::Options;
+use super::ChatRequestOptions;
 use super::params::Params;
 use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
 use crate::error::GatewayError;
@@ -17,7 +17,7 @@ const RESPONSES_ONLY: &[&str] =
 /// Naming the parameter that is malformed or has no form in chat.
 pub(super) fn write(
     params: &Params<'_>,
-    options: &Options<'_>,
+    options: &ChatRequestOptions<'_>,
     dropped: &mut Dropped,
     out: &mut Out<'_>,
 ) -> Result<(), GatewayError> {
@@ -224,7 +224,7 @@ impl Settings<'_, '_> {
 
     /// A client's `stream_options` are for the Responses API (`include_obfuscation`: padding) or, what
     /// chat servers know beside (vLLM's `continuous_usage_stats`), for the chat server.
-    fn stream(&mut self, params: &Params<'_>, options: &Options<'_>) {
+    fn stream(&mut self, params: &Params<'_>, options: &ChatRequestOptions<'_>) {
         const OWN: &[&str] = &["include_usage", "include_obfuscation"];
         if !params.streams() {
             return;

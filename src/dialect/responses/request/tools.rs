@@ -53,7 +53,7 @@ const TOOL_MEMBERS: &[&str] = &[
 const MAX_NAME_BYTES: usize = 512;
 
 #[derive(Default)]
-struct Members<'a> {
+struct ToolMembers<'a> {
     kind: Option<Value<'a>>,
     name: Option<Value<'a>>,
     description: Option<Value<'a>>,
@@ -66,7 +66,7 @@ struct Members<'a> {
     extras: bool,
 }
 
-impl<'a> Members<'a> {
+impl<'a> ToolMembers<'a> {
     fn read(tool: Value<'a>, path: &str) -> Result<Self, GatewayError> {
         if tool.kind != Kind::BeginObject {
             return Err(must_be(path, "an object"));
@@ -115,13 +115,13 @@ impl<'a> Members<'a> {
 }
 
 /// Reads tools as they come.
-pub(super) struct Reader<'n, 'a> {
+pub(super) struct ToolReader<'n, 'a> {
     pub(super) names: &'n mut Names<'a>,
     pub(super) dropped: &'n mut Dropped,
     pub(super) offered: Vec<Offered<'a>>,
 }
 
-impl<'a> Reader<'_, 'a> {
+impl<'a> ToolReader<'_, 'a> {
     /// Reads a list of tools at `path`. `again`: a tool that is known already is no error; the item
     /// that a tool search brings may name tools that were listed as deferred.
     ///
@@ -135,7 +135,7 @@ impl<'a> Reader<'_, 'a> {
     ) -> Result<(), GatewayError> {
         for (index, tool) in tools.elements().enumerate() {
             let path = format!("{path}[{index}]");
-            let members = Members::read(tool, &path)?;
+            let members = ToolMembers::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {
                 "function" | "custom" => self.tool(&members, tool, None, &path, again)?,
                 "namespace" => self.namespace(&members, &path, again)?,
@@ -147,12 +147,12 @@ impl<'a> Reader<'_, 'a> {
 
     fn namespace(
         &mut self,
-        members: &Members<'a>,
+        members: &ToolMembers<'a>,
         path: &str,
         again: bool,
     ) -> Result<(), GatewayError> {
         let namespace = members.name(path)?;
-        let description = Members::string(members.description, path, "description")?;
+        let description = ToolMembers::string(members.description, path, "description")?;
         let mut description = description.filter(|text| !text.inner().is_empty());
         let path = format!("{path}.tools");
         let tools = match members.tools {
@@ -161,7 +161,7 @@ impl<'a> Reader<'_, 'a> {
         };
         for (index, tool) in tools.elements().enumerate() {
             let path = format!("{path}[{index}]");
-            let members = Members::read(tool, &path)?;
+            let members = ToolMembers::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {
                 "function" | "custom" => {
                     let before = self.offered.len();
@@ -178,7 +178,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn tool(
         &mut self,
-        outer: &Members<'a>,
+        outer: &ToolMembers<'a>,
         object: Value<'a>,
         namespace: Option<Cow<'a, str>>,
         path: &str,
@@ -189,7 +189,7 @@ impl<'a> Reader<'_, 'a> {
         let nested = match (outer.name, outer.nested) {
             (None, Some(nested)) => {
                 let path = format!("{path}.{}", if custom { "custom" } else { "function" });
-                Some((Members::read(nested, &path)?, path))
+                Some((ToolMembers::read(nested, &path)?, path))
             }
             _ => None,
         };
@@ -213,7 +213,7 @@ impl<'a> Reader<'_, 'a> {
         self.offered.push(Offered {
             id,
             custom,
-            description: Members::string(members.description, path, "description")?,
+            description: ToolMembers::string(members.description, path, "description")?,
             parameters: members.parameters,
             strict: members.strict,
             grammar: if custom { grammar(members.format, path)? } else { None },
@@ -224,7 +224,7 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-fn kind<'a>(members: &Members<'a>, path: &str) -> Result<Cow<'a, str>, GatewayError> {
+fn kind<'a>(members: &ToolMembers<'a>, path: &str) -> Result<Cow<'a, str>, GatewayError> {
     members
         .kind
         .and_then(|kind| kind.as_str())

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Converter, call, completion, convert, delta, events, finish, grammar, last, more, options,
-    outline, plain, sse,
+    ResponseConverter, call, completion, convert, delta, events, finish, grammar, last, more,
+    options, outline, plain, sse,
 };
 use crate::test;
 
@@ -83,7 +83,7 @@ fn an_end_that_is_none() {
     ] {
         let got = grammar::check(&convert(&stream));
         assert_eq!(last(&got)["error"]["code"], code, "{}", stream.escape_ascii());
-        let mut converter = Converter::new(options(false));
+        let mut converter = ResponseConverter::new(options(false));
         assert!(converter.push(&stream).is_empty());
         let answer = converter.into_response().unwrap_err();
         assert_eq!((answer.status, answer.error.code.as_deref()), (502, Some(code)));
@@ -127,7 +127,7 @@ fn what_comes_behind_the_finish_reason() {
 fn too_much_text_ends_in_a_failure() {
     let mut options = options(true);
     options.max_answer_bytes = 330;
-    let mut converter = Converter::new(options.clone());
+    let mut converter = ResponseConverter::new(options.clone());
     let mut out = Vec::new();
     for _ in 0..100 {
         out.extend(
@@ -146,10 +146,10 @@ fn too_much_text_ends_in_a_failure() {
 
     // A line without end, in pieces and at once.
     let line = [b"data: ".to_vec(), vec![b' '; (1 << 20) + 400]].concat();
-    let mut pieces = Converter::new(options.clone());
+    let mut pieces = ResponseConverter::new(options.clone());
     let out: Vec<u8> = line.chunks(1000).flat_map(|piece| pieces.push(piece)).collect();
     assert!(pieces.is_done());
-    let mut at_once = Converter::new(options);
+    let mut at_once = ResponseConverter::new(options);
     assert_eq!(at_once.push(&[&line[..], b"\n\n"].concat()), out);
     assert_eq!(last(&grammar::check(&out))["error"]["code"], "invalid_upstream_response");
 }
@@ -162,7 +162,7 @@ fn a_stream_that_nobody_asked_for() {
         finish("stop"),
         json!({"choices":[],"usage":{"prompt_tokens":2,"total_tokens":2,"cached_tokens":1}}),
     ]);
-    let mut converter = Converter::new(options(false));
+    let mut converter = ResponseConverter::new(options(false));
     assert!(converter.push(&stream).is_empty());
     assert!(converter.finish().is_empty());
     assert_eq!(converter.cached(), Some(true));

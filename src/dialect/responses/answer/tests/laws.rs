@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Converter, convert, grammar, options, whole};
+use super::{ResponseConverter, convert, grammar, options, whole};
 use crate::repair::sse::{self, Out, SseNormalizer, StreamEnd, StreamKind};
 use crate::wire::json::cursor;
 
@@ -13,15 +13,15 @@ fn words() -> impl Strategy<Value = String> {
 }
 
 /// One call: id, name, arguments.
-type Call = (Option<String>, String, String);
+type OutputCall = (Option<String>, String, String);
 
 /// What a model said, in the order in which models say things.
 #[derive(Debug, Clone)]
-struct Said {
+struct CallPayload {
     reasoning: String,
     content: String,
     refusal: String,
-    calls: Vec<Call>,
+    calls: Vec<OutputCall>,
     reason: &'static str,
     usage: bool,
 }
@@ -35,7 +35,7 @@ fn arguments() -> impl Strategy<Value = String> {
     ]
 }
 
-fn calls() -> impl Strategy<Value = Vec<Call>> {
+fn calls() -> impl Strategy<Value = Vec<OutputCall>> {
     let names = ["plain", "plainer", "other", "shell", "files__sh", "files__read", "unknown"];
     let name = prop::sample::select(names.map(str::to_owned).to_vec());
     prop::collection::vec((prop::bool::weighted(0.8), name, arguments()), 0..4).prop_map(|calls| {
@@ -46,10 +46,10 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     })
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn said() -> impl Strategy<Value = CallPayload> {
     let reason = prop::sample::select(vec!["stop", "length", "tool_calls", "content_filter"]);
     (words(), words(), words(), calls(), reason, any::<bool>()).prop_map(
-        |(reasoning, content, refusal, calls, reason, usage)| Said {
+        |(reasoning, content, refusal, calls, reason, usage)| CallPayload {
             reasoning,
             content,
             refusal,
@@ -60,7 +60,7 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
-impl Said {
+impl CallPayload {
     fn usage(&self) -> Value {
         if self.usage { json!({"prompt_tokens":5,"completion_tokens":2}) } else { Value::Null }
     }
@@ -169,7 +169,7 @@ fn body(chunks: &[String]) -> Vec<u8> {
 }
 
 fn in_pieces(body: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     let mut out = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
@@ -186,7 +186,7 @@ fn normalised(body: &[u8], size: u64, random: &mut Random) -> Vec<u8> {
     let options_sse =
         sse::Options { kind: StreamKind::Chat, max_event_bytes: 4096, response_model: None };
     let mut normalizer = SseNormalizer::new(options_sse);
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     let mut out = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
@@ -274,7 +274,7 @@ proptest! {
         let want = convert(out.as_bytes());
         grammar::check(&want);
         prop_assert_eq!(in_pieces(out.as_bytes(), &mut Random(seed)), want.clone());
-        let mut silent = Converter::new(options(false));
+        let mut silent = ResponseConverter::new(options(false));
         prop_assert!(silent.push(out.as_bytes()).is_empty());
         let end = last(&want);
         match silent.into_response() {

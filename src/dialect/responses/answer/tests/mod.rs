@@ -18,8 +18,8 @@ use crate::dialect::responses::ToolNames;
 
 /// What the tests' request repeats, and its tools: `plain` and `other` are functions of their own
 /// names, `shell` is a custom tool, `files__read` stands for `read` in the namespace `files`.
-pub(super) fn options(stream: bool) -> Options {
-    let called = |name: &str, namespace: Option<&str>, custom| Called {
+pub(super) fn options(stream: bool) -> ResponseOptions {
+    let called = |name: &str, namespace: Option<&str>, custom| CalledTool {
         name: name.to_owned(),
         namespace: namespace.map(str::to_owned),
         custom,
@@ -29,7 +29,7 @@ pub(super) fn options(stream: bool) -> Options {
         ("files__read".to_owned(), called("read", Some("files"), false)),
         ("files__sh".to_owned(), called("sh", Some("files"), true)),
     ];
-    let asked = Asked {
+    let context = AnswerContext {
         repeated: vec![
             ("instructions", b"null".to_vec()),
             ("service_tier", b"\"auto\"".to_vec()),
@@ -41,8 +41,8 @@ pub(super) fn options(stream: bool) -> Options {
         tools: ToolNames(tools.into_iter().collect()),
         stream,
     };
-    Options {
-        asked: Rc::new(asked),
+    ResponseOptions {
+        context: Rc::new(context),
         id: "x".to_owned(),
         now: 1_800_000_000,
         model: "asked-model".to_owned(),
@@ -81,7 +81,7 @@ pub(super) fn completion(message: Value, reason: &str) -> Value {
 
 /// What a converter makes of a stream in one piece.
 pub(super) fn convert(stream: &[u8]) -> Vec<u8> {
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     let mut out = converter.push(stream);
     out.extend(converter.finish());
     assert!(converter.is_done());

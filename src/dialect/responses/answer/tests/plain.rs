@@ -72,8 +72,8 @@ fn what_the_upstream_leaves_out() {
 fn the_model_may_be_replaced_and_own_members_are_not_repeated() {
     let mut options = options(false);
     options.response_model = Some("alias".to_owned());
-    let asked = std::rc::Rc::make_mut(&mut options.asked);
-    asked.repeated = vec![("status", b"1".to_vec()), ("metadata", b"{}".to_vec())];
+    let context = std::rc::Rc::make_mut(&mut options.context);
+    context.repeated = vec![("status", b"1".to_vec()), ("metadata", b"{}".to_vec())];
     let chat = completion(json!({"content":"x"}), "stop").to_string();
     let (response, _) = whole(options, chat.as_bytes()).unwrap();
     let response: Value = serde_json::from_slice(&response).unwrap();

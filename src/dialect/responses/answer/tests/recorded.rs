@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Converter, grammar, options};
+use super::{ResponseConverter, grammar, options};
 use crate::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
 
 /// The events of a body in pieces of `size` bytes; `None` where it is an HTTP error instead.
@@ -12,7 +12,7 @@ fn converted(body: &[u8], size: usize) -> Option<Vec<u8>> {
     let limits =
         sse::Options { kind: StreamKind::Chat, max_event_bytes: 1 << 20, response_model: None };
     let mut normalizer = SseNormalizer::new(limits);
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     let mut out = Vec::new();
     for piece in body.chunks(size) {
         match normalizer.push(piece) {

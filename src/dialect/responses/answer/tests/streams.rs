@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Converter, call, completion, convert, delta, events, finish, grammar, last, more, options,
-    outline, plain, sse,
+    ResponseConverter, call, completion, convert, delta, events, finish, grammar, last, more,
+    options, outline, plain, sse,
 };
 use crate::test;
 
@@ -106,7 +106,7 @@ fn everything_in_its_order() {
 
 #[test]
 fn no_token_waits_for_the_next() {
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     let mut push = |chunk: &Value| {
         String::from_utf8(converter.push(format!("data: {chunk}\n\n").as_bytes())).unwrap()
     };
@@ -349,11 +349,11 @@ fn log_probabilities_go_with_their_text() {
 
 #[test]
 fn comments_pass_on() {
-    let mut converter = Converter::new(options(true));
+    let mut converter = ResponseConverter::new(options(true));
     assert_eq!(converter.push(b": keep-alive\n\n"), b": keep-alive\n\n");
     let begun = converter.push(format!("data: {}\n\n: x\n\n", delta(json!({}))).as_bytes());
     assert!(begun.ends_with(b"}\n\n: x\n\n"));
-    let mut silent = Converter::new(options(false));
+    let mut silent = ResponseConverter::new(options(false));
     assert!(silent.push(b": keep-alive\n\n").is_empty());
 }
 

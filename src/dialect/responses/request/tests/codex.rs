@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{OPTIONS, Options, to_chat, tree};
-use crate::dialect::responses::Called;
+use super::{ChatRequestOptions, OPTIONS, to_chat, tree};
+use crate::dialect::responses::CalledTool;
 use crate::test;
 
 const FIRST_TURN: &str =
@@ -32,7 +32,7 @@ fn names(list: &Value) -> Vec<&str> {
 fn a_first_turn() {
     let got = to_chat(FIRST_TURN.as_bytes(), &OPTIONS).unwrap();
     assert_eq!(got.dropped, ["web_search"]);
-    assert!(got.asked.stream);
+    assert!(got.context.stream);
     let chat = tree(&got);
     assert_eq!(roles(&chat), ["system", "user", "user"]);
     let request: Value = serde_json::from_str(FIRST_TURN).unwrap();
@@ -83,7 +83,7 @@ fn a_first_turn() {
 
 #[test]
 fn a_turn_with_functions() {
-    let options = Options { reasoning_field: Some("reasoning_content"), ..OPTIONS };
+    let options = ChatRequestOptions { reasoning_field: Some("reasoning_content"), ..OPTIONS };
     let got = to_chat(FUNCTION_TOOLS.as_bytes(), &options).unwrap();
     assert_eq!(got.dropped, ["web_search"]);
     let chat = tree(&got);
@@ -116,7 +116,7 @@ fn a_turn_with_a_custom_tool() {
         json!({"input":
             "*** Begin Patch\n*** Add File: patched.txt\n+from the patch\n*** End Patch"})
     );
-    assert!(got.asked.tools.0["apply_patch"].custom);
+    assert!(got.context.tools.0["apply_patch"].custom);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_turn_whose_tools_stand_in_the_conversation() {
     );
     assert_eq!(names(&chat["messages"][3]["tool_calls"]), ["functions__exec"]);
     assert_eq!(
-        got.asked.tools.0["functions__exec"],
-        Called { name: "exec".into(), namespace: Some("functions".into()), custom: true }
+        got.context.tools.0["functions__exec"],
+        CalledTool { name: "exec".into(), namespace: Some("functions".into()), custom: true }
     );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{OPTIONS, Options, chat, convert, messages, tree};
+use super::{ChatRequestOptions, OPTIONS, chat, convert, messages, tree};
 use crate::test;
 
 fn user(text: &str) -> Value {
@@ -37,7 +37,7 @@ fn text_comes_as_it_was_escaped() {
         String::from_utf8(chat.body).unwrap(),
         r#"{"model":"m","messages":[{"role":"user","content":"a\u00e9\/\n"}]}"#
     );
-    let quoted = Options { model: "a\"b", ..OPTIONS };
+    let quoted = ChatRequestOptions { model: "a\"b", ..OPTIONS };
     assert_eq!(tree(&super::to_chat(body, &quoted).unwrap())["model"], "a\"b");
 }
 
@@ -319,7 +319,7 @@ fn reasoning_goes_back_to_a_server_that_wants_it() {
         user("y"),
     ]});
     let both = [tool_call("c1", "f", "{}"), tool_call("c2", "f", "{}")];
-    let options = Options { reasoning_field: Some("reasoning_content"), ..OPTIONS };
+    let options = ChatRequestOptions { reasoning_field: Some("reasoning_content"), ..OPTIONS };
     assert_eq!(
         tree(&convert(&request, &options).unwrap())["messages"],
         json!([
@@ -350,7 +350,7 @@ fn reasoning_belongs_to_the_message_behind_it() {
         thought("one"), {"role": "assistant", "content": "a"},
         thought("two"), {"role": "assistant", "content": "b"},
     ]});
-    let options = Options { reasoning_field: Some("reasoning"), ..OPTIONS };
+    let options = ChatRequestOptions { reasoning_field: Some("reasoning"), ..OPTIONS };
     assert_eq!(
         tree(&convert(&request, &options).unwrap())["messages"],
         json!([

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{OPTIONS, Options, tree};
+use super::{ChatRequestOptions, OPTIONS, tree};
 use crate::dialect::chat::write::Out;
 use crate::dialect::responses::request::to_chat;
 
@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn anything_is_converted_or_refused(value in any_json(), reasoning: bool, extra in any_json()) {
         let field = reasoning.then_some("reasoning_content");
-        let options = Options { reasoning_field: field, ..OPTIONS };
+        let options = ChatRequestOptions { reasoning_field: field, ..OPTIONS };
         let mut members = Map::new();
         members.insert("input".into(), value.clone());
         members.insert("tools".into(), extra);
@@ -105,7 +105,7 @@ proptest! {
                 let tree = tree(&chat);
                 check_pairs(tree["messages"].as_array().unwrap());
                 prop_assert!(tree["messages"][0].is_object());
-                for (_, json) in &chat.asked.repeated {
+                for (_, json) in &chat.context.repeated {
                     prop_assert!(serde_json::from_slice::<Value>(json).is_ok());
                 }
             }

@@ -9,13 +9,14 @@ mod laws;
 
 use serde_json::{Value, json};
 
-use super::{ChatRequest, Options, to_chat};
+use super::{ChatRequest, ChatRequestOptions, to_chat};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor;
 
-const OPTIONS: Options<'static> = Options { model: "m", stream_usage: true, reasoning_field: None };
+const OPTIONS: ChatRequestOptions<'static> =
+    ChatRequestOptions { model: "m", stream_usage: true, reasoning_field: None };
 
-fn convert(request: &Value, options: &Options<'_>) -> Result<ChatRequest, GatewayError> {
+fn convert(request: &Value, options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
     to_chat(request.to_string().as_bytes(), options)
 }
 

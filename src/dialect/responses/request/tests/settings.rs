@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{OPTIONS, Options, added, convert, merge, tree};
+use super::{ChatRequestOptions, OPTIONS, added, convert, merge, tree};
 use crate::error::Code;
 use crate::test;
 
@@ -167,28 +167,28 @@ fn a_stream_asks_for_usage_where_it_may() {
     let request = json!({"input": "x", "stream": true, "stream_options":
         {"include_obfuscation": false, "include_usage": false, "continuous_usage_stats": true}});
     let got = convert(&request, &OPTIONS).unwrap();
-    assert!(got.asked.stream && got.dropped.is_empty());
+    assert!(got.context.stream && got.dropped.is_empty());
     let chat = tree(&got);
     assert_eq!(chat["stream"], true);
     assert_eq!(
         chat["stream_options"],
         json!({"include_usage": true, "continuous_usage_stats": true})
     );
-    let got = convert(&request, &Options { stream_usage: false, ..OPTIONS }).unwrap();
+    let got = convert(&request, &ChatRequestOptions { stream_usage: false, ..OPTIONS }).unwrap();
     assert_eq!((&tree(&got)["stream"], tree(&got).get("stream_options")), (&json!(true), None));
-    assert!(!convert(&json!({"input": "x"}), &OPTIONS).unwrap().asked.stream);
+    assert!(!convert(&json!({"input": "x"}), &OPTIONS).unwrap().context.stream);
 }
 
 #[test]
 fn all_reasoning_is_kept_where_the_server_takes_it() {
     let request = json!({"input": "x", "reasoning": {"context": "all_turns"}});
-    let options = Options { reasoning_field: Some("reasoning_content"), ..OPTIONS };
+    let options = ChatRequestOptions { reasoning_field: Some("reasoning_content"), ..OPTIONS };
     assert_eq!(convert(&request, &options).unwrap().dropped, Vec::<String>::new());
 }
 
 fn repeated(request: &Value) -> Value {
-    let asked = convert(request, &OPTIONS).unwrap().asked;
-    let members = asked
+    let context = convert(request, &OPTIONS).unwrap().context;
+    let members = context
         .repeated
         .iter()
         .map(|(name, json)| ((*name).to_owned(), serde_json::from_slice(json).unwrap()));

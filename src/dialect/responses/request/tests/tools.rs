@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{OPTIONS, added, chat, convert, merge, messages, tree};
-use crate::dialect::responses::Called;
+use crate::dialect::responses::CalledTool;
 use crate::test;
 
 fn function(name: &str) -> Value {
@@ -82,11 +82,11 @@ fn a_custom_tool_is_a_function_with_one_text() {
                 {"name": "text", "description": "T.", "parameters": parameters}},
         ])
     );
-    let asked = convert(&request, &OPTIONS).unwrap().asked;
-    assert_eq!(asked.tools.0.len(), 4);
+    let context = convert(&request, &OPTIONS).unwrap().context;
+    assert_eq!(context.tools.0.len(), 4);
     assert_eq!(
-        asked.tools.0["patch"],
-        Called { name: "patch".into(), namespace: None, custom: true }
+        context.tools.0["patch"],
+        CalledTool { name: "patch".into(), namespace: None, custom: true }
     );
 }
 
@@ -127,12 +127,12 @@ fn a_namespace_is_in_the_names_of_its_tools_and_comes_back() {
         "This tool is one of the group \"crm\": The \"CRM\"."
     );
     assert_eq!(chat["tools"][2]["function"]["description"], "Asks.");
-    let called = |name: &str, namespace: &str, custom| Called {
+    let called = |name: &str, namespace: &str, custom| CalledTool {
         name: name.into(),
         namespace: Some(namespace.into()),
         custom,
     };
-    let back = got.asked.tools.0;
+    let back = got.context.tools.0;
     assert_eq!(back.len(), 4);
     assert_eq!(back["crm__list"], called("list", "crm", false));
     assert_eq!(back["crm__query"], called("query", "crm", true));
@@ -163,7 +163,7 @@ fn names_that_do_not_fit_are_made_to_and_stay_apart() {
         assert!(!sent[..index].contains(name), "{name}");
     }
     assert!(sent[0].starts_with("a__b_") && sent[3].starts_with("x_y_"));
-    let back = &got.asked.tools.0;
+    let back = &got.context.tools.0;
     assert_eq!(back.len(), 6);
     assert_eq!(back[sent[4]].name, "x/y");
     assert_eq!(back[sent[7]].name, long);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// What an answer must know of its request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Asked {
+pub struct AnswerContext {
     /// Members of the Response object that repeat the request, or hold its default, in the order in
     /// which they are written: name and raw JSON, which has no line ends: it goes into events.
     pub repeated: Vec<(&'static str, Vec<u8>)>,
@@ -17,11 +17,11 @@ pub struct Asked {
 /// Names of the functions that the chat server was offered, and what they were called in the request.
 /// Functions that are called the same in both are not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ToolNames(pub HashMap<String, Called>);
+pub struct ToolNames(pub HashMap<String, CalledTool>);
 
 /// What a tool is called in the Responses API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
+pub struct CalledTool {
     /// The tool's name, inside of its namespace if it has one.
     pub name: String,
     /// The `namespace` tool that it stands in.

@@ -1,7 +1,7 @@
 //! What the model says: reasoning, text and refusals, with their parts and events.
 
 use super::builder::{Builder, ITEM_BYTES};
-use super::items::{Body, Item, Part, TextPart, write_reasoning};
+use super::items::{ItemContent, OutputItem, OutputPart, TextPart, write_reasoning};
 use crate::dialect::chat::text::{Text, number};
 
 /// What a part of a message is.
@@ -18,9 +18,9 @@ impl Builder {
             return;
         }
         let last = self.current.and_then(|index| self.items.get(index));
-        if !matches!(last, Some(Item { body: Body::Reasoning(_), .. })) {
+        if !matches!(last, Some(OutputItem { body: ItemContent::Reasoning(_), .. })) {
             self.seal();
-            if !self.open(Body::Reasoning(None)) {
+            if !self.open(ItemContent::Reasoning(None)) {
                 return;
             }
             self.current = self.items.len().checked_sub(1);
@@ -28,7 +28,7 @@ impl Builder {
         let Some(index) = self.current else { return };
         let Some(item) = self.items.get_mut(index) else { return };
         let place = item.place(&self.options.id, index);
-        let Body::Reasoning(text) = &mut item.body else { return };
+        let ItemContent::Reasoning(text) = &mut item.body else { return };
         if text.is_none() {
             self.events.part("response.content_part.added", place, 0, |out| {
                 write_reasoning(b"", out);
@@ -70,8 +70,8 @@ impl Builder {
         let Some((index, at)) = self.part(PartKind::Refusal) else { return };
         let Some(item) = self.items.get_mut(index) else { return };
         let place = item.place(&self.options.id, index);
-        let Body::Message(parts) = &mut item.body else { return };
-        let Some(Part::Refusal(text)) = parts.last_mut() else { return };
+        let ItemContent::Message(parts) = &mut item.body else { return };
+        let Some(OutputPart::Refusal(text)) = parts.last_mut() else { return };
         let new = text.push(inner);
         self.events.delta("response.refusal.delta", place, Some(at), new);
     }
@@ -106,16 +106,18 @@ impl Builder {
 
     fn is_open(&self, kind: PartKind) -> bool {
         let current = self.current.and_then(|index| self.items.get(index));
-        let Some(Item { body: Body::Message(parts), .. }) = current else { return false };
+        let Some(OutputItem { body: ItemContent::Message(parts), .. }) = current else {
+            return false;
+        };
         parts.last().is_some_and(|part| kind == part_kind(part))
     }
 
     /// The part of this kind that takes what comes: its item and its place there.
     fn part(&mut self, kind: PartKind) -> Option<(usize, usize)> {
         let current = self.current.and_then(|index| self.items.get(index));
-        if !matches!(current, Some(Item { body: Body::Message(_), .. })) {
+        if !matches!(current, Some(OutputItem { body: ItemContent::Message(_), .. })) {
             self.seal();
-            if !self.open(Body::Message(Vec::new())) {
+            if !self.open(ItemContent::Message(Vec::new())) {
                 return None;
             }
             self.current = self.items.len().checked_sub(1);
@@ -128,10 +130,10 @@ impl Builder {
             self.close_part(index);
             let item = self.items.get_mut(index)?;
             let place = item.place(&self.options.id, index);
-            let Body::Message(parts) = &mut item.body else { return None };
+            let ItemContent::Message(parts) = &mut item.body else { return None };
             let part = match kind {
-                PartKind::Text => Part::Text(TextPart::default()),
-                PartKind::Refusal => Part::Refusal(Text::default()),
+                PartKind::Text => OutputPart::Text(TextPart::default()),
+                PartKind::Refusal => OutputPart::Refusal(Text::default()),
             };
             let at = parts.len();
             self.events.part("response.content_part.added", place, at, |out| {
@@ -140,7 +142,7 @@ impl Builder {
             parts.push(part);
         }
         match &self.items.get(index)?.body {
-            Body::Message(parts) => Some((index, parts.len().checked_sub(1)?)),
+            ItemContent::Message(parts) => Some((index, parts.len().checked_sub(1)?)),
             _ => None,
         }
     }
@@ -151,19 +153,19 @@ impl Builder {
         let place = item.place(&self.options.id, index);
         let events = &mut self.events;
         match &mut item.body {
-            Body::Reasoning(None) => {}
-            Body::Reasoning(Some(text)) => {
+            ItemContent::Reasoning(None) => {}
+            ItemContent::Reasoning(Some(text)) => {
                 events.delta("response.reasoning_text.delta", place, Some(0), text.finish());
                 events.done("response.reasoning_text.done", place, Some(0), "text", text.raw());
                 events.part("response.content_part.done", place, 0, |out| {
                     write_reasoning(text.raw(), out);
                 });
             }
-            Body::Message(parts) => {
+            ItemContent::Message(parts) => {
                 let Some(at) = parts.len().checked_sub(1) else { return };
                 let Some(part) = parts.last_mut() else { return };
                 match part {
-                    Part::Text(TextPart { text, logprobs, .. }) => {
+                    OutputPart::Text(TextPart { text, logprobs, .. }) => {
                         events.text_delta(place, at, text.finish(), logprobs);
                         events.write("response.output_text.done", |out| {
                             place.write(Some(at), out);
@@ -173,7 +175,7 @@ impl Builder {
                             logprobs.write(out);
                         });
                     }
-                    Part::Refusal(text) => {
+                    OutputPart::Refusal(text) => {
                         events.delta("response.refusal.delta", place, Some(at), text.finish());
                         let name = "response.refusal.done";
                         events.done(name, place, Some(at), "refusal", text.raw());
@@ -181,24 +183,24 @@ impl Builder {
                 }
                 events.part("response.content_part.done", place, at, |out| part.write(out));
             }
-            Body::Call(call) => call.close(events, place),
+            ItemContent::Call(call) => call.close(events, place),
         }
     }
 }
 
-fn text_part(item: &mut Item) -> Option<&mut TextPart> {
+fn text_part(item: &mut OutputItem) -> Option<&mut TextPart> {
     match &mut item.body {
-        Body::Message(parts) => match parts.last_mut() {
-            Some(Part::Text(part)) => Some(part),
+        ItemContent::Message(parts) => match parts.last_mut() {
+            Some(OutputPart::Text(part)) => Some(part),
             _ => None,
         },
         _ => None,
     }
 }
 
-fn part_kind(part: &Part) -> PartKind {
+fn part_kind(part: &OutputPart) -> PartKind {
     match part {
-        Part::Text(_) => PartKind::Text,
-        Part::Refusal(_) => PartKind::Refusal,
+        OutputPart::Text(_) => PartKind::Text,
+        OutputPart::Refusal(_) => PartKind::Refusal,
     }
 }
