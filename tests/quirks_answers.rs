@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use openai_gateway_filter::error::ErrorAnswer;
 use openai_gateway_filter::policy::operation::Operation;
 use openai_gateway_filter::repair::drift::trim_drift;
-use openai_gateway_filter::repair::embeddings::{self, Facts, Format, Recogniser, Verdict};
+use openai_gateway_filter::repair::embeddings::{
+    self, EmbeddingsFacts, Format, Recogniser, Recognition,
+};
 use openai_gateway_filter::repair::error::{Normalised, from_http, from_ok};
 use serde_json::Value;
 
@@ -170,14 +172,14 @@ fn normalising_an_error_twice_changes_nothing() {
 }
 
 /// What `input` of a request counts.
-fn facts(request: &Value) -> Facts {
+fn facts(request: &Value) -> EmbeddingsFacts {
     let inputs = match &request["input"] {
         Value::Array(items) if items.iter().all(Value::is_number) => 1,
         Value::Array(items) => items.len(),
         _ => 1,
     };
     let base64 = request["encoding_format"] == "base64";
-    Facts {
+    EmbeddingsFacts {
         inputs: Some(inputs),
         format: if base64 { Format::Base64 } else { Format::Float },
         model: request["model"].as_str().unwrap_or_default().to_owned(),
@@ -202,7 +204,7 @@ fn embeddings() {
 fn small_embeddings_are_always_checked_as_a_whole() {
     for case in cases("c-") {
         let verdict = Recogniser::new(&facts(&case.meta["request"]["body"])).push(&case.body);
-        assert!(matches!(verdict, Verdict::Undecided | Verdict::Hold), "{}", case.id);
+        assert!(matches!(verdict, Recognition::Undecided | Recognition::Hold), "{}", case.id);
     }
 }
 
@@ -210,7 +212,7 @@ fn small_embeddings_are_always_checked_as_a_whole() {
 fn the_same_vectors_come_as_base64_when_that_was_asked() {
     for case in cases("c-") {
         let facts = facts(&case.meta["request"]["body"]);
-        let base64 = Facts { format: Format::Base64, ..facts.clone() };
+        let base64 = EmbeddingsFacts { format: Format::Base64, ..facts.clone() };
         let float = embeddings::answer(&case.body, &facts);
         let Ok(body) = embeddings::answer(&case.body, &base64) else {
             assert!(float.is_err(), "{}", case.id);

@@ -4,19 +4,19 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::repair::embeddings::{
-    Converter, Facts, Format, Recogniser, Verdict, answer,
+    EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser, Recognition, answer,
 };
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
 /// What the recogniser says of a body in pieces of `step` bytes.
-fn recognise(data: &[u8], facts: &Facts, step: usize) -> Verdict {
+fn recognise(data: &[u8], facts: &EmbeddingsFacts, step: usize) -> Recognition {
     let mut recogniser = Recogniser::new(facts);
-    data.chunks(step).map(|chunk| recogniser.push(chunk)).last().unwrap_or(Verdict::Undecided)
+    data.chunks(step).map(|chunk| recogniser.push(chunk)).last().unwrap_or(Recognition::Undecided)
 }
 
 /// The converted body in pieces of `step` bytes; `None` where it can't be converted.
-fn convert(data: &[u8], facts: &Facts, step: usize) -> Option<Vec<u8>> {
-    let mut converter = Converter::new(facts);
+fn convert(data: &[u8], facts: &EmbeddingsFacts, step: usize) -> Option<Vec<u8>> {
+    let mut converter = EmbeddingsConverter::new(facts);
     let mut out = Vec::new();
     for chunk in data.chunks(step) {
         converter.push(chunk, &mut out).ok()?;
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
     for format in [Format::Float, Format::Base64] {
         for inputs in [None, Some(1), Some(2)] {
-            let facts = Facts { inputs, format, model: "m".to_owned() };
+            let facts = EmbeddingsFacts { inputs, format, model: "m".to_owned() };
             assert_eq!(recognise(data, &facts, 1), recognise(data, &facts, usize::MAX));
             assert_eq!(convert(data, &facts, 1), convert(data, &facts, usize::MAX));
             let mut recogniser = Recogniser::new(&facts);

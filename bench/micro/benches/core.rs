@@ -9,7 +9,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use memchr::{memchr_iter, memmem};
 use openai_gateway_filter::wire::json::scan;
 use openai_gateway_filter::wire::multipart;
-use openai_gateway_filter::repair::embeddings::{self, Facts, Format, Recogniser};
+use openai_gateway_filter::repair::embeddings::{self, EmbeddingsFacts, Format, Recogniser};
 use openai_gateway_filter::repair::error;
 use openai_gateway_filter::repair::peek::Peek;
 use openai_gateway_filter::policy::operation::Operation;
@@ -164,7 +164,7 @@ fn vectors(criterion: &mut Criterion) {
     let body = json!({"object": "list", "data": items, "model": "m",
         "usage": {"prompt_tokens": 1400, "total_tokens": 1400}})
     .to_string();
-    let facts = |format| Facts { inputs: Some(100), format, model: "m".to_owned() };
+    let facts = |format| EmbeddingsFacts { inputs: Some(100), format, model: "m".to_owned() };
     let mut group = group(criterion, "embeddings-100", body.len());
     group.bench_function("this-recognise", |bencher| {
         // It reads no further than it must.

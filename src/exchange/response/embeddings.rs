@@ -7,7 +7,7 @@ use super::json::joined;
 use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, label};
 use crate::exchange::SentRequest;
 use crate::policy::ResponseModel;
-use crate::repair::embeddings::{self, Converter, Facts, Format, Recogniser};
+use crate::repair::embeddings::{self, EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
@@ -15,7 +15,7 @@ use crate::wire::splice::{Edit, apply};
 /// An embeddings answer on its way.
 #[derive(Debug)]
 pub(in super::super) struct Embeddings {
-    facts: Facts,
+    facts: EmbeddingsFacts,
     /// The id that the client asked for, where answers are to carry that.
     renamed: Option<String>,
     labelled_json: bool,
@@ -29,7 +29,7 @@ enum EmbeddingsState {
     /// Held; what it needs is not known yet, or needs all of it.
     Collecting { collected: Vec<u8>, recogniser: Recogniser },
     /// Its head has gone on; each chunk is rewritten.
-    Converting(Converter),
+    Converting(EmbeddingsConverter),
 }
 
 impl Embeddings {
@@ -41,7 +41,7 @@ impl Embeddings {
     ) -> Self {
         let renamed = (context.config.response_model == ResponseModel::Requested)
             .then(|| route.requested.clone());
-        let facts = Facts {
+        let facts = EmbeddingsFacts {
             inputs: route.facts.inputs,
             format: if route.facts.base64 { Format::Base64 } else { Format::Float },
             model: renamed.clone().unwrap_or_else(|| route.model.to_string()),
@@ -83,13 +83,13 @@ impl Embeddings {
         let body = joined(collected, bytes);
         // A renamed model may stand at the end of the answer.
         match seen {
-            embeddings::Verdict::PassThrough if self.renamed.is_none() => {
+            embeddings::Recognition::PassThrough if self.renamed.is_none() => {
                 let body = BodyOut::Same;
                 BodyDecision::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
             _ if end => self.finish(&body),
-            embeddings::Verdict::Convert if self.renamed.is_none() => {
-                let mut converter = Converter::new(&self.facts);
+            embeddings::Recognition::Convert if self.renamed.is_none() => {
+                let mut converter = EmbeddingsConverter::new(&self.facts);
                 let mut out = Vec::with_capacity(body.len());
                 if let Err(error) = converter.push(&body, &mut out) {
                     return BodyDecision::Fail(error.to_answer());

@@ -2,15 +2,15 @@
 //! at the end of an item or of the whole. Every other byte goes on as it came.
 
 use super::recognise::{Tail, is_decimal};
-use super::vector::{Flaw, ToBase64, ToFloats, parse_f32};
-use super::{Facts, Format, invalid};
+use super::vector::{ToBase64, ToFloats, VectorError, parse_f32};
+use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
 use crate::repair::peek::Carry;
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum ConvertedMember {
     Data,
     Index,
     Embedding,
@@ -19,7 +19,7 @@ enum Member {
 
 /// What was seen of the four members of the answer, or of those of an item.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct MembersSeen {
     any: bool,
     object: bool,
     index: bool,
@@ -30,7 +30,7 @@ struct Seen {
 
 /// The vector that is being read.
 #[derive(Debug)]
-enum Vector {
+enum VectorConversion {
     /// None, or one in the right format, which is copied like anything else.
     None,
     Numbers(ToBase64),
@@ -42,7 +42,7 @@ enum Vector {
 /// An answer that stops fitting on the way (items out of order, a vector that is none) is an error: what
 /// has gone out can't be taken back, so the stream must be reset.
 #[derive(Debug)]
-pub struct Converter {
+pub struct EmbeddingsConverter {
     format: Format,
     model: String,
     tokenizer: Tokenizer,
@@ -50,19 +50,19 @@ pub struct Converter {
     tail: Tail,
     /// Everything before this offset has been written or replaced.
     done: u64,
-    member: Member,
+    member: ConvertedMember,
     in_data: bool,
     position: u64,
-    top: Seen,
-    item: Seen,
-    vector: Vector,
+    top: MembersSeen,
+    item: MembersSeen,
+    vector: VectorConversion,
     ended: bool,
 }
 
-impl Converter {
+impl EmbeddingsConverter {
     /// Before the first byte.
     #[must_use]
-    pub fn new(facts: &Facts) -> Self {
+    pub fn new(facts: &EmbeddingsFacts) -> Self {
         Self {
             format: facts.format,
             model: facts.model.clone(),
@@ -70,12 +70,12 @@ impl Converter {
             carry: Carry::default(),
             tail: Tail::default(),
             done: 0,
-            member: Member::Other,
+            member: ConvertedMember::Other,
             in_data: false,
             position: 0,
-            top: Seen::default(),
-            item: Seen::default(),
-            vector: Vector::None,
+            top: MembersSeen::default(),
+            item: MembersSeen::default(),
+            vector: VectorConversion::None,
             ended: false,
         }
     }
@@ -104,8 +104,8 @@ impl Converter {
         let end = base.saturating_add(chunk.len() as u64);
         self.open_text(chunk, base, out)?;
         match self.vector {
-            Vector::None => self.copy(end, chunk, base, out),
-            Vector::Numbers(_) | Vector::Text(_) => self.done = end,
+            VectorConversion::None => self.copy(end, chunk, base, out),
+            VectorConversion::Numbers(_) | VectorConversion::Text(_) => self.done = end,
         }
         self.carry.keep(&self.tokenizer, chunk, base);
         self.tail.keep(&self.tokenizer, chunk);
@@ -128,12 +128,12 @@ impl Converter {
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
-        if self.member != Member::Embedding || self.format != Format::Float {
+        if self.member != ConvertedMember::Embedding || self.format != Format::Float {
             return Ok(());
         }
-        if matches!(self.vector, Vector::None) {
+        if matches!(self.vector, VectorConversion::None) {
             self.copy(start, chunk, base, out);
-            self.vector = Vector::Text(ToFloats::new());
+            self.vector = VectorConversion::Text(ToFloats::new());
             self.done = start.saturating_add(1);
         }
         self.text(base.saturating_add(chunk.len() as u64), chunk, base, out)
@@ -150,7 +150,7 @@ impl Converter {
         let bytes = slice(chunk, base, self.done, end);
         self.done = end;
         match &mut self.vector {
-            Vector::Text(floats) => floats.push(bytes, out).map_err(invalid),
+            VectorConversion::Text(floats) => floats.push(bytes, out).map_err(invalid),
             _ => Ok(()),
         }
     }
@@ -179,40 +179,44 @@ impl Converter {
             (0, _) => return Err(invalid("there is no vector in it")),
             (1, Kind::Key) => {
                 self.top.any = true;
-                self.member = Member::Other;
+                self.member = ConvertedMember::Other;
                 match self.carry.text(token, chunk, base) {
-                    b"\"data\"" => self.member = Member::Data,
+                    b"\"data\"" => self.member = ConvertedMember::Data,
                     b"\"object\"" => self.top.object = true,
                     b"\"model\"" => self.top.model = true,
                     b"\"usage\"" => self.top.usage = true,
                     _ => {}
                 }
             }
-            (1, Kind::BeginArray) => self.in_data = self.member == Member::Data,
+            (1, Kind::BeginArray) => self.in_data = self.member == ConvertedMember::Data,
             (1, Kind::EndArray) => self.in_data = false,
             _ if !self.in_data => {}
-            (2, Kind::BeginObject) => self.item = Seen::default(),
+            (2, Kind::BeginObject) => self.item = MembersSeen::default(),
             (2, Kind::EndObject) => {
                 self.copy(token.start, chunk, base, out);
                 self.close_item(out)?;
             }
-            (2, _) => return Err(invalid(Flaw::NotNumbers)),
+            (2, _) => return Err(invalid(VectorError::NotNumbers)),
             (3, Kind::Key) => {
-                self.member = Member::Other;
+                self.member = ConvertedMember::Other;
                 match self.carry.text(token, chunk, base) {
-                    b"\"embedding\"" => self.member = Member::Embedding,
-                    b"\"index\"" => self.member = Member::Index,
+                    b"\"embedding\"" => self.member = ConvertedMember::Embedding,
+                    b"\"index\"" => self.member = ConvertedMember::Index,
                     b"\"object\"" => self.item.object = true,
                     _ => {}
                 }
             }
             (3, _) => self.item_value(token, chunk, base, out)?,
-            (4, kind) if self.member == Member::Embedding => {
+            (4, kind) if self.member == ConvertedMember::Embedding => {
                 if kind != Kind::Number {
-                    let flaw = if kind == Kind::Null { Flaw::NotFinite } else { Flaw::NotNumbers };
-                    return Err(invalid(flaw));
+                    let fault = if kind == Kind::Null {
+                        VectorError::NotFinite
+                    } else {
+                        VectorError::NotNumbers
+                    };
+                    return Err(invalid(fault));
                 }
-                if let Vector::Numbers(base64) = &mut self.vector {
+                if let VectorConversion::Numbers(base64) = &mut self.vector {
                     let text = self.tail.text(token, chunk, base);
                     base64.push(parse_f32(&text).map_err(invalid)?, out);
                 }
@@ -231,38 +235,38 @@ impl Converter {
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         match (self.member, token.kind) {
-            (Member::Index, Kind::Number) => {
+            (ConvertedMember::Index, Kind::Number) => {
                 self.item.index = true;
                 let index = self.tail.text(token, chunk, base);
                 if !is_decimal(&index, self.position) {
                     return Err(invalid("its vectors are not in the order of the inputs"));
                 }
             }
-            (Member::Index, _) => return Err(invalid("an index is not a number")),
-            (Member::Embedding, Kind::BeginArray) => {
+            (ConvertedMember::Index, _) => return Err(invalid("an index is not a number")),
+            (ConvertedMember::Embedding, Kind::BeginArray) => {
                 self.begin_vector()?;
                 if self.format == Format::Base64 {
                     self.copy(token.start, chunk, base, out);
                     out.push(b'"');
-                    self.vector = Vector::Numbers(ToBase64::default());
+                    self.vector = VectorConversion::Numbers(ToBase64::default());
                 }
             }
-            (Member::Embedding, Kind::EndArray) => {
-                if let Vector::Numbers(mut base64) =
-                    std::mem::replace(&mut self.vector, Vector::None)
+            (ConvertedMember::Embedding, Kind::EndArray) => {
+                if let VectorConversion::Numbers(mut base64) =
+                    std::mem::replace(&mut self.vector, VectorConversion::None)
                 {
                     base64.finish(out);
                     out.push(b'"');
                     self.done = token.end;
                 }
             }
-            (Member::Embedding, Kind::String) => {
+            (ConvertedMember::Embedding, Kind::String) => {
                 self.begin_vector()?;
                 if self.format == Format::Float {
                     self.end_text(token, chunk, base, out)?;
                 }
             }
-            (Member::Embedding, _) => return Err(invalid("an item has no vector")),
+            (ConvertedMember::Embedding, _) => return Err(invalid("an item has no vector")),
             _ => {}
         }
         Ok(())
@@ -282,15 +286,15 @@ impl Converter {
         base: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
-        if !matches!(self.vector, Vector::Text(_)) {
+        if !matches!(self.vector, VectorConversion::Text(_)) {
             self.copy(token.start, chunk, base, out);
             self.done = token.start.saturating_add(1);
-            self.vector = Vector::Text(ToFloats::new());
+            self.vector = VectorConversion::Text(ToFloats::new());
         }
         self.text(token.end.saturating_sub(1), chunk, base, out)?;
         self.done = token.end;
-        match std::mem::replace(&mut self.vector, Vector::None) {
-            Vector::Text(floats) => floats.finish(out).map_err(invalid),
+        match std::mem::replace(&mut self.vector, VectorConversion::None) {
+            VectorConversion::Text(floats) => floats.finish(out).map_err(invalid),
             _ => Ok(()),
         }
     }

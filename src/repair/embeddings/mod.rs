@@ -3,7 +3,7 @@
 //!
 //! An answer is looked at as it arrives ([`Recogniser`]), and goes one of three ways:
 //! - it is spec-shaped, as far as its first items show: it streams on, byte for byte;
-//! - it is spec-shaped but for the number format or a missing field: [`Converter`] rewrites it as it
+//! - it is spec-shaped but for the number format or a missing field: [`EmbeddingsConverter`] rewrites it as it
 //!   streams, holding no more than one number;
 //! - anything else, and every answer below [`WINDOW`] bytes, is held and read as a whole ([`answer`]).
 //!
@@ -18,9 +18,9 @@ mod vector;
 
 use std::borrow::Cow;
 
-pub use convert::Converter;
+pub use convert::EmbeddingsConverter;
 pub use rebuild::rebuild;
-pub use recognise::{Recogniser, Verdict, WINDOW};
+pub use recognise::{Recogniser, Recognition, WINDOW};
 
 use super::error::from_ok;
 use crate::error::{Code, ErrorAnswer, GatewayError};
@@ -38,7 +38,7 @@ pub enum Format {
 
 /// What the request says about its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
+pub struct EmbeddingsFacts {
     /// How many texts or token lists the request's `input` holds, where that could be told.
     pub inputs: Option<usize>,
     /// The request's `encoding_format`.
@@ -51,19 +51,22 @@ pub struct Facts {
 ///
 /// # Errors
 /// The error that the body is, or 502 `invalid_upstream_response` for what can't be expressed.
-pub fn answer<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
-    let flaw = match rebuild::count_and_rebuild(body, facts) {
+pub fn answer<'a>(
+    body: &'a [u8],
+    facts: &EmbeddingsFacts,
+) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
+    let fault = match rebuild::count_and_rebuild(body, facts) {
         // Vectors are no error, whatever else is said beside them.
         Ok((vectors, out)) if vectors > 0 => return Ok(out),
         Ok((_, out)) => {
             return from_ok(Operation::Embeddings, body)
                 .map_or(Ok(out), |error| Err(Box::new(error)));
         }
-        Err(flaw) => flaw.to_answer(),
+        Err(fault) => fault.to_answer(),
     };
     // NaN is no JSON: say so rather than that the body is broken.
     let error = from_ok(Operation::Embeddings, body).filter(|_| !read::holds_nan(body));
-    Err(Box::new(error.unwrap_or(flaw)))
+    Err(Box::new(error.unwrap_or(fault)))
 }
 
 fn invalid(what: impl std::fmt::Display) -> GatewayError {

@@ -1,7 +1,7 @@
 //! Finds the vectors in a body of any shape.
 
 use super::invalid;
-use super::vector::Flaw;
+use super::vector::VectorError;
 use crate::error::GatewayError;
 use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -40,7 +40,7 @@ const MAX_VECTORS: usize = 16_384;
 
 /// One vector, where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Vector<'a> {
+pub(super) enum VectorValue<'a> {
     /// An array of numbers or numeric strings.
     Numbers(Value<'a>),
     /// A part of one: the elements from the first index up to the second.
@@ -51,8 +51,8 @@ pub(super) enum Vector<'a> {
 
 /// One answer's vector and what stands beside it.
 #[derive(Debug)]
-pub(super) struct Item<'a> {
-    pub(super) vector: Vector<'a>,
+pub(super) struct VectorItem<'a> {
+    pub(super) vector: VectorValue<'a>,
     /// The object that held it.
     pub(super) object: Option<Value<'a>>,
     /// The member of `object` that held it.
@@ -64,8 +64,8 @@ pub(super) struct Item<'a> {
     pub(super) more: bool,
 }
 
-impl<'a> Item<'a> {
-    fn bare(vector: Vector<'a>) -> Self {
+impl<'a> VectorItem<'a> {
+    fn bare(vector: VectorValue<'a>) -> Self {
         Self { vector, object: None, name: "", index: None, tidy: false, more: false }
     }
 }
@@ -105,9 +105,9 @@ impl<'a> Object<'a> {
 }
 
 /// What a body holds.
-pub(super) struct Found<'a> {
+pub(super) struct FoundVectors<'a> {
     /// In the order of the inputs.
-    pub(super) items: Vec<Item<'a>>,
+    pub(super) items: Vec<VectorItem<'a>>,
     /// The top-level member that held them; empty for a bare array.
     pub(super) container: &'static str,
     /// They came in the order of the inputs, in an array, as in OpenAI's shape.
@@ -115,12 +115,12 @@ pub(super) struct Found<'a> {
 }
 
 /// What a value holds.
-enum Shape<'a> {
+enum VectorShape<'a> {
     Nothing,
-    One(Vector<'a>),
-    Items(Vec<Item<'a>>),
+    One(VectorValue<'a>),
+    Items(Vec<VectorItem<'a>>),
     /// Several vectors in the place of one.
-    Several(Vec<Item<'a>>),
+    Several(Vec<VectorItem<'a>>),
 }
 
 /// The vectors of `top`, one for each input.
@@ -128,39 +128,41 @@ pub(super) fn find<'a>(
     top: &Value<'a>,
     members: &Object<'a>,
     inputs: Option<usize>,
-) -> Result<Found<'a>, GatewayError> {
+) -> Result<FoundVectors<'a>, GatewayError> {
     let (container, value) = match top.kind {
         Kind::BeginObject => members.container()?,
         _ => ("", *top),
     };
-    let reader = Reader { inputs };
+    let reader = VectorReader { inputs };
     let mut items = match (reader.shape(&value, MAX_CONTAINERS)?, inputs) {
-        (Shape::Nothing, _) => Vec::new(),
-        (Shape::One(vector), _) => group(vector, inputs)?.into_iter().map(Item::bare).collect(),
-        (Shape::Items(items), _) | (Shape::Several(items), Some(_)) => items,
-        (Shape::Several(_), None) => return Err(too_many_an_input()),
+        (VectorShape::Nothing, _) => Vec::new(),
+        (VectorShape::One(vector), _) => {
+            group(vector, inputs)?.into_iter().map(VectorItem::bare).collect()
+        }
+        (VectorShape::Items(items), _) | (VectorShape::Several(items), Some(_)) => items,
+        (VectorShape::Several(_), None) => return Err(too_many_an_input()),
     };
     let sorted = sort(&mut items);
     if let Some(inputs) = inputs.filter(|inputs| !items.is_empty() && items.len() != *inputs) {
         let vectors = items.len();
         return Err(invalid(format!("it holds {vectors} vectors for {inputs} inputs")));
     }
-    Ok(Found { items, container, in_place: !sorted && value.kind == Kind::BeginArray })
+    Ok(FoundVectors { items, container, in_place: !sorted && value.kind == Kind::BeginArray })
 }
 
 fn too_many_an_input() -> GatewayError {
     invalid("an input has several vectors, such as one for each token")
 }
 
-struct Reader {
+struct VectorReader {
     inputs: Option<usize>,
 }
 
-impl Reader {
-    fn shape<'a>(&self, value: &Value<'a>, depth: u32) -> Result<Shape<'a>, GatewayError> {
+impl VectorReader {
+    fn shape<'a>(&self, value: &Value<'a>, depth: u32) -> Result<VectorShape<'a>, GatewayError> {
         match value.kind {
-            Kind::Null => Ok(Shape::Nothing),
-            Kind::String => Ok(Shape::One(Vector::Text(*value))),
+            Kind::Null => Ok(VectorShape::Nothing),
+            Kind::String => Ok(VectorShape::One(VectorValue::Text(*value))),
             Kind::BeginObject if depth > 0 => {
                 let (_, inner) = Object::read(value)?.container()?;
                 self.shape(&inner, depth - 1)
@@ -170,32 +172,34 @@ impl Reader {
         }
     }
 
-    fn array<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
-        let Some(first) = value.elements().next() else { return Ok(Shape::Nothing) };
+    fn array<'a>(&self, value: &Value<'a>) -> Result<VectorShape<'a>, GatewayError> {
+        let Some(first) = value.elements().next() else { return Ok(VectorShape::Nothing) };
         match first.kind {
-            Kind::Number => Ok(Shape::One(Vector::Numbers(*value))),
-            Kind::String if numeric(&first).is_some() => Ok(Shape::One(Vector::Numbers(*value))),
+            Kind::Number => Ok(VectorShape::One(VectorValue::Numbers(*value))),
+            Kind::String if numeric(&first).is_some() => {
+                Ok(VectorShape::One(VectorValue::Numbers(*value)))
+            }
             Kind::String | Kind::BeginArray | Kind::BeginObject => self.items(value),
-            Kind::Null => Err(invalid(Flaw::NotFinite)),
-            _ => Err(invalid(Flaw::NotNumbers)),
+            Kind::Null => Err(invalid(VectorError::NotFinite)),
+            _ => Err(invalid(VectorError::NotNumbers)),
         }
     }
 
     /// A list of vectors, or of objects that hold one each.
-    fn items<'a>(&self, value: &Value<'a>) -> Result<Shape<'a>, GatewayError> {
+    fn items<'a>(&self, value: &Value<'a>) -> Result<VectorShape<'a>, GatewayError> {
         let mut elements = value.elements();
         if let (Some(only), None) = (elements.next(), elements.next()) {
             // One element may hold the vectors of all inputs.
             let inner = Parts::of(&only)?.vector;
             if is_list_of_lists(&inner) {
-                let bare = |vector| Ok(Item::bare(single(&vector, MAX_NESTED)?.0));
-                return self.each(&inner, bare).map(Shape::Several);
+                let bare = |vector| Ok(VectorItem::bare(single(&vector, MAX_NESTED)?.0));
+                return self.each(&inner, bare).map(VectorShape::Several);
             }
         }
         self.each(value, |element| {
             let parts = Parts::of(&element)?;
             let (vector, nested) = single(&parts.vector, MAX_NESTED)?;
-            Ok(Item {
+            Ok(VectorItem {
                 vector,
                 object: Some(element).filter(|element| element.kind == Kind::BeginObject),
                 name: parts.name,
@@ -204,14 +208,14 @@ impl Reader {
                 more: parts.more,
             })
         })
-        .map(Shape::Items)
+        .map(VectorShape::Items)
     }
 
     fn each<'a>(
         &self,
         value: &Value<'a>,
-        read: impl Fn(Value<'a>) -> Result<Item<'a>, GatewayError>,
-    ) -> Result<Vec<Item<'a>>, GatewayError> {
+        read: impl Fn(Value<'a>) -> Result<VectorItem<'a>, GatewayError>,
+    ) -> Result<Vec<VectorItem<'a>>, GatewayError> {
         let most = self.inputs.unwrap_or(MAX_VECTORS);
         let mut items = Vec::new();
         for element in value.elements() {
@@ -291,27 +295,27 @@ fn integer(value: &Value<'_>) -> Option<u64> {
 }
 
 /// The vector of one item, and whether it was taken out of an array of its own.
-fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(Vector<'a>, bool), GatewayError> {
+fn single<'a>(value: &Value<'a>, depth: u32) -> Result<(VectorValue<'a>, bool), GatewayError> {
     match value.kind {
-        Kind::String => Ok((Vector::Text(*value), false)),
+        Kind::String => Ok((VectorValue::Text(*value), false)),
         Kind::BeginArray => {
             let mut elements = value.elements();
             let Some(first) = elements.next() else {
-                return Ok((Vector::Numbers(*value), false));
+                return Ok((VectorValue::Numbers(*value), false));
             };
             match first.kind {
                 Kind::BeginArray if elements.next().is_some() => Err(too_many_an_input()),
-                Kind::BeginArray if depth == 0 => Err(invalid(Flaw::NotNumbers)),
+                Kind::BeginArray if depth == 0 => Err(invalid(VectorError::NotNumbers)),
                 Kind::BeginArray => single(&first, depth - 1).map(|(vector, _)| (vector, true)),
                 Kind::BeginObject => Err(invalid("the vectors are sparse")),
                 Kind::String if numeric(&first).is_none() && elements.next().is_none() => {
-                    Ok((Vector::Text(first), true))
+                    Ok((VectorValue::Text(first), true))
                 }
-                _ => Ok((Vector::Numbers(*value), false)),
+                _ => Ok((VectorValue::Numbers(*value), false)),
             }
         }
         Kind::Null => Err(invalid("an item has no vector")),
-        _ => Err(invalid(Flaw::NotNumbers)),
+        _ => Err(invalid(VectorError::NotNumbers)),
     }
 }
 
@@ -325,8 +329,11 @@ fn is_list_of_lists(value: &Value<'_>) -> bool {
 }
 
 /// A flat array holds the vectors of all inputs, one after the other.
-fn group(vector: Vector<'_>, inputs: Option<usize>) -> Result<Vec<Vector<'_>>, GatewayError> {
-    let (Vector::Numbers(value), Some(inputs)) = (vector, inputs.filter(|inputs| *inputs > 1))
+fn group(
+    vector: VectorValue<'_>,
+    inputs: Option<usize>,
+) -> Result<Vec<VectorValue<'_>>, GatewayError> {
+    let (VectorValue::Numbers(value), Some(inputs)) = (vector, inputs.filter(|inputs| *inputs > 1))
     else {
         return Ok(vec![vector]);
     };
@@ -336,11 +343,11 @@ fn group(vector: Vector<'_>, inputs: Option<usize>) -> Result<Vec<Vector<'_>>, G
         return Err(invalid(what));
     }
     let size = length / inputs;
-    Ok((0..inputs).map(|i| Vector::Part(value, i * size, (i + 1) * size)).collect())
+    Ok((0..inputs).map(|i| VectorValue::Part(value, i * size, (i + 1) * size)).collect())
 }
 
 /// Sorts by index, if every item has one of its own; else positions count. Whether anything moved.
-fn sort(items: &mut [Item<'_>]) -> bool {
+fn sort(items: &mut [VectorItem<'_>]) -> bool {
     let mut indices: Vec<u64> = items.iter().filter_map(|item| item.index).collect();
     let given = indices.len();
     if indices.is_sorted() {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::read::{Found, Item, Object, Vector, find, holds_nan, numeric};
-use super::vector::{Flaw, ToBase64, ToFloats, is_finite, parse_f32};
-use super::{Facts, Format, invalid};
+use super::read::{FoundVectors, Object, VectorItem, VectorValue, find, holds_nan, numeric};
+use super::vector::{ToBase64, ToFloats, VectorError, is_finite, parse_f32};
+use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
 use crate::repair::drift::trim_drift;
 use crate::wire::json::cursor::{self, Value};
@@ -20,14 +20,14 @@ use crate::wire::json::tokenizer::Kind;
 /// # Errors
 /// 502 `invalid_upstream_response`: no JSON, no vectors, NaN, several vectors for one input, sparse
 /// vectors, another number of vectors than of inputs.
-pub fn rebuild<'a>(body: &'a [u8], facts: &Facts) -> Result<Cow<'a, [u8]>, GatewayError> {
+pub fn rebuild<'a>(body: &'a [u8], facts: &EmbeddingsFacts) -> Result<Cow<'a, [u8]>, GatewayError> {
     count_and_rebuild(body, facts).map(|(_, out)| out)
 }
 
 /// The same, and how many vectors there are.
 pub(super) fn count_and_rebuild<'a>(
     body: &'a [u8],
-    facts: &Facts,
+    facts: &EmbeddingsFacts,
 ) -> Result<(usize, Cow<'a, [u8]>), GatewayError> {
     let json = body.get(trim_drift(body)).unwrap_or(body);
     let lossy;
@@ -40,7 +40,7 @@ pub(super) fn count_and_rebuild<'a>(
     };
     let top = cursor::parse(text).map_err(|error| {
         if holds_nan(text) {
-            invalid(Flaw::NotFinite)
+            invalid(VectorError::NotFinite)
         } else {
             invalid(format!("its JSON is broken: {error}"))
         }
@@ -49,27 +49,27 @@ pub(super) fn count_and_rebuild<'a>(
     let found = find(&top, &members, facts.inputs)?;
     let out = Vec::with_capacity(text.len().saturating_add(256));
     let changed = text != body.trim_ascii();
-    let mut writer = Writer { out, json: text, facts, changed };
+    let mut writer = EmbeddingsWriter { out, json: text, facts, changed };
     writer.body(&members, &found)?;
     let out = if writer.changed { Cow::Owned(writer.out) } else { Cow::Borrowed(body) };
     Ok((found.items.len(), out))
 }
 
-struct Writer<'w> {
+struct EmbeddingsWriter<'w> {
     out: Vec<u8>,
     /// The text that every value stands in.
     json: &'w [u8],
-    facts: &'w Facts,
+    facts: &'w EmbeddingsFacts,
     /// What was written says more than the body, not only the same in another order.
     changed: bool,
 }
 
-impl Writer<'_> {
+impl EmbeddingsWriter<'_> {
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn body(&mut self, top: &Object<'_>, found: &Found<'_>) -> Result<(), GatewayError> {
+    fn body(&mut self, top: &Object<'_>, found: &FoundVectors<'_>) -> Result<(), GatewayError> {
         self.changed |= !found.in_place
             || found.container != "data"
             || top.get("object").is_none_or(|object| object.raw() != b"\"list\"");
@@ -96,7 +96,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn item(&mut self, position: usize, item: &Item<'_>) -> Result<(), GatewayError> {
+    fn item(&mut self, position: usize, item: &VectorItem<'_>) -> Result<(), GatewayError> {
         self.text("{\"object\":\"embedding\",\"index\":");
         self.text(&position.to_string());
         self.text(",\"embedding\":");
@@ -149,11 +149,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn vector(&mut self, vector: &Vector<'_>) -> Result<(), GatewayError> {
+    fn vector(&mut self, vector: &VectorValue<'_>) -> Result<(), GatewayError> {
         match (vector, self.facts.format) {
-            (Vector::Numbers(value), format) => self.numbers(value, 0..usize::MAX, format),
-            (Vector::Part(value, from, to), format) => self.numbers(value, *from..*to, format),
-            (Vector::Text(value), format) => self.string(value, format),
+            (VectorValue::Numbers(value), format) => self.numbers(value, 0..usize::MAX, format),
+            (VectorValue::Part(value, from, to), format) => self.numbers(value, *from..*to, format),
+            (VectorValue::Text(value), format) => self.string(value, format),
         }
         .map_err(invalid)
     }
@@ -163,7 +163,7 @@ impl Writer<'_> {
         value: &Value<'_>,
         span: std::ops::Range<usize>,
         format: Format,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), VectorError> {
         let start = self.out.len();
         let mut base64 = ToBase64::default();
         self.out.push(if format == Format::Base64 { b'"' } else { b'[' });
@@ -175,18 +175,18 @@ impl Writer<'_> {
                 Kind::Number => element.raw(),
                 Kind::String => {
                     as_is = false;
-                    spelled = numeric(&element).ok_or(Flaw::NotNumbers)?;
+                    spelled = numeric(&element).ok_or(VectorError::NotNumbers)?;
                     spelled.as_bytes()
                 }
-                Kind::Null => return Err(Flaw::NotFinite),
-                _ => return Err(Flaw::NotNumbers),
+                Kind::Null => return Err(VectorError::NotFinite),
+                _ => return Err(VectorError::NotNumbers),
             };
             if format == Format::Base64 {
                 base64.push(parse_f32(text)?, &mut self.out);
                 continue;
             }
             if !is_finite(text) {
-                return Err(Flaw::NotFinite);
+                return Err(VectorError::NotFinite);
             }
             if !std::mem::replace(&mut first, false) {
                 self.out.push(b',');
@@ -210,12 +210,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn string(&mut self, value: &Value<'_>, format: Format) -> Result<(), Flaw> {
-        let text = value.as_str().ok_or(Flaw::NotBase64)?;
+    fn string(&mut self, value: &Value<'_>, format: Format) -> Result<(), VectorError> {
+        let text = value.as_str().ok_or(VectorError::NotBase64)?;
         if text.trim_start().starts_with('[') {
             // An array printed into a string.
             self.changed = true;
-            let inner = cursor::parse(text.as_bytes()).map_err(|_| Flaw::NotNumbers)?;
+            let inner = cursor::parse(text.as_bytes()).map_err(|_| VectorError::NotNumbers)?;
             return self.numbers(&inner, 0..usize::MAX, format);
         }
         let mut decimals = Vec::new();
@@ -234,7 +234,7 @@ impl Writer<'_> {
                 Ok(())
             }
             Format::Base64 => {
-                let inner = cursor::parse(&decimals).map_err(|_| Flaw::NotBase64)?;
+                let inner = cursor::parse(&decimals).map_err(|_| VectorError::NotBase64)?;
                 self.numbers(&inner, 0..usize::MAX, format)
             }
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::vector::MAX_NUMBER;
-use super::{Facts, Format};
+use super::{EmbeddingsFacts, Format};
 use crate::repair::peek::Carry;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
@@ -13,7 +13,7 @@ pub const WINDOW: u64 = 65_536;
 
 /// What the beginning of an answer says about the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Recognition {
     /// Less than [`WINDOW`] bytes came, or not one whole item: hold them. At the body's end:
     /// [`super::answer`].
     Undecided,
@@ -25,7 +25,7 @@ pub enum Verdict {
     /// shows later (a `usage` that never comes) is not repaired.
     PassThrough,
     /// The same, but in the other number format or without some field: let it go through a
-    /// [`super::Converter`], from its first byte. Its length changes.
+    /// [`super::EmbeddingsConverter`], from its first byte. Its length changes.
     Convert,
     /// Anything else: hold it to its end (bounded by `max_answer_bytes`), then [`super::answer`].
     Hold,
@@ -33,7 +33,7 @@ pub enum Verdict {
 
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum ExpectedMember {
     Data,
     /// `object` of the answer or of an item.
     Object,
@@ -83,7 +83,7 @@ pub(super) fn is_decimal(text: &[u8], number: u64) -> bool {
 
 /// One item of `data`, as far as it came.
 #[derive(Debug, Clone, Copy, Default)]
-struct Item {
+struct ItemProgress {
     labelled: bool,
     indexed: bool,
     /// The vector's format.
@@ -94,15 +94,15 @@ struct Item {
 #[derive(Debug)]
 pub struct Recogniser {
     format: Format,
-    verdict: Verdict,
+    recognition: Recognition,
     tokenizer: Tokenizer,
     carry: Carry,
     tail: Tail,
-    member: Member,
+    member: ExpectedMember,
     in_data: bool,
     /// Position of the item that is being read.
     position: u64,
-    item: Item,
+    item: ItemProgress,
     complete: bool,
     /// Something must be written that is not there.
     convert: bool,
@@ -123,17 +123,17 @@ struct Says {
 impl Recogniser {
     /// Before the first byte of an answer to the request of `facts`.
     #[must_use]
-    pub fn new(facts: &Facts) -> Self {
+    pub fn new(facts: &EmbeddingsFacts) -> Self {
         Self {
             format: facts.format,
-            verdict: Verdict::Undecided,
+            recognition: Recognition::Undecided,
             tokenizer: Tokenizer::new(),
             carry: Carry::default(),
             tail: Tail::default(),
-            member: Member::Other,
+            member: ExpectedMember::Other,
             in_data: false,
             position: 0,
-            item: Item::default(),
+            item: ItemProgress::default(),
             complete: false,
             convert: false,
             in_usage: false,
@@ -142,17 +142,17 @@ impl Recogniser {
     }
 
     /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
-    /// never changes once it is no longer [`Verdict::Undecided`]: then nothing more need be pushed.
-    pub fn push(&mut self, chunk: &[u8]) -> Verdict {
+    /// never changes once it is no longer [`Recognition::Undecided`]: then nothing more need be pushed.
+    pub fn push(&mut self, chunk: &[u8]) -> Recognition {
         // Nothing behind the window counts where that is enough, however much of it came along.
         let room = usize::try_from(WINDOW.saturating_sub(self.tokenizer.base())).unwrap_or(0);
         let (window, rest) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
         for part in [window, rest] {
-            if self.verdict == Verdict::Undecided && !part.is_empty() {
+            if self.recognition == Recognition::Undecided && !part.is_empty() {
                 self.look(part);
             }
         }
-        self.verdict
+        self.recognition
     }
 
     fn look(&mut self, chunk: &[u8]) {
@@ -161,22 +161,22 @@ impl Recogniser {
         // Of a vector (depth 4) only what is no number is looked at: it must not be there.
         while let Some(token) =
             self.tokenizer.next_but_numbers(chunk, &mut at, 4).unwrap_or_else(|_| {
-                self.verdict = Verdict::Hold;
+                self.recognition = Recognition::Hold;
                 None
             })
         {
             if !self.token(token, chunk, base) {
-                self.verdict = Verdict::Hold;
+                self.recognition = Recognition::Hold;
                 return;
             }
             if token.end >= WINDOW {
                 self.decide();
-                if self.verdict != Verdict::Undecided {
+                if self.recognition != Recognition::Undecided {
                     return;
                 }
             }
         }
-        if self.verdict == Verdict::Undecided && self.tokenizer.base() >= WINDOW {
+        if self.recognition == Recognition::Undecided && self.tokenizer.base() >= WINDOW {
             self.decide();
         }
         self.carry.keep(&self.tokenizer, chunk, base);
@@ -186,7 +186,8 @@ impl Recogniser {
     /// Enough has come, if one item has.
     fn decide(&mut self) {
         if self.complete {
-            self.verdict = if self.convert { Verdict::Convert } else { Verdict::PassThrough };
+            self.recognition =
+                if self.convert { Recognition::Convert } else { Recognition::PassThrough };
         }
     }
 
@@ -195,7 +196,7 @@ impl Recogniser {
     #[must_use]
     pub fn is_canonical(&self, inputs: Option<usize>) -> bool {
         let Says { list, model, prompt_tokens, total_tokens } = self.says;
-        self.verdict == Verdict::Undecided
+        self.recognition == Recognition::Undecided
             && self.tokenizer.is_complete()
             && self.complete
             && !self.convert
@@ -212,12 +213,12 @@ impl Recogniser {
             (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
             (1, Kind::Key) => {
                 self.member = match self.carry.text(token, chunk, base) {
-                    b"\"data\"" => Member::Data,
-                    b"\"object\"" => Member::Object,
-                    b"\"error\"" => Member::Error,
-                    b"\"model\"" => Member::Model,
-                    b"\"usage\"" => Member::Usage,
-                    _ => Member::Other,
+                    b"\"data\"" => ExpectedMember::Data,
+                    b"\"object\"" => ExpectedMember::Object,
+                    b"\"error\"" => ExpectedMember::Error,
+                    b"\"model\"" => ExpectedMember::Model,
+                    b"\"usage\"" => ExpectedMember::Usage,
+                    _ => ExpectedMember::Other,
                 };
                 true
             }
@@ -227,46 +228,46 @@ impl Recogniser {
                 true
             }
             (1, kind) => match self.member {
-                Member::Data => {
+                ExpectedMember::Data => {
                     self.in_data = kind == Kind::BeginArray;
                     self.in_data
                 }
-                Member::Object => {
+                ExpectedMember::Object => {
                     self.says.list = self.carry.text(token, chunk, base) == b"\"list\"";
                     self.says.list
                 }
-                Member::Model => {
+                ExpectedMember::Model => {
                     // Two quotes are an empty string.
                     self.says.model = kind == Kind::String && token.end - token.start > 2;
                     true
                 }
-                Member::Usage => {
+                ExpectedMember::Usage => {
                     self.in_usage = kind == Kind::BeginObject;
                     true
                 }
-                Member::Error => kind == Kind::Null,
+                ExpectedMember::Error => kind == Kind::Null,
                 _ => true,
             },
             (2, Kind::Key) if self.in_usage => {
                 self.member = match self.carry.text(token, chunk, base) {
-                    b"\"prompt_tokens\"" => Member::PromptTokens,
-                    b"\"total_tokens\"" => Member::TotalTokens,
-                    _ => Member::Other,
+                    b"\"prompt_tokens\"" => ExpectedMember::PromptTokens,
+                    b"\"total_tokens\"" => ExpectedMember::TotalTokens,
+                    _ => ExpectedMember::Other,
                 };
                 true
             }
             (2, kind) if self.in_usage => {
                 match self.member {
-                    Member::PromptTokens => self.says.prompt_tokens = kind == Kind::Number,
-                    Member::TotalTokens => self.says.total_tokens = kind == Kind::Number,
+                    ExpectedMember::PromptTokens => self.says.prompt_tokens = kind == Kind::Number,
+                    ExpectedMember::TotalTokens => self.says.total_tokens = kind == Kind::Number,
                     _ => {}
                 }
-                self.member = Member::Other;
+                self.member = ExpectedMember::Other;
                 true
             }
             _ if !self.in_data => true,
             (2, Kind::BeginObject) => {
-                self.item = Item::default();
+                self.item = ItemProgress::default();
                 true
             }
             (2, Kind::EndObject) => {
@@ -280,19 +281,19 @@ impl Recogniser {
             (2, _) => false,
             (3, Kind::Key) => {
                 self.member = match self.carry.text(token, chunk, base) {
-                    b"\"embedding\"" => Member::Embedding,
-                    b"\"object\"" => Member::Object,
-                    b"\"index\"" => Member::Index,
-                    _ => Member::Other,
+                    b"\"embedding\"" => ExpectedMember::Embedding,
+                    b"\"object\"" => ExpectedMember::Object,
+                    b"\"index\"" => ExpectedMember::Index,
+                    _ => ExpectedMember::Other,
                 };
                 true
             }
             (3, Kind::EndArray | Kind::EndObject) => {
-                self.member = Member::Other;
+                self.member = ExpectedMember::Other;
                 true
             }
             (3, kind) => match self.member {
-                Member::Embedding => {
+                ExpectedMember::Embedding => {
                     let format = match kind {
                         Kind::BeginArray => Some(Format::Float),
                         Kind::String => Some(Format::Base64),
@@ -302,18 +303,18 @@ impl Recogniser {
                     self.item.format = format;
                     first && format.is_some()
                 }
-                Member::Object => {
+                ExpectedMember::Object => {
                     self.item.labelled = self.carry.text(token, chunk, base) == b"\"embedding\"";
                     self.item.labelled
                 }
-                Member::Index => {
+                ExpectedMember::Index => {
                     self.item.indexed = true;
                     kind == Kind::Number
                         && is_decimal(&self.tail.text(token, chunk, base), self.position)
                 }
                 _ => true,
             },
-            (4, _) => self.member != Member::Embedding,
+            (4, _) => self.member != ExpectedMember::Embedding,
             _ => true,
         }
     }

@@ -2,8 +2,8 @@ use super::*;
 use crate::test;
 use serde_json::{Value, json};
 
-fn facts(inputs: usize, format: Format) -> Facts {
-    Facts { inputs: Some(inputs), format, model: "m".to_owned() }
+fn facts(inputs: usize, format: Format) -> EmbeddingsFacts {
+    EmbeddingsFacts { inputs: Some(inputs), format, model: "m".to_owned() }
 }
 
 fn rebuilt(inputs: usize, body: &str) -> Value {
@@ -224,13 +224,13 @@ fn large(items: usize, base64: bool) -> String {
         .to_string()
 }
 
-fn recognise(body: &str, format: Format, step: usize) -> Verdict {
+fn recognise(body: &str, format: Format, step: usize) -> Recognition {
     let mut recogniser = Recogniser::new(&facts(1, format));
     body.as_bytes().chunks(step).map(|chunk| recogniser.push(chunk)).last().unwrap()
 }
 
 fn convert(body: &str, format: Format, step: usize) -> Result<String, GatewayError> {
-    let mut converter = Converter::new(&facts(1, format));
+    let mut converter = EmbeddingsConverter::new(&facts(1, format));
     let mut out = Vec::new();
     for chunk in body.as_bytes().chunks(step) {
         converter.push(chunk, &mut out)?;
@@ -247,17 +247,19 @@ fn large_answers_stream() {
         let body = large(24, base64);
         assert!(body.len() as u64 > WINDOW);
         for step in [1, 7, 4_096, body.len()] {
-            assert_eq!(recognise(&body, format, step), Verdict::PassThrough, "{step}");
-            assert_eq!(recognise(&body, other, step), Verdict::Convert, "{step}");
+            assert_eq!(recognise(&body, format, step), Recognition::PassThrough, "{step}");
+            assert_eq!(recognise(&body, other, step), Recognition::Convert, "{step}");
         }
-        assert_eq!(recognise(body.get(..65_000).unwrap(), format, 4_096), Verdict::Undecided);
+        assert_eq!(recognise(body.get(..65_000).unwrap(), format, 4_096), Recognition::Undecided);
         // What the whole says where it is one item: two formats, one answer.
         let there = convert(&body, other, 1_000).unwrap();
         let back = convert(&there, format, 999).unwrap();
         let number = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(number(&back), number(&body));
-        let held =
-            rebuild(body.as_bytes(), &Facts { inputs: None, format: other, model: String::new() });
+        let held = rebuild(
+            body.as_bytes(),
+            &EmbeddingsFacts { inputs: None, format: other, model: String::new() },
+        );
         assert_eq!(serde_json::from_slice::<Value>(&held.unwrap()).unwrap(), number(&there));
     }
 }
@@ -266,23 +268,23 @@ fn large_answers_stream() {
 fn large_answers_that_drift() {
     let body = large(24, false);
     for (from, to, want) in [
-        (r#""index":1,"#, r#""index":2,"#, Verdict::Hold),
-        (r#""object":"list","#, r#""object":"","#, Verdict::Hold),
-        (r#""object":"list","#, "", Verdict::PassThrough),
-        (r#","object":"embedding""#, "", Verdict::Convert),
-        (r#""index":0,"#, "", Verdict::Convert),
-        (r#""embedding":["#, r#""embedding":["1","#, Verdict::Hold),
-        (r#""embedding":["#, r#""embedding":[null,"#, Verdict::Hold),
-        (r#""data":["#, r#""error":"x","data":["#, Verdict::Hold),
-        (r#""data":["#, r#""error":null,"data":["#, Verdict::PassThrough),
-        (r#""data":["#, r#""data":[0.5,"#, Verdict::Hold),
-        (r#"{"data":["#, r#"[{"data":["#, Verdict::Hold),
+        (r#""index":1,"#, r#""index":2,"#, Recognition::Hold),
+        (r#""object":"list","#, r#""object":"","#, Recognition::Hold),
+        (r#""object":"list","#, "", Recognition::PassThrough),
+        (r#","object":"embedding""#, "", Recognition::Convert),
+        (r#""index":0,"#, "", Recognition::Convert),
+        (r#""embedding":["#, r#""embedding":["1","#, Recognition::Hold),
+        (r#""embedding":["#, r#""embedding":[null,"#, Recognition::Hold),
+        (r#""data":["#, r#""error":"x","data":["#, Recognition::Hold),
+        (r#""data":["#, r#""error":null,"data":["#, Recognition::PassThrough),
+        (r#""data":["#, r#""data":[0.5,"#, Recognition::Hold),
+        (r#"{"data":["#, r#"[{"data":["#, Recognition::Hold),
     ] {
         // serde_json sorts members: the vector comes first in an item, `data` first in the answer.
         let drifted = body.replacen(from, to, 1);
         assert!(from != to && drifted != body, "{from}");
         let object_first = drifted.starts_with("{\"data\"") && from.contains("list");
-        let want = if object_first { Verdict::PassThrough } else { want };
+        let want = if object_first { Recognition::PassThrough } else { want };
         assert_eq!(recognise(&drifted, Format::Float, 999), want, "{from} -> {to}");
     }
 }
@@ -402,7 +404,7 @@ mod laws {
         #[test]
         fn rebuilt_is_canonical_and_stays_so(body in body(), inputs in prop::option::of(0usize..4), base64: bool) {
             let format = if base64 { Format::Base64 } else { Format::Float };
-            let facts = Facts { inputs, format, model: "m".to_owned() };
+            let facts = EmbeddingsFacts { inputs, format, model: "m".to_owned() };
             if let Ok(out) = rebuild(body.to_string().as_bytes(), &facts) {
                 assert_canonical(&out, format);
                 let again = rebuild(&out, &facts).unwrap();
@@ -415,10 +417,10 @@ mod laws {
             body in body(), base64: bool, cuts in prop::collection::vec(0usize..400, 0..6)
         ) {
             let format = if base64 { Format::Base64 } else { Format::Float };
-            let facts = Facts { inputs: None, format, model: "m".to_owned() };
+            let facts = EmbeddingsFacts { inputs: None, format, model: "m".to_owned() };
             let text = body.to_string();
             let run = |cuts: &[usize]| {
-                let mut converter = Converter::new(&facts);
+                let mut converter = EmbeddingsConverter::new(&facts);
                 let mut out = Vec::new();
                 for pair in cuts.windows(2) {
                     converter.push(&text.as_bytes()[pair[0]..pair[1]], &mut out)?;
@@ -464,7 +466,7 @@ mod laws {
 #[test]
 fn a_whole_canonical_answer_is_known_from_one_pass() {
     let canonical = |body: &str, inputs| {
-        let facts = Facts { inputs, ..Facts::default() };
+        let facts = EmbeddingsFacts { inputs, ..EmbeddingsFacts::default() };
         let mut recogniser = Recogniser::new(&facts);
         for chunk in body.as_bytes().chunks(7) {
             let _ = recogniser.push(chunk);

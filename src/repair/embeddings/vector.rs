@@ -21,7 +21,7 @@ pub(super) const MAX_NUMBER: usize = 2_048;
 
 /// Why a vector can't leave in OpenAI's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum VectorError {
     /// NaN, Infinity, null, or a number beyond f32.
     NotFinite,
     /// Something other than numbers.
@@ -30,7 +30,7 @@ pub enum Flaw {
     NotBase64,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for VectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFinite => "a vector holds NaN, Infinity or null, which JSON can't express",
@@ -41,13 +41,13 @@ impl fmt::Display for Flaw {
 }
 
 /// The f32 that is nearest to the number `text`; the text is the number's own, so it is rounded once.
-pub(super) fn parse_f32(text: &[u8]) -> Result<f32, Flaw> {
+pub(super) fn parse_f32(text: &[u8]) -> Result<f32, VectorError> {
     let number: f32 = std::str::from_utf8(text)
         .ok()
         .filter(|text| text.len() <= MAX_NUMBER)
         .and_then(|text| text.parse().ok())
-        .ok_or(Flaw::NotNumbers)?;
-    if number.is_finite() { Ok(number) } else { Err(Flaw::NotFinite) }
+        .ok_or(VectorError::NotNumbers)?;
+    if number.is_finite() { Ok(number) } else { Err(VectorError::NotFinite) }
 }
 
 /// Whether the number `text` stays finite in every client. Only an exponent, hundreds of digits or a
@@ -122,7 +122,7 @@ impl ToFloats {
     }
 
     /// The next bytes of the string, without its quotes.
-    pub(super) fn push(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Flaw> {
+    pub(super) fn push(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), VectorError> {
         if !std::mem::replace(&mut self.opened, true) {
             out.push(b'[');
         }
@@ -136,17 +136,17 @@ impl ToFloats {
                     match byte {
                         b'/' => self.symbol(b'/', out)?,
                         b'n' | b'r' => {}
-                        _ => return Err(Flaw::NotBase64),
+                        _ => return Err(VectorError::NotBase64),
                     }
                 }
                 Escape::Hex(left, value) => {
-                    let digit = char::from(byte).to_digit(16).ok_or(Flaw::NotBase64)?;
+                    let digit = char::from(byte).to_digit(16).ok_or(VectorError::NotBase64)?;
                     let value = value * 16 + digit;
                     if left > 1 {
                         self.escape = Escape::Hex(left - 1, value);
                     } else {
                         self.escape = Escape::None;
-                        self.symbol(u8::try_from(value).map_err(|_| Flaw::NotBase64)?, out)?;
+                        self.symbol(u8::try_from(value).map_err(|_| VectorError::NotBase64)?, out)?;
                     }
                 }
             }
@@ -154,16 +154,16 @@ impl ToFloats {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), Flaw> {
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<(), VectorError> {
         self.decode(out)?;
         if !self.rest.is_empty() || self.escape != Escape::None {
-            return Err(Flaw::NotBase64);
+            return Err(VectorError::NotBase64);
         }
         out.push(b']');
         Ok(())
     }
 
-    fn symbol(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), Flaw> {
+    fn symbol(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), VectorError> {
         let symbol = match byte {
             b'=' => {
                 self.padded = true;
@@ -174,7 +174,7 @@ impl ToFloats {
             _ => byte,
         };
         if self.padded {
-            return Err(Flaw::NotBase64);
+            return Err(VectorError::NotBase64);
         }
         self.group.push(symbol);
         if self.group.len() == GROUP {
@@ -183,14 +183,14 @@ impl ToFloats {
         Ok(())
     }
 
-    fn decode(&mut self, out: &mut Vec<u8>) -> Result<(), Flaw> {
-        DECODE.decode_vec(&self.group, &mut self.rest).map_err(|_| Flaw::NotBase64)?;
+    fn decode(&mut self, out: &mut Vec<u8>) -> Result<(), VectorError> {
+        DECODE.decode_vec(&self.group, &mut self.rest).map_err(|_| VectorError::NotBase64)?;
         self.group.clear();
         let (floats, rest) = self.rest.as_chunks::<4>();
         for &float in floats {
             let number = f32::from_le_bytes(float);
             if !number.is_finite() {
-                return Err(Flaw::NotFinite);
+                return Err(VectorError::NotFinite);
             }
             if std::mem::replace(&mut self.any, true) {
                 out.push(b',');
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::test;
 
-    fn floats(text: &str) -> Result<String, Flaw> {
+    fn floats(text: &str) -> Result<String, VectorError> {
         let mut out = Vec::new();
         let mut decoder = ToFloats::new();
         decoder.push(text.as_bytes(), &mut out)?;
@@ -240,9 +240,9 @@ mod tests {
             assert_eq!(floats(text).as_deref(), Ok(want), "{text}");
         }
         for text in ["AACA", "not base64!", "AACAPg==AAAA", "A", "AACAPg=\\", "AACAP\\u0100"] {
-            assert_eq!(floats(text), Err(Flaw::NotBase64), "{text}");
+            assert_eq!(floats(text), Err(VectorError::NotBase64), "{text}");
         }
-        assert_eq!(floats("AADAfw=="), Err(Flaw::NotFinite));
+        assert_eq!(floats("AADAfw=="), Err(VectorError::NotFinite));
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn numbers_are_rounded_once_and_stay_finite() {
         assert_eq!(parse_f32(b"0.1"), Ok(0.1));
-        assert_eq!(parse_f32(b"1e999"), Err(Flaw::NotFinite));
-        assert_eq!(parse_f32(b"x"), Err(Flaw::NotNumbers));
+        assert_eq!(parse_f32(b"1e999"), Err(VectorError::NotFinite));
+        assert_eq!(parse_f32(b"x"), Err(VectorError::NotNumbers));
         assert!(is_finite(b"0.123456789") && is_finite(b"1e-400") && !is_finite(b"-1E400"));
     }
 }
