@@ -101,6 +101,15 @@ objects! {
         pub stream_usage: Field<bool>,
         /// Where it wants earlier reasoning back, such as reasoning_content.
         pub reasoning_field: Field<String>,
+        /// May what only OpenAI's own servers know (`prompt_cache_key`, `safety_identifier`, …) go to it in
+        /// converted requests.
+        pub openai_hints: Field<bool>,
+        /// Names of top-level members of JSON requests that it refuses: they are taken out and named.
+        pub drop_params: Field<Vec<Field<String>>>,
+        /// May it be told how much to think. `false`: an effort is left out and named.
+        pub reasoning_effort: Field<bool>,
+        /// May system messages of converted requests stand between others.
+        pub system_anywhere: Field<bool>,
     }
 
     /// The credential of a provider.

@@ -2,4 +2,5 @@
 
 pub mod cache_control;
 mod chat;
+pub mod drop_params;
 pub mod responses;

@@ -3,11 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
-use super::request::{Rewrite, Rewritten, internal};
-use crate::dialect::cache_control;
+use super::request::{Rewrite, Rewritten, internal, named};
 use crate::dialect::responses::AnswerContext;
 use crate::dialect::responses::request::{self, to_chat};
+use crate::dialect::{cache_control, drop_params};
 use crate::error::{Code, GatewayError};
+use crate::policy::operation::Operation;
 use crate::wire::splice::{self, Edit};
 
 /// Where the chat request goes, behind the provider's base path.
@@ -37,24 +38,45 @@ impl Bridge {
             model: &decision.target.model,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
+            takes: provider.takes,
         };
-        let mut chat = to_chat(whole, &options)?;
-        let markers = cache_control::edits(decision.cache, &chat.body)?;
-        if !markers.is_empty() {
-            chat.body = splice::apply(&chat.body, &markers).ok_or_else(internal)?;
-        }
-        let limit = rewrite.config.limits.max_buffered_bytes;
-        if chat.body.len() as u64 > limit {
-            return Err(GatewayError::new(
-                Code::RequestTooLarge,
-                format!("As a chat request the body would be larger than {limit} bytes."),
-            ));
-        }
-        let dropped = (!chat.dropped.is_empty()).then(|| chat.dropped.join(", "));
+        let chat = to_chat(whole, &options)?;
+        let (with, dropped) = settled(rewrite, chat.body, chat.dropped)?;
         let bridge = Self { context: Rc::new(chat.context), id };
-        let edits = vec![Edit { span: 0..whole.len(), with: chat.body }];
+        let edits = vec![Edit { span: 0..whole.len(), with }];
         Ok(Rewritten { edits, bridge: Some(bridge), dropped })
     }
+}
+
+/// A converted chat request as its provider gets it, under the cache mode and without what this server
+/// refuses, and all that was left out.
+///
+/// # Errors
+/// `request_too_large` where it is larger than what may be held.
+pub(super) fn settled(
+    rewrite: &Rewrite<'_>,
+    mut chat: Vec<u8>,
+    mut dropped: Vec<String>,
+) -> Result<(Vec<u8>, Option<String>), GatewayError> {
+    let markers = cache_control::edits(rewrite.decision.cache, &chat)?;
+    if !markers.is_empty() {
+        chat = splice::apply(&chat, &markers).ok_or_else(internal)?;
+    }
+    if drop_params::applies(rewrite.provider, Operation::ChatCompletions) {
+        let drops = drop_params::edits(rewrite.provider, Operation::ChatCompletions, &chat)?;
+        chat = splice::apply(&chat, &drops.edits).ok_or_else(internal)?;
+        let mut names = drops.names;
+        names.retain(|name| !dropped.contains(name));
+        dropped.append(&mut names);
+    }
+    let limit = rewrite.config.limits.max_buffered_bytes;
+    if chat.len() as u64 > limit {
+        return Err(GatewayError::new(
+            Code::RequestTooLarge,
+            format!("As a chat request the body would be larger than {limit} bytes."),
+        ));
+    }
+    Ok((chat, named(&dropped)))
 }
 
 /// What makes the ids of an answer unique: Envoy's `x-request-id`, so that they can be found in its

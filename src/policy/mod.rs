@@ -11,8 +11,10 @@ mod provider;
 mod secret;
 mod settings;
 
+#[cfg(test)]
+pub(crate) use provider::test_provider;
 pub use provider::{
-    Credential, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi,
+    Credential, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi, Takes,
 };
 pub use secret::Secret;
 pub use settings::{CacheMode, HeaderNames, Limits, ResponseModel};

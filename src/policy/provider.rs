@@ -106,6 +106,45 @@ pub struct Provider {
     pub stream_usage: bool,
     /// Where it wants earlier reasoning back.
     pub reasoning_field: Option<String>,
+    /// What it takes in requests that are converted for it.
+    pub takes: Takes,
+    /// `drop_params`: names of top-level members that it never gets.
+    pub drop_params: Vec<String>,
+}
+
+/// What a server takes beside the parameters that all know. Those with a closed list answer 400 to
+/// others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takes {
+    /// `openai_hints`: what only OpenAI's own servers know.
+    pub openai_hints: bool,
+    /// `reasoning_effort`: how much to think.
+    pub reasoning_effort: bool,
+    /// `system_anywhere`: system messages between others.
+    pub system_anywhere: bool,
+}
+
+impl Takes {
+    /// What a server takes of which nothing is said.
+    pub const DEFAULT: Self =
+        Self { openai_hints: false, reasoning_effort: true, system_anywhere: false };
+
+    /// Whether a member of this name may go to it, at any depth of a converted request.
+    #[must_use]
+    pub fn allows(self, name: &str) -> bool {
+        match name {
+            "reasoning_effort" => self.reasoning_effort,
+            name => self.openai_hints || !is_openai_hint(name),
+        }
+    }
+}
+
+/// Members that say how OpenAI's own servers are to cache, bill, log or phrase an answer, and that no
+/// other server knows. Left out, they change nothing that was asked for.
+fn is_openai_hint(name: &str) -> bool {
+    // prompt_cache_key, _retention, _options, _breakpoint, and what follows.
+    name.starts_with("prompt_cache_")
+        || matches!(name, "safety_identifier" | "verbosity" | "store" | "client_metadata")
 }
 
 /// A header to send upstream.
@@ -166,4 +205,25 @@ pub enum ResponsesApi {
     Chat,
     /// Forwarded as it is.
     Native,
+}
+
+/// A provider of which nothing is said.
+#[cfg(test)]
+pub(crate) fn test_provider() -> Provider {
+    Provider {
+        name: "p".into(),
+        kind: ProviderKind::Openai,
+        authority: "p.test".into(),
+        base_path: "/v1".to_owned(),
+        cluster: "p".into(),
+        credential: None,
+        auth_header: None,
+        models: None,
+        operations: OperationSet::default(),
+        responses_api: ResponsesApi::Chat,
+        stream_usage: true,
+        reasoning_field: None,
+        takes: Takes::DEFAULT,
+        drop_params: Vec::new(),
+    }
 }

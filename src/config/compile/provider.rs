@@ -11,6 +11,7 @@ use super::{Env, Names, own_header, strings};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::{
     Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
+    Takes,
 };
 
 /// The providers that are good, and the names of all.
@@ -68,6 +69,15 @@ fn provider(
     if reasoning_field.as_deref().is_some_and(|field| !text::is_name(field)) {
         problems.add(&at_reasoning, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
     }
+    let mut flag =
+        |raw: Field<bool>, name, default| raw.given(&at.field(name), problems).unwrap_or(default);
+    let default = Takes::DEFAULT;
+    let takes = Takes {
+        openai_hints: flag(raw.openai_hints, "openai_hints", default.openai_hints),
+        reasoning_effort: flag(raw.reasoning_effort, "reasoning_effort", default.reasoning_effort),
+        system_anywhere: flag(raw.system_anywhere, "system_anywhere", default.system_anywhere),
+    };
+    let drop_params = drop_params(raw.drop_params, &at.field("drop_params"), problems);
     let at_cluster = at.field("cluster");
     let cluster = raw.cluster.given(&at_cluster, problems);
     if cluster.as_deref().is_some_and(|cluster| !text::is_visible(cluster)) {
@@ -89,7 +99,33 @@ fn provider(
         responses_api,
         stream_usage,
         reasoning_field,
+        takes,
+        drop_params,
     })
+}
+
+/// Without these a request is no request, or asks for another kind of answer than its client reads.
+const KEPT_PARAMS: [&str; 6] = ["model", "messages", "prompt", "input", "query", "stream"];
+
+fn drop_params(
+    raw: Field<Vec<Field<String>>>,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let raw = raw.given(at, problems).unwrap_or_default();
+    let mut names = Vec::with_capacity(raw.len());
+    for (index, item) in raw.into_iter().enumerate() {
+        let at = at.item(index);
+        let Some(name) = item.given(&at, problems) else { continue };
+        if !text::is_name(&name) {
+            problems.add(&at, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
+        } else if KEPT_PARAMS.contains(&name.as_str()) {
+            problems.add(&at, "no request can do without this parameter");
+        } else if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn name(

@@ -8,7 +8,7 @@ use super::*;
 const SECRET: &str = "s3cr3t";
 
 /// The names of all members, so that random objects look like configurations.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 40] = [
     "providers",
     "virtual_keys",
     "model_aliases",
@@ -29,6 +29,10 @@ const NAMES: [&str; 36] = [
     "responses_api",
     "stream_usage",
     "reasoning_field",
+    "openai_hints",
+    "drop_params",
+    "reasoning_effort",
+    "system_anywhere",
     "mode",
     "header",
     "prefix",

@@ -39,6 +39,8 @@ fn defaults() {
     assert!(provider.models.is_none() && provider.reasoning_field.is_none());
     assert_eq!(provider.responses_api, ResponsesApi::Chat);
     assert!(provider.stream_usage);
+    assert_eq!(provider.takes, Takes::DEFAULT);
+    assert!(provider.drop_params.is_empty());
 
     let key = config.virtual_keys.authenticate(b"vk-s3cret", || u64::MAX).unwrap();
     assert_eq!(key.id, "team");
@@ -157,6 +159,17 @@ fn other_members_of_a_provider() {
     assert_eq!(provider.responses_api, ResponsesApi::Native);
     assert!(!provider.stream_usage);
     assert_eq!(provider.reasoning_field.as_deref(), Some("reasoning_content"));
+}
+
+#[test]
+fn what_a_server_takes() {
+    let provider = provider(json!({
+        "openai_hints": true, "drop_params": ["seed", "user", "seed"], "reasoning_effort": false,
+        "system_anywhere": true,
+    }));
+    assert_eq!(provider.drop_params, ["seed", "user"]);
+    let all = Takes { openai_hints: true, reasoning_effort: false, system_anywhere: true };
+    assert_eq!(provider.takes, all);
 }
 
 #[test]

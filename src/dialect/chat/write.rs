@@ -2,6 +2,7 @@
 //! conversion write to.
 
 use crate::error::{Code, GatewayError};
+use crate::policy::Takes;
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::{JsonError, string};
 
@@ -40,16 +41,35 @@ pub(crate) fn given(value: Value<'_>) -> Option<Value<'_>> {
 pub(crate) struct Out<'a> {
     body: &'a [u8],
     bytes: Vec<u8>,
+    takes: Takes,
+    /// What was left out since the server does not take it.
+    pub(crate) dropped: Dropped,
 }
 
 impl<'a> Out<'a> {
     /// Room for a chat request: about as much as the request had.
-    pub(crate) fn new(body: &'a [u8]) -> Self {
-        Self { body, bytes: Vec::with_capacity(body.len().saturating_add(4096)) }
+    pub(crate) fn new(body: &'a [u8], takes: Takes, dropped: Dropped) -> Self {
+        let bytes = Vec::with_capacity(body.len().saturating_add(4096));
+        Self { body, bytes, takes, dropped }
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The chat request, and what was left out of it.
+    pub(crate) fn finish(self) -> (Vec<u8>, Vec<String>) {
+        (self.bytes, self.dropped.0)
+    }
+
+    /// Whether the server takes a member of this name.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        self.takes.allows(name)
+    }
+
+    /// Whether the server takes a member of this name. What it does not is noted as `path`.
+    pub(crate) fn takes(&mut self, name: &str, path: &str) -> bool {
+        let takes = self.allows(name);
+        if !takes {
+            self.dropped.add(path);
+        }
+        takes
     }
 
     /// Bytes that are JSON already.
@@ -90,10 +110,14 @@ impl<'a> Out<'a> {
         self.value(value);
     }
 
-    /// The members of `object` that `known` does not name.
+    /// The members of `object` that `known` does not name, and that the server takes.
     pub(crate) fn extras(&mut self, object: Option<Value<'_>>, known: &[&str]) {
         for (key, value) in object.iter().flat_map(Value::members) {
-            if !known.iter().any(|name| key.is(name)) && !value.is_null() {
+            if known.iter().any(|name| key.is(name)) || value.is_null() {
+                continue;
+            }
+            let name = key.as_str().unwrap_or_default();
+            if self.takes(&name, &name) {
                 self.copy(key, value);
             }
         }
@@ -134,9 +158,5 @@ impl Dropped {
         }
         // One that does not fit any more is not left unsaid.
         self.0.push(if self.0.len() == MAX_DROPPED { "...".to_owned() } else { name });
-    }
-
-    pub(crate) fn into_names(self) -> Vec<String> {
-        self.0
     }
 }

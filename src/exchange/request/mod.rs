@@ -26,7 +26,7 @@ use crate::wire::splice;
 use attempt::Attempt;
 use body::{BodyReader, RequestBody, reader};
 use head::{ClientHead, HeadFields, own_headers, removals, under_prefix};
-pub(super) use rewrite::{Rewrite, Rewritten};
+pub(super) use rewrite::{Rewrite, Rewritten, named};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);

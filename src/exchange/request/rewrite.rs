@@ -6,7 +6,7 @@
 
 use super::head::content_length;
 use super::internal;
-use crate::dialect::cache_control;
+use crate::dialect::{cache_control, drop_params};
 use crate::error::GatewayError;
 use crate::exchange::bridge::{Bridge, CHAT_PATH, unique_id};
 use crate::exchange::decision::Decision;
@@ -14,7 +14,7 @@ use crate::policy::operation::{BodyKind, Operation};
 use crate::policy::{CacheMode, Config, Provider, ResponsesApi};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::string;
-use crate::wire::splice::Edit;
+use crate::wire::splice::{self, Edit};
 
 /// A decided request and the provider that is to get it.
 pub(in crate::exchange) struct Rewrite<'a> {
@@ -46,7 +46,10 @@ impl<'a> Rewrite<'a> {
         if self.is_bridged() {
             return Some("the Responses API over chat completions".to_owned());
         }
-        self.edits_markers().then(|| format!("cache mode {}", self.decision.cache.as_str()))
+        if self.edits_markers() {
+            return Some(format!("cache mode {}", self.decision.cache.as_str()));
+        }
+        self.drops().then(|| format!("provider {}, which refuses parameters,", self.provider.name))
     }
 
     /// The body's edits. `whole`: all of it, where [`Self::whole`] asks for that. `request_id`: Envoy's.
@@ -62,14 +65,38 @@ impl<'a> Rewrite<'a> {
             Some(whole) if self.is_bridged() => {
                 return Bridge::rewritten(self, whole, unique_id(request_id));
             }
-            Some(whole) => cache_control::edits(self.decision.cache, whole)?,
-            None => Vec::new(),
+            Some(whole) if self.edits_markers() => {
+                cache_control::edits(self.decision.cache, whole)?
+            }
+            _ => Vec::new(),
         };
         if let Some(edit) = self.model_edit()? {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
             edits.insert(at, edit);
         }
-        Ok(Rewritten { edits, ..Rewritten::default() })
+        match whole {
+            Some(whole) if self.drops() => self.without_refused(whole, edits),
+            _ => Ok(Rewritten { edits, ..Rewritten::default() }),
+        }
+    }
+
+    /// The body `whole` under `edits`, without what the provider refuses.
+    fn without_refused(&self, whole: &[u8], edits: Vec<Edit>) -> Result<Rewritten, GatewayError> {
+        let drops = |body: &[u8]| drop_params::edits(self.provider, self.decision.operation, body);
+        if !self.edits_markers() {
+            let mut drops = drops(whole)?;
+            // A model is never dropped: its edit touches none of these.
+            drops.edits.extend(edits);
+            drops.edits.sort_by_key(|edit| edit.span.start);
+            let dropped = named(&drops.names);
+            return Ok(Rewritten { edits: drops.edits, bridge: None, dropped });
+        }
+        // Markers may stand in what is dropped: one after the other.
+        let edited = splice::apply(whole, &edits).ok_or_else(internal)?;
+        let drops = drops(&edited)?;
+        let with = splice::apply(&edited, &drops.edits).ok_or_else(internal)?;
+        let edits = vec![Edit { span: 0..whole.len(), with }];
+        Ok(Rewritten { edits, bridge: None, dropped: named(&drops.names) })
     }
 
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
@@ -118,6 +145,12 @@ impl<'a> Rewrite<'a> {
             && self.provider.responses_api == ResponsesApi::Chat
     }
 
+    /// Whether the provider may refuse members of the body as it is.
+    fn drops(&self) -> bool {
+        let operation = self.decision.operation;
+        operation.body_kind() == BodyKind::Json && drop_params::applies(self.provider, operation)
+    }
+
     /// Whether a cache mode has markers to edit in the operation's body: any to remove, and messages to
     /// add them to.
     fn edits_markers(&self) -> bool {
@@ -130,4 +163,9 @@ impl<'a> Rewrite<'a> {
             }
         }
     }
+}
+
+/// The value of `<prefix>-params-dropped`.
+pub(in crate::exchange) fn named(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(", "))
 }

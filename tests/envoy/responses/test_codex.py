@@ -159,7 +159,7 @@ def test_a_turn_with_a_tool_call(cli, chat_server):
     assert [item["type"] for item in first.final["output"]] == ["reasoning", "message", "function_call"]
     assert second.final["usage"]["total_tokens"] == openai_shapes.USAGE["total_tokens"]
     assert events[-1]["usage"]["input_tokens"] == openai_shapes.USAGE["prompt_tokens"]
-    assert cli.replies[0].header("x-langwatch-params-dropped") == "web_search"
+    assert cli.replies[0].header("x-langwatch-params-dropped") == "web_search, prompt_cache_key, client_metadata"
 
 
 def test_parallel_calls_and_a_namespace(cli, chat_server):

@@ -49,7 +49,11 @@ MESSAGES = {
     ),
     "a developer's later word": (
         [item("user", text("u")), item("developer", text("d"))],
-        [{"role": "system", "content": "d"}, user("u")],
+        [user("u"), user("Instruction of the developer:\n\nd")],
+    ),
+    "an output that no call asked for": (
+        [{"type": "function_call_output", "name": "n", "namespace": "app", "output": "o"}, user("go")],
+        [user("Output of the tool app.n:\n\no"), user("go")],
     ),
     "a refusal": (
         [user("a"), item("assistant", {"type": "refusal", "refusal": "no"}), user("b")],
@@ -160,14 +164,14 @@ PARAMETERS = {
     "an extension of the server": ({"top_k": 40, "chat_template_kwargs": {"a": True}},
                                    {"top_k": 40, "chat_template_kwargs": {"a": True}}),
     "identity and tier": (
-        {"user": "u", "metadata": {"a": "b"}, "service_tier": "flex", "prompt_cache_key": "k", "safety_identifier": "s"},
-        {"user": "u", "metadata": {"a": "b"}, "service_tier": "flex", "prompt_cache_key": "k", "safety_identifier": "s"},
+        {"user": "u", "metadata": {"a": "b"}, "service_tier": "flex"},
+        {"user": "u", "metadata": {"a": "b"}, "service_tier": "flex"},
     ),
     "effort": ({"reasoning": {"effort": "high", "summary": "auto"}}, {"reasoning_effort": "high"}),
     "null is absent": ({"temperature": None, "tools": None, "instructions": None, "text": None,
                         "previous_response_id": None, "conversation": None, "background": None}, {}),
     "what only the API's own server could do": (
-        {"store": True, "include": ["reasoning.encrypted_content"], "truncation": "disabled", "background": False}, {},
+        {"store": False, "include": ["reasoning.encrypted_content"], "truncation": "disabled", "background": False}, {},
     ),
     "text": ({"text": {"format": {"type": "text"}}}, {}),
     "a schema": (
@@ -176,7 +180,6 @@ PARAMETERS = {
                              "json_schema": {"name": "n", "schema": SCHEMA, "strict": True, "description": "d"}}},
     ),
     "any JSON": ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}),
-    "verbosity": ({"text": {"verbosity": "low"}}, {"verbosity": "low"}),
     "a function": (LISTED, OFFERED),
     "a strict function": (
         {"tools": [{"type": "function", **FUNCTION, "strict": True, "description": "d"}]},
@@ -229,6 +232,28 @@ def test_what_is_no_stream_has_its_usage_anyway(sent):
 
 
 # What can't be carried
+
+
+HINTS = {
+    "prompt_cache_key": {"prompt_cache_key": "k"},
+    "prompt_cache_retention": {"prompt_cache_retention": "24h"},
+    "prompt_cache_options": {"prompt_cache_options": {"mode": "implicit"}},
+    "safety_identifier": {"safety_identifier": "s"},
+    "text.verbosity": {"text": {"verbosity": "low"}},
+    "verbosity": {"verbosity": "low"},
+    "store": {"store": True},
+    "client_metadata": {"client_metadata": {"a": "b"}},
+    "prompt_cache_breakpoint": {
+        "input": [item("user", {**text("x"), "prompt_cache_breakpoint": {"mode": "explicit"}})]
+    },
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_what_only_openai_knows_is_left_out_and_named(sent, name):
+    body = sent(**HINTS[name])
+    assert set(body) == {"model", "messages"} and "breakpoint" not in json.dumps(body)
+    assert sent.reply.header(DROPPED) == name
 
 
 LEFT_OUT = {

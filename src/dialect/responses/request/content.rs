@@ -42,8 +42,19 @@ pub(super) enum MessagePart<'a> {
     },
     /// A part that is the same in both APIs.
     Same(Value<'a>),
-    /// Says which call, by its id, the parts behind it are the output of.
+    /// A line of the gateway's own, about what stands behind it.
+    Note(Note<'a>),
+}
+
+/// What a line of the gateway's own says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Note<'a> {
+    /// Which call, by its id, the parts behind it are the output of.
     OutputOf(Value<'a>),
+    /// Which tool gave the output behind it, though no call asked for it.
+    OutputUnasked { namespace: Option<Value<'a>>, name: Option<Value<'a>> },
+    /// That what stands behind it is an instruction, by the role of its message.
+    Instruction(&'static str),
 }
 
 impl MessagePart<'_> {
@@ -192,16 +203,21 @@ fn no_stored_file(param: String) -> GatewayError {
 /// Not every chat server takes parts, so text is joined as servers join it that take only strings:
 /// parts of one message by a line's end, messages by an empty line.
 pub(super) fn write(parts: &[MessagePart<'_>], out: &mut Out<'_>) {
-    if parts.iter().all(|part| matches!(part, MessagePart::Text { object: None, .. })) {
+    if parts
+        .iter()
+        .all(|part| matches!(part, MessagePart::Text { object: None, .. } | MessagePart::Note(_)))
+    {
         out.raw(b"\"");
         for (index, part) in parts.iter().enumerate() {
-            if let MessagePart::Text { text, opens, .. } = part {
-                out.raw(match (index, opens) {
-                    (0, _) => &b""[..],
-                    (_, true) => b"\\n\\n",
-                    (_, false) => b"\\n",
-                });
-                out.raw(text.inner());
+            out.raw(match (index, part) {
+                (0, _) => &b""[..],
+                (_, MessagePart::Text { opens: false, .. }) => b"\\n",
+                _ => b"\\n\\n",
+            });
+            match part {
+                MessagePart::Text { text, .. } => out.raw(text.inner()),
+                MessagePart::Note(note) => write_note(*note, out),
+                _ => {}
             }
         }
         out.raw(b"\"");
@@ -255,10 +271,33 @@ fn write_part(part: &MessagePart<'_>, out: &mut Out<'_>) {
             out.raw(b"}");
         }
         MessagePart::Same(part) => out.value(part),
-        MessagePart::OutputOf(id) => {
-            out.raw(br#"{"type":"text","text":"Output of the tool call "#);
-            out.raw(id.inner());
-            out.raw(br#":"}"#);
+        MessagePart::Note(note) => {
+            out.raw(br#"{"type":"text","text":""#);
+            write_note(note, out);
+            out.raw(br#""}"#);
         }
     }
+}
+
+fn write_note(note: Note<'_>, out: &mut Out<'_>) {
+    match note {
+        Note::OutputOf(id) => {
+            out.raw(b"Output of the tool call ");
+            out.raw(id.inner());
+        }
+        Note::OutputUnasked { name: None, .. } => out.raw(b"Output of a tool"),
+        Note::OutputUnasked { namespace, name: Some(name) } => {
+            out.raw(b"Output of the tool ");
+            if let Some(namespace) = namespace {
+                out.raw(namespace.inner());
+                out.raw(b".");
+            }
+            out.raw(name.inner());
+        }
+        Note::Instruction(role) => {
+            out.raw(b"Instruction of the ");
+            out.raw(role);
+        }
+    }
+    out.raw(b":");
 }

@@ -24,6 +24,10 @@ pub(super) enum Entry<'a> {
     HistoryCall(usize),
     /// Tools answered. Their outputs are kept with the calls.
     Outputs,
+    /// A tool said something that no call asked for.
+    Unasked { namespace: Option<Value<'a>>, name: Option<Value<'a>>, output: (Value<'a>, At) },
+    /// A system or developer message that does not stand at the beginning.
+    Instruction(&'static str, Value<'a>, At),
     /// What the model thought: texts.
     Reasoning(Value<'a>),
 }
@@ -46,7 +50,7 @@ pub(super) struct HistoryCall<'a> {
 /// `input`, read.
 #[derive(Debug, Default)]
 pub(super) struct Items<'a> {
-    /// Contents of the system and developer messages.
+    /// Contents of the system and developer messages at the beginning.
     pub(super) system: Vec<(Value<'a>, At)>,
     pub(super) entries: Vec<Entry<'a>>,
     pub(super) calls: Vec<HistoryCall<'a>>,
@@ -210,10 +214,15 @@ impl<'a> ItemReader<'_, 'a> {
                 }
                 Ok(())
             }
+            // Without its reasoning a conversation is whole, and who refers to it has no more of it.
+            "item_reference" if is_reasoning_id(&members) => {
+                self.dropped.add(kind.as_ref());
+                Ok(())
+            }
             "item_reference" => Err(refuse(
                 path(index, if members.kind.is_some() { "type" } else { "id" }),
                 "References to stored items are not supported: this gateway keeps no state. Send \
-                 the item itself.",
+                 \"store\": false, so that your client sends the items themselves.",
             )),
             // The conversation so far, sealed for one server: without it the rest means something else.
             "compaction" | "compaction_summary" | "context_compaction" | "compaction_trigger" => {
@@ -246,7 +255,14 @@ impl<'a> ItemReader<'_, 'a> {
         match members.role.and_then(|role| role.as_str()).as_deref() {
             Some("user") => self.items.entries.push(Entry::User(content, at)),
             Some("assistant") => self.items.entries.push(Entry::Assistant(content, at)),
-            Some("system" | "developer") => self.items.system.push((content, at)),
+            Some(role @ ("system" | "developer")) => {
+                let role = if role == "system" { "system" } else { "developer" };
+                if self.items.entries.is_empty() {
+                    self.items.system.push((content, at));
+                } else {
+                    self.items.entries.push(Entry::Instruction(role, content, at));
+                }
+            }
             _ => {
                 return Err(must_be(
                     path(index, "role"),
@@ -284,12 +300,27 @@ impl<'a> ItemReader<'_, 'a> {
     }
 
     fn output(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
-        let (id, key) = call_id(members, index)?;
         let at = At { index, field: "output" };
         let output = match members.output {
             Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray) => output,
             _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
         };
+        if members.call_id.is_none() {
+            // The API's own types have `call_id` optional, with a name in its place.
+            for (member, value) in [("name", members.name), ("namespace", members.namespace)] {
+                if value.is_some() {
+                    string(value, index, member)?;
+                }
+            }
+            let filled = |value: &Value<'_>| !value.inner().is_empty();
+            self.items.entries.push(Entry::Unasked {
+                namespace: members.namespace.filter(filled),
+                name: members.name.filter(filled),
+                output: (output, at),
+            });
+            return Ok(());
+        }
+        let (id, key) = call_id(members, index)?;
         let call = self.open.remove(&key).and_then(|call| self.items.calls.get_mut(call));
         let Some(call) = call else {
             let id = shown(&id);
@@ -302,6 +333,11 @@ impl<'a> ItemReader<'_, 'a> {
         self.items.entries.push(Entry::Outputs);
         Ok(())
     }
+}
+
+/// Whether an item's id is one that the API, and this gateway, gives to reasoning.
+fn is_reasoning_id(members: &ItemMembers<'_>) -> bool {
+    members.id.and_then(|id| id.as_str()).is_some_and(|id| id.starts_with("rs_"))
 }
 
 fn path(index: usize, member: &str) -> String {

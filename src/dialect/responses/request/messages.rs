@@ -4,17 +4,19 @@
 //! directly behind it. Reasoning, where a server wants it back, is a member of that message. And the
 //! system message is one, and first.
 //!
-//! **System and developer messages** all join the leading system message, in their order, behind
+//! **System and developer messages** at the beginning join the one system message, in their order, behind
 //! `instructions`. The templates of most open models know no `developer` role, and many refuse a
 //! system message that is not the first (Qwen 3.5 and later, Mistral: "System message must be at the
-//! beginning") or leave it out without a word (gpt-oss). The servers that speak both APIs for such
-//! models do the same: vLLM's own Responses API since pull request 43590, llama.cpp by 20215. What is
-//! lost is the place of an instruction that came later; what is kept is that it is an instruction.
+//! beginning") or leave it out without a word (gpt-oss). One that comes later **stays where it is**: in
+//! the first message it would change what stands before it, and with that the server would lose its
+//! prefix cache of the whole conversation. It goes as a user message that says whose instruction it
+//! is, or as a system message where the server takes those anywhere.
 //!
 //! **Images and files in a tool's output** go into a user message behind the outputs: a chat tool
 //! message holds text only (API reference, and hosted servers refuse others).
 
-use super::content::{self, At, MessagePart};
+use super::ChatRequestOptions;
+use super::content::{self, At, MessagePart, Note};
 use super::items::{Entry, HistoryCall, Items};
 use super::names::Names;
 use crate::dialect::chat::write::Out;
@@ -30,14 +32,14 @@ pub(super) fn write<'a>(
     instructions: Option<Value<'a>>,
     items: &Items<'a>,
     names: &Names<'a>,
-    reasoning_field: Option<&str>,
+    options: &ChatRequestOptions<'_>,
     out: &mut Out<'_>,
 ) -> Result<bool, GatewayError> {
     let mut writer = MessageWriter {
         out,
         names,
         calls: &items.calls,
-        reasoning_field,
+        options,
         any: false,
         parts: Vec::new(),
         thought: Vec::new(),
@@ -65,7 +67,7 @@ struct MessageWriter<'w, 'o, 'a> {
     out: &'w mut Out<'o>,
     names: &'w Names<'a>,
     calls: &'w [HistoryCall<'a>],
-    reasoning_field: Option<&'w str>,
+    options: &'w ChatRequestOptions<'w>,
     any: bool,
     /// Room for the parts of one message.
     parts: Vec<MessagePart<'a>>,
@@ -100,13 +102,22 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             Entry::User(content, at) => {
                 self.end_turn()?;
                 self.thought.clear();
-                let mut parts = std::mem::take(&mut self.parts);
-                parts.clear();
-                content::read(content, at, &mut parts)?;
-                self.open("user");
-                self.content(&parts);
-                self.out.raw(b"}");
-                self.parts = parts;
+                self.message("user", None, content, at)?;
+            }
+            Entry::Unasked { namespace, name, output: (output, at) } => {
+                self.end_turn()?;
+                self.thought.clear();
+                let note = Note::OutputUnasked { namespace, name };
+                self.message("user", Some(note), output, at)?;
+            }
+            Entry::Instruction(_, content, _) if is_empty(content) => {}
+            Entry::Instruction(role, content, at) => {
+                self.end_turn()?;
+                if self.options.takes.system_anywhere {
+                    self.message("system", None, content, at)?;
+                } else {
+                    self.message("user", Some(Note::Instruction(role)), content, at)?;
+                }
             }
             Entry::Assistant(content, at) => {
                 // Two messages are two messages, unless calls stand between them: those have not been
@@ -138,6 +149,25 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         Ok(())
     }
 
+    /// A message of this content, behind a line of the gateway's own.
+    fn message(
+        &mut self,
+        role: &str,
+        note: Option<Note<'a>>,
+        content: Value<'a>,
+        at: At,
+    ) -> Result<(), GatewayError> {
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.clear();
+        parts.extend(note.map(MessagePart::Note));
+        content::read(content, at, &mut parts)?;
+        self.open(role);
+        self.content(&parts);
+        self.out.raw(b"}");
+        self.parts = parts;
+        Ok(())
+    }
+
     fn end_turn(&mut self) -> Result<(), GatewayError> {
         let Turn { spoke, mut parts, mut calls, mut reasoning } = std::mem::take(&mut self.turn);
         if !spoke && calls.is_empty() {
@@ -150,7 +180,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             // What a chat server itself answers with calls and no text.
             self.out.raw(br#","content":null"#);
         }
-        if let Some(field) = self.reasoning_field.filter(|_| !reasoning.is_empty()) {
+        if let Some(field) = self.options.reasoning_field.filter(|_| !reasoning.is_empty()) {
             self.out.raw(b",");
             self.out.string(field);
             self.out.raw(b":\"");
@@ -207,7 +237,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             content::read(output, at, &mut parts)?;
             let has_media = parts.iter().any(|part| !part.is_text());
             if has_media {
-                media.push(MessagePart::OutputOf(call.id));
+                media.push(MessagePart::Note(Note::OutputOf(call.id)));
                 media.extend(parts.iter().filter(|part| !part.is_text()));
                 parts.retain(MessagePart::is_text);
             }
@@ -241,4 +271,10 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         self.out.name("content");
         content::write(parts, self.out);
     }
+}
+
+/// Whether nothing is said by a message of this content.
+fn is_empty(content: Value<'_>) -> bool {
+    content.raw() == b"\"\""
+        || (content.kind == Kind::BeginArray && content.elements().next().is_none())
 }

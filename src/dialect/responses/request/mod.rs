@@ -27,6 +27,7 @@ use self::params::Params;
 use super::AnswerContext;
 use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
 use crate::error::{Code, GatewayError};
+use crate::policy::Takes;
 use crate::wire::json::cursor::{self, Key};
 use crate::wire::json::tokenizer::Kind;
 
@@ -39,6 +40,8 @@ pub struct ChatRequestOptions<'a> {
     pub stream_usage: bool,
     /// The member of an assistant message in which this server wants earlier reasoning back.
     pub reasoning_field: Option<&'a str>,
+    /// What else this server takes.
+    pub takes: Takes,
 }
 
 /// A request for `/chat/completions`, and what came of making it.
@@ -84,13 +87,12 @@ pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequ
     names.assign();
     let choice = ToolChoice::read(params.tool_choice, &names)?;
 
-    let mut out = Out::new(body);
+    let mut out = Out::new(body, options.takes, dropped);
     out.raw(br#"{"model":"#);
     out.string(options.model);
     out.name("messages");
     out.raw(b"[");
-    let field = options.reasoning_field;
-    if !messages::write(params.instructions, &items, &names, field, &mut out)? {
+    if !messages::write(params.instructions, &items, &names, options, &mut out)? {
         return Err(no_input(&params));
     }
     out.raw(b"]");
@@ -100,12 +102,13 @@ pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequ
         out.member("parallel_tool_calls", params.parallel_tool_calls);
     }
     choice.write(any, &names, &mut out)?;
-    settings::write(&params, options, &mut dropped, &mut out)?;
+    settings::write(&params, options, &mut out)?;
     out.raw(b"}");
 
+    let (body, dropped) = out.finish();
     Ok(ChatRequest {
-        body: out.into_bytes(),
-        dropped: dropped.into_names(),
+        body,
+        dropped,
         context: AnswerContext {
             repeated: repeated::members(&params),
             tools: names.into_tool_names(),

@@ -2,7 +2,7 @@
 
 use super::ChatRequestOptions;
 use super::params::Params;
-use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
+use crate::dialect::chat::write::{Out, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -18,10 +18,9 @@ const RESPONSES_ONLY: &[&str] =
 pub(super) fn write(
     params: &Params<'_>,
     options: &ChatRequestOptions<'_>,
-    dropped: &mut Dropped,
     out: &mut Out<'_>,
 ) -> Result<(), GatewayError> {
-    let mut settings = Settings { out, dropped, written: vec!["tools", "tool_choice"] };
+    let mut settings = Settings { out, written: vec!["tools", "tool_choice"] };
     settings.text(params.text)?;
     settings.reasoning(params.reasoning, options.reasoning_field.is_some())?;
     // Not `max_completion_tokens`: Ollama, LM Studio, llama.cpp and older vLLM and TGI know only this
@@ -35,8 +34,11 @@ pub(super) fn write(
     // OpenAI's own chat completions take it with `store` only; others use or ignore it.
     settings.member("metadata", params.metadata);
     settings.member("service_tier", params.service_tier);
-    settings.member("prompt_cache_key", params.prompt_cache_key);
-    settings.member("safety_identifier", params.safety_identifier);
+    settings.hint("prompt_cache_key", params.prompt_cache_key);
+    settings.hint("safety_identifier", params.safety_identifier);
+    // Nothing is stored here, which is what `false` asks for.
+    settings.hint("store", params.store.filter(|store| store.as_bool() == Some(true)));
+    settings.hint("client_metadata", params.client_metadata);
     settings.left_out(params);
     settings.rest(params)?;
     settings.stream(params, options);
@@ -45,7 +47,6 @@ pub(super) fn write(
 
 struct Settings<'s, 'o> {
     out: &'s mut Out<'o>,
-    dropped: &'s mut Dropped,
     /// Names in the chat request that the client's own members must not repeat.
     written: Vec<&'static str>,
 }
@@ -55,6 +56,12 @@ impl Settings<'_, '_> {
         if let Some(value) = value {
             self.member_raw(name, value.raw());
         }
+    }
+
+    /// A member that only some servers take.
+    fn hint(&mut self, name: &'static str, value: Option<Value<'_>>) {
+        let value = value.filter(|_| self.out.takes(name, name));
+        self.member(name, value);
     }
 
     fn member_raw(&mut self, name: &'static str, json: &[u8]) {
@@ -70,7 +77,7 @@ impl Settings<'_, '_> {
                 Some("format") => format = given(value),
                 Some("verbosity") => verbosity = given(value),
                 _ if value.is_null() => {}
-                name => self.dropped.add(&format!("text.{}", name.unwrap_or_default())),
+                name => self.out.dropped.add(&format!("text.{}", name.unwrap_or_default())),
             }
         }
         if let Some(format) = format {
@@ -79,6 +86,7 @@ impl Settings<'_, '_> {
         if verbosity.is_some_and(|verbosity: Value<'_>| verbosity.kind != Kind::String) {
             return Err(must_be("text.verbosity", "a string"));
         }
+        let verbosity = verbosity.filter(|_| self.out.takes("verbosity", "text.verbosity"));
         self.member("verbosity", verbosity);
         Ok(())
     }
@@ -134,12 +142,15 @@ impl Settings<'_, '_> {
                 // All reasoning of the conversation goes back to a server that wants it.
                 (Some("context"), Some("auto")) | (Some("mode"), Some("standard")) => {}
                 (Some("context"), Some("all_turns")) if kept => {}
-                (name, _) => self.dropped.add(&format!("reasoning.{}", name.unwrap_or_default())),
+                (name, _) => {
+                    self.out.dropped.add(&format!("reasoning.{}", name.unwrap_or_default()))
+                }
             }
         }
         if effort.is_some_and(|effort: Value<'_>| effort.kind != Kind::String) {
             return Err(must_be("reasoning.effort", "a string"));
         }
+        let effort = effort.filter(|_| self.out.takes("reasoning_effort", "reasoning.effort"));
         self.member("reasoning_effort", effort);
         Ok(())
     }
@@ -152,7 +163,7 @@ impl Settings<'_, '_> {
                 Some("message.output_text.logprobs") => wanted = true,
                 // Reasoning comes as it is, not sealed; images are the client's own.
                 Some("reasoning.encrypted_content" | "message.input_image.image_url") => {}
-                Some(other) => self.dropped.add(&format!("include:{other}")),
+                Some(other) => self.out.dropped.add(&format!("include:{other}")),
                 None => return Err(must_be(format!("include[{index}]"), "a string")),
             }
         }
@@ -163,14 +174,14 @@ impl Settings<'_, '_> {
         Ok(())
     }
 
-    /// Names what would have changed the answer. `store` and `client_metadata` would not.
+    /// Names what would have changed the answer.
     fn left_out(&mut self, params: &Params<'_>) {
         let truncation = params.truncation.and_then(|truncation| truncation.as_str());
         if truncation.is_some_and(|truncation| truncation != "disabled") {
-            self.dropped.add("truncation");
+            self.out.dropped.add("truncation");
         }
         if params.max_tool_calls.is_some() {
-            self.dropped.add("max_tool_calls");
+            self.out.dropped.add("max_tool_calls");
         }
     }
 
@@ -202,12 +213,18 @@ impl Settings<'_, '_> {
                 "n" => return Err(refuse("n", "A response is one: \"n\" must be 1.")),
                 name if RESPONSES_ONLY.contains(&name) => {
                     if !value.is_null() {
-                        self.dropped.add(name);
+                        self.out.dropped.add(name);
                     }
                 }
                 name if self.is_written(name) => {
                     if !value.is_null() {
-                        self.dropped.add(name);
+                        self.out.dropped.add(name);
+                    }
+                }
+                // Even null is a parameter that such a server does not know.
+                name if !self.out.allows(name) => {
+                    if !value.is_null() {
+                        self.out.dropped.add(name);
                     }
                 }
                 _ => self.out.copy(key, value),
@@ -239,7 +256,7 @@ impl Settings<'_, '_> {
         }
         let mut members = params.stream_options.iter().flat_map(Value::members);
         if members.any(|(key, value)| !OWN.iter().any(|own| key.is(own)) && !value.is_null()) {
-            self.dropped.add("stream_options");
+            self.out.dropped.add("stream_options");
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ChatRequestOptions, OPTIONS, chat, convert, messages, tree};
+use crate::policy::Takes;
 use crate::test;
 
 fn user(text: &str) -> Value {
@@ -67,14 +68,14 @@ fn messages_of_every_role_and_form() {
 }
 
 #[test]
-fn whatever_instructs_joins_the_one_system_message() {
+fn what_instructs_at_the_beginning_joins_the_one_system_message() {
     let request = json!({"instructions": "i", "input": [
         {"role": "developer", "content": [
             {"type": "input_text", "text": "a"},
             {"type": "input_text", "text": "b"},
         ]},
-        user("x"),
         {"role": "system", "content": "c"},
+        user("x"),
         user("y"),
     ]});
     assert_eq!(
@@ -88,6 +89,117 @@ fn whatever_instructs_joins_the_one_system_message() {
     );
     assert_eq!(chat(&json!({"instructions": "", "input": "x"}))["messages"], json!([user("x")]));
     assert_eq!(chat(&json!({"instructions": null, "input": ""}))["messages"], json!([user("")]));
+}
+
+#[test]
+fn what_instructs_later_stays_where_it_is() {
+    let image = json!({"type": "input_image", "image_url": "u"});
+    let input = json!([
+        user("one"),
+        {"role": "assistant", "content": "two"},
+        {"role": "developer", "content": [{"type": "input_text", "text": "mode: plan"}]},
+        user("three"),
+        {"role": "system", "content": [
+            {"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"},
+        ]},
+        {"role": "developer", "content": ""},
+        {"role": "system", "content": []},
+        {"role": "developer", "content": [{"type": "input_text", "text": "see"}, image]},
+    ]);
+    let request = json!({"instructions": "base", "input": input});
+    let base = json!({"role": "system", "content": "base"});
+    let answer = json!({"role": "assistant", "content": "two"});
+    let shown = json!({"type": "image_url", "image_url": {"url": "u"}});
+    assert_eq!(
+        chat(&request)["messages"],
+        json!([
+            base,
+            user("one"),
+            answer,
+            user("Instruction of the developer:\n\nmode: plan"),
+            user("three"),
+            user("Instruction of the system:\n\na\nb"),
+            {"role": "user", "content": [
+                {"type": "text", "text": "Instruction of the developer:"},
+                {"type": "text", "text": "see"},
+                shown,
+            ]},
+        ])
+    );
+    let takes = Takes { system_anywhere: true, ..Takes::DEFAULT };
+    let got = convert(&request, &ChatRequestOptions { takes, ..OPTIONS }).unwrap();
+    assert_eq!(
+        tree(&got)["messages"],
+        json!([
+            base,
+            user("one"),
+            answer,
+            {"role": "system", "content": "mode: plan"},
+            user("three"),
+            {"role": "system", "content": "a\nb"},
+            {"role": "system", "content": [{"type": "text", "text": "see"}, shown]},
+        ])
+    );
+}
+
+#[test]
+fn an_instruction_among_calls_stands_behind_their_outputs() {
+    let call =
+        |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let output = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
+    let note = json!({"role": "developer", "content": "n"});
+    for items in [
+        json!([user("x"), call("1"), call("2"), note, output("1"), output("2")]),
+        json!([user("x"), call("1"), call("2"), output("1"), note, output("2")]),
+        json!([user("x"), call("1"), call("2"), output("1"), output("2"), note]),
+    ] {
+        let messages = messages(&items);
+        let roles: Vec<_> = messages.as_array().unwrap().iter().map(|m| &m["role"]).collect();
+        assert_eq!(roles, ["user", "assistant", "tool", "tool", "user"], "{items}");
+        assert_eq!(messages[4]["content"], "Instruction of the developer:\n\nn");
+    }
+}
+
+#[test]
+fn an_output_that_no_call_asked_for_is_a_users_message() {
+    let output = |mut item: Value, kind: &str, output: Value| {
+        item["type"] = kind.into();
+        item["output"] = output;
+        item
+    };
+    let named = json!({"id": "fco_1", "name": "automation_update", "namespace": "app"});
+    let image =
+        json!([{"type": "input_text", "text": "t"}, {"type": "input_image", "image_url": "u"}]);
+    assert_eq!(
+        messages(&json!([
+            output(named, "function_call_output", json!("Automation: nightly")),
+            output(json!({"name": "f", "call_id": null}), "custom_tool_call_output", json!("a")),
+            output(json!({}), "function_call_output", json!([{"type": "input_text", "text": "b"}])),
+            output(json!({"name": "g", "namespace": ""}), "function_call_output", image),
+            user("go"),
+        ])),
+        json!([
+            user("Output of the tool app.automation_update:\n\nAutomation: nightly"),
+            user("Output of the tool f:\n\na"),
+            user("Output of a tool:\n\nb"),
+            {"role": "user", "content": [
+                {"type": "text", "text": "Output of the tool g:"},
+                {"type": "text", "text": "t"},
+                {"type": "image_url", "image_url": {"url": "u"}},
+            ]},
+            user("go"),
+        ])
+    );
+}
+
+#[test]
+fn a_reference_to_reasoning_alone_is_left_out_and_named() {
+    let request = json!({"input": [
+        user("x"), {"type": "item_reference", "id": "rs_1"}, {"id": "rs_2"}, user("y"),
+    ]});
+    let got = convert(&request, &OPTIONS).unwrap();
+    assert_eq!(got.dropped, ["item_reference"]);
+    assert_eq!(tree(&got)["messages"], json!([user("x"), user("y")]));
 }
 
 #[test]

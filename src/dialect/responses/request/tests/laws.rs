@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{ChatRequestOptions, OPTIONS, tree};
-use crate::dialect::chat::write::Out;
+use crate::dialect::chat::write::{Dropped, Out};
 use crate::dialect::responses::request::to_chat;
+use crate::policy::Takes;
 
 /// Any JSON, with the names and words that the conversion knows in it.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -75,7 +76,7 @@ fn item() -> impl Strategy<Value = Value> {
 
 /// Walks the messages as a chat server does: an assistant's calls are answered at once, all of them,
 /// in their order, and nothing else is.
-fn check_pairs(messages: &[Value]) {
+fn check_pairs(messages: &[Value], anywhere: bool) {
     let mut expected: Vec<&str> = Vec::new();
     for (index, message) in messages.iter().enumerate() {
         if message["role"] == "tool" {
@@ -83,7 +84,7 @@ fn check_pairs(messages: &[Value]) {
             continue;
         }
         assert!(expected.is_empty(), "{messages:?}");
-        assert!(message["role"] != "system" || index == 0);
+        assert!(message["role"] != "system" || index == 0 || anywhere);
         let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
         expected = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
     }
@@ -94,16 +95,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn anything_is_converted_or_refused(value in any_json(), reasoning: bool, extra in any_json()) {
+    fn anything_is_converted_or_refused(
+        value in any_json(),
+        extra in any_json(),
+        reasoning: bool,
+        system_anywhere: bool,
+    ) {
         let field = reasoning.then_some("reasoning_content");
-        let options = ChatRequestOptions { reasoning_field: field, ..OPTIONS };
+        let takes = Takes { system_anywhere, ..Takes::DEFAULT };
+        let options = ChatRequestOptions { reasoning_field: field, takes, ..OPTIONS };
         let mut members = Map::new();
         members.insert("input".into(), value.clone());
         members.insert("tools".into(), extra);
         for request in [value, Value::Object(members)] {
             if let Ok(chat) = to_chat(request.to_string().as_bytes(), &options) {
                 let tree = tree(&chat);
-                check_pairs(tree["messages"].as_array().unwrap());
+                check_pairs(tree["messages"].as_array().unwrap(), system_anywhere);
                 prop_assert!(tree["messages"][0].is_object());
                 for (_, json) in &chat.context.repeated {
                     prop_assert!(serde_json::from_slice::<Value>(json).is_ok());
@@ -142,21 +149,48 @@ proptest! {
         if let Ok(chat) = chat {
             let messages = tree(&chat)["messages"].take();
             let messages = messages.as_array().unwrap();
-            check_pairs(messages);
+            check_pairs(messages, false);
             let calls = |items: &[Value]| items.iter().filter(|i| !i["call_id"].is_null()).count();
             let tools = messages.iter().filter(|message| message["role"] == "tool").count();
             prop_assert_eq!(calls(&items), tools * 2);
         }
     }
 
+    /// A longer conversation begins as it did before, so that a server's cache of it is of use.
+    #[test]
+    fn what_follows_does_not_change_what_stands_before(
+        items in proptest::collection::vec(item(), 1..10),
+        cut in 0usize..10,
+        system_anywhere: bool,
+    ) {
+        let takes = Takes { system_anywhere, ..Takes::DEFAULT };
+        let converted = |items: &[Value]| {
+            let request = json!({"input": items, "instructions": "i"});
+            let options = ChatRequestOptions { takes, ..OPTIONS };
+            let chat = to_chat(request.to_string().as_bytes(), &options).ok()?;
+            Some(tree(&chat)["messages"].as_array().unwrap().clone())
+        };
+        // A user message in front: what leads is one message, and grows with what else leads.
+        let mut all = vec![json!({"role": "user", "content": "x"})];
+        all.extend(items);
+        let cut = cut.min(all.len()).max(1);
+        // An answer that goes on is the same message, as it is of one turn.
+        let goes_on = all.get(cut).is_some_and(|next| {
+            next["role"] == "assistant" || next["type"].as_str().is_some_and(|t| t.ends_with("call"))
+        });
+        if let (Some(whole), Some(before), false) = (converted(&all), converted(&all[..cut]), goes_on) {
+            prop_assert_eq!(&whole[..before.len()], &before[..]);
+        }
+    }
+
     #[test]
     fn what_is_escaped_twice_comes_back(text in "\\PC{0,20}", control in "[\u{0}-\u{1f}\"\\\\]{0,8}") {
         let literal = serde_json::to_string(&format!("{text}{control}")).unwrap();
-        let mut out = Out::new(b"");
+        let mut out = Out::new(b"", OPTIONS.takes, Dropped::default());
         out.raw(b"\"");
         out.escaped(literal.as_bytes());
         out.raw(b"\"");
-        let back: String = serde_json::from_slice(&out.into_bytes()).unwrap();
+        let back: String = serde_json::from_slice(&out.finish().0).unwrap();
         prop_assert_eq!(back, literal);
     }
 }

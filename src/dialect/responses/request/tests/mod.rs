@@ -11,10 +11,15 @@ use serde_json::{Value, json};
 
 use super::{ChatRequest, ChatRequestOptions, to_chat};
 use crate::error::{Code, GatewayError};
+use crate::policy::Takes;
 use crate::wire::json::cursor;
 
-const OPTIONS: ChatRequestOptions<'static> =
-    ChatRequestOptions { model: "m", stream_usage: true, reasoning_field: None };
+const OPTIONS: ChatRequestOptions<'static> = ChatRequestOptions {
+    model: "m",
+    stream_usage: true,
+    reasoning_field: None,
+    takes: Takes::DEFAULT,
+};
 
 fn convert(request: &Value, options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
     to_chat(request.to_string().as_bytes(), options)

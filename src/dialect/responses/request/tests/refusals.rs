@@ -87,7 +87,13 @@ fn items() {
             json!([{"type": "custom_tool_call", "call_id": "a", "name": "f", "arguments": "{}"}]),
             "input[0].input",
         ),
-        (json!([call("a"), {"type": "function_call_output", "output": "x"}]), "input[1].call_id"),
+        (json!([call("a"), {"type": "function_call_output", "output": "x"}]), "input[0].call_id"),
+        (json!([{"type": "function_call_output", "name": 1, "output": "x"}]), "input[0].name"),
+        (json!([{"type": "function_call_output", "name": "f"}]), "input[0].output"),
+        (
+            json!([{"type": "function_call_output", "call_id": "", "output": "x"}]),
+            "input[0].call_id",
+        ),
         (json!([call("a"), {"type": "function_call_output", "call_id": "a"}]), "input[1].output"),
         (
             json!([call("a"), {"type": "function_call_output", "call_id": "a", "output": {}}]),

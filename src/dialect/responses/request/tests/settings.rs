@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ChatRequestOptions, OPTIONS, added, convert, merge, tree};
 use crate::error::Code;
+use crate::policy::Takes;
 use crate::test;
 
 #[test]
@@ -26,7 +27,6 @@ fn parameters() {
             vec!["reasoning.context", "reasoning.mode", "reasoning.x"],
         ),
         (json!({"reasoning": {"context": "auto", "mode": "standard"}}), json!({}), vec![]),
-        (json!({"text": {"verbosity": "low"}}), json!({"verbosity": "low"}), vec![]),
         (json!({"text": {"other": 1}}), json!({}), vec!["text.other"]),
         (format(json!({"type": "text"})), json!({}), vec![]),
         (
@@ -66,16 +66,14 @@ fn parameters() {
             vec!["include:web_search_call.action.sources"],
         ),
         (
-            json!({"user": "u", "metadata": {"a": "b"}, "service_tier": "flex",
-                "prompt_cache_key": "k", "safety_identifier": "s"}),
-            json!({"user": "u", "metadata": {"a": "b"}, "service_tier": "flex",
-                "prompt_cache_key": "k", "safety_identifier": "s"}),
+            json!({"user": "u", "metadata": {"a": "b"}, "service_tier": "flex"}),
+            json!({"user": "u", "metadata": {"a": "b"}, "service_tier": "flex"}),
             vec![],
         ),
-        // Accepted, and no concern of a chat server.
+        // What is asked for is what is done anyway.
         (
-            json!({"store": false, "client_metadata": {"a": "b"}, "truncation": "disabled",
-                "background": false, "stream": false, "stream_options": {"include_usage": true}}),
+            json!({"store": false, "truncation": "disabled", "background": false, "stream": false,
+                "stream_options": {"include_usage": true}}),
             json!({}),
             vec![],
         ),
@@ -145,7 +143,7 @@ fn a_name_given_twice_counts_once() {
     let chat = super::to_chat(body, &OPTIONS).unwrap();
     assert_eq!(
         String::from_utf8(chat.body).unwrap(),
-        r#"{"model":"m","messages":[{"role":"user","content":"y"}],"verbosity":"high","reasoning_effort":"b","temperature":2}"#
+        r#"{"model":"m","messages":[{"role":"user","content":"y"}],"reasoning_effort":"b","temperature":2}"#
     );
 }
 
@@ -235,4 +233,79 @@ fn what_is_too_long_is_not_repeated() {
     let half = "x".repeat(600_000);
     let got = repeated(&json!({"input":"x","instructions":half,"metadata":{"a":half}}));
     assert_eq!((&got["instructions"], &got["metadata"]), (&json!(half), &json!({})));
+}
+
+/// A request with every hint, at each place where one may stand.
+fn hints() -> Value {
+    let mark = json!({"mode": "explicit"});
+    json!({
+        "prompt_cache_key": "k", "prompt_cache_retention": "24h", "prompt_cache_options": {"a": 1},
+        "prompt_cache_to_come": 1, "safety_identifier": "s", "text": {"verbosity": "low"},
+        "store": true, "client_metadata": {"a": "b"},
+        "tools": [{"type": "function", "name": "f", "prompt_cache_breakpoint": mark}],
+        "input": [{"role": "user", "content": [
+            {"type": "input_text", "text": "x", "prompt_cache_breakpoint": mark},
+        ]}],
+    })
+}
+
+const HINTS: [&str; 8] = [
+    "client_metadata",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "prompt_cache_to_come",
+    "safety_identifier",
+    "store",
+    "verbosity",
+];
+
+#[test]
+fn what_only_openai_knows_goes_to_none_but_openai() {
+    let mut got = convert(&hints(), &OPTIONS).unwrap();
+    let chat = tree(&got);
+    let members: Vec<_> = chat.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["messages", "model", "tools"]);
+    assert!(!String::from_utf8(got.body).unwrap().contains("breakpoint"));
+    got.dropped.sort();
+    let mut names =
+        HINTS.map(|name| if name == "verbosity" { "text.verbosity" } else { name }).to_vec();
+    names.push("prompt_cache_breakpoint");
+    names.sort();
+    assert_eq!(got.dropped, names);
+
+    let takes = Takes { openai_hints: true, ..Takes::DEFAULT };
+    let got = convert(&hints(), &ChatRequestOptions { takes, ..OPTIONS }).unwrap();
+    assert_eq!(got.dropped, Vec::<String>::new());
+    let chat = tree(&got);
+    for name in HINTS {
+        assert!(chat.get(name).is_some(), "{name}");
+    }
+    let mark = json!({"mode": "explicit"});
+    assert_eq!(chat["messages"][0]["content"][0]["prompt_cache_breakpoint"], mark);
+    assert_eq!(chat["tools"][0]["prompt_cache_breakpoint"], mark);
+}
+
+#[test]
+fn a_hint_that_is_null_is_none() {
+    let request = json!({"input": "x", "prompt_cache_retention": null, "verbosity": null,
+        "store": null, "client_metadata": null, "safety_identifier": null});
+    let got = convert(&request, &OPTIONS).unwrap();
+    assert_eq!(got.dropped, Vec::<String>::new());
+    assert_eq!(tree(&got).as_object().unwrap().len(), 2, "model and messages");
+}
+
+#[test]
+fn an_effort_is_kept_from_a_server_that_refuses_it() {
+    let takes = Takes { reasoning_effort: false, ..Takes::DEFAULT };
+    let options = ChatRequestOptions { takes, ..OPTIONS };
+    for (request, dropped) in [
+        (json!({"input": "x", "reasoning": {"effort": "high"}}), vec!["reasoning.effort"]),
+        (json!({"input": "x", "reasoning_effort": "low"}), vec!["reasoning_effort"]),
+        (json!({"input": "x", "reasoning": {"effort": null}, "reasoning_effort": null}), vec![]),
+    ] {
+        let got = convert(&request, &options).unwrap();
+        assert_eq!(got.dropped, dropped, "{request}");
+        assert_eq!(tree(&got).get("reasoning_effort"), None, "{request}");
+    }
 }
