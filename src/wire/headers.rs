@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// A header's name or value. Most are the same for all requests: to use one of those copies nothing.
 #[derive(Clone)]
-pub enum Text {
+pub enum HeaderText {
     /// In the code.
     Literal(&'static str),
     /// In the configuration.
@@ -15,7 +15,7 @@ pub enum Text {
     Owned(String),
 }
 
-impl Deref for Text {
+impl Deref for HeaderText {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -27,27 +27,27 @@ impl Deref for Text {
     }
 }
 
-impl PartialEq for Text {
+impl PartialEq for HeaderText {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl Eq for Text {}
+impl Eq for HeaderText {}
 
-impl From<&'static str> for Text {
+impl From<&'static str> for HeaderText {
     fn from(text: &'static str) -> Self {
         Self::Literal(text)
     }
 }
 
-impl From<&Rc<str>> for Text {
+impl From<&Rc<str>> for HeaderText {
     fn from(text: &Rc<str>) -> Self {
         Self::Shared(Rc::clone(text))
     }
 }
 
-impl From<String> for Text {
+impl From<String> for HeaderText {
     fn from(text: String) -> Self {
         Self::Owned(text)
     }
@@ -57,19 +57,19 @@ impl From<String> for Text {
 #[derive(Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// The header gets this value, and only this one.
-    Set(Text, Text),
+    Set(HeaderText, HeaderText),
     /// The header goes, with all its values.
-    Remove(Text),
+    Remove(HeaderText),
 }
 
 impl HeaderEdit {
     /// Sets `name` to `value`.
-    pub fn set(name: impl Into<Text>, value: impl Into<Text>) -> Self {
+    pub fn set(name: impl Into<HeaderText>, value: impl Into<HeaderText>) -> Self {
         Self::Set(name.into(), value.into())
     }
 
     /// Removes `name`.
-    pub fn remove(name: impl Into<Text>) -> Self {
+    pub fn remove(name: impl Into<HeaderText>) -> Self {
         Self::Remove(name.into())
     }
 

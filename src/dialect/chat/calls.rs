@@ -14,7 +14,7 @@ pub(crate) const MAX_NAME_BYTES: usize = 512;
 
 /// What one delta says of a call. Strings are what stands between the quotes.
 #[derive(Debug, Default)]
-pub(crate) struct Delta<'a> {
+pub(crate) struct CallDelta<'a> {
     pub(crate) index: Option<u64>,
     pub(crate) id: &'a [u8],
     pub(crate) name: &'a [u8],
@@ -31,7 +31,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// The call that a delta goes on with. Without an index the id decides, without both a name.
-    pub(crate) fn find(&self, delta: &Delta<'_>) -> Option<usize> {
+    pub(crate) fn find(&self, delta: &CallDelta<'_>) -> Option<usize> {
         if let Some(index) = delta.index {
             return self.by_index.get(&index).copied();
         }
@@ -42,7 +42,7 @@ impl Places {
     }
 
     /// The call that a delta begins, where none is found for it.
-    pub(crate) fn add(&mut self, delta: &Delta<'_>) -> usize {
+    pub(crate) fn add(&mut self, delta: &CallDelta<'_>) -> usize {
         let place = self.count;
         self.count = place.saturating_add(1);
         if let Some(index) = delta.index {

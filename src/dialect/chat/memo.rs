@@ -21,10 +21,10 @@ pub(crate) enum What {
 
 /// A chunk that says one thing.
 #[derive(Debug, Default)]
-pub(crate) struct Memo(Option<Shape>);
+pub(crate) struct RepeatedChunk(Option<RepeatedShape>);
 
 #[derive(Debug)]
-struct Shape {
+struct RepeatedShape {
     /// Up to the string's first quote, and it.
     before: Vec<u8>,
     /// From the string's last quote on.
@@ -32,14 +32,14 @@ struct Shape {
     what: What,
 }
 
-impl Memo {
+impl RepeatedChunk {
     /// Remembers `payload`, whose one string stands at `told` (quotes included), or that it is none of
     /// this kind.
     pub(crate) fn learn(&mut self, payload: &[u8], told: Option<(Range<usize>, What)>) {
         let shape = told.filter(|_| payload.len() <= MAX_BYTES).and_then(|(span, what)| {
             let before = payload.get(..span.start.checked_add(1)?)?.to_vec();
             let after = payload.get(span.end.checked_sub(1)?..)?.to_vec();
-            Some(Shape { before, after, what })
+            Some(RepeatedShape { before, after, what })
         });
         self.0 = shape;
     }
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn recalls_another_string_in_the_same_place() {
-        let mut memo = Memo::default();
+        let mut memo = RepeatedChunk::default();
         assert_eq!(memo.recall(b"{\"a\":\"x\"}"), None);
         memo.learn(b"{\"a\":\"x\"}", Some((5..8, What::Reasoning)));
         for (payload, want) in [

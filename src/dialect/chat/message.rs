@@ -7,7 +7,7 @@ use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
 use super::Answer;
-use super::calls::{Delta, LEGACY};
+use super::calls::{CallDelta, LEGACY};
 use super::memo::What;
 use super::read::{is_told, whole_number};
 use super::text::escaped;
@@ -80,7 +80,7 @@ pub(crate) fn read(
         tool_call(&call, position, form, answer);
     }
     if let Some(call) = found.function_call.filter(|call| call.kind == Kind::BeginObject) {
-        function(&call, Delta { index: Some(LEGACY), ..Delta::default() }, answer);
+        function(&call, CallDelta { index: Some(LEGACY), ..CallDelta::default() }, answer);
     }
     if logprobs.is_some() { None } else { found.one() }
 }
@@ -211,7 +211,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, answer: &mut impl An
     if call.kind != Kind::BeginObject {
         return answer.invalid("The upstream's answer has a tool call that is no object.");
     }
-    let mut delta = Delta::default();
+    let mut delta = CallDelta::default();
     let mut called = None;
     for (key, value) in call.members() {
         if key.is("index") {
@@ -230,7 +230,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, answer: &mut impl An
 }
 
 /// The function of a call: its name and arguments.
-fn function<'a>(function: &Value<'a>, mut delta: Delta<'a>, answer: &mut impl Answer) {
+fn function<'a>(function: &Value<'a>, mut delta: CallDelta<'a>, answer: &mut impl Answer) {
     for (key, value) in function.members() {
         if key.is("name") {
             delta.name = value.inner();

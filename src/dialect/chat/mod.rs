@@ -18,13 +18,13 @@ use std::borrow::Cow;
 
 use crate::error::ErrorAnswer;
 use crate::wire::json::cursor::Value;
-use calls::Delta;
+use calls::CallDelta;
 use memo::What;
 use usage::Usage;
 
 /// What the upstream said about its answer as a whole.
 #[derive(Debug, Default)]
-pub(crate) struct Head {
+pub(crate) struct ChatHead {
     pub(crate) created: Option<u64>,
     /// A JSON string, quotes included.
     pub(crate) model: Option<Vec<u8>>,
@@ -62,7 +62,7 @@ impl Finish {
 /// between the quotes of a JSON string, in pieces.
 pub(crate) trait Answer {
     /// What is known of the whole, to be filled in.
-    fn head(&mut self) -> &mut Head;
+    fn head(&mut self) -> &mut ChatHead;
     /// A chunk has come whose head is read.
     fn begin(&mut self);
     /// There is a choice, even if it says nothing.
@@ -76,7 +76,7 @@ pub(crate) trait Answer {
     /// An annotation of the text, in chat's form.
     fn annotation(&mut self, annotation: &Value<'_>);
     /// A piece of a tool call.
-    fn call(&mut self, delta: &Delta<'_>);
+    fn call(&mut self, delta: &CallDelta<'_>);
     /// The finish reason, and the stop sequence where the server says which it was. Some servers say it
     /// with every chunk.
     fn finish(&mut self, finish: Finish, stop: Option<Value<'_>>);
@@ -100,10 +100,10 @@ pub(crate) trait Answer {
         match what {
             What::Text => self.text(inner, None),
             What::Reasoning => self.reasoning(inner),
-            What::Arguments(index) => self.call(&Delta {
+            What::Arguments(index) => self.call(&CallDelta {
                 index: Some(index),
                 arguments: Cow::Borrowed(inner),
-                ..Delta::default()
+                ..CallDelta::default()
             }),
         }
     }

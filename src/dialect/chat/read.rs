@@ -13,7 +13,7 @@ use super::{Answer, Finish};
 
 /// The members of a chat completion, or of a chunk, that matter.
 #[derive(Default)]
-struct Root<'a> {
+struct ChatMembers<'a> {
     created: Option<u64>,
     model: Option<Value<'a>>,
     service_tier: Option<Value<'a>>,
@@ -22,7 +22,7 @@ struct Root<'a> {
     error: Option<Value<'a>>,
 }
 
-impl<'a> Root<'a> {
+impl<'a> ChatMembers<'a> {
     fn read(root: &Value<'a>) -> Self {
         let mut this = Self::default();
         for (key, value) in root.members() {
@@ -55,7 +55,7 @@ impl<'a> Root<'a> {
 
 /// The members of a choice that matter.
 #[derive(Default)]
-struct Choice<'a> {
+struct ChoiceMembers<'a> {
     index: u64,
     delta: Option<Value<'a>>,
     message: Option<Value<'a>>,
@@ -65,7 +65,7 @@ struct Choice<'a> {
     logprobs: Option<Value<'a>>,
 }
 
-impl<'a> Choice<'a> {
+impl<'a> ChoiceMembers<'a> {
     fn read(choice: &Value<'a>, position: usize) -> Self {
         let mut this = Self { index: position as u64, ..Self::default() };
         let object = |value: Value<'a>| Some(value).filter(|v| v.kind == Kind::BeginObject);
@@ -113,7 +113,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
         answer.invalid("The upstream sent an event that is not JSON.");
         return None;
     };
-    let root = Root::read(&value);
+    let root = ChatMembers::read(&value);
     if root.error.is_some()
         && let Some(error) = from_event(payload, Event { marked: true, status: None })
     {
@@ -128,7 +128,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
         if choice.kind != Kind::BeginObject {
             continue;
         }
-        let choice = Choice::read(&choice, position);
+        let choice = ChoiceMembers::read(&choice, position);
         // `n` is never asked for: a Response has one answer.
         if choice.index == 0 {
             told = choice.say(choice.delta.or(choice.message), Form::Delta, answer);
@@ -143,14 +143,14 @@ pub(crate) fn completion(chat: &[u8], answer: &mut impl Answer) {
     let Ok(value) = cursor::parse(chat) else {
         return answer.invalid("The upstream's answer is not JSON.");
     };
-    let root = Root::read(&value);
+    let root = ChatMembers::read(&value);
     root.head(answer);
     answer.begin();
     let choices = root.choices.iter().flat_map(Value::elements);
     let choice = choices
         .filter(|choice| choice.kind == Kind::BeginObject)
         .enumerate()
-        .map(|(position, choice)| Choice::read(&choice, position))
+        .map(|(position, choice)| ChoiceMembers::read(&choice, position))
         .min_by_key(|choice| choice.index);
     let Some(choice) = choice else {
         return answer.invalid("The upstream's answer has no choices.");

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::memo::Memo;
+use super::memo::RepeatedChunk;
 use super::{Answer, read};
 
 /// What an event may have beside the answer's text: ids, usage, what servers add.
@@ -12,18 +12,18 @@ const EVENT_BYTES: u64 = 1024 * 1024;
 /// `data: <one line of JSON>`, comments, `data: {"error":…}` where the stream failed, `data: [DONE]`;
 /// each followed by an empty line.
 #[derive(Debug)]
-pub(crate) struct Lines<A> {
+pub(crate) struct ChatStreamReader<A> {
     pub(crate) answer: A,
     /// A line that has not ended yet.
     line: Vec<u8>,
     /// The last chunk.
-    last: Memo,
+    last: RepeatedChunk,
 }
 
-impl<A: Answer> Lines<A> {
+impl<A: Answer> ChatStreamReader<A> {
     /// A reader that tells `answer` what it reads.
     pub(crate) fn new(answer: A) -> Self {
-        Self { answer, line: Vec::new(), last: Memo::default() }
+        Self { answer, line: Vec::new(), last: RepeatedChunk::default() }
     }
 
     /// Reads the next bytes.

@@ -8,7 +8,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, Target};
 use crate::policy::{CacheMode, Config};
-use crate::wire::headers::{HeaderEdit, Headers, Text};
+use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
 use crate::wire::names::is_nearly;
 use crate::wire::{multipart, percent};
 
@@ -175,10 +175,10 @@ pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
     let mut edits = Vec::with_capacity(MOST_EDITS);
     edits.extend(headers.iter().filter_map(|(name, _)| {
         Some(HeaderEdit::remove(match name {
-            b"authorization" => Text::Literal("authorization"),
-            b"x-api-key" => Text::Literal("x-api-key"),
-            b"api-key" => Text::Literal("api-key"),
-            b"accept-encoding" => Text::Literal("accept-encoding"),
+            b"authorization" => HeaderText::Literal("authorization"),
+            b"x-api-key" => HeaderText::Literal("x-api-key"),
+            b"api-key" => HeaderText::Literal("api-key"),
+            b"accept-encoding" => HeaderText::Literal("accept-encoding"),
             _ => own_name(config, name)?,
         }))
     }));
@@ -192,7 +192,7 @@ pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit>
 
 /// `name`, where it is one of the gateway's own. `<prefix>-cache` is a request header by contract and
 /// stays.
-fn own_name(config: &Config, name: &[u8]) -> Option<Text> {
+fn own_name(config: &Config, name: &[u8]) -> Option<HeaderText> {
     let names = &config.headers;
     let is_own = name == names.cluster.as_bytes()
         || (name.starts_with(names.prefix.as_bytes()) && name != names.cache.as_bytes());
@@ -208,7 +208,7 @@ fn content_type(
     operation: Operation,
     given: Option<&[u8]>,
 ) -> Result<Option<HeaderEdit>, GatewayError> {
-    let own: Option<Text> = match operation.body_kind() {
+    let own: Option<HeaderText> = match operation.body_kind() {
         BodyKind::Json if !given.is_some_and(is_utf8_json) => Some("application/json".into()),
         BodyKind::Multipart => {
             let given = given.unwrap_or_default();

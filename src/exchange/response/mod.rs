@@ -25,7 +25,7 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
 use crate::telemetry::counters::{self, AnswerFault};
-use crate::wire::headers::{HeaderEdit, Headers, Text, is_media_type};
+use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
 use head::{forged, is_encoded, kept, status};
 
 /// The end of a stream. Without it every client still has its answer.
@@ -308,7 +308,7 @@ impl Exchange {
                 edits.push(HeaderEdit::set(&names.provider, &provider.name));
             }
             let model = match route.model.trim() {
-                model if model.len() == route.model.len() => Text::from(&route.model),
+                model if model.len() == route.model.len() => HeaderText::from(&route.model),
                 model => model.to_owned().into(),
             };
             edits.push(HeaderEdit::set(&names.model, model));

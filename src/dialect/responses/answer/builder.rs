@@ -5,7 +5,7 @@
 //! whatever comes next. A tool call stays open until the answer's end, since parallel calls may come
 //! interleaved; so whatever is opened behind a call is closed at the end as well.
 
-use crate::dialect::chat::Head;
+use crate::dialect::chat::ChatHead;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::string;
 
@@ -23,7 +23,7 @@ pub(super) const ITEM_BYTES: usize = 128;
 pub(super) struct Builder {
     pub(super) options: ResponseOptions,
     pub(super) events: Events,
-    pub(super) head: Head,
+    pub(super) head: ChatHead,
     pub(super) items: Vec<OutputItem>,
     /// The reasoning or message that takes what comes.
     pub(super) current: Option<usize>,
@@ -57,7 +57,7 @@ impl Builder {
         Self {
             options,
             events,
-            head: Head::default(),
+            head: ChatHead::default(),
             items: Vec::new(),
             current: None,
             closed: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::dialect::chat::calls::{Delta, MAX_NAME_BYTES, Places, add_name, clean};
+use crate::dialect::chat::calls::{CallDelta, MAX_NAME_BYTES, Places, add_name, clean};
 use crate::dialect::chat::text::{Text, escaped, quoted};
 use crate::wire::json::{cursor, string};
 
@@ -70,7 +70,7 @@ fn offered(context: &AnswerContext) -> Vec<String> {
 
 impl Builder {
     /// A delta of a tool call.
-    pub(super) fn call(&mut self, delta: &Delta<'_>) {
+    pub(super) fn call(&mut self, delta: &CallDelta<'_>) {
         let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();
         let found = self.calls.places.find(delta);
         if (found.is_some() && bytes == 0) || !self.spend(bytes) {
@@ -104,7 +104,7 @@ impl Builder {
     }
 
     /// A new call: what came before it is complete.
-    fn begin_call(&mut self, delta: &Delta<'_>) -> Option<usize> {
+    fn begin_call(&mut self, delta: &CallDelta<'_>) -> Option<usize> {
         self.seal();
         // Its item is paid for when it opens; this is the slot's room.
         if !self.spend(delta.id.len().saturating_add(64)) {

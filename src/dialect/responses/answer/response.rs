@@ -1,6 +1,6 @@
 //! The Response object.
 
-use crate::dialect::chat::Head;
+use crate::dialect::chat::ChatHead;
 use crate::dialect::chat::text::number;
 use crate::wire::json::string;
 
@@ -63,7 +63,7 @@ impl ResponseState<'_> {
 /// [`super::AnswerContext::repeated`]. `completed_at` is in the SDKs' types: null unless completed.
 pub(super) fn write(
     options: &ResponseOptions,
-    head: &Head,
+    head: &ChatHead,
     items: &[OutputItem],
     state: ResponseState<'_>,
     out: &mut Vec<u8>,

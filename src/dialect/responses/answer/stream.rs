@@ -1,6 +1,6 @@
 //! A chat stream as Responses events, piece by piece.
 
-use crate::dialect::chat::stream::Lines;
+use crate::dialect::chat::stream::ChatStreamReader;
 use crate::error::ErrorAnswer;
 
 use super::ResponseOptions;
@@ -17,14 +17,14 @@ use super::events::Events;
 /// Where [`super::AnswerContext::stream`] is false nobody wants events: none is written, and
 /// [`Self::into_response`] has the answer at the end.
 #[derive(Debug)]
-pub struct ResponseConverter(Lines<Builder>);
+pub struct ResponseConverter(ChatStreamReader<Builder>);
 
 impl ResponseConverter {
     /// A converter for one answer.
     #[must_use]
     pub fn new(options: ResponseOptions) -> Self {
         let events = Events::new(options.context.stream);
-        Self(Lines::new(Builder::new(options, events)))
+        Self(ChatStreamReader::new(Builder::new(options, events)))
     }
 
     /// Reads the next bytes. Returns the events that they make, and comments as they came.

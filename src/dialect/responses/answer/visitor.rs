@@ -1,7 +1,7 @@
 //! What the upstream's answer tells, as changes of the one state.
 
-use crate::dialect::chat::calls::Delta;
-use crate::dialect::chat::{Answer, Finish, Head};
+use crate::dialect::chat::calls::CallDelta;
+use crate::dialect::chat::{Answer, ChatHead, Finish};
 use crate::error::ErrorAnswer;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -11,7 +11,7 @@ use super::logprobs;
 use super::response::Reason;
 
 impl Answer for Builder {
-    fn head(&mut self) -> &mut Head {
+    fn head(&mut self) -> &mut ChatHead {
         &mut self.head
     }
 
@@ -42,7 +42,7 @@ impl Answer for Builder {
         }
     }
 
-    fn call(&mut self, delta: &Delta<'_>) {
+    fn call(&mut self, delta: &CallDelta<'_>) {
         Self::call(self, delta);
     }
 
