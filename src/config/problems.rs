@@ -11,7 +11,7 @@ const MAX_KEPT: usize = 1_000;
 /// A place in the configuration, such as `virtual_keys[3].models_allowed[0]`. It is written out only
 /// when there is a problem to report.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Path<'a> {
+pub enum Path<'a> {
     /// The whole configuration.
     Root,
     /// A member of an object.
@@ -21,16 +21,18 @@ pub(super) enum Path<'a> {
 }
 
 /// The place of the whole configuration.
-pub(super) const ROOT: &Path<'static> = &Path::Root;
+pub const ROOT: &Path<'static> = &Path::Root;
 
 impl<'a> Path<'a> {
     /// The place of member `name`.
-    pub(super) fn field(&'a self, name: &'a str) -> Path<'a> {
+    #[must_use]
+    pub fn field(&'a self, name: &'a str) -> Path<'a> {
         Path::Field(self, name)
     }
 
     /// The place of element `index`.
-    pub(super) fn item(&'a self, index: usize) -> Path<'a> {
+    #[must_use]
+    pub fn item(&'a self, index: usize) -> Path<'a> {
         Path::Item(self, index)
     }
 }

@@ -5,7 +5,8 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// The known name that `given` is most likely a misspelling of: one that differs in case, `-` and `_`
 /// alone, else the nearest by edit distance, within a third of its length. `None` where none is near.
-pub(super) fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     if given.len() > MAX_NAME_BYTES {
         return None;
     }

@@ -1,0 +1,134 @@
+//! What the filter accepts in its settings and an operator should think about.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use openai_gateway_filter::policy::Config;
+
+use super::document::Node;
+use super::report::Report;
+use super::settings::Places;
+
+/// Warnings about settings that are valid.
+pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Places) {
+    for warning in config.warnings() {
+        report.warning(places.line(""), "configuration", warning);
+    }
+    let keys = tree.get("virtual_keys").map(Node::items).unwrap_or_default();
+    for (index, key) in keys.iter().enumerate() {
+        let at = format!("virtual_keys[{index}]");
+        literal(report, key, &at, places, "key_sha256 (openai-gateway vk new prints one)");
+        splits(report, tree, key, &at, places);
+        useless(report, config, key, &at, places);
+    }
+    let providers = tree.get("providers").map(Node::items).unwrap_or_default();
+    for (index, provider) in providers.iter().enumerate() {
+        let at = format!("providers[{index}].auth");
+        if let Some(auth) = provider.get("auth") {
+            literal(report, auth, &at, places, "key_env");
+            in_the_clear(report, provider, auth, index, places);
+        }
+    }
+    expired(report, keys, config, places);
+}
+
+fn literal(report: &mut Report<'_>, node: &Node, at: &str, places: &Places, instead: &str) {
+    if node.get("key").and_then(Node::text).is_some_and(|key| !key.is_empty()) {
+        let path = format!("{at}.key");
+        let why = format!(
+            "the key itself stands here, for everybody who may read the file or /config_dump: use {instead}"
+        );
+        report.warning(places.line(&path), path, why);
+    }
+}
+
+/// An allowlist that lets some draws of a split pass and not others.
+fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &Places) {
+    let Some(allowed) = key.get("models_allowed") else { return };
+    let entries: Vec<&str> = allowed.items().iter().filter_map(Node::text).collect();
+    let matches = |entry: &str, id: &str| matches_pattern(entry, id);
+    let aliases = [key.get("model_aliases"), tree.get("model_aliases")];
+    for alias in aliases.into_iter().flatten().flat_map(Node::members) {
+        if alias.node.items().is_empty() || entries.iter().any(|entry| matches(entry, &alias.name))
+        {
+            continue;
+        }
+        let targets: Vec<&str> =
+            alias.node.items().iter().map(|item| item.text_of("target")).collect();
+        let passes = |target: &&str| {
+            let model = target.split_once('/').map_or(*target, |(_, model)| model);
+            entries.iter().any(|entry| matches(entry, target) || matches(entry, model))
+        };
+        let passing = targets.iter().filter(|target| passes(target)).count();
+        if passing > 0 && passing < targets.len() {
+            let path = format!("{at}.models_allowed");
+            let why = format!(
+                "alias {} is a split of which only some targets are allowed: name the alias itself in models_allowed, \
+                 or its requests are refused now and then",
+                alias.name
+            );
+            report.warning(places.line(&path), path, why);
+        }
+    }
+}
+
+/// Entries without `*` that name a model which the provider's own list does not hold.
+fn useless(report: &mut Report<'_>, config: &Config, key: &Node, at: &str, places: &Places) {
+    let entries = key.get("models_allowed").map(Node::items).unwrap_or_default();
+    for (index, entry) in entries.iter().enumerate() {
+        let Some((provider, model)) = entry.text().and_then(|text| text.split_once('/')) else {
+            continue;
+        };
+        let Some(provider) =
+            config.providers.by_name(provider).and_then(|id| config.providers.get(id))
+        else {
+            continue;
+        };
+        let is_listed = provider.models.as_ref().is_none_or(|models| models.contains(model));
+        if !model.contains('*') && !is_listed {
+            let path = format!("{at}.models_allowed[{index}]");
+            let why =
+                format!("allows nothing: models of provider {} does not hold it", provider.name);
+            report.warning(places.line(&path), path, why);
+        }
+    }
+}
+
+fn in_the_clear(
+    report: &mut Report<'_>,
+    provider: &Node,
+    auth: &Node,
+    index: usize,
+    places: &Places,
+) {
+    let has_key = auth.get("key").is_some() || auth.get("key_env").is_some();
+    let Some(rest) = provider.text_of("base_url").strip_prefix("http://") else { return };
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let is_near = host == "localhost"
+        || !host.contains('.')
+        || host.ends_with(".local")
+        || host.ends_with(".internal")
+        || host.ends_with(".svc")
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback() || ip.is_private());
+    if has_key && !is_near {
+        let path = format!("providers[{index}].base_url");
+        let why = "the credential goes to a public host in the clear: use https, and transport_socket on the cluster";
+        report.warning(places.line(&path), path, why);
+    }
+}
+
+fn expired(report: &mut Report<'_>, keys: &[Node], config: &Config, places: &Places) {
+    #[expect(clippy::disallowed_methods, reason = "a program of its own: there is no host to ask")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    for key in config.virtual_keys.iter() {
+        let index = keys.iter().position(|raw| raw.text_of("id") == key.id);
+        if let Some(index) = index.filter(|_| key.expires_at.is_some_and(|at| at <= now)) {
+            let path = format!("virtual_keys[{index}].expires_at");
+            report.warning(places.line(&path), path, "has passed: this key is refused");
+        }
+    }
+}
+
+/// `*` for any run of characters.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    openai_gateway_filter::policy::pattern::Pattern::new(pattern).matches(text.bytes())
+}

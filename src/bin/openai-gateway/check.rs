@@ -1,0 +1,147 @@
+//! `check`: everything that is wrong in some files, with its place.
+
+use std::fs;
+
+use super::document::{Node, Unreadable};
+use super::envoy::Gateway;
+use super::finding::Finding;
+use super::report::Report;
+use super::settings::{self, Compiled, OwnEnvironment};
+use super::site::{self, Holder, Site};
+use super::{advice, envoy, mesh};
+
+/// What a check came to.
+pub struct Outcome {
+    /// By file, then by line.
+    pub findings: Vec<Finding>,
+    /// Whether a file could not be read, or holds nothing of ours.
+    pub unreadable: bool,
+}
+
+/// The largest file that is read.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+struct File<'a> {
+    name: &'a str,
+    text: String,
+    documents: Vec<Node>,
+}
+
+/// Checks files, together: a filter that one of them discovers may stand in another.
+pub fn check(names: &[String], own: OwnEnvironment<'_>) -> Outcome {
+    let mut outcome = Outcome { findings: Vec::new(), unreadable: false };
+    let mut files = Vec::new();
+    for name in names {
+        match read(name) {
+            Ok(file) => files.push(file),
+            Err(Unreadable { line, reason }) => {
+                let mut report = Report::new(name);
+                report.error(line, "file", reason);
+                outcome.findings.append(&mut report.findings);
+                outcome.unreadable = true;
+            }
+        }
+    }
+    // (file, document, site, its settings as the filter reads them)
+    let mut sites: Vec<(usize, &Node, Site<'_>, Option<Compiled>)> = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        for document in &file.documents {
+            for site in site::find(document) {
+                let raw = whole_json(file, &site);
+                let compiled = settings::compile(&site, raw, own);
+                sites.push((index, document, site, compiled));
+            }
+        }
+    }
+    let gateways: Vec<Gateway<'_>> =
+        sites.iter().filter_map(|(_, _, site, compiled)| gateway(site, compiled)).collect();
+    for (index, file) in files.iter().enumerate() {
+        let mut report = Report::new(file.name);
+        let here: Vec<_> = sites.iter().filter(|(at, ..)| *at == index).collect();
+        let is_discovered = file.documents.iter().any(|document| {
+            let filters = document.maps().into_iter().filter_map(|map| map.get("http_filters"));
+            filters.flat_map(Node::items).any(site::is_discovered)
+        });
+        if here.is_empty() && !is_discovered {
+            report.error(1, "file", "holds no configuration of openai-gateway-filter");
+            outcome.unreadable = true;
+        }
+        for (_, document, site, compiled) in here {
+            of_site(&mut report, file, document, site, compiled.as_ref());
+        }
+        for document in &file.documents {
+            envoy::check(&mut report, document, &gateways);
+        }
+        report.findings.sort_by(Finding::order);
+        // Settings that an anchor repeats are found once.
+        report.findings.dedup_by(|a, b| a.order(b).is_eq());
+        outcome.findings.append(&mut report.findings);
+    }
+    outcome
+}
+
+fn of_site(
+    report: &mut Report<'_>,
+    file: &File<'_>,
+    document: &Node,
+    site: &Site<'_>,
+    compiled: Option<&Compiled>,
+) {
+    match site.holder {
+        Holder::Wasm(message) => envoy::messages(report, document, &[message]),
+        holder => mesh::holder(report, document, holder, &file.documents),
+    }
+    let Some(compiled) = compiled else { return };
+    for (line, path, reason) in &compiled.mistakes {
+        report.error(*line, path.clone(), reason.clone());
+    }
+    let tree = site.settings.as_ref().and_then(|settings| settings.tree());
+    if let (Some(tree), Some(config)) = (tree, &compiled.config) {
+        advice::check(report, tree, config, &compiled.places);
+        if document.text_of("kind") == "EnvoyFilter" {
+            let sets_authority =
+                gateway_of(site, tree, compiled).is_none_or(|gateway| gateway.sets_authority());
+            mesh::istio(report, &file.documents, config, sets_authority);
+        }
+    }
+}
+
+fn gateway<'a>(site: &'a Site<'_>, compiled: &'a Option<Compiled>) -> Option<Gateway<'a>> {
+    let tree = site.settings.as_ref()?.tree()?;
+    gateway_of(site, tree, compiled.as_ref()?)
+}
+
+fn gateway_of<'a>(
+    site: &'a Site<'_>,
+    tree: &'a Node,
+    compiled: &'a Compiled,
+) -> Option<Gateway<'a>> {
+    let Holder::Wasm(message) = site.holder else { return None };
+    Some(Gateway {
+        name: &site.name,
+        message,
+        tree,
+        config: compiled.config.as_ref(),
+        places: &compiled.places,
+    })
+}
+
+/// The bytes of a file that is nothing but settings in JSON: its syntax is JSON's, not YAML's.
+fn whole_json<'a>(file: &'a File<'_>, site: &Site<'_>) -> Option<&'a [u8]> {
+    let is_json = file.text.trim_start().starts_with('{')
+        && !file.name.ends_with(".yaml")
+        && !file.name.ends_with(".yml");
+    (matches!(site.holder, Holder::File) && is_json).then_some(file.text.as_bytes())
+}
+
+fn read(name: &str) -> Result<File<'_>, Unreadable> {
+    let unreadable = |reason: String| Unreadable { line: 1, reason };
+    let size = fs::metadata(name).map_err(|error| unreadable(format!("can't be read: {error}")))?;
+    if size.len() > MAX_FILE_BYTES {
+        return Err(unreadable("larger than 64 MiB".to_owned()));
+    }
+    let bytes = fs::read(name).map_err(|error| unreadable(format!("can't be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8 text".to_owned()))?;
+    let documents = site::documents(&text)?;
+    Ok(File { name, text, documents })
+}

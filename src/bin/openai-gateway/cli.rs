@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::finding::{self, Severity};
+use super::{check, vk};
+
+/// Checks and explains configurations of openai-gateway-filter, without Envoy.
+#[derive(Parser)]
+#[command(name = "openai-gateway", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Report every mistake with its path and line. Exit status: 0 none, 1 mistakes, 2 unreadable
+    Check {
+        /// The filter's configuration (YAML or JSON), an Envoy configuration, a discovered filter, or
+        /// Kubernetes manifests that hold one. What one file discovers may stand in another
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Require the environment variables, with this process's own values
+        #[arg(long)]
+        env: bool,
+    },
+    /// Print the configuration's JSON Schema (2020-12)
+    Schema,
+    /// Virtual keys
+    Vk {
+        #[command(subcommand)]
+        command: VkCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum VkCommand {
+    /// Mint one, and print it with its digest and the YAML to paste
+    New {
+        /// What logs and metrics will show
+        #[arg(long, value_name = "NAME")]
+        id: String,
+    },
+}
+
+const MISTAKES: u8 = 1;
+const UNREADABLE: u8 = 2;
+
+/// Runs what the command line asks for.
+pub fn run() -> ExitCode {
+    let (text, status) = match Arguments::parse().command {
+        Command::Check { files, json, env } => checked(&files, json, env),
+        Command::Schema => (pretty(&openai_gateway_filter::config::schema()), 0),
+        Command::Vk { command: VkCommand::New { id } } => match vk::new(&id) {
+            Ok(text) => (text, 0),
+            Err(error) => return failed(&error),
+        },
+    };
+    // A reader that has gone (`| head`) is no failure.
+    let _ = writeln!(io::stdout(), "{text}");
+    ExitCode::from(status)
+}
+
+fn checked(files: &[String], json: bool, env: bool) -> (String, u8) {
+    let own = |name: &str| std::env::var(name).ok();
+    let outcome = check::check(files, env.then_some(&own));
+    let of =
+        |severity| outcome.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    let status = match (outcome.unreadable, errors) {
+        (true, _) => UNREADABLE,
+        (false, 0) => 0,
+        (false, _) => MISTAKES,
+    };
+    if json {
+        return (pretty(&finding::json(&outcome.findings)), status);
+    }
+    let mut lines: Vec<String> = outcome.findings.iter().map(finding::Finding::line).collect();
+    lines.push(format!("{}, {}", count(errors, "mistake"), count(warnings, "warning")));
+    (lines.join("\n"), status)
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn failed(error: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {error}");
+    ExitCode::from(UNREADABLE)
+}

@@ -1,0 +1,405 @@
+//! An Envoy configuration around the filter: what is legal there and wrong.
+
+use openai_gateway_filter::policy::Config;
+
+use super::document::Node;
+use super::plugin;
+use super::report::Report;
+use super::routes::{self, Outcome, Request};
+use super::settings::Places;
+use super::site::{self, HCM, type_of};
+
+/// Envoy's default of `per_connection_buffer_limit_bytes`, and what it reads at once.
+const DEFAULT_BUFFER_BYTES: f64 = 1_048_576.0;
+/// A model may think for minutes before its first byte.
+const SHORTEST_SECONDS: f64 = 60.0;
+
+/// A filter's settings, from wherever Envoy gets them.
+pub struct Gateway<'a> {
+    /// The name of the filter or of the resource.
+    pub name: &'a str,
+    /// `config` of the Wasm message.
+    pub message: &'a Node,
+    /// As the operator wrote them.
+    pub tree: &'a Node,
+    /// As the filter reads them; `None` if it would refuse them.
+    pub config: Option<&'a Config>,
+    /// The lines of the settings.
+    pub places: &'a Places,
+}
+
+impl Gateway<'_> {
+    fn routing(&self, name: &str) -> Option<&str> {
+        self.tree.at(&["routing", name]).and_then(Node::text)
+    }
+
+    /// The aliases that have a fallback: name, cluster.
+    fn fallbacks(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for map in self.tree.maps() {
+            for alias in map.get("model_aliases").map(Node::members).unwrap_or_default() {
+                let forms = std::iter::once(&alias.node).chain(alias.node.items());
+                for form in forms.filter(|form| form.get("fallback").is_some()) {
+                    let cluster = form.get("cluster").and_then(Node::text).unwrap_or(&alias.name);
+                    found.push((alias.name.clone(), cluster.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    /// In how many positions the settings say that the filter stands.
+    fn positions(&self) -> u8 {
+        match self.tree.at(&["routing", "positions"]).and_then(Node::number) {
+            Some(number) if number >= 2.0 => 2,
+            Some(_) => 1,
+            None if self.fallbacks().is_empty() => 1,
+            None => 2,
+        }
+    }
+
+    /// Whether the filter sets `:authority` before Envoy chooses the route.
+    pub fn sets_authority(&self) -> bool {
+        match self.routing("authority") {
+            Some(authority) => authority == "filter",
+            None => self.positions() == 1,
+        }
+    }
+}
+
+/// Checks every listener of a document. `gateways` are all that the files hold.
+pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[Gateway<'_>]) {
+    let mut checked: Vec<&Node> = Vec::new();
+    for listener in document.maps() {
+        if listener.get("filter_chains").is_none() && listener.get("default_filter_chain").is_none()
+        {
+            continue;
+        }
+        for manager in listener.maps().into_iter().filter(|map| type_of(map) == HCM) {
+            let filters = manager.get("http_filters").map(Node::items).unwrap_or_default();
+            for (index, filter) in filters.iter().enumerate() {
+                if let Some(gateway) = gateway_of(filter, gateways) {
+                    checked.push(filter);
+                    let at = Position { document, listener, manager, filters, index };
+                    at.check(report, filter, gateway);
+                }
+            }
+        }
+    }
+}
+
+fn gateway_of<'a, 'g>(filter: &Node, gateways: &'g [Gateway<'a>]) -> Option<&'g Gateway<'a>> {
+    if let Some(message) = filter.get("typed_config").and_then(site::wasm_config) {
+        return gateways.iter().find(|gateway| std::ptr::eq(gateway.message, message));
+    }
+    let name = filter.text_of("name");
+    filter.get("config_discovery")?;
+    gateways.iter().find(|gateway| gateway.name == name)
+}
+
+/// Whether the filter also stands where Envoy makes its attempts.
+fn is_upstream(document: &Node, gateways: &[&Gateway<'_>]) -> bool {
+    let lists = document.maps().into_iter().filter_map(|map| {
+        let is_protocol = type_of(map).ends_with("HttpProtocolOptions");
+        map.get("upstream_http_filters").or_else(|| map.get("http_filters").filter(|_| is_protocol))
+    });
+    lists.flat_map(Node::items).any(|filter| {
+        gateways.iter().any(|gateway| gateway.name == filter.text_of("name"))
+            || filter.get("typed_config").and_then(site::wasm_config).is_some()
+    })
+}
+
+/// The filter in `http_filters` of a listener.
+struct Position<'a> {
+    document: &'a Node,
+    listener: &'a Node,
+    manager: &'a Node,
+    filters: &'a [Node],
+    index: usize,
+}
+
+impl Position<'_> {
+    fn check(&self, report: &mut Report<'_>, filter: &Node, gateway: &Gateway<'_>) {
+        self.filters_around(report, filter);
+        self.idle_timeout(report);
+        self.per_route(report, filter);
+        self.positions(report, gateway);
+        self.clusters(report, gateway);
+        self.mirrors(report);
+        if let Some(routes) = self.manager.get("route_config") {
+            self.routes(report, routes, gateway);
+            self.buffers(report, routes, gateway);
+        }
+    }
+
+    fn filters_around(&self, report: &mut Report<'_>, filter: &Node) {
+        let document = self.document;
+        if filter.get("disabled").is_some_and(Node::is_true) {
+            let why = "leave out disabled: what counts is the route that a request has before the filter has \
+                       named one, and without the filter it passes unchecked";
+            report.warning_at(document, filter, "disabled", why);
+        }
+        for (index, other) in self.filters.iter().enumerate() {
+            let kind = other.get("typed_config").map(type_of).unwrap_or_default();
+            let name = other.text_of("name");
+            let is = |what: &str| kind.contains(what) || name.ends_with(what);
+            if index < self.index && is("jwt_authn") {
+                for provider in other.maps() {
+                    if provider.get("forward").is_some_and(Node::is_true) {
+                        let why =
+                            "set forward: false: the filter would take the JWT for the virtual key";
+                        report.warning_at(document, provider, "forward", why);
+                    }
+                }
+            }
+            if index < self.index && is("router") {
+                report.warning_at(document, other, "name", "the router must be the last filter");
+            }
+            if index > self.index && is("cors") {
+                let why = "put it before openai-gateway-filter: preflights carry no key and would be refused";
+                report.warning_at(document, other, "name", why);
+            }
+        }
+    }
+
+    fn idle_timeout(&self, report: &mut Report<'_>) {
+        let set = self.manager.get("stream_idle_timeout").and_then(Node::text).and_then(seconds);
+        if set.is_some_and(|seconds| seconds > 0.0 && seconds < SHORTEST_SECONDS) {
+            let why = "set stream_idle_timeout: 600s: a model may be silent for minutes before it answers";
+            report.warning_at(self.document, self.manager, "stream_idle_timeout", why);
+        }
+    }
+
+    fn per_route(&self, report: &mut Report<'_>, filter: &Node) {
+        for map in self.manager.maps() {
+            let Some(own) = map.get("typed_per_filter_config") else { continue };
+            if own.get(filter.text_of("name")).is_some() {
+                let why = "leave it out: the filter knows no settings by route, and one that is disabled for a \
+                           route lets its requests pass unchecked";
+                report.warning_at(self.document, own, filter.text_of("name"), why);
+            }
+        }
+    }
+
+    fn positions(&self, report: &mut Report<'_>, gateway: &Gateway<'_>) {
+        let upstream = is_upstream(self.document, &[gateway]);
+        let line = |path: &str| gateway.places.line(path);
+        if !upstream {
+            for (alias, _) in gateway.fallbacks() {
+                let path = format!("model_aliases.{alias}");
+                let why = format!(
+                    "alias {alias} has a fallback, and the filter stands in one position: add it to the router's \
+                     upstream_http_filters, before upstream_codec"
+                );
+                report.warning(line(&path), path, why);
+            }
+            if gateway.fallbacks().is_empty() && gateway.positions() == 2 {
+                let why = "positions: 2, and the filter stands in one: add it to the router's \
+                           upstream_http_filters, before upstream_codec";
+                report.warning(line("routing.positions"), "routing.positions", why);
+            }
+        } else if gateway.positions() == 1 {
+            let why = "the filter stands in two positions: set routing.positions: 2";
+            report.warning(line("routing.positions"), "routing.positions", why);
+        }
+    }
+
+    fn clusters(&self, report: &mut Report<'_>, gateway: &Gateway<'_>) {
+        let Some(clusters) = self.document.at(&["static_resources", "clusters"]) else { return };
+        if self.document.at(&["dynamic_resources", "cds_config"]).is_some() {
+            return;
+        }
+        let cluster =
+            |name: &str| clusters.items().iter().find(|node| node.text_of("name") == name);
+        for (index, provider) in
+            gateway.tree.get("providers").map(Node::items).unwrap_or_default().iter().enumerate()
+        {
+            let own = provider.get("cluster").and_then(Node::text);
+            let (member, name) = match own {
+                Some(name) => ("cluster", name),
+                None => ("name", provider.text_of("name")),
+            };
+            if name.is_empty() {
+                continue;
+            }
+            let path = format!("providers[{index}].{member}");
+            let line = gateway.places.line(&path);
+            match cluster(name) {
+                None => report.warning(line, path, format!(
+                    "Envoy has no cluster {name}: add it to static_resources.clusters, or name the right one in \
+                     the provider's cluster"
+                )),
+                Some(node) => {
+                    let is_https = provider.text_of("base_url").starts_with("https://");
+                    let has_tls = ["transport_socket", "transport_socket_matches"]
+                        .iter()
+                        .any(|name| node.get(name).is_some());
+                    if is_https && !has_tls {
+                        report.warning_at(self.document, node, "transport_socket", format!(
+                            "base_url of the provider is https, and the cluster speaks plain text: set \
+                             transport_socket (envoy.transport_sockets.tls) on cluster {name}"
+                        ));
+                    }
+                }
+            }
+        }
+        for (alias, name) in gateway.fallbacks() {
+            if cluster(&name).is_none() {
+                let path = format!("model_aliases.{alias}");
+                report.warning(gateway.places.line(&path), path, format!(
+                    "Envoy has no cluster {name}: add it to static_resources.clusters as a composite or aggregate \
+                     cluster over the providers' own"
+                ));
+            }
+        }
+    }
+
+    fn mirrors(&self, report: &mut Report<'_>) {
+        for map in self.manager.maps() {
+            if map.get("request_mirror_policies").is_some() {
+                let why = "leave it out: the mirror gets the provider's credential";
+                report.warning_at(self.document, map, "request_mirror_policies", why);
+            }
+        }
+    }
+
+    fn routes(&self, report: &mut Report<'_>, routes: &Node, gateway: &Gateway<'_>) {
+        let Some(config) = gateway.config else { return };
+        let header = &*config.headers.cluster;
+        let mut told: Vec<String> = Vec::new();
+        let mut timed: Vec<*const Node> = Vec::new();
+        for (_, provider) in config.providers.iter() {
+            let path = format!("{}/chat/completions", provider.base_path);
+            let request = Request {
+                authority: gateway.sets_authority().then_some(&*provider.authority),
+                path: &path,
+                header: (header, &provider.cluster),
+            };
+            let (node, member, why) = match routes::follow(routes, &request) {
+                Outcome::Unknown => continue,
+                Outcome::NoVirtualHost => (
+                    routes,
+                    "virtual_hosts",
+                    format!(
+                        "no virtual host has the domain {}, which the filter puts into :authority: set domains: [\"*\"], \
+                     or routing.authority: route in the filter's settings",
+                        provider.authority
+                    ),
+                ),
+                Outcome::NoRoute(host) => (
+                    host,
+                    "routes",
+                    format!(
+                        "no route matches a request of provider {} after the filter ({header}: {}, path {path}): add \
+                     route: {{cluster_header: {header}}}",
+                        provider.name, provider.cluster
+                    ),
+                ),
+                Outcome::Route(host, route) => {
+                    if let Some((member, why)) = leads_elsewhere(route, header, provider) {
+                        (route, member, why)
+                    } else {
+                        if !timed.contains(&std::ptr::from_ref(route)) {
+                            timed.push(std::ptr::from_ref(route));
+                            self.timeout(report, host, route);
+                        }
+                        continue;
+                    }
+                }
+            };
+            if !told.contains(&why) {
+                report.warning_at(self.document, node, member, why.clone());
+                told.push(why);
+            }
+        }
+    }
+
+    fn timeout(&self, report: &mut Report<'_>, _host: &Node, route: &Node) {
+        let Some(action) = route.get("route") else { return };
+        match action.get("timeout").and_then(Node::text).map(seconds) {
+            None => {
+                let why = "set timeout: 0s: Envoy's default ends every answer after 15 seconds";
+                report.warning_at(self.document, action, "timeout", why);
+            }
+            Some(Some(seconds)) if seconds > 0.0 && seconds < SHORTEST_SECONDS => {
+                let why = "set timeout: 0s: it ends an answer that is still streaming";
+                report.warning_at(self.document, action, "timeout", why);
+            }
+            _ => {}
+        }
+        let idle = action.get("idle_timeout").and_then(Node::text).and_then(seconds);
+        if idle.is_some_and(|seconds| seconds > 0.0 && seconds < SHORTEST_SECONDS) {
+            let why = "set idle_timeout: 600s, or leave it out: a model may be silent for minutes";
+            report.warning_at(self.document, action, "idle_timeout", why);
+        }
+    }
+
+    fn buffers(&self, report: &mut Report<'_>, routes: &Node, gateway: &Gateway<'_>) {
+        let Some(config) = gateway.config else { return };
+        let limits = &config.limits;
+        #[expect(clippy::cast_precision_loss, reason = "bounded by 1 GiB")]
+        let needed = limits.max_buffered_bytes.max(limits.max_answer_bytes) as f64;
+        let connection = self.listener.get("per_connection_buffer_limit_bytes");
+        let per_connection = connection.and_then(Node::number).unwrap_or(DEFAULT_BUFFER_BYTES);
+        for host in routes.get("virtual_hosts").map(Node::items).unwrap_or_default() {
+            let fields = ["request_body_buffer_limit", "per_request_buffer_limit_bytes"];
+            let own = fields.iter().find_map(|name| host.get(name).map(|node| (*name, node)));
+            let set = own.and_then(|(_, node)| node.number()).unwrap_or(per_connection);
+            if set < needed {
+                let member = own.map_or("request_body_buffer_limit", |(name, _)| name);
+                let why = format!(
+                    "set request_body_buffer_limit: {} on the virtual host: Envoy holds {set} bytes and refuses a \
+                     body before the filter's limit of {needed} (max_buffered_bytes, max_answer_bytes) is reached",
+                    needed + DEFAULT_BUFFER_BYTES
+                );
+                report.warning_at(self.document, host, member, why);
+            }
+        }
+    }
+}
+
+/// What is wrong with the route that a provider's requests take.
+fn leads_elsewhere(
+    route: &Node,
+    header: &str,
+    provider: &openai_gateway_filter::policy::Provider,
+) -> Option<(&'static str, String)> {
+    let Some(action) = route.get("route") else {
+        let member = if route.get("redirect").is_some() { "redirect" } else { "direct_response" };
+        return Some((
+            member,
+            format!(
+                "requests of provider {} end here after the filter: put a route with cluster_header: {header} before it",
+                provider.name
+            ),
+        ));
+    };
+    if let Some(named) = action.get("cluster_header").and_then(Node::text) {
+        return (!named.eq_ignore_ascii_case(header)).then(|| ("route", format!(
+            "the filter names the cluster in {header}: set cluster_header: {header}, or routing.cluster_header: \
+             {named} in the filter's settings"
+        )));
+    }
+    if action.text_of("cluster") == &*provider.cluster {
+        return None;
+    }
+    Some((
+        "route",
+        format!(
+            "requests of provider {} take this route and do not follow the filter: set cluster_header: {header}",
+            provider.name
+        ),
+    ))
+}
+
+/// A protobuf duration: `1.5s`.
+fn seconds(text: &str) -> Option<f64> {
+    text.strip_suffix('s')?.parse().ok()
+}
+
+/// The messages of all sites in a document.
+pub fn messages(report: &mut Report<'_>, document: &Node, messages: &[&Node]) {
+    for message in messages {
+        plugin::check(report, document, message);
+    }
+}

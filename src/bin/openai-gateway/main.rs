@@ -1,0 +1,39 @@
+//! `openai-gateway`: checks and explains configurations of the filter, without Envoy.
+
+#![cfg_attr(target_arch = "wasm32", allow(missing_docs))]
+
+#[cfg(not(target_arch = "wasm32"))]
+mod advice;
+#[cfg(not(target_arch = "wasm32"))]
+mod check;
+#[cfg(not(target_arch = "wasm32"))]
+mod cli;
+#[cfg(not(target_arch = "wasm32"))]
+mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod envoy;
+#[cfg(not(target_arch = "wasm32"))]
+mod finding;
+#[cfg(not(target_arch = "wasm32"))]
+mod mesh;
+#[cfg(not(target_arch = "wasm32"))]
+mod plugin;
+#[cfg(not(target_arch = "wasm32"))]
+mod report;
+#[cfg(not(target_arch = "wasm32"))]
+mod routes;
+#[cfg(not(target_arch = "wasm32"))]
+mod settings;
+#[cfg(not(target_arch = "wasm32"))]
+mod site;
+#[cfg(not(target_arch = "wasm32"))]
+mod vk;
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() -> std::process::ExitCode {
+    cli::run()
+}
+
+/// The module's target builds every program of the crate, too.
+#[cfg(target_arch = "wasm32")]
+fn main() {}

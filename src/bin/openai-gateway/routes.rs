@@ -1,0 +1,146 @@
+//! Which route Envoy chooses once the filter has rewritten a request.
+
+use super::document::Node;
+
+/// A request after the filter.
+pub struct Request<'a> {
+    /// `:authority`, or `None` where the filter leaves the client's.
+    pub authority: Option<&'a str>,
+    /// `:path`.
+    pub path: &'a str,
+    /// The routing header and its value.
+    pub header: (&'a str, &'a str),
+}
+
+/// Where it goes.
+pub enum Outcome<'a> {
+    /// No virtual host has its authority.
+    NoVirtualHost,
+    /// None of the virtual host's routes matches.
+    NoRoute(&'a Node),
+    /// This route of this virtual host.
+    Route(&'a Node, &'a Node),
+    /// A matcher that is not understood here decides.
+    Unknown,
+}
+
+/// Follows a request through a route configuration.
+pub fn follow<'a>(configuration: &'a Node, request: &Request<'_>) -> Outcome<'a> {
+    let hosts = configuration.get("virtual_hosts").map(Node::items).unwrap_or_default();
+    let chosen = match request.authority {
+        Some(authority) => best_host(hosts, authority),
+        // The client's own: any host that leads to the cluster is as good as another.
+        None => hosts
+            .iter()
+            .find(|host| matches!(route(host, request), Outcome::Route(..)))
+            .or(hosts.first()),
+    };
+    match chosen {
+        Some(host) => route(host, request),
+        None => Outcome::NoVirtualHost,
+    }
+}
+
+/// Exact, then the longest `*.suffix`, then the longest `prefix.*`, then `*`.
+fn best_host<'a>(hosts: &'a [Node], authority: &str) -> Option<&'a Node> {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let rank = |domain: &str| {
+        let domain = domain.to_ascii_lowercase();
+        if domain == authority || domain == host {
+            return Some((3, domain.len()));
+        }
+        if domain == "*" {
+            return Some((0, 0));
+        }
+        if let Some(suffix) = domain.strip_prefix('*') {
+            return authority.ends_with(suffix).then_some((2, suffix.len()));
+        }
+        domain
+            .strip_suffix('*')
+            .and_then(|prefix| authority.starts_with(prefix).then_some((1, prefix.len())))
+    };
+    hosts
+        .iter()
+        .filter_map(|host| {
+            let domains = host.get("domains").map(Node::items).unwrap_or_default();
+            let best = domains.iter().filter_map(Node::text).filter_map(rank).max()?;
+            Some((best, host))
+        })
+        .max_by_key(|(best, _)| *best)
+        .map(|(_, host)| host)
+}
+
+fn route<'a>(host: &'a Node, request: &Request<'_>) -> Outcome<'a> {
+    for route in host.get("routes").map(Node::items).unwrap_or_default() {
+        match route.get("match").map_or(Some(false), |matcher| matches(matcher, request)) {
+            Some(true) => return Outcome::Route(host, route),
+            Some(false) => {}
+            None => return Outcome::Unknown,
+        }
+    }
+    Outcome::NoRoute(host)
+}
+
+/// `None` where it can't be told.
+fn matches(matcher: &Node, request: &Request<'_>) -> Option<bool> {
+    if !path_matches(matcher, request.path)? {
+        return Some(false);
+    }
+    for header in matcher.get("headers").map(Node::items).unwrap_or_default() {
+        if !header_matches(header, request)? {
+            return Some(false);
+        }
+    }
+    let others =
+        ["query_parameters", "runtime_fraction", "grpc", "tls_context", "dynamic_metadata"];
+    if others.iter().any(|name| matcher.get(name).is_some()) {
+        return None;
+    }
+    Some(true)
+}
+
+fn path_matches(matcher: &Node, path: &str) -> Option<bool> {
+    if let Some(prefix) = matcher.get("prefix").and_then(Node::text) {
+        return Some(path.starts_with(prefix));
+    }
+    if let Some(exact) = matcher.get("path").and_then(Node::text) {
+        return Some(path == exact);
+    }
+    if let Some(prefix) = matcher.get("path_separated_prefix").and_then(Node::text) {
+        let rest = path.strip_prefix(prefix);
+        return Some(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])));
+    }
+    None
+}
+
+fn header_matches(header: &Node, request: &Request<'_>) -> Option<bool> {
+    let (name, value) = request.header;
+    let ours = header.text_of("name").eq_ignore_ascii_case(name);
+    let inverted = header.get("invert_match").is_some_and(Node::is_true);
+    let is_match = if let Some(present) = header.get("present_match") {
+        // Other headers are the client's: it may have them or not.
+        if !ours {
+            return None;
+        }
+        present.is_true()
+    } else {
+        let wanted = header.get("string_match").unwrap_or(header);
+        let text = |name: &str| wanted.get(name).and_then(Node::text);
+        if !ours {
+            // `:path`, `:method` and the client's own headers.
+            return None;
+        }
+        if let Some(exact) = text("exact").or_else(|| text("exact_match")) {
+            value == exact
+        } else if let Some(prefix) = text("prefix").or_else(|| text("prefix_match")) {
+            value.starts_with(prefix)
+        } else if let Some(suffix) = text("suffix").or_else(|| text("suffix_match")) {
+            value.ends_with(suffix)
+        } else if let Some(part) = text("contains").or_else(|| text("contains_match")) {
+            value.contains(part)
+        } else {
+            return None;
+        }
+    };
+    Some(is_match != inverted)
+}

@@ -1,0 +1,283 @@
+//! The command-line tool, as an operator meets it: planted mistakes, each to be found at its line.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_openai-gateway");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(TOOL).args(arguments).output().unwrap()
+}
+
+/// Writes `text` to a file of this test's own.
+fn file(name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tool");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn check(path: &Path) -> (i32, Vec<Value>) {
+    let output = run(&["check", "--json", path.to_str().unwrap()]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code().unwrap(), json["findings"].as_array().unwrap().clone())
+}
+
+/// A mistake: the file, what is replaced by what, and what must be found. The line is that of `at` in
+/// the changed text.
+struct Planted {
+    file: &'static str,
+    old: &'static str,
+    new: &'static str,
+    at: &'static str,
+    severity: &'static str,
+    path: &'static str,
+    message: &'static str,
+}
+
+macro_rules! planted {
+    ($($file:literal: $old:literal => $new:literal, at $at:literal: $severity:literal $path:literal $message:literal;)*) => {
+        &[$(Planted {
+            file: $file, old: $old, new: $new, at: $at,
+            severity: $severity, path: $path, message: $message,
+        }),*]
+    };
+}
+
+const PLANTED: &[Planted] = planted! {
+    // The filter's own part, in Envoy's configuration.
+    "envoy.yaml": "base_url: http://127" => "base-url: http://127", at "base-url":
+        "error" "providers[0].base-url" "did you mean `base_url`";
+    "envoy.yaml": "kind: vllm" => "kind: vlm", at "kind: vlm": "error" "providers[0].kind" "openai, vllm";
+    "envoy.yaml": "name: azure" => "name: groq", at "name: groq\n                      base_url: https://example":
+        "error" "providers[2].name" "the same as providers[1].name";
+    "envoy.yaml": "base_url: https://api" => "base_url: api", at "base_url: api.groq":
+        "error" "providers[1].base_url" "must begin with http";
+    "envoy.yaml": "base_url: https://api.groq.com/openai/v1" => "cluster: groq",
+        at "- name: groq\n                      cluster": "error" "providers[1].base_url" "missing";
+    "envoy.yaml": "key_env: GROQ_API_KEY" => "key_env: GROQ_KEY", at "GROQ_KEY":
+        "error" "providers[1].auth.key_env" "no environment variable of this name";
+    "envoy.yaml": "header: x-key, " => "", at "mode: header": "error" "providers[2].auth.header" "missing";
+    "envoy.yaml": "models: [llama" => "models: [7, llama", at "models: [7":
+        "error" "providers[1].models[0]" "expected a string, got a number";
+    "envoy.yaml": "key_sha256: 4e" => "key_sha256: xe", at "key_sha256: xe":
+        "error" "virtual_keys[0].key_sha256" "64 hexadecimal digits";
+    "envoy.yaml": "id: batch" => "id: search-team", at "id: search-team\n                      key_env":
+        "error" "virtual_keys[1].id" "the same as virtual_keys[0].id";
+    "envoy.yaml": "key_env: TEAM_KEY\n" => "revoked: false\n", at "- id: batch":
+        "error" "virtual_keys[1]" "exactly one of";
+    "envoy.yaml": "providers: [vllm]" => "providers: [vlm]", at "providers: [vlm]":
+        "error" "virtual_keys[1].providers[0]" "no provider of this name";
+    "envoy.yaml": "2040-01-01T00:00:00Z" => "tomorrow", at "tomorrow":
+        "error" "virtual_keys[1].expires_at" "RFC 3339";
+    "envoy.yaml": "models_allowed:" => "models_alowed:", at "models_alowed":
+        "error" "virtual_keys[0].models_alowed" "did you mean `models_allowed`";
+    "envoy.yaml": "gpt-4o: groq/" => "gpt-4o: grok/", at "grok/":
+        "error" "virtual_keys[0].model_aliases.gpt-4o" "no provider of that name";
+    "envoy.yaml": "weight: 10" => "weight: 0", at "weight: 0":
+        "error" "model_aliases.fast[1].weight" "must be 1 or more";
+    "envoy.yaml": "weight: 90" => "wieght: 90", at "wieght":
+        "error" "model_aliases.fast[0].wieght" "did you mean `weight`";
+    "envoy.yaml": "cache: {mode: respect}" => "cache: {mode: off}", at "mode: off":
+        "error" "cache.mode" "expected a string, got a boolean";
+    "envoy.yaml": "cache: {mode: respect}" => "cache:", at "cache:\n": "error" "cache" "got null";
+    "envoy.yaml": "max_request_bytes: 33554432" => "max_request_bytes: 0", at "max_request_bytes: 0":
+        "error" "limits.max_request_bytes" "must be 1 or more";
+    "envoy.yaml": "routing: {cluster_header: x-g" => "routing: {cluster_header: host} #", at "routing: {":
+        "error" "routing.cluster_header" "frames or routes the request";
+    "envoy.yaml": "id: batch\n" => "id: batch\n                      id: other\n", at "id: other":
+        "error" "virtual_keys[1].id" "given twice";
+    // Envoy's own part.
+    "envoy.yaml": "allow_on_headers_stop" => "allow_on_header_stop", at "allow_on_header_stop":
+        "error" "allow_on_header_stop_iteration" "did you mean `allow_on_headers_stop_iteration`";
+    "envoy.yaml": "                allow_on_headers_stop_iteration: true\n" => "", at "config:\n                name":
+        "warning" "allow_on_headers_stop_iteration" "waits for ever";
+    "envoy.yaml": "allow_on_headers_stop_iteration: true" => "allow_on_headers_stop_iteration: false", at "iteration: false":
+        "warning" "allow_on_headers_stop_iteration" "waits for ever";
+    "envoy.yaml": "FAIL_RELOAD" => "FAIL_OPEN", at "FAIL_OPEN": "warning" "failure_policy" "pass unchecked";
+    "envoy.yaml": "failure_policy: FAIL_RELOAD" => "fail_open: true", at "fail_open: true":
+        "warning" "fail_open" "failure_policy: FAIL_RELOAD";
+    "envoy.yaml": "runtime.v8" => "runtime.wasmtime", at "runtime.wasmtime": "error" "runtime" "envoy.wasm.runtime.v8";
+    "envoy.yaml": "google.protobuf.Struct" => "google.protobuf.Value", at "google.protobuf.Value":
+        "error" "configuration[\"@type\"]" "google.protobuf.Struct";
+    "envoy.yaml": "                  \"@type\": type.googleapis.com/google.protobuf.Struct\n" => "", at "configuration:\n":
+        "error" "configuration" "\"@type\" is missing";
+    "envoy.yaml": "host_env_keys" => "host_env_key", at "host_env_key:":
+        "error" "environment_variables.host_env_key" "did you mean `host_env_keys`";
+    "envoy.yaml": ", timeout: 0s" => "", at "route: {cluster_header": "warning" "route.timeout" "timeout: 0s";
+    "envoy.yaml": "timeout: 0s" => "timeout: 30s", at "timeout: 30s": "warning" "route.timeout" "still streaming";
+    "envoy.yaml": "cluster_header: x-gateway-cluster, timeout" => "cluster: groq, timeout", at "route: {cluster: groq":
+        "warning" "routes[0].route" "set cluster_header: x-gateway-cluster";
+    "envoy.yaml": "cluster_header: x-gateway-cluster, timeout" => "cluster_header: x-cluster, timeout", at "x-cluster":
+        "warning" "routes[0].route" "routing.cluster_header: x-cluster";
+    "envoy.yaml": "match: {prefix: /}" => "match: {prefix: /v1}", at "routes:":
+        "warning" "virtual_hosts[0].routes" "path /openai/v1/chat/completions";
+    "envoy.yaml": "domains: [\"*\"]" => "domains: [llm.example.com]", at "virtual_hosts:":
+        "warning" "route_config.virtual_hosts" "domains: [\"*\"]";
+    "envoy.yaml": "              request_body_buffer_limit: 34603008\n" => "", at "- name: gateway\n              domains":
+        "warning" "request_body_buffer_limit" "34603008";
+    "envoy.yaml": "request_body_buffer_limit: 34603008" => "request_body_buffer_limit: 1048576", at "limit: 1048576":
+        "warning" "request_body_buffer_limit" "set request_body_buffer_limit: 34603008";
+    "envoy.yaml": "clusters:\n  - name: vllm" => "clusters:\n  - name: vlm", at "- name: vllm\n":
+        "warning" "providers[0].name" "no cluster vllm";
+    "envoy.yaml": "cluster: groq\n" => "cluster: azure\n", at "cluster: azure": "warning" "providers[2].cluster" "no cluster azure";
+    "envoy.yaml": "    transport_socket:" => "    metadata:", at "- name: groq\n    type":
+        "warning" "transport_socket" "speaks plain text";
+    "envoy.yaml": "stream_idle_timeout: 600s" => "stream_idle_timeout: 15s", at "idle_timeout: 15s":
+        "warning" "stream_idle_timeout" "600s";
+    "envoy.yaml": "key_env: GROQ_API_KEY}" => "key: hush-hush-hush}", at "hush-hush":
+        "warning" "providers[1].auth.key" "use key_env";
+    "envoy.yaml": "key_sha256: 4e8381805481dc7b1d066d747d1fd3e51ed40f6dbe7c6632aef3dc02f478c4e6" => "key: hush-hush-hush",
+        at "hush-hush": "warning" "virtual_keys[0].key" "use key_sha256";
+    "envoy.yaml": "BAAI/bge-m3\", fast" => "BAAI/bge-m3\"", at "models_allowed":
+        "warning" "virtual_keys[0].models_allowed" "only some targets are allowed";
+    "envoy.yaml": "2040-01-01" => "2020-01-01", at "2020-01-01": "warning" "virtual_keys[1].expires_at" "has passed";
+    "envoy.yaml": "base_url: https://example" => "base_url: http://example", at "base_url: http://example":
+        "warning" "providers[2].base_url" "in the clear";
+    "envoy.yaml": "[\"groq/*\"" => "[\"groq/llama-2\"", at "groq/llama-2":
+        "warning" "virtual_keys[0].models_allowed[0]" "allows nothing";
+    "envoy.yaml": "                route: {clus" => "                typed_per_filter_config: {openai-gateway-filter: {}}\n                route: {clus",
+        at "typed_per_filter_config": "warning" "typed_per_filter_config.openai-gateway-filter" "pass unchecked";
+    "envoy.yaml": "          - name: openai-gateway-filter\n" => "          - name: openai-gateway-filter\n            disabled: true\n",
+        at "disabled: true": "warning" "disabled" "unchecked";
+    "envoy.yaml": "cluster_header: x-gateway-cluster, " => "cluster_header: x-gateway-cluster, request_mirror_policies: [{cluster: vllm}], ",
+        at "request_mirror": "warning" "request_mirror_policies" "credential";
+    // Other forms.
+    "settings.yaml": "virtual_keys:" => "virtual_key:", at "virtual_key:": "error" "virtual_key" "did you mean `virtual_keys`";
+    "settings.yaml": "kind: vllm" => "kind: 7", at "kind: 7": "error" "providers[0].kind" "expected a string";
+    "settings.json": "\"id\": \"search-team\"," => "\"id\": \"search team\",", at "search team":
+        "error" "virtual_keys[0].id" "without spaces";
+    "istio.yaml": "retries: {attempts: 0}" => "timeout: 0s", at "timeout: 0s": "error" "timeout" "Istio refuses 0s";
+    "istio.yaml": "hosts: [llm.example.com, api.groq.com]\n  gateways" => "hosts: [llm.example.com]\n  gateways",
+        at "hosts: [llm.example.com]\n  gateways": "warning" "spec.hosts" "api.groq.com";
+    "istio.yaml": "key_env: GROQ_API_KEY" => "key_evn: GROQ_API_KEY", at "key_evn": "error" "providers[0].auth.key_evn" "`key_env`";
+    "istio.yaml": "request_body_buffer_limit: 34603008" => "include_request_attempt_count: false", at "configPatches":
+        "warning" "spec.configPatches" "request_body_buffer_limit";
+};
+
+#[test]
+fn good_files_have_no_finding() {
+    for name in ["envoy.yaml", "settings.yaml", "settings.json", "istio.yaml"] {
+        let (status, findings) = check(&root().join("tests/tool").join(name));
+        assert_eq!((status, findings), (0, Vec::new()), "{name}");
+    }
+}
+
+#[test]
+fn every_planted_mistake_is_found_at_its_line() {
+    assert!(PLANTED.len() >= 40);
+    let mut missed = Vec::new();
+    for (number, planted) in PLANTED.iter().enumerate() {
+        let good = fs::read_to_string(root().join("tests/tool").join(planted.file)).unwrap();
+        let text = good.replacen(planted.old, planted.new, 1);
+        assert_ne!(text, good, "{} is not in {}", planted.old, planted.file);
+        let at = text.find(planted.at).unwrap_or_else(|| panic!("no {} in the text", planted.at));
+        let line = text[..at].matches('\n').count() as u64 + 1;
+        let (status, findings) = check(&file(&format!("{number}-{}", planted.file), &text));
+        let is_it = |finding: &&Value| {
+            finding["line"] == line
+                && finding["severity"] == planted.severity
+                && finding["path"].as_str().unwrap().ends_with(planted.path)
+                && finding["message"].as_str().unwrap().contains(planted.message)
+        };
+        let expected = i32::from(planted.severity == "error");
+        if !findings.iter().any(|finding| is_it(&finding)) || status != expected {
+            missed.push(format!(
+                "{} => {}\n  line {line}, {status}: {findings:#?}",
+                planted.old, planted.new
+            ));
+        }
+        assert!(!format!("{findings:?}").contains("hush"), "a secret is printed");
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_is_unreadable_is_said_with_its_line() {
+    for (name, text, line, message) in [
+        ("cut.yaml", "providers:\n- {name: a\n", 3, "not valid YAML"),
+        ("cut.json", "{\n\"providers\": []\n\"virtual_keys\": []}", 3, "not valid"),
+        (
+            "other.yaml",
+            "kind: Service\nmetadata: {name: x}\n",
+            1,
+            "no configuration of openai-gateway-filter",
+        ),
+        ("empty.yaml", "", 1, "no configuration of openai-gateway-filter"),
+        ("anchor.yaml", "a: *b\n", 1, "not valid YAML"),
+    ] {
+        let (status, findings) = check(&file(name, text));
+        assert_eq!(status, 2, "{name}: {findings:?}");
+        assert_eq!(findings.len(), 1, "{name}: {findings:?}");
+        assert_eq!(findings[0]["line"], line, "{name}: {findings:?}");
+        assert!(findings[0]["message"].as_str().unwrap().contains(message), "{name}: {findings:?}");
+    }
+    let (status, findings) = check(Path::new("no/such/file.yaml"));
+    assert_eq!((status, findings.len()), (2, 1));
+    let deep = format!("providers: {}", "[".repeat(100_000));
+    assert_eq!(check(&file("deep.yaml", &deep)).0, 2);
+    let repeated: String = (0..40).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+        format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
+    });
+    assert_eq!(check(&file("bomb.yaml", &repeated)).0, 2);
+}
+
+#[test]
+fn variables_are_required_when_asked_for() {
+    let path = root().join("tests/tool/envoy.yaml");
+    let run = |team: Option<&str>| {
+        let mut command = Command::new(TOOL);
+        command
+            .args(["check", "--env"])
+            .arg(&path)
+            .env("GROQ_API_KEY", "hush-1")
+            .env_remove("TEAM_KEY");
+        command.envs(team.map(|team| ("TEAM_KEY", team)));
+        command.output().unwrap()
+    };
+    let missing = run(None);
+    let text = String::from_utf8(missing.stdout).unwrap();
+    assert_eq!(missing.status.code(), Some(1), "{text}");
+    assert!(text.contains("virtual_keys[1].key_env: the VM has no environment variable"), "{text}");
+    let bad = run(Some("with a space"));
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(!String::from_utf8(bad.stdout).unwrap().contains("with a space"));
+    assert_eq!(run(Some("vk-good")).status.code(), Some(0));
+}
+
+#[test]
+fn a_filter_may_be_discovered_from_another_file() {
+    let examples = root().join("examples/hot-reload");
+    let [envoy, filter] =
+        ["envoy.yaml", "filter.yaml"].map(|name| examples.join(name).display().to_string());
+    let output = run(&["check", &envoy, &filter]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(run(&["check", &envoy]).status.code(), Some(0));
+}
+
+#[test]
+fn a_new_key_is_good() {
+    let output = run(&["vk", "new", "--id", "search \"team\""]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let key = text.lines().next().unwrap().strip_prefix("key     ").unwrap().to_owned();
+    assert!(key.starts_with("vk-") && key.len() == 46, "{key}");
+    let yaml = &text[text.find("virtual_keys:").unwrap()..];
+    assert!(!yaml.contains(&key));
+    let settings = format!(
+        "providers: [{{name: a, base_url: \"http://a\"}}]\n{}",
+        yaml.replace("search \\\"team\\\"", "team")
+    );
+    assert_eq!(check(&file("vk.yaml", &settings)), (0, Vec::new()));
+    assert_ne!(text, String::from_utf8(run(&["vk", "new", "--id", "x"]).stdout).unwrap());
+}
