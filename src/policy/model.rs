@@ -70,6 +70,30 @@ pub fn resolve(
     }
 }
 
+/// Where a request goes that may leave its model to the provider, and does: to the key's primary one, with
+/// no model named.
+///
+/// # Errors
+/// `model_not_allowed` for a key with an allowlist, and `missing_model` where the provider has a curated
+/// list: nobody here knows which model the default is.
+pub fn default(config: &Config, key: &VirtualKey) -> Result<Target, GatewayError> {
+    let refused = |code, why: &str| {
+        let message = format!("{why} Name one in \"model\", such as \"provider/model\".");
+        Err(GatewayError::new(code, message).with_param("model"))
+    };
+    let primary = key.bound.primary().and_then(|at| Some((at, config.providers.get(at)?)));
+    match primary {
+        _ if !matches!(key.allowed, Allowlist::All) => refused(
+            Code::ModelNotAllowed,
+            "This virtual key may use certain models only, and the request names none.",
+        ),
+        Some((at, provider)) if provider.models.is_none() => {
+            Ok(Target { provider: at, model: "".into() })
+        }
+        _ => refused(Code::MissingModel, "The body has no \"model\", and the provider no default."),
+    }
+}
+
 /// What every model id must be, wherever it is written.
 ///
 /// # Errors

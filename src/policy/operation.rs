@@ -14,7 +14,13 @@ pub enum Operation {
     Embeddings,
     /// POST /responses
     Responses,
-    /// GET /models and GET /models/{id}
+    /// POST /responses/compact
+    ResponsesCompact,
+    /// POST /responses/input_tokens
+    ResponsesInputTokens,
+    /// POST /moderations
+    Moderations,
+    /// GET and HEAD /models and /models/{id}
     Models,
     /// POST /audio/transcriptions
     Transcriptions,
@@ -46,12 +52,13 @@ pub enum BodyKind {
 }
 
 impl Operation {
-    /// Every operation, in the order of the table in docs/reference.md.
-    pub const ALL: [Self; 13] = [
+    /// Every operation that can be offered, in the order of the table in docs/reference.md.
+    pub const ALL: [Self; 14] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Embeddings,
         Self::Responses,
+        Self::Moderations,
         Self::Models,
         Self::Transcriptions,
         Self::Translations,
@@ -71,6 +78,9 @@ impl Operation {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Responses => "responses",
+            Self::ResponsesCompact => "responses_compact",
+            Self::ResponsesInputTokens => "responses_input_tokens",
+            Self::Moderations => "moderations",
             Self::Models => "models",
             Self::Transcriptions => "transcriptions",
             Self::Translations => "translations",
@@ -89,6 +99,28 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.as_str() == name)
     }
 
+    /// The operation that a provider is offered for where it answers this one.
+    #[must_use]
+    pub fn offered_as(self) -> Self {
+        match self {
+            Self::ResponsesCompact | Self::ResponsesInputTokens => Self::Responses,
+            other => other,
+        }
+    }
+
+    /// The operation of a name that [`Self::as_str`] gave, also of one that is offered as another.
+    #[must_use]
+    pub fn from_note(name: &str) -> Option<Self> {
+        let parts = [Self::ResponsesCompact, Self::ResponsesInputTokens];
+        Self::ALL.into_iter().chain(parts).find(|operation| operation.as_str() == name)
+    }
+
+    /// Whether a request may leave its model to the provider.
+    #[must_use]
+    pub fn has_default_model(self) -> bool {
+        self == Self::Moderations
+    }
+
     /// What the request's body is.
     #[must_use]
     pub fn body_kind(self) -> BodyKind {
@@ -102,13 +134,13 @@ impl Operation {
 
 /// A set of operations, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OperationSet(u16);
+pub struct OperationSet(u32);
 
 impl OperationSet {
-    /// Whether the set holds `operation`.
+    /// Whether the set holds `operation`, or the one that it is offered as.
     #[must_use]
     pub fn contains(self, operation: Operation) -> bool {
-        self.0 & (1 << operation as u8) != 0
+        self.0 & (1 << operation.offered_as() as u8) != 0
     }
 }
 
@@ -141,21 +173,24 @@ pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayE
         None => (rest, None),
     };
     let path = path.strip_suffix('/').unwrap_or(path);
-    let (operation, allowed): (Operation, &[u8]) = match path {
-        "/chat/completions" => (Operation::ChatCompletions, b"POST"),
-        "/completions" => (Operation::Completions, b"POST"),
-        "/embeddings" => (Operation::Embeddings, b"POST"),
-        "/responses" => (Operation::Responses, b"POST"),
-        "/models" => (Operation::Models, b"GET"),
-        "/audio/transcriptions" => (Operation::Transcriptions, b"POST"),
-        "/audio/translations" => (Operation::Translations, b"POST"),
-        "/audio/speech" => (Operation::Speech, b"POST"),
-        "/images/generations" => (Operation::ImageGeneration, b"POST"),
-        "/images/edits" | "/images/variations" => (Operation::ImageEdit, b"POST"),
-        "/rerank" => (Operation::Rerank, b"POST"),
-        _ if path.starts_with("/models/") => (Operation::Models, b"GET"),
-        _ if path == "/files" || path.starts_with("/files/") => (Operation::Files, b""),
-        _ if path == "/batches" || path.starts_with("/batches/") => (Operation::Batches, b""),
+    let (operation, allowed): (Operation, &[&str]) = match path {
+        "/chat/completions" => (Operation::ChatCompletions, &["POST"]),
+        "/completions" => (Operation::Completions, &["POST"]),
+        "/embeddings" => (Operation::Embeddings, &["POST"]),
+        "/responses" => (Operation::Responses, &["POST"]),
+        "/responses/compact" => (Operation::ResponsesCompact, &["POST"]),
+        "/responses/input_tokens" => (Operation::ResponsesInputTokens, &["POST"]),
+        "/moderations" => (Operation::Moderations, &["POST"]),
+        "/models" => (Operation::Models, &["GET", "HEAD"]),
+        "/audio/transcriptions" => (Operation::Transcriptions, &["POST"]),
+        "/audio/translations" => (Operation::Translations, &["POST"]),
+        "/audio/speech" => (Operation::Speech, &["POST"]),
+        "/images/generations" => (Operation::ImageGeneration, &["POST"]),
+        "/images/edits" | "/images/variations" => (Operation::ImageEdit, &["POST"]),
+        "/rerank" => (Operation::Rerank, &["POST"]),
+        _ if path.starts_with("/models/") => (Operation::Models, &["GET", "HEAD"]),
+        _ if path == "/files" || path.starts_with("/files/") => (Operation::Files, &[]),
+        _ if path == "/batches" || path.starts_with("/batches/") => (Operation::Batches, &[]),
         _ => {
             return Err(GatewayError::new(
                 Code::UnknownUrl,
@@ -166,10 +201,10 @@ pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayE
             ));
         }
     };
-    if !allowed.is_empty() && method != allowed {
+    if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed.as_bytes() == method) {
         return Err(GatewayError::new(
             Code::MethodNotAllowed,
-            format!("Not allowed: {path} takes {}.", String::from_utf8_lossy(allowed)),
+            format!("Not allowed: {path} takes {}.", allowed.join(" and ")),
         ));
     }
     Ok(Target { operation, path, query })
@@ -203,6 +238,14 @@ mod tests {
             ("GET", "/chat/completions", Err(Code::MethodNotAllowed)),
             ("POST", "/chat/completionsx", Err(Code::UnknownUrl)),
             ("GET", "/models", Ok(Operation::Models)),
+            ("HEAD", "/models", Ok(Operation::Models)),
+            ("HEAD", "/models/a/b", Ok(Operation::Models)),
+            ("HEAD", "/responses", Err(Code::MethodNotAllowed)),
+            ("POST", "/responses/compact", Ok(Operation::ResponsesCompact)),
+            ("POST", "/responses/input_tokens/", Ok(Operation::ResponsesInputTokens)),
+            ("GET", "/responses/compact", Err(Code::MethodNotAllowed)),
+            ("POST", "/responses/other", Err(Code::UnknownUrl)),
+            ("POST", "/moderations", Ok(Operation::Moderations)),
             ("GET", "/models/a/b/c", Ok(Operation::Models)),
             ("POST", "/models", Err(Code::MethodNotAllowed)),
             ("DELETE", "/files/x", Ok(Operation::Files)),
@@ -219,6 +262,13 @@ mod tests {
     fn names_round_trip() {
         for operation in Operation::ALL {
             assert_eq!(Operation::from_name(operation.as_str()), Some(operation));
+            assert_eq!(Operation::from_note(operation.as_str()), Some(operation));
+        }
+        for part in [Operation::ResponsesCompact, Operation::ResponsesInputTokens] {
+            assert_eq!(Operation::from_note(part.as_str()), Some(part));
+            assert_eq!(Operation::from_name(part.as_str()), None);
+            let set: OperationSet = [Operation::Responses].into_iter().collect();
+            assert!(set.contains(part) && !OperationSet::default().contains(part));
         }
     }
 }

@@ -162,7 +162,12 @@ fn base_url(
 }
 
 fn default_operations(kind: ProviderKind) -> OperationSet {
-    let beyond_vllm = [Operation::Speech, Operation::ImageGeneration, Operation::ImageEdit];
+    let beyond_vllm = [
+        Operation::Speech,
+        Operation::ImageGeneration,
+        Operation::ImageEdit,
+        Operation::Moderations,
+    ];
     Operation::ALL
         .into_iter()
         .filter(|operation| !is_unroutable(*operation))

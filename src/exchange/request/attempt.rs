@@ -41,7 +41,7 @@ impl Attempt {
         let (provider, model) = route.split_once('/')?;
         let key = config.virtual_keys.iter().find(|key| key.id == id)?.clone();
         Some(Self {
-            operation: Operation::from_name(operation)?,
+            operation: Operation::from_note(operation)?,
             target: Target { provider: config.providers.by_name(provider)?, model: model.into() },
             cache: fields.cache_mode(config, &key).ok()?,
             key,

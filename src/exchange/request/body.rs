@@ -17,6 +17,8 @@ pub(super) struct RequestBody {
     pub counted: u64,
     /// It ends with trailers, which need chunked framing.
     pub trailers: bool,
+    /// Where it names no model, the provider's default is meant.
+    pub has_default_model: bool,
 }
 
 /// The scanner for the operation's kind of body.
@@ -80,9 +82,21 @@ impl RequestBody {
             return Err(too_much_held(limits.max_buffered_bytes));
         }
         if self.is_complete(end) {
-            self.reader.finish()?;
+            match self.reader.finish() {
+                Err(error) if error.code == Code::MissingModel && self.means_default() => {}
+                finished => finished?,
+            }
         }
         Ok(found)
+    }
+
+    /// Whether a body that is complete leaves its model to the provider.
+    pub fn means_default(&self) -> bool {
+        self.has_default_model
+            && match &self.reader {
+                BodyReader::Json(scanner) => scanner.names_none(),
+                BodyReader::Multipart(_) => false,
+            }
     }
 
     /// Whether no more bytes will come. With a declared length this is known in the call that brings

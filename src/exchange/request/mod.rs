@@ -18,7 +18,7 @@ use crate::exchange::models::Want;
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
 use crate::policy::operation::{self, Operation, Target};
-use crate::policy::{Config, ProviderId};
+use crate::policy::{Config, ProviderId, ResponsesApi};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
@@ -95,6 +95,15 @@ enum RequestHead {
     Client(ClientHead),
     /// A request that this filter has rewritten before (see [`Attempt`]).
     Rewritten(Attempt),
+}
+
+impl RequestHead {
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Client(head) => head.operation,
+            Self::Rewritten(attempt) => attempt.operation,
+        }
+    }
 }
 
 impl Exchange {
@@ -258,7 +267,8 @@ impl Exchange {
         declared: Option<u64>,
         end: bool,
     ) -> RequestStep {
-        let body = RequestBody { reader, declared, counted: 0, trailers: false };
+        let has_default_model = head.operation().has_default_model();
+        let body = RequestBody { reader, declared, counted: 0, trailers: false, has_default_model };
         self.request = RequestPhase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.
         if end { self.on_request_body(&[], Next::End) } else { RequestStep::Hold }
@@ -302,6 +312,13 @@ impl Exchange {
         let RequestPhase::Reading(reading) = &mut self.request else {
             return Ok(RequestStep::Continue);
         };
+        // A model that stays unnamed is the provider's default: it stands nowhere, and is not edited.
+        let end = next == Next::End;
+        let unnamed = || ModelSpan { span: 0..0, id: String::new() };
+        let is_default = reading.chosen.is_none()
+            && reading.body.is_complete(end)
+            && reading.body.means_default();
+        let found = found.or_else(|| is_default.then(unnamed));
         if let Some(found) = found {
             let decision = match &mut reading.head {
                 RequestHead::Client(head) => {
@@ -313,7 +330,6 @@ impl Exchange {
         }
         let body = &reading.body;
         let Some(decision) = &reading.chosen else { return Ok(RequestStep::Hold) };
-        let end = next == Next::End;
         let whole = Rewrite::new(&self.config, decision).ok_or_else(internal)?.whole();
         let limit = self.config.limits.max_buffered_bytes;
         if let Some(why) = &whole
@@ -392,10 +408,21 @@ fn decide(
         }
         hasher.finish()
     };
-    let target = model::resolve(config, &head.key, &found.id, draw)?;
+    let target = if found.id.is_empty() {
+        model::default(config, &head.key)?
+    } else {
+        model::resolve(config, &head.key, &found.id, draw)?
+    };
     let provider = config.providers.get(target.provider).ok_or_else(internal)?;
     if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));
+    }
+    let is_part = head.operation.offered_as() != head.operation;
+    if is_part && provider.responses_api == ResponsesApi::Chat {
+        return Err(GatewayError::new(
+            Code::UnknownUrl,
+            format!("Provider {} speaks chat completions, which have no such thing.", provider.name),
+        ));
     }
     Ok(Decision {
         key: head.key.clone(),

@@ -311,7 +311,10 @@ impl Exchange {
                 model if model.len() == route.model.len() => HeaderText::from(&route.model),
                 model => model.to_owned().into(),
             };
-            edits.push(HeaderEdit::set(&names.model, model));
+            // The provider's default has no name here.
+            if !route.model.is_empty() {
+                edits.push(HeaderEdit::set(&names.model, model));
+            }
             edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
             if let Some(dropped) = route.dropped.clone() {
                 edits.push(HeaderEdit::set(&names.params_dropped, dropped));

@@ -104,6 +104,12 @@ impl JsonScanner {
         Ok(found)
     }
 
+    /// Whether the body has named no model yet, under no spelling.
+    #[must_use]
+    pub fn names_none(&self) -> bool {
+        !self.model_seen && !self.variant_seen
+    }
+
     /// The end of the body.
     ///
     /// # Errors

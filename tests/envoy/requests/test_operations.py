@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from harness import expect, headers
+from harness import answer, expect, headers, plugin
 
 MULTIPART = "multipart/form-data; boundary=B"
 
@@ -155,3 +157,98 @@ def test_a_model_in_the_query_is_refused(gateway, query):
     with gateway.sends_nothing():
         reply = gateway.post(f"/v1/chat/completions{query}", {"model": "alpha/m"})
         expect.gateway_error(reply, 400, {"duplicate_model", "invalid_model"}, "model")
+
+
+# Moderations: the one request that may leave its model to the provider
+
+
+MODERATION = {"id": "modr-1", "model": "omni", "results": [{"flagged": False}]}
+
+
+def test_a_moderation(gateway, upstreams):
+    upstreams["beta"].next(answer(MODERATION))
+    reply = expect.good(gateway.post("/v1/moderations", {"input": "x", "model": "beta/omni"}))
+    assert (upstreams["beta"].only.path, upstreams["beta"].only.json()) == (
+        "/v1/moderations",
+        {"input": "x", "model": "omni"},
+    )
+    assert (json.loads(reply.body), reply.header("x-langwatch-model")) == (MODERATION, "omni")
+
+
+@pytest.mark.parametrize("body", [b'{"input":"x"}', b'{ "input" : ["a", {"model": "deep"}] }\n', b"{}"])
+def test_a_moderation_without_a_model_goes_to_the_primary_provider(gateway, upstreams, body):
+    """Its bytes stay as they are: no model is put in, since the default is the provider's to choose."""
+    upstreams["alpha"].next(answer(MODERATION))
+    reply = expect.good(gateway.post("/v1/moderations", body))
+    assert (upstreams["alpha"].only.path, upstreams["alpha"].only.body) == ("/openai/v1/moderations", body)
+    assert upstreams["alpha"].only.header("content-length") == str(len(body))
+    assert reply.header("x-langwatch-provider") == "alpha"
+    assert reply.header("x-langwatch-model") is None
+
+
+@pytest.mark.parametrize("vk", ["allow", "none"])
+def test_a_key_with_an_allowlist_must_name_the_model_of_a_moderation(gateway, vk):
+    with gateway.sends_nothing():
+        reply = gateway.post("/v1/moderations", {"input": "x"}, vk=vk)
+    expect.gateway_error(reply, 403, "model_not_allowed", "model")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b'{"input":"x","Model":"alpha/m"}', "missing_model"), (b'{"model":null}', "invalid_model"), (b"[]", "invalid_json")],
+    ids=["another case", "null", "no object"],
+)
+def test_a_model_that_is_not_named_well_is_not_an_absent_one(gateway, body, code):
+    with gateway.sends_nothing():
+        assert expect.envelope(gateway.post("/v1/moderations", body))["code"] == code
+
+
+def test_a_provider_with_a_curated_list_has_no_default(gateway):
+    with gateway.sends_nothing():
+        reply = gateway.post("/v1/moderations", {"input": "x"}, vk="lists")
+    expect.gateway_error(reply, 400, "missing_model", "model")
+
+
+def test_only_moderations_may_leave_the_model_out(gateway):
+    for path in JSON_PATHS.values():
+        with gateway.sends_nothing():
+            reply = gateway.post(f"/v1{path}", {"input": "x"})
+        expect.gateway_error(reply, 400, "missing_model", "model")
+
+
+def test_vllm_has_no_moderations(gateway):
+    with gateway.sends_nothing():
+        reply = gateway.post("/v1/moderations", {"input": "x", "model": "vllm/m"})
+    expect.gateway_error(reply, 400, "unsupported_operation")
+
+
+# Parts of the Responses API
+
+
+@pytest.mark.parametrize("path", ["/responses/compact", "/responses/input_tokens"])
+def test_parts_of_the_responses_api_are_forwarded_to_a_native_server(start_envoy, upstreams, path):
+    providers = [{**one, "responses_api": "native"} for one in plugin.providers()]
+    envoy = start_envoy(config=plugin.configuration(providers=providers))
+    native = {"object": "response.input_tokens", "input_tokens": 3}
+    upstreams["beta"].next(answer(native))
+    reply = expect.good(envoy.post(f"/v1{path}", b'{"input":"x", "model":"beta/m"}'))
+    assert json.loads(reply.body) == native
+    assert (upstreams["beta"].only.path, upstreams["beta"].only.body) == (f"/v1{path}", b'{"input":"x", "model":"m"}')
+
+
+# HEAD
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/", "/v1/models/listed/listed-1"])
+def test_head_says_what_get_would(gateway, path):
+    fields = headers("bound" if "listed" in path else "main")
+    get = gateway.request("GET", path, fields)
+    head = gateway.request("HEAD", path, fields)
+    assert (head.status, head.body) == (200, b"")
+    assert head.header("content-type") == get.header("content-type")
+
+
+def test_head_of_what_is_not_there(gateway):
+    assert gateway.request("HEAD", "/v1/models", headers(None)).status == 401
+    assert gateway.request("HEAD", "/v1/models/listed/nothing", headers("bound")).status == 404
+    assert gateway.request("HEAD", "/v1/chat/completions", headers("main")).status == 405
