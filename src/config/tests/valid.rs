@@ -129,7 +129,7 @@ fn credentials() {
 #[test]
 fn operations_by_kind() {
     use Operation as Op;
-    let beyond_vllm = [Op::Speech, Op::ImageGeneration, Op::ImageEdit];
+    let beyond_vllm = [Op::Speech, Op::ImageGeneration, Op::ImageEdit, Op::Moderations];
     for operation in Op::ALL {
         let unroutable = matches!(operation, Op::Files | Op::Batches);
         let openai = provider(json!({})).operations.contains(operation);

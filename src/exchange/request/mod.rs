@@ -421,7 +421,10 @@ fn decide(
     if is_part && provider.responses_api == ResponsesApi::Chat {
         return Err(GatewayError::new(
             Code::UnknownUrl,
-            format!("Provider {} speaks chat completions, which have no such thing.", provider.name),
+            format!(
+                "Provider {} speaks chat completions, which have no such thing.",
+                provider.name
+            ),
         ));
     }
     Ok(Decision {
