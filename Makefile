@@ -63,8 +63,22 @@ vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
 ##@ Check
 
 .PHONY: test
-test: unit-test wasm-test wasm envoy-test ## Run every test: native, wasm32, and on a real Envoy
+test: ## Run every test: native, wasm32, and on a real Envoy (PROFILE=quick: a module that builds faster)
+	@scripts/needs.sh
+	@echo "== test 1 of 4: native" >&2
+	@$(MAKE) --no-print-directory unit-test
+	@echo "== test 2 of 4: the core as wasm32" >&2
+	@$(MAKE) --no-print-directory wasm-test
+	@echo "== test 3 of 4: the module ($(PROFILE) profile)" >&2
+	@$(MAKE) --no-print-directory wasm-check
+	@echo "== test 4 of 4: on a real Envoy" >&2
+	@$(MAKE) --no-print-directory envoy-test
 	@echo "== all tests passed" >&2
+
+.PHONY: quick
+quick: ## The tests of a minute: the rules, native unit tests, laws with fewer cases
+	@$(PYTHON3) scripts/lint_rules.py
+	@PROPTEST_CASES=$${PROPTEST_CASES:-32} scripts/cargo.sh host test --lib --quiet
 
 .PHONY: unit-test
 unit-test: ## Unit, property and golden tests, natively
@@ -75,13 +89,17 @@ unit-test: ## Unit, property and golden tests, natively
 wasm-test: ## The pure core's unit tests under wasm32, on Node
 	@scripts/wasm-test.sh
 
+.PHONY: wasm-check
+wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, which every Envoy's VM runs
+	@$(VENV)/bin/wasm-tools validate --features=wasm2 $(MODULE)
+
 .PHONY: envoy-test
 envoy-test: wasm envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
-	@echo "== suites on a real Envoy" >&2
+	@echo "== suites on a real Envoy, with $(MODULE)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
 
 .PHONY: lint
-lint: python-env ## rustfmt, clippy with warnings denied, the project's own rules, ruff
+lint: python-env ## rustfmt, clippy, rustdoc, cargo-deny, the project's own rules, shellcheck, ruff
 	@scripts/lint.sh
 
 .PHONY: fuzz

@@ -30,7 +30,7 @@ fi
 
 LOGS="$CACHE/fuzz"
 mkdir -p "$LOGS"
-targets=${FUZZ_TARGETS:-$(cd fuzz/fuzz_targets && ls ./*.rs | sed 's|^\./||; s|\.rs$||')}
+targets=${FUZZ_TARGETS:-$(find fuzz/fuzz_targets -name '*.rs' -exec basename {} .rs ';' | sort)}
 for target in $targets; do
   say "fuzzing $target for $SECONDS_EACH s"
   mkdir -p "fuzz/corpus/$target"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # CACHE and ROOT are for those that source this
 # Sourced by the scripts beside it. Bash 3.2 (macOS) and later.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

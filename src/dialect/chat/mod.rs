@@ -3,7 +3,7 @@
 //!
 //! [`read`] and [`message`] read one completion or one chunk, [`stream`] the lines of a whole stream.
 //! What is said comes as it stands in the JSON, escaped ([`text`]), so that it goes on without being
-//! decoded. [`write`] holds what all requests are written with.
+//! decoded. [`mod@write`] holds what all requests are written with.
 
 pub(crate) mod calls;
 pub(crate) mod memo;

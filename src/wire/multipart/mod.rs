@@ -83,7 +83,7 @@ enum FormState {
 }
 
 impl FormScanner {
-    /// A scanner for a body with this boundary, as [`boundary`] gives it.
+    /// A scanner for a body with this boundary, as [`boundary()`] gives it.
     #[must_use]
     pub fn new(boundary: &[u8], check_id: IdCheck) -> Self {
         let delimiter = [b"\r\n--".as_slice(), boundary].concat();

@@ -1,6 +1,6 @@
 //! A chat completion, or its stream, as a Response or its events.
 //!
-//! Both are read by [`crate::dialect::chat`] into one state (`builder`, `message_items`, `calls`), which holds the output items
+//! Both are read by `dialect::chat` into one state (`builder`, `message_items`, `calls`), which holds the output items
 //! (`items`) and tells of every change of them (`events`). The last event holds the same Response
 //! (`response`) that the plain answer is, because it is the same code that writes it.
 //!
