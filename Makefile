@@ -98,6 +98,11 @@ envoy-test: wasm envoy python-env node-env ## The suites on a real Envoy (ARGS="
 	@echo "== suites on a real Envoy, with $(MODULE)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
 
+.PHONY: istio
+istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod renders them, a real Envoy serves them
+	@istiod=$$(scripts/istio.sh) && echo "== a mesh of one proxy, with $$istiod" >&2 && \
+	  ISTIOD=$$istiod $(VENV_PYTHON) -m pytest tests/istio -v $(ARGS)
+
 .PHONY: lint
 lint: python-env ## rustfmt, clippy, rustdoc, cargo-deny, the project's own rules, shellcheck, ruff
 	@scripts/lint.sh

@@ -1,0 +1,83 @@
+"""The server behind the mesh, and the manifests as they are shipped."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import yaml
+from mesh import HOST
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: a date is a string."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Provider(ThreadingHTTPServer):
+    """A chat server that notes each request it gets."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__((HOST, 0), _Handler)
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Provider
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        if self.headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append((self.path, headers, body))
+        if json.loads(body).get("stream"):
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            for word in ("Hel", "lo"):
+                choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+                self.chunk({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+            choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
+            self.chunk({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        data = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def chunk(self, event: dict) -> None:
+        data = b"data:" + json.dumps(event).encode() + b"\r\n\r\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+
+def manifests(name: str) -> list[dict]:
+    return list(yaml.load_all((ROOT / "envoy" / "istio" / name).read_text(), Loader))

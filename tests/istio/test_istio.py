@@ -1,0 +1,188 @@
+"""The shipped manifests, rendered by a real istiod and served by a real Envoy.
+
+What a machine without a mesh lacks is replaced, and nothing else: TLS toward the client and the provider, the
+download of the module, and mutual TLS between pods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from mesh import HOST, Istiod, Proxy, free_port
+from mesh_parts import Provider, manifests
+
+KEY = "vk-of-this-test"
+DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+UPSTREAM_KEY = "key-of-the-provider"
+NO_MTLS = {
+    "apiVersion": "security.istio.io/v1",
+    "kind": "PeerAuthentication",
+    "metadata": {"name": "default", "namespace": "istio-system"},
+    "spec": {"mtls": {"mode": "DISABLE"}},
+}
+
+
+def of_kind(documents: list[dict], kind: str) -> list[dict]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def patch(documents: list[dict], what: str) -> dict:
+    (found,) = (
+        item["patch"]["value"]
+        for document in of_kind(documents, "EnvoyFilter")
+        for item in document["spec"]["configPatches"]
+        if item["applyTo"] == what
+    )
+    return found
+
+
+def local_module(documents: list[dict], module: str) -> dict:
+    """Puts the module's file where the download is, and gives back the filter's own part."""
+    config = patch(documents, "EXTENSION_CONFIG")["typed_config"]["config"]
+    config["vm_config"]["code"] = {"local": {"filename": module}}
+    settings = config["configuration"]["value"]
+    (key,) = settings["virtual_keys"]
+    assert key["key_sha256"] == "0" * 64, "the shipped manifest names no real key"
+    key["key_sha256"] = DIGEST
+    return settings
+
+
+def send(port: int, host: str, body: dict | bytes, key: str = KEY, path: str = "/v1/chat/completions"):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"host": host, "authorization": f"Bearer {key}", "content-type": "application/json"}
+    request = urllib.request.Request(f"http://{HOST}:{port}{path}", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def chat(model: str, **members: object) -> dict:
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}], **members}
+
+
+def error_code(body: bytes) -> str:
+    return json.loads(body)["error"]["code"]
+
+
+def contents(stream: bytes) -> str:
+    assert stream.endswith(b"data: [DONE]\n\n"), stream
+    events = [json.loads(line[6:]) for line in stream.split(b"\n\n")[:-2]]
+    return "".join(event["choices"][0]["delta"].get("content", "") for event in events)
+
+
+def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
+    documents = manifests("gateway.yaml")
+    settings = local_module(documents, programs["module"])
+    port = free_port()
+    (gateway,) = of_kind(documents, "Gateway")
+    hosts = gateway["spec"]["servers"][0]["hosts"]
+    gateway["spec"]["servers"] = [{"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": hosts}]
+    (groq,) = (item for item in of_kind(documents, "ServiceEntry") if item["metadata"]["name"] == "groq")
+    groq["spec"]["resolution"] = "STATIC"
+    groq["spec"]["endpoints"] = [{"address": HOST, "ports": {"https": provider.server_port}}]
+    (rule,) = of_kind(documents, "DestinationRule")
+    rule["spec"]["trafficPolicy"]["tls"] = {"mode": "DISABLE"}
+
+    node = {
+        "id": "router~10.0.0.9~llm-gateway.istio-ingress~istio-ingress.svc.cluster.local",
+        "cluster": "llm-gateway.istio-ingress",
+        "metadata": {"NAMESPACE": "istio-ingress", "LABELS": {"istio": "llm-gateway"}, "ISTIO_VERSION": "1.31.0", "CLUSTER_ID": "Kubernetes"},
+    }
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with (
+        Istiod(programs["istiod"], tmp_path, [*documents, NO_MTLS]) as istiod,
+        Proxy(programs["envoy"], tmp_path, istiod, node, environment) as envoy,
+    ):
+        dump = envoy.config_dump()
+        assert '"allow_on_headers_stop_iteration": true' in dump, "istiod delivers the setting"
+        host = hosts[0]
+
+        status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile"))
+        assert status == 200, body
+        assert json.loads(body)["choices"][0]["message"]["content"] == "Hello"
+        assert headers["x-langwatch-provider"] == "groq"
+        path, seen, sent = provider.requests[0]
+        assert path == "/openai/v1/chat/completions"
+        assert seen["host"] == "api.groq.com"
+        assert seen["authorization"] == f"Bearer {UPSTREAM_KEY}"
+        assert json.loads(sent)["model"] == "llama-3.3-70b-versatile"
+        told = {name for name in seen if name.startswith(("x-forwarded", "x-envoy", "x-gateway"))}
+        assert not told - {"x-envoy-peer-metadata", "x-envoy-peer-metadata-id"}, "a provider learns nothing of the mesh"
+
+        status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile", stream=True))
+        assert (status, headers["content-type"]) == (200, "text/event-stream")
+        assert contents(body) == "Hello"
+
+        held = {"messages": [], "padding": "x" * 3_000_000, "model": "groq/llama-3.3-70b"}
+        status, _, body = send(port, host, held)
+        assert status == 200, body[:300]
+
+        status, _, body = send(port, host, chat("groq/whisper"))
+        assert (status, error_code(body)) == (403, "model_not_allowed")
+        status, _, body = send(port, host, chat("groq/llama-3.3-70b-versatile"), key="vk-wrong")
+        assert (status, error_code(body)) == (401, "invalid_api_key")
+        assert len(provider.requests) == 3, "a refused request never reaches a provider"
+        assert send(port, host, chat("x"), path="/other")[0] == 503
+        assert settings["providers"][0]["cluster"] in dump
+
+
+def test_sidecar(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
+    port = free_port()
+    text = json.dumps(manifests("sidecar.yaml"))
+    # The port of the pod's own server; two of these tests may run at once.
+    documents = json.loads(text.replace("8000", str(port)))
+    local_module(documents, programs["module"])
+    # Nothing diverts traffic here as iptables do in a pod: the sidecar listens on the port itself.
+    sidecar = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {"name": "vllm", "namespace": "models"},
+        "spec": {
+            "workloadSelector": {"labels": {"app": "vllm"}},
+            "ingress": [
+                {
+                    "port": {"number": port, "protocol": "HTTP", "name": "http"},
+                    "bind": HOST,
+                    "captureMode": "NONE",
+                    "defaultEndpoint": f"{HOST}:{provider.server_port}",
+                }
+            ],
+        },
+    }
+    node = {
+        "id": "sidecar~10.0.0.9~vllm-0.models~models.svc.cluster.local",
+        "cluster": "vllm.models",
+        "metadata": {
+            "NAMESPACE": "models",
+            "LABELS": {"app": "vllm"},
+            "ISTIO_VERSION": "1.31.0",
+            "INTERCEPTION_MODE": "NONE",
+            "CLUSTER_ID": "Kubernetes",
+        },
+    }
+    with (
+        Istiod(programs["istiod"], tmp_path, [*documents, sidecar, NO_MTLS]) as istiod,
+        Proxy(programs["envoy"], tmp_path, istiod, node, {}) as envoy,
+    ):
+        assert '"allow_on_headers_stop_iteration": true' in envoy.config_dump()
+        host = f"vllm.models.svc.cluster.local:{port}"
+        status, headers, body = send(port, host, chat("BAAI/bge-m3"))
+        assert status == 200, body
+        assert headers["x-langwatch-model"] == "BAAI/bge-m3"
+        path, seen, _ = provider.requests[0]
+        assert path == "/v1/chat/completions"
+        assert "authorization" not in seen, "the virtual key stays in the sidecar"
+
+        status, _, body = send(port, host, chat("BAAI/bge-m3", stream=True))
+        assert (status, contents(body)) == (200, "Hello")
+        status, _, body = send(port, host, chat("other"))
+        assert (status, error_code(body)) == (403, "model_not_allowed")
+        assert send(port, host, chat("x"), key="vk-wrong")[0] == 401
+        assert send(port, host, {}, path="/tokenize")[0] == 403, "only /v1 gets in"
+        assert len(provider.requests) == 2
