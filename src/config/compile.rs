@@ -4,10 +4,10 @@
 //! the rest goes on being checked. A configuration is handed out only when nothing was reported.
 
 mod alias;
+mod names;
 mod provider;
+mod request_headers;
 mod virtual_key;
-
-use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,15 +20,13 @@ use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
-    CacheMode, Config, HeaderNames, Limits, ProviderId, Providers, ResponseModel, Secret,
+    CacheMode, Config, HeaderNames, Limits, Outside, Providers, ResponseModel, Secret,
+    WithheldHeaders,
 };
+use names::Names;
 
 /// The variables of the VM's environment, by name.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The configured providers' names. It holds those of providers that are otherwise wrong, too, so
-/// that one mistake is not reported again wherever the provider is named.
-type Names = HashMap<String, ProviderId>;
 
 /// The most that may be held in memory at once, in bytes: a quarter of what wasm32 can address.
 const MAX_HELD_BYTES: u64 = 1 << 30;
@@ -73,12 +71,16 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
     let keys = virtual_key::compile(raw.virtual_keys, &names, env, problems);
     let aliases =
         alias::compile(raw.model_aliases, &ROOT.field("model_aliases"), &names, None, problems);
+    // Each part is checked before one that is wrong ends the matter: no mistake hides another.
+    let path_prefix = path_prefix(raw.path_prefix, problems);
+    let auth_headers = providers.iter().filter_map(|provider| provider.auth_header.clone());
     let config = Config {
+        withheld: WithheldHeaders::new(auth_headers),
+        outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
         virtual_keys: VirtualKeys::new(keys),
         aliases: AliasTable::new(aliases),
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
-        path_prefix: path_prefix(raw.path_prefix, problems)?,
         limits: limits(raw.limits, problems),
         models_cache_seconds: integer(
             raw.models_cache_seconds,
@@ -91,6 +93,7 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
             .response_model
             .choice(&ROOT.field("response_model"), problems)
             .unwrap_or(ResponseModel::Upstream),
+        path_prefix: path_prefix?,
         headers: headers?,
     };
     Some(config)
@@ -210,6 +213,7 @@ fn limits(raw: Field<RawLimits>, problems: &mut Problems) -> Limits {
             default.max_sse_event_bytes,
             "max_sse_event_bytes",
         ),
+        max_held_bytes: limit(raw.max_held_bytes, held, default.max_held_bytes, "max_held_bytes"),
     }
 }
 

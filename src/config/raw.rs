@@ -19,7 +19,7 @@ use super::choices::AuthMode;
 use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
 #[cfg(not(target_arch = "wasm32"))]
 use super::schema::{self, Schema};
-use crate::policy::{CacheMode, ProviderKind, ResponseModel, ResponsesApi, Secret};
+use crate::policy::{CacheMode, Outside, ProviderKind, ResponseModel, ResponsesApi, Secret};
 
 /// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
 macro_rules! objects {
@@ -70,6 +70,9 @@ objects! {
         pub header_prefix: Field<String>,
         /// Requests outside of it are not governed. Default: /v1.
         pub path_prefix: Field<String>,
+        /// What becomes of requests outside of path_prefix: they pass untouched (pass, the default), or
+        /// are answered with 404 (refuse).
+        pub outside: Field<OneOf<Outside>>,
         /// What may be sent, held and answered.
         pub limits: Field<RawLimits>,
         /// How long a worker keeps a fetched model list, in seconds. Default: 60.
@@ -89,6 +92,8 @@ objects! {
         pub base_url: Field<String>,
         /// The Envoy cluster. Default: the name.
         pub cluster: Field<String>,
+        /// Names of clusters that Envoy itself may show for it, * for any run of characters. Default: cluster.
+        pub upstream_clusters: Field<Vec<Field<String>>>,
         /// The credential that it gets.
         pub auth: Field<RawAuth>,
         /// The curated list of its model ids: what /v1/models shows, and all that can be reached.
@@ -110,6 +115,16 @@ objects! {
         pub reasoning_effort: Field<bool>,
         /// May system messages of converted requests stand between others.
         pub system_anywhere: Field<bool>,
+        /// Further changes to the head of its requests.
+        pub request_headers: Field<RawRequestHeaders>,
+    }
+
+    /// Changes to the head of a provider's requests.
+    RawRequestHeaders {
+        /// Headers that it does not get.
+        pub remove: Field<Vec<Field<String>>>,
+        /// Headers that it gets, with their values, in the place of a client's.
+        pub set: Field<BTreeMap<String, Field<Secret>>>,
     }
 
     /// The credential of a provider.
@@ -172,6 +187,8 @@ objects! {
         pub max_answer_bytes: Field<Integer>,
         /// One event or line of a stream. Default: 10485760.
         pub max_sse_event_bytes: Field<Integer>,
+        /// What one worker may hold for all requests together. Default: 536870912.
+        pub max_held_bytes: Field<Integer>,
     }
 
     /// One target of a weighted split.

@@ -52,6 +52,18 @@ impl Config {
                 if self.path_prefix.is_empty() { "/" } else { &self.path_prefix },
             ));
         }
+        let short: Vec<&str> =
+            self.virtual_keys.iter().filter(|key| key.is_short).map(|key| &*key.id).collect();
+        if !short.is_empty() {
+            /// More names than anybody reads.
+            const SHOWN: usize = 10;
+            let more = if short.len() > SHOWN { ", …" } else { "" };
+            warnings.push(format!(
+                "{} shorter than 16 characters and could be guessed: {}{more}; mint others with at least 128 random bits",
+                count(short.len(), "virtual key is", "virtual keys are"),
+                short.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "),
+            ));
+        }
         warnings
     }
 }

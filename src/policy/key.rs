@@ -22,6 +22,8 @@ pub const MAX_KEY_BYTES: usize = 4_096;
 pub struct VirtualKey {
     /// Shown in logs, metrics and headers; never the key.
     pub id: String,
+    /// Its literal has so few characters that it could be guessed.
+    pub is_short: bool,
     /// The providers that it may use.
     pub bound: Bound,
     /// `models_allowed`.
@@ -277,6 +279,7 @@ mod tests {
     fn key(id: &str) -> VirtualKey {
         VirtualKey {
             id: id.to_owned(),
+            is_short: false,
             bound: Bound::new([ProviderId(0)]),
             allowed: Allowlist::All,
             aliases: AliasTable::default(),

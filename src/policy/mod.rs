@@ -10,6 +10,7 @@ pub mod pattern;
 mod provider;
 mod secret;
 mod settings;
+mod withheld;
 
 #[cfg(test)]
 pub(crate) use provider::test_provider;
@@ -17,7 +18,8 @@ pub use provider::{
     Credential, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi, Takes,
 };
 pub use secret::Secret;
-pub use settings::{CacheMode, HeaderNames, Limits, ResponseModel};
+pub use settings::{CacheMode, HeaderNames, Limits, Outside, ResponseModel};
+pub use withheld::WithheldHeaders;
 
 use key::VirtualKeys;
 use model::AliasTable;
@@ -37,6 +39,10 @@ pub struct Config {
     pub headers: HeaderNames,
     /// Begins with `/`, no trailing slash; empty when every path is the gateway's.
     pub path_prefix: String,
+    /// What becomes of requests outside of it.
+    pub outside: Outside,
+    /// Which headers of a client's no upstream may see.
+    pub withheld: WithheldHeaders,
     /// Size limits, in bytes.
     pub limits: Limits,
     /// How long a fetched model list is kept, in seconds.

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::operation::OperationSet;
+use super::pattern::Pattern;
 use super::secret::Secret;
+use crate::wire::headers::HeaderEdit;
 
 /// Position of a provider in [`super::Config::providers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +93,8 @@ pub struct Provider {
     pub base_path: String,
     /// The Envoy cluster that requests are routed to.
     pub cluster: Rc<str>,
+    /// Names of clusters that Envoy may show for it.
+    pub upstream_clusters: Box<[Pattern]>,
     /// The header that authenticates us, or `None` for a server without authentication.
     pub credential: Option<Credential>,
     /// The custom header of `auth.mode: header` (lower case), removed from requests even when no
@@ -110,6 +114,8 @@ pub struct Provider {
     pub takes: Takes,
     /// `drop_params`: names of top-level members that it never gets.
     pub drop_params: Vec<String>,
+    /// `request_headers`: what is removed, then what is set.
+    pub request_headers: Box<[HeaderEdit]>,
 }
 
 /// What a server takes beside the parameters that all know. Those with a closed list answer 400 to
@@ -225,5 +231,7 @@ pub(crate) fn test_provider() -> Provider {
         reasoning_field: None,
         takes: Takes::DEFAULT,
         drop_params: Vec::new(),
+        request_headers: Box::default(),
+        upstream_clusters: Box::default(),
     }
 }

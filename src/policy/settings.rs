@@ -40,6 +40,15 @@ pub enum ResponseModel {
     Requested,
 }
 
+/// `outside`: what becomes of requests outside of `path_prefix`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// They pass untouched, but for the gateway's own headers.
+    Pass,
+    /// They are 404 `unknown_url`.
+    Refuse,
+}
+
 /// `limits`, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -51,6 +60,8 @@ pub struct Limits {
     pub max_answer_bytes: u64,
     /// One event of a stream.
     pub max_sse_event_bytes: u64,
+    /// What one worker may hold for all requests together.
+    pub max_held_bytes: u64,
 }
 
 impl Default for Limits {
@@ -60,6 +71,7 @@ impl Default for Limits {
             max_buffered_bytes: 33_554_432,
             max_answer_bytes: 16_777_216,
             max_sse_event_bytes: 10_485_760,
+            max_held_bytes: 536_870_912,
         }
     }
 }

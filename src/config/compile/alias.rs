@@ -57,7 +57,14 @@ fn split(
             .required(&at_target, problems)
             .and_then(|text| target(&text, &at_target, names, bound, problems));
         let at_weight = at.field("weight");
-        let weight = choice.weight.required(&at_weight, problems).map(|weight| weight.0);
+        let weight = match choice.weight {
+            Field::Wrong(reason) => {
+                let shares = "weights are shares of their sum: write 1 and 1 for halves";
+                problems.add(&at_weight, format!("{reason}; {shares}"));
+                None
+            }
+            weight => weight.required(&at_weight, problems).map(|weight| weight.0),
+        };
         if weight == Some(0) {
             problems.add(&at_weight, "must be 1 or more");
         }
@@ -85,12 +92,16 @@ fn target(
             return None;
         }
     };
-    let Some(provider) = names.get(name).copied() else {
+    let Some(provider) = names.get(name) else {
         problems.add(at, "must be `provider/model`, and no provider of that name is configured");
         return None;
     };
     if bound.is_some_and(|bound| !bound.contains(provider)) {
         problems.add(at, "leads to a provider that this virtual key is not bound to");
+        return None;
+    }
+    if !names.serves(provider, model) {
+        problems.add(at, "leads to a model that this provider's own list (`models`) does not hold");
         return None;
     }
     Some(AliasTarget { provider, model: model.to_owned() })

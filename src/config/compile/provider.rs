@@ -7,8 +7,9 @@ use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
-use super::{Env, Names, own_header, strings};
+use super::{Env, Names, own_header, request_headers, strings};
 use crate::policy::operation::{Operation, OperationSet};
+use crate::policy::pattern::Pattern;
 use crate::policy::{
     Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
     Takes,
@@ -22,7 +23,7 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> (Vec<Provider>, Names) {
     let at = ROOT.field("providers");
-    let (mut compiled, mut names) = (Vec::new(), Names::new());
+    let (mut compiled, mut names) = (Vec::new(), Names::default());
     let Some(raw) = raw.required(&at, problems) else { return (compiled, names) };
     if raw.is_empty() {
         problems.add(&at, "needs at least one provider");
@@ -54,6 +55,9 @@ fn provider(
         let rule = "a model id must not be empty or hold control characters";
         Models::new(strings(list, &at_models, problems, text::is_printable, rule))
     });
+    if let (Some(name), Some(models)) = (&name, &models) {
+        names.list(name, models.iter());
+    }
     let at_operations = at.field("operations");
     let operations = match raw.operations.given(&at_operations, problems) {
         Some(list) => operations(list, &at_operations, problems),
@@ -84,10 +88,21 @@ fn provider(
         problems.add(&at_cluster, "must be printable ASCII without spaces, and not empty");
     }
 
+    let upstream_clusters =
+        upstream_clusters(raw.upstream_clusters, &at.field("upstream_clusters"), problems);
+    let request_headers = request_headers::compile(
+        raw.request_headers,
+        headers,
+        &at.field("request_headers"),
+        problems,
+    );
+
     let name: Rc<str> = name?.into();
     let BaseUrl { authority, path: base_path } = base_url?;
+    let cluster = cluster.map_or_else(|| name.clone(), Rc::from);
     Some(Provider {
-        cluster: cluster.map_or_else(|| name.clone(), Rc::from),
+        upstream_clusters: upstream_clusters.unwrap_or_else(|| [Pattern::new(&cluster)].into()),
+        cluster,
         name,
         kind,
         authority: authority.into(),
@@ -101,6 +116,7 @@ fn provider(
         reasoning_field,
         takes,
         drop_params,
+        request_headers,
     })
 }
 
@@ -126,6 +142,21 @@ fn drop_params(
         }
     }
     names
+}
+
+/// `None` where none are given: then the cluster's own name counts.
+fn upstream_clusters(
+    raw: Field<Vec<Field<String>>>,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<Box<[Pattern]>> {
+    let raw = raw.given(at, problems)?;
+    if raw.is_empty() {
+        problems.add(at, "names no cluster; leave it out for the name in `cluster`");
+    }
+    let rule = "a cluster's name must be printable ASCII without spaces, and not empty";
+    let names = strings(raw, at, problems, text::is_visible, rule);
+    Some(names.iter().map(|name| Pattern::new(name)).collect())
 }
 
 fn name(

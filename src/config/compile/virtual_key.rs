@@ -10,12 +10,15 @@ use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::RawVirtualKey;
 use super::super::text;
 use super::{Env, Names, alias, cache, strings};
+use crate::policy::Secret;
 use crate::policy::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};
 use crate::policy::model::{AliasTable, Allowlist};
-use crate::policy::{ProviderId, Secret};
 
 /// The longest `id`: it goes into headers and metric names.
 const MAX_ID_BYTES: usize = 128;
+
+/// A shorter virtual key is warned of at start.
+const SAFE_KEY_BYTES: usize = 16;
 
 /// Where ids and digests were seen first.
 #[derive(Default)]
@@ -33,19 +36,17 @@ pub(super) fn compile(
 ) -> Vec<(Digest, VirtualKey)> {
     let at = ROOT.field("virtual_keys");
     let raw = raw.given(&at, problems).unwrap_or_default();
-    let every_provider = Bound::new({
-        let mut ids: Vec<ProviderId> = names.values().copied().collect();
-        ids.sort_unstable();
-        ids
-    });
+    let every_provider = Bound::new(names.ids());
     let mut seen = Seen::default();
     let mut compiled = Vec::with_capacity(raw.len());
     for (index, key) in raw.into_iter().enumerate() {
         let at = at.item(index);
         let Some(key) = key.given(&at, problems) else { continue };
         key.unknown.report(&at, problems);
-        let digest = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
-        let compiled_key = virtual_key(key, names, &every_provider, &at, problems);
+        let hashed = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
+        let (digest, is_short) =
+            hashed.map_or((None, false), |(digest, short)| (Some(digest), short));
+        let compiled_key = virtual_key(key, is_short, names, &every_provider, &at, problems);
         if let Some(digest) = digest
             && let Some(first) = first_seen(&mut seen.digests, digest, index)
         {
@@ -73,6 +74,7 @@ fn first_seen<T: std::hash::Hash + Eq>(
 
 fn virtual_key(
     raw: RawVirtualKey,
+    is_short: bool,
     names: &Names,
     every_provider: &Bound,
     at: &Path<'_>,
@@ -94,9 +96,10 @@ fn virtual_key(
     let allowed = match raw.models_allowed.given(&at_allowed, problems) {
         None => Allowlist::All,
         Some(list) => {
-            let rule = "an entry must not be empty or hold control characters";
-            let entries = strings(list, &at_allowed, problems, text::is_printable, rule);
-            Allowlist::only(entries, |name| names.contains_key(name))
+            let rule = "an entry must not be empty or hold control characters, nor `^`, `$`, `(`, `[` or `|`: entries \
+                        are no regular expressions, only `*` stands for any run of characters";
+            let entries = strings(list, &at_allowed, problems, is_entry, rule);
+            Allowlist::only(entries, |name| names.get(name).is_some())
         }
     };
     let at_aliases = at.field("model_aliases");
@@ -106,6 +109,7 @@ fn virtual_key(
     let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);
     Some(VirtualKey {
         id: id?,
+        is_short,
         bound: bound?,
         allowed,
         aliases: AliasTable::new(aliases),
@@ -113,6 +117,12 @@ fn virtual_key(
         revoked,
         expires_at,
     })
+}
+
+/// Whether an entry of `models_allowed` may mean what it says. As a pattern, a regular expression would match nothing, or
+/// what nobody meant.
+fn is_entry(entry: &str) -> bool {
+    text::is_printable(entry) && !entry.contains(['^', '$', '(', '[', '|'])
 }
 
 /// `None` if the list is wrong.
@@ -133,7 +143,7 @@ fn bound(
         let at = at.item(index);
         let Some(name) = item.given(&at, problems) else { continue };
         match names.get(&name) {
-            Some(id) => ids.push(*id),
+            Some(id) => ids.push(id),
             None => problems.add(&at, "no provider of this name is configured"),
         }
     }
@@ -151,6 +161,7 @@ fn expiry(raw: Field<String>, at: &Path<'_>, problems: &mut Problems) -> Option<
     }
 }
 
+/// The key's digest, and whether the key is so short that it could be guessed, as far as that can be told.
 fn digest(
     literal: &Field<Secret>,
     sha256: &Field<Secret>,
@@ -158,7 +169,7 @@ fn digest(
     at: &Path<'_>,
     env: Env<'_>,
     problems: &mut Problems,
-) -> Option<Digest> {
+) -> Option<(Digest, bool)> {
     let given = [literal.is_there(), sha256.is_there(), variable.is_there()];
     if given.into_iter().filter(|is_there| *is_there).count() != 1 {
         problems.add(at, "needs exactly one of key, key_sha256 and key_env");
@@ -171,7 +182,7 @@ fn digest(
         if digest.is_none() {
             problems.add(&at_sha256, "must be 64 hexadecimal digits: the key's SHA-256");
         }
-        return digest;
+        return digest.map(|digest| (digest, false));
     }
     if let Some(name) = variable.get(&at_env, problems) {
         let key = super::from_env(name, &at_env, env, problems)?;
@@ -181,7 +192,7 @@ fn digest(
 }
 
 /// Refuses a key that no request could present.
-fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<Digest> {
+fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Digest, bool)> {
     let key = key.expose();
     if key.len() > MAX_KEY_BYTES || !text::is_visible(key) || key.contains(',') {
         problems.add(
@@ -193,7 +204,7 @@ fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<Digest> 
         );
         return None;
     }
-    Some(key::digest(key.as_bytes()))
+    Some((key::digest(key.as_bytes()), key.len() < SAFE_KEY_BYTES))
 }
 
 fn from_hex(hex: &str) -> Option<Digest> {

@@ -8,7 +8,7 @@ use super::*;
 const SECRET: &str = "s3cr3t";
 
 /// The names of all members, so that random objects look like configurations.
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 47] = [
     "providers",
     "virtual_keys",
     "model_aliases",
@@ -48,6 +48,13 @@ const NAMES: [&str; 40] = [
     "max_buffered_bytes",
     "target",
     "weight",
+    "outside",
+    "upstream_clusters",
+    "request_headers",
+    "remove",
+    "set",
+    "max_held_bytes",
+    "max_answer_bytes",
     "other",
 ];
 

@@ -70,6 +70,8 @@ fn top_level() {
         ("/limits", json!({"max_answer_bytes": 0}), "limits.max_answer_bytes", "1 or more"),
         ("/limits", json!({"max_sse_event_bytes": 0}), "limits.max_sse_event_bytes", "1 or more"),
         ("/models_cache_seconds", json!(31_536_001), "models_cache_seconds", "or less"),
+        ("/outside", json!("s3cret"), "outside", "pass, refuse"),
+        ("/limits", json!({"max_held_bytes": 0}), "limits.max_held_bytes", "1 or more"),
         ("/response_model", json!("s3cret"), "response_model", "upstream, requested"),
     ]);
 }
@@ -94,6 +96,8 @@ fn providers() {
         ("models", json!("m"), "expected a list"),
         ("operations", json!("chat_completions"), "expected a list"),
         ("auth", json!("s3cret"), "expected an object, got a string"),
+        ("upstream_clusters", json!([]), "leave it out"),
+        ("request_headers", json!([]), "expected an object"),
     ];
     for (field, value, words) in cases {
         refused(&[(&format!("/providers/0/{field}"), value, &at(field), words)]);
@@ -119,6 +123,12 @@ fn providers() {
             json!(["rerank", "chat"]),
             "providers[0].operations[1]",
             "one of: chat_completions, ",
+        ),
+        (
+            "/providers/0/upstream_clusters",
+            json!(["a b"]),
+            "providers[0].upstream_clusters[0]",
+            "a cluster's name",
         ),
         ("/providers/-", json!({"base_url": "http://x"}), "providers[1].name", "missing"),
         ("/providers/-", json!({"name": "b"}), "providers[1].base_url", "missing"),
@@ -220,6 +230,26 @@ fn virtual_keys() {
         (json!({"id": "b", "key": "x", "models_allowed": "*"}), ".models_allowed", "a list"),
         (json!({"id": "b", "key": "x", "models_allowed": [""]}), ".models_allowed[0]", "empty"),
         (json!({"id": "b", "key": "x", "models_allowed": [{}]}), ".models_allowed[0]", "string"),
+        (
+            json!({"id": "b", "key": "x", "models_allowed": ["^gpt-.*$"]}),
+            ".models_allowed[0]",
+            "no regular expressions",
+        ),
+        (
+            json!({"id": "b", "key": "x", "models_allowed": ["ok", "a|b"]}),
+            ".models_allowed[1]",
+            "no regular expressions",
+        ),
+        (
+            json!({"id": "b", "key": "x", "models_allowed": ["(a)"]}),
+            ".models_allowed[0]",
+            "regular",
+        ),
+        (
+            json!({"id": "b", "key": "x", "models_allowed": ["[ab]"]}),
+            ".models_allowed[0]",
+            "regular",
+        ),
         (json!({"id": "b", "key": "x", "revoked": "true"}), ".revoked", "true or false"),
         (json!({"id": "b", "key": "x", "expires_at": "2027-01-01"}), ".expires_at", "RFC 3339"),
         (json!({"id": "b", "key": "x", "expires_at": 1}), ".expires_at", "a string"),
@@ -250,6 +280,7 @@ fn aliases() {
         (json!([{"weight": 1}]), "[0].target", "missing"),
         (json!([{"target": "groq/m", "weight": 0}]), "[0].weight", "1 or more"),
         (json!([{"target": "groq/m", "weight": 0.5}]), "[0].weight", "whole number"),
+        (json!([{"target": "groq/m", "weight": 0.5}]), "[0].weight", "write 1 and 1 for halves"),
         (json!([{"target": "groq/m", "weight": 1, "w": 2}]), "[0].w", "unknown field"),
         (json!(many), "", "fit 64 bits"),
     ];
@@ -269,6 +300,104 @@ fn aliases() {
         ("/model_aliases", json!({"": "groq/m"}), r#"model_aliases[""]"#, "must not be empty"),
         ("/model_aliases", json!([]), "model_aliases", "expected an object"),
     ]);
+}
+
+#[test]
+fn request_headers() {
+    for (headers, place, words) in [
+        (json!({"drop": []}), "drop", "unknown field"),
+        (json!({"remove": "x"}), "remove", "a list"),
+        (json!({"remove": [1]}), "remove[0]", "a string"),
+        (json!({"remove": ["a b"]}), "remove[0]", "valid header name"),
+        (json!({"remove": ["Content-Length"]}), "remove[0]", "frames or routes"),
+        (json!({"remove": ["x-gateway-cluster"]}), "remove[0]", "gateway's own"),
+        (json!({"set": {"x": 1}}), "set.x", "a string"),
+        (json!({"set": {"x": "s3cret\n"}}), "set.x", "a header's value"),
+        (json!({"set": {"Host": "s3cret"}}), "set.Host", "frames or routes"),
+        (json!({"set": {"Authorization": "s3cret"}}), "set.Authorization", "`auth`"),
+        (json!({"set": {"x-langwatch-x": "s3cret"}}), "set.x-langwatch-x", "gateway's own"),
+        (json!({"set": {"x": "s3cret"}, "remove": ["X"]}), "set.x", "named twice"),
+        (json!({"set": {"x": "s3cret", "X": "s3cret"}}), "set.x", "named twice"),
+    ] {
+        let place = format!("providers[0].request_headers.{place}");
+        refused(&[("/providers/0/request_headers", headers, &place, words)]);
+    }
+}
+
+#[test]
+fn an_alias_leads_to_a_model_that_there_is() {
+    let listed = ("/providers/0/models", json!(["m", "n"]));
+    for (at, value, place) in [
+        ("/model_aliases", json!({"a": "groq/x"}), "model_aliases.a"),
+        (
+            "/virtual_keys/0/model_aliases",
+            json!({"a": "groq/x"}),
+            "virtual_keys[0].model_aliases.a",
+        ),
+        (
+            "/model_aliases",
+            json!({"a": [{"target": "groq/m", "weight": 1}, {"target": "groq/M", "weight": 1}]}),
+            "model_aliases.a[1].target",
+        ),
+    ] {
+        let text = with(&[listed.clone(), (at, value)]).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{place}: leads to a model")), "{text}");
+    }
+}
+
+/// Mistakes that have nothing to do with each other are all reported.
+#[test]
+fn no_mistake_hides_another() {
+    let mistakes: &[(&str, Value, &str)] = &[
+        ("/zzz", json!(1), "zzz"),
+        ("/path_prefix", json!("v1"), "path_prefix"),
+        ("/header_prefix", json!("x y"), "header_prefix"),
+        ("/outside", json!("no"), "outside"),
+        ("/routing", json!({"cluster_header": "host"}), "routing.cluster_header"),
+        ("/cache", json!({"mode": "no"}), "cache.mode"),
+        (
+            "/limits",
+            json!({"max_request_bytes": 0, "max_held_bytes": 0}),
+            "limits.max_request_bytes",
+        ),
+        ("/models_cache_seconds", json!(-1), "models_cache_seconds"),
+        ("/response_model", json!("no"), "response_model"),
+        ("/model_aliases", json!({"a": "nowhere/x"}), "model_aliases.a"),
+        ("/providers/0/name", json!("a/b"), "providers[0].name"),
+        ("/providers/0/kind", json!("no"), "providers[0].kind"),
+        ("/providers/0/base_url", json!("ftp://x"), "providers[0].base_url"),
+        ("/providers/0/cluster", json!(""), "providers[0].cluster"),
+        ("/providers/0/upstream_clusters", json!([""]), "providers[0].upstream_clusters[0]"),
+        ("/providers/0/auth", json!({"mode": "no"}), "providers[0].auth.mode"),
+        ("/providers/0/models", json!([""]), "providers[0].models[0]"),
+        ("/providers/0/operations", json!(["no"]), "providers[0].operations[0]"),
+        ("/providers/0/responses_api", json!("no"), "providers[0].responses_api"),
+        ("/providers/0/stream_usage", json!("no"), "providers[0].stream_usage"),
+        ("/providers/0/reasoning_field", json!(""), "providers[0].reasoning_field"),
+        (
+            "/providers/0/request_headers",
+            json!({"remove": [""]}),
+            "providers[0].request_headers.remove[0]",
+        ),
+        ("/virtual_keys/0/id", json!(""), "virtual_keys[0].id"),
+        ("/virtual_keys/0/key", json!("a b"), "virtual_keys[0].key"),
+        ("/virtual_keys/0/providers", json!(["nowhere"]), "virtual_keys[0].providers[0]"),
+        ("/virtual_keys/0/models_allowed", json!([""]), "virtual_keys[0].models_allowed[0]"),
+        ("/virtual_keys/0/model_aliases", json!({"b": 1}), "virtual_keys[0].model_aliases.b"),
+        ("/virtual_keys/0/cache", json!({"mode": "no"}), "virtual_keys[0].cache.mode"),
+        ("/virtual_keys/0/revoked", json!("no"), "virtual_keys[0].revoked"),
+        ("/virtual_keys/0/expires_at", json!("no"), "virtual_keys[0].expires_at"),
+    ];
+    for (one, (at_one, value_one, place_one)) in mistakes.iter().enumerate() {
+        for (at_other, value_other, place_other) in mistakes.iter().skip(one + 1) {
+            let changes = [(*at_one, value_one.clone()), (*at_other, value_other.clone())];
+            let text = with(&changes).unwrap_err().to_string();
+            for place in [place_one, place_other] {
+                let told = text.lines().any(|line| line.starts_with(&format!("{place}: ")));
+                assert!(told, "{place_one} and {place_other}:\n{text}");
+            }
+        }
+    }
 }
 
 #[test]

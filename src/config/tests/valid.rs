@@ -2,8 +2,10 @@
 
 use super::{base, env, with};
 use crate::policy::operation::Operation;
+use crate::policy::pattern::Pattern;
 use crate::policy::*;
 use crate::test;
+use crate::wire::headers::HeaderEdit;
 use serde_json::json;
 
 /// The only provider of the base configuration, with members added.
@@ -28,7 +30,7 @@ fn defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.models_cache_seconds, 60);
     assert_eq!(config.response_model, ResponseModel::Upstream);
-    assert!(config.aliases.is_empty() && config.warnings().is_empty());
+    assert!(config.aliases.is_empty() && config.warnings().len() == 1);
 
     let (id, provider) = config.providers.iter().next().unwrap();
     assert_eq!((&*provider.name, &*provider.cluster), ("groq", "groq"));
@@ -213,4 +215,43 @@ fn summary_and_warnings() {
         assert_eq!(config.warnings().len(), 1);
         assert!(config.warnings()[0].contains("virtual_keys is empty"));
     }
+}
+
+#[test]
+fn short_keys_are_warned_of() {
+    let warnings = |keys: serde_json::Value| with(&[("/virtual_keys", keys)]).unwrap().warnings();
+    let fifteen = warnings(
+        json!([{"id": "a", "key": "vk-456789012345"}, {"id": "b", "key_env": "GROQ_API_KEY"}]),
+    );
+    assert_eq!(fifteen.len(), 1);
+    assert!(fifteen[0].starts_with("2 virtual keys are shorter than 16 characters"), "{fifteen:?}");
+    assert!(fifteen[0].contains(": a, b;") && !fifteen[0].contains("456789"));
+    assert!(warnings(json!([{"id": "a", "key": "vk-4567890123456"}])).is_empty());
+    assert!(warnings(json!([{"id": "a", "key_sha256": "a".repeat(64)}])).is_empty());
+}
+
+#[test]
+fn an_alias_may_lead_to_any_model_of_a_provider_without_a_list() {
+    let listed = ("/providers/0/models", json!(["m"]));
+    assert!(with(&[listed.clone(), ("/model_aliases", json!({"a": "groq/m"}))]).is_ok());
+    assert!(with(&[("/model_aliases", json!({"a": "groq/whatever"}))]).is_ok());
+}
+
+#[test]
+fn request_headers_and_clusters() {
+    let plain = provider(json!({"cluster": "c"}));
+    assert!(plain.request_headers.is_empty());
+    assert_eq!(&*plain.upstream_clusters, [Pattern::new("c")]);
+    let provider = provider(json!({
+        "request_headers": {"remove": ["X-Internal"], "set": {"OpenAI-Organization": "org-1", "x-empty": ""}},
+        "upstream_clusters": ["outbound|443|*|api.groq.com", "b"],
+    }));
+    let want = [
+        HeaderEdit::remove("x-internal"),
+        HeaderEdit::set("openai-organization", "org-1"),
+        HeaderEdit::set("x-empty", ""),
+    ];
+    assert_eq!(&*provider.request_headers, want);
+    assert_eq!(provider.upstream_clusters.len(), 2);
+    assert!(!format!("{provider:?}").contains("org-1"));
 }

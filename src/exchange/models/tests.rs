@@ -19,7 +19,7 @@ fn config() -> Config {
             {"name": "other", "base_url": "http://other.test:8000/v1"},
             {"name": "chat", "base_url": "http://chat.test", "operations": ["chat_completions"]},
         ],
-        "model_aliases": {"fast": "live/small", "far": "other/x", "gone": "fixed/missing", "fixed/m1": "live/big"},
+        "model_aliases": {"fast": "live/small", "far": "other/x", "fixed/m1": "live/big"},
         "virtual_keys": [
             {"id": "all", "key": "vk-all"},
             {"id": "one", "key": "vk-one", "providers": ["live"]},
@@ -153,7 +153,7 @@ fn one_model() {
         ("all", "/models/live/50%2525", Err(Code::ModelNotFound)),
         ("all", "/models/fast", Ok("fast")),
         ("all", "/models/fixed/m2", Ok("fixed/m2")),
-        ("all", "/models/gone", Err(Code::ModelNotFound)),
+        ("all", "/models/fixed/missing", Err(Code::ModelNotFound)),
         ("all", "/models/live/zz", Err(Code::ModelNotFound)),
         ("all", "/models/nowhere", Err(Code::ModelNotFound)),
         ("all", "/models/other/x", Err(Code::UpstreamError)),

@@ -1,5 +1,6 @@
 //! A request's head: what is read from it, and what the upstream gets in its place.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::body::too_large;
@@ -27,6 +28,8 @@ pub(super) struct HeadFields<'a> {
     content_length: Option<&'a [u8]>,
     /// A `content-encoding` other than `identity`.
     is_encoded: bool,
+    /// Another protocol is asked for: `upgrade`, or HTTP/2's extended CONNECT.
+    is_upgrade: bool,
     cache: CacheOverride<'a>,
 }
 
@@ -46,6 +49,9 @@ impl<'a> HeadFields<'a> {
             match name {
                 b":method" => fields.method = value,
                 b":path" => fields.path = value,
+                // Java's HTTP client offers h2c with each request, and takes HTTP/1 as the answer.
+                b"upgrade" if value.eq_ignore_ascii_case(b"h2c") => {}
+                b"upgrade" | b":protocol" => fields.is_upgrade = true,
                 b"x-request-id" if fields.request_id.is_none() => {
                     fields.request_id = std::str::from_utf8(value).ok();
                 }
@@ -83,6 +89,13 @@ impl<'a> HeadFields<'a> {
 
     /// Checks what the head says about the body; returns its declared length.
     fn check_limits(&self, config: &Config) -> Result<Option<u64>, GatewayError> {
+        if self.is_upgrade {
+            return Err(GatewayError::new(
+                Code::UnsupportedOperation,
+                "This gateway offers no WebSocket or other upgrade. Send the request without the header \
+                 `upgrade`.",
+            ));
+        }
         if self.is_encoded {
             return Err(GatewayError::new(
                 Code::UnsupportedContentEncoding,
@@ -145,9 +158,9 @@ impl ClientHead {
             cache,
             operation: target.operation,
             declared,
-            path: match target.query {
-                Some(query) => [target.path, "?", query].concat(),
-                None => target.path.to_owned(),
+            path: match target.query.map(without_credentials) {
+                Some(query) if !query.is_empty() => [target.path, "?", &query].concat(),
+                _ => target.path.to_owned(),
             },
             content_type: content_type(target.operation, fields.content_type)?,
             removals: removals(config, headers),
@@ -173,33 +186,15 @@ pub(super) fn content_length(length: u64) -> HeaderEdit {
 pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
     // With room for what is set beside it.
     let mut edits = Vec::with_capacity(MOST_EDITS);
-    edits.extend(headers.iter().filter_map(|(name, _)| {
-        Some(HeaderEdit::remove(match name {
-            b"authorization" => HeaderText::Literal("authorization"),
-            b"x-api-key" => HeaderText::Literal("x-api-key"),
-            b"api-key" => HeaderText::Literal("api-key"),
-            b"accept-encoding" => HeaderText::Literal("accept-encoding"),
-            _ => own_name(config, name)?,
-        }))
-    }));
+    let names = headers.iter().filter_map(|(name, _)| config.withheld.find(&config.headers, name));
+    edits.extend(names.map(HeaderEdit::remove));
     edits
 }
 
 /// A client's copies of the gateway's own headers.
 pub(super) fn own_headers(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
-    headers.iter().filter_map(|(name, _)| own_name(config, name).map(HeaderEdit::remove)).collect()
-}
-
-/// `name`, where it is one of the gateway's own. `<prefix>-cache` is a request header by contract and
-/// stays.
-fn own_name(config: &Config, name: &[u8]) -> Option<HeaderText> {
-    let names = &config.headers;
-    let is_own = name == names.cluster.as_bytes()
-        || (name.starts_with(names.prefix.as_bytes()) && name != names.cache.as_bytes());
-    if !is_own {
-        return None;
-    }
-    std::str::from_utf8(name).ok().map(|name| name.to_owned().into())
+    let names = headers.iter().filter_map(|(name, _)| config.headers.find(name));
+    names.map(HeaderEdit::remove).collect()
 }
 
 /// What is to stand in the place of a request's `content-type`; `None` where it may stay. Forms get one of our own
@@ -236,6 +231,71 @@ fn is_utf8_json(value: &[u8]) -> bool {
             !parameter.starts_with(b"charset")
                 || matches!(parameter, b"charset=utf-8" | b"charset=\"utf-8\"" | b"charset=utf8")
         })
+}
+
+/// Whether `path`, which does not lie under `prefix` as it is written, does once a server has decoded it: percent escapes
+/// (however often), case, doubled slashes, dots and backslashes. Starlette, under vLLM and SGLang, answers such paths.
+pub(super) fn is_beside_prefix(path: &[u8], prefix: &str) -> bool {
+    let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+    if !path.starts_with(b"//") && path.iter().all(plain) && prefix.bytes().all(|byte| plain(&byte))
+    {
+        // Nothing to decode: most paths end here.
+        let same = path
+            .get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()));
+        let has_doubled = path.windows(2).any(|pair| pair == b"//");
+        if !has_doubled {
+            return same && matches!(path.get(prefix.len()), None | Some(b'/'));
+        }
+    }
+    // What is escaped more often than anybody decodes has something to hide.
+    let Some(decoded) = fully_decoded(path) else { return true };
+    let wanted = segments(&fully_decoded(prefix.as_bytes()).unwrap_or_default());
+    segments(&decoded).starts_with(&wanted)
+}
+
+/// `text` without percent escapes; `None` where some are left after a few rounds.
+fn fully_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    const ROUNDS: usize = 4;
+    let mut decoded = text.to_vec();
+    for _ in 0..ROUNDS {
+        let again = percent::decode(&decoded);
+        if again.len() == decoded.len() {
+            return Some(decoded);
+        }
+        decoded = again;
+    }
+    None
+}
+
+/// The segments of a path as the most lenient server reads them: in small letters, without parameters (`;x`), trimmed,
+/// dots resolved.
+fn segments(path: &[u8]) -> Vec<Vec<u8>> {
+    let mut segments: Vec<Vec<u8>> = Vec::new();
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let segment = segment.split(|byte| matches!(byte, b';' | 0)).next().unwrap_or_default();
+        match segment.trim_ascii() {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            name => segments.push(name.to_ascii_lowercase()),
+        }
+    }
+    segments
+}
+
+/// A query without the parameters in which clients of some APIs send their key: like a header, it is no upstream's.
+fn without_credentials(query: &str) -> Cow<'_, str> {
+    const CREDENTIALS: [&str; 3] = ["key", "api_key", "access_token"];
+    let is_credential = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default().as_bytes();
+        CREDENTIALS.iter().any(|known| is_nearly(name, known))
+    };
+    if !query.split('&').any(|parameter| is_credential(&parameter)) {
+        return Cow::Borrowed(query);
+    }
+    let kept: Vec<&str> = query.split('&').filter(|parameter| !is_credential(parameter)).collect();
+    Cow::Owned(kept.join("&"))
 }
 
 /// The part of `path` after `prefix`, if the path lies under it.

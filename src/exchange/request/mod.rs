@@ -18,14 +18,14 @@ use crate::exchange::models::Want;
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
 use crate::policy::operation::{self, Operation, Target};
-use crate::policy::{Config, ProviderId, ResponsesApi};
+use crate::policy::{Config, Outside, ProviderId, ResponsesApi};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
 use attempt::Attempt;
 use body::{BodyReader, RequestBody, reader};
-use head::{ClientHead, HeadFields, own_headers, removals, under_prefix};
+use head::{ClientHead, HeadFields, is_beside_prefix, own_headers, removals, under_prefix};
 pub(super) use rewrite::{Rewrite, Rewritten, named};
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
@@ -121,6 +121,9 @@ impl Exchange {
             if let Some(step) = self.attempt_again(&fields, end, around) {
                 return step;
             }
+            if let Err(error) = self.check_outside(fields.path) {
+                return self.refuse(&error);
+            }
             self.request = RequestPhase::Untouched;
             let removals = own_headers(&self.config, headers);
             return if removals.is_empty() {
@@ -204,6 +207,23 @@ impl Exchange {
             Ok(step) => step,
             Err(error) => self.refuse(&error),
         }
+    }
+
+    /// Whether a request outside of the prefix may pass.
+    fn check_outside(&self, path: &[u8]) -> Result<(), GatewayError> {
+        let prefix = &*self.config.path_prefix;
+        if self.config.outside == Outside::Refuse {
+            let message = format!("This gateway serves nothing outside of {prefix}.");
+            return Err(GatewayError::new(Code::UnknownUrl, message));
+        }
+        if is_beside_prefix(path, prefix) {
+            let message = format!(
+                "Unknown request URL. A path that leads below {prefix} must be written plainly: without \
+                 escapes, doubled slashes, capitals or dots in {prefix}/."
+            );
+            return Err(GatewayError::new(Code::UnknownUrl, message));
+        }
+        Ok(())
     }
 
     fn accept_head(

@@ -103,11 +103,14 @@ impl<'a> Rewrite<'a> {
     /// and not what the head says.
     pub fn head(&self, edits: &mut Vec<HeaderEdit>, rewritten: &Rewritten, length: Option<u64>) {
         let provider = self.provider;
-        edits.extend(provider.auth_header.as_ref().map(HeaderEdit::remove));
         if let Some(credential) = &provider.credential {
             // To be set takes away a header's other values, too.
             edits.retain(|edit| edit.name() != &*credential.header);
             edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
+        }
+        for edit in &provider.request_headers {
+            edits.retain(|other| other.name() != edit.name());
+            edits.push(edit.clone());
         }
         edits.extend(length.map(content_length));
         edits.push(HeaderEdit::set(":authority", &provider.authority));

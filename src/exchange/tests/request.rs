@@ -83,6 +83,110 @@ fn outside_of_the_prefix_nothing_is_ours_but_our_own_headers() {
 }
 
 #[test]
+fn nothing_of_the_clients_own_goes_to_a_provider() {
+    let mine = [
+        ("cookie", "s3cret"),
+        ("proxy-authorization", "s3cret"),
+        ("x-goog-api-key", "s3cret"),
+        ("openai-organization", "s3cret"),
+        ("openai-project", "s3cret"),
+        ("x-beta-key", "s3cret"),
+        ("x-envoy-original-dst-host", "s3cret"),
+        ("x-envoy-max-retries", "s3cret"),
+        ("x-gateway-destination-endpoint", "s3cret"),
+    ];
+    let kept =
+        [("openai-beta", "b"), ("user-agent", "u"), ("x-request-id", "r"), ("traceparent", "t")];
+    let path =
+        format!("{CHAT}?key=s3cret&a=b&api_key=s3cret&API-Key=s3cret&keys=c&access_token=s3cret");
+    let more: Vec<_> = mine.into_iter().chain(kept).collect();
+    let host = send(&config(), &path, &more, BODY);
+    let head = &host.request.head;
+    for (name, value) in head {
+        assert!(!String::from_utf8_lossy(value).contains("s3cret"), "{name}");
+    }
+    for (name, value) in kept.into_iter().skip(1) {
+        assert!(
+            get(head, name).is_some_and(|got| got == value || name == "x-request-id"),
+            "{name}"
+        );
+    }
+    assert_eq!(get(head, ":path"), Some("/openai/v1/chat/completions?a=b&keys=c"));
+    let alone = send(&config(), &format!("{CHAT}?key=s3cret"), &[], BODY);
+    assert_eq!(get(&alone.request.head, ":path"), Some("/openai/v1/chat/completions"));
+    // The same set holds for trailers.
+    let mut host = Host::new(&config());
+    let step = host.exchange.on_request_head(&headers(&post(CHAT, &[])), false, &Around(&[]));
+    host.step(step, false);
+    let removed = host.exchange.trailer_removals(&headers(&fields(&more)));
+    let names: Vec<&str> = removed.iter().map(HeaderEdit::name).collect();
+    assert_eq!(names, mine.map(|(name, _)| name));
+}
+
+#[test]
+fn an_operator_changes_a_providers_head() {
+    let config = config_with(json!({"providers": [{
+        "name": "alpha", "base_url": "https://alpha.test/v1", "auth": {"key": "sk-alpha"},
+        "request_headers": {"remove": ["x-internal"], "set": {"OpenAI-Organization": "org-ours"}},
+    }], "virtual_keys": [{"id": "team", "key": "vk-team"}], "model_aliases": {}}));
+    let more = [("x-internal", "a"), ("openai-organization", "org-theirs"), ("x-else", "b")];
+    let host = send(&config, CHAT, &more, BODY);
+    for (name, want) in [
+        ("x-internal", None),
+        ("openai-organization", Some("org-ours")),
+        ("x-else", Some("b")),
+        ("authorization", Some("Bearer sk-alpha")),
+    ] {
+        assert_eq!(get(&host.request.head, name), want, "{name}");
+    }
+}
+
+#[test]
+fn a_path_that_leads_below_the_prefix_is_written_plainly() {
+    for (prefix, path) in [
+        ("/v1", "/v1%2fchat/completions"),
+        ("/v1", "/v1%2Fchat/completions?x=1"),
+        ("/v1", "/%761/chat/completions"),
+        ("/v1", "/%2576%31/chat/completions"),
+        ("/v1", "//v1/chat/completions"),
+        ("/v1", "/./v1/models"),
+        ("/v1", "/a/../v1/models"),
+        ("/v1", "/a/%2e%2e/v1/models"),
+        ("/v1", "/\\v1/chat/completions"),
+        ("/v1", "/V1/models"),
+        ("/v1", "/v1;x/models"),
+        ("/v1", "/v1%00/models"),
+        ("/v1", "/v1%20/models"),
+        ("/v1", "/V1"),
+        ("/v1", "/%25252525252576"),
+        ("/llm/v1", "/llm//v1/models"),
+        ("/llm/v1", "/LLM/V1"),
+        ("/llm/v1", "/llm%2fv1/models"),
+    ] {
+        let config = config_with(json!({ "path_prefix": prefix }));
+        let host = send(&config, path, &[], BODY);
+        assert_eq!(host.refusal(), (404, "unknown_url".to_owned()), "{path}");
+        assert!(!host.request.head_sent, "{path}");
+    }
+    for path in
+        ["/", "/health", "/v1beta/x", "/v", "/v10", "/api/v1/x", "/x%2fv1", "/v1x", "/a/v1/../v1"]
+    {
+        let host = send(&config(), path, &[], "anything");
+        assert!(host.reply.is_none() && host.request.ended, "{path}");
+    }
+}
+
+#[test]
+fn nothing_may_lie_outside() {
+    let config = config_with(json!({"outside": "refuse"}));
+    for path in ["/", "/health", "/v2/chat/completions"] {
+        let host = send(&config, path, &[], "anything");
+        assert_eq!(host.refusal(), (404, "unknown_url".to_owned()), "{path}");
+    }
+    assert!(send(&config, CHAT, &[("upgrade", "h2c")], BODY).request.ended);
+}
+
+#[test]
 fn refusals_at_the_head() {
     let config = config();
     for (path, more, want) in [
@@ -97,6 +201,11 @@ fn refusals_at_the_head() {
         ("/v1/chat/completions?model=x", vec![], (400, "duplicate_model")),
         ("/v1/files", vec![], (400, "unsupported_operation")),
         ("/v1/audio/translations", vec![], (400, "invalid_multipart")),
+        (CHAT, vec![("upgrade", "websocket")], (400, "unsupported_operation")),
+        (CHAT, vec![(":protocol", "websocket")], (400, "unsupported_operation")),
+        ("/v1/chat/completions?mode%C1%AC=x", vec![], (400, "duplicate_model")),
+        ("/v1%2fchat/completions", vec![], (404, "unknown_url")),
+        ("/V1/chat/completions", vec![], (404, "unknown_url")),
     ] {
         let mut host = Host::new(&config);
         let step = host.exchange.on_request_head(&headers(&post(path, &more)), false, &Around(&[]));

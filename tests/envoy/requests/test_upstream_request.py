@@ -42,8 +42,6 @@ def test_path_authority_and_credential(gateway, upstreams, provider, client):
     assert got.path == f"{path}/chat/completions"
     assert got.header("host") == authority
     sent = {name: got.head.values(name) for name in CREDENTIALS}
-    if provider != "gamma" and any(name == "X-Gamma-Key" for name, _ in client):
-        sent.pop("x-gamma-key")  # another provider's custom header is an ordinary header
     assert {name: values for name, values in sent.items() if values} == {
         name: [value] for name, value in credential.items()
     }
@@ -56,15 +54,15 @@ def test_what_compresses_is_not_asked_for(gateway, upstreams):
 
 def test_other_headers_pass(gateway, upstreams):
     fields = [
-        ("openai-organization", "org-1"),
-        ("openai-project", "p"),
+        ("openai-beta", "assistants=v2"),
+        ("anthropic-version", "2023-06-01"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("x-stainless-lang", "python"),
         ("idempotency-key", "i"),
         ("user-agent", "OpenAI/Python"),
         ("accept", "application/json"),
         ("x-twice", "1"),
         ("x-twice", "2"),
-        ("cookie", "a=b"),
     ]
     expect.good(gateway.post(body=BODY % b"alpha", fields=fields))
     got = upstreams["alpha"].only
@@ -107,7 +105,7 @@ def test_nor_outside_the_prefix(gateway, upstreams, method, field):
     assert (got.path, got.body) == ("/plain/x?model=1", body or b"")
 
 
-@pytest.mark.parametrize("path", ["/", "/other", "/v1x", "/v1beta/models", "/V1/chat/completions"])
+@pytest.mark.parametrize("path", ["/", "/other", "/v1x", "/v1beta/models"])
 def test_a_client_cannot_route_outside_the_prefix(gateway, path):
     """Envoy's route reads the routing header; without one it has no cluster."""
     with gateway.sends_nothing():

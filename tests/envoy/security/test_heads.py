@@ -1,0 +1,115 @@
+"""What a client sends with its request that no provider may see, and paths that lead below the prefix in disguise."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Setting, answer, expect, headers, plugin
+from harness.plugin import VK
+
+BODY = b'{"model":"alpha/m","messages":[]}'
+MARK = "client-own-s3cret"
+
+CLIENTS_OWN = [
+    "cookie",
+    "proxy-authorization",
+    "x-goog-api-key",
+    "openai-organization",
+    "openai-project",
+    "X-Gamma-Key",
+    "api-key",
+    "x-auth-token",
+    "x-envoy-original-dst-host",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-made-up",
+    "x-gateway-destination-endpoint",
+    "x-gateway-destination-made-up",
+]
+
+
+@pytest.mark.parametrize("name", CLIENTS_OWN)
+def test_a_clients_own_header_stays_here(gateway, upstreams, name):
+    expect.good(gateway.post(body=BODY, fields=[(name, MARK)]))
+    assert MARK not in str(upstreams["alpha"].only.head)
+
+
+def test_nor_does_one_of_the_trailers(gateway, upstreams):
+    trailers = [(name.lower(), MARK) for name in CLIENTS_OWN]
+    with gateway.connect2() as client:
+        reply = client.request(
+            "POST", "/v1/chat/completions", headers("main"), [BODY], trailers=[*trailers, ("x-else", "kept")]
+        )
+    expect.good(reply)
+    got = upstreams["alpha"].only
+    assert got.body == b'{"model":"m","messages":[]}'
+    assert MARK not in str(got.head) + str(got.trailers)
+
+
+@pytest.mark.parametrize("query", [f"key={MARK}", f"api_key={MARK}", f"API-Key={MARK}&a=b", f"a=b&k%65y={MARK}"])
+def test_a_key_in_the_query_stays_here(gateway, upstreams, query):
+    expect.good(gateway.post(f"/v1/chat/completions?{query}", body=BODY))
+    path = upstreams["alpha"].only.path
+    assert MARK not in path
+    assert path == "/openai/v1/chat/completions" + ("?a=b" if "a=b" in query else "")
+
+
+def test_an_operator_changes_a_providers_head(start_envoy, upstreams):
+    providers = plugin.providers()
+    providers[0]["request_headers"] = {
+        "remove": ["x-internal"],
+        "set": {"OpenAI-Organization": "org-of-the-operator"},
+    }
+    envoy = start_envoy(config=plugin.configuration(providers=providers))
+    fields = [("x-internal", "1"), ("openai-organization", "org-of-the-client"), ("x-else", "1")]
+    expect.good(envoy.post(body=BODY, fields=fields))
+    got = upstreams["alpha"].only
+    assert got.head.values("openai-organization") == ["org-of-the-operator"]
+    assert got.header("x-internal") is None and got.header("x-else") == "1"
+    expect.good(envoy.post(body=BODY.replace(b"alpha", b"beta"), fields=fields))
+    got = upstreams["beta"].only
+    assert got.header("openai-organization") is None and got.header("x-internal") == "1"
+
+
+BESIDE = [
+    "/v1%2fchat/completions",
+    "/v1%2Fchat%2Fcompletions",
+    "/%761/chat/completions",
+    "/%2576%31/chat/completions",
+    "/V1/chat/completions",
+    "/v1;x=1/chat/completions",
+    "/v1%20/chat/completions",
+    "/x/%2e%2e/v1/chat/completions",
+]
+
+
+@pytest.mark.parametrize("path", BESIDE)
+@pytest.mark.parametrize("vk", ["main", None])
+def test_a_path_in_disguise_is_no_way_in(gateway, path, vk):
+    with gateway.sends_nothing():
+        reply = gateway.post(path, BODY, vk=vk)
+    if path.startswith("/x/") and vk is None:  # Envoy has decoded it before
+        expect.gateway_error(reply, {401, 404}, {"invalid_api_key", "unknown_url"})
+    elif not path.startswith("/x/"):
+        assert "plainly" in expect.gateway_error(reply, 404, "unknown_url")
+
+
+def test_outside_refused(start_envoy, upstreams):
+    envoy = start_envoy(config=plugin.configuration(outside="refuse"))
+    with envoy.sends_nothing():
+        for path in ("/plain", "/", "/v2/chat/completions"):
+            expect.gateway_error(envoy.post(path, BODY), 404, "unknown_url")
+    expect.good(envoy.post(body=BODY))
+
+
+def test_no_upgrade(gateway, start_envoy):
+    """With Envoy's upgrades off, Envoy answers itself; with them on, we do. Nothing goes upstream."""
+    upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]
+    for method, path in (("GET", "/v1/responses"), ("POST", "/v1/chat/completions")):
+        with gateway.sends_nothing():
+            reply = gateway.request(method, path, [*headers("main"), *upgrade], body=None)
+        assert reply.status in (400, 403, 405, 426)
+
+
+def test_java_offers_h2c_and_is_served(gateway, upstreams):
+    offer = [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAEAAEAAAAIAAAABAAMAAABk")]
+    expect.good(gateway.post(body=BODY, fields=offer))
+    assert upstreams["alpha"].only.complete
