@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Setting, answer, expect, headers, plugin
-from harness.plugin import VK
+from harness import expect, headers, plugin
 
 BODY = b'{"model":"alpha/m","messages":[]}'
 MARK = "client-own-s3cret"
@@ -36,7 +35,11 @@ def test_nor_does_one_of_the_trailers(gateway, upstreams):
     trailers = [(name.lower(), MARK) for name in CLIENTS_OWN]
     with gateway.connect2() as client:
         reply = client.request(
-            "POST", "/v1/chat/completions", headers("main"), [BODY], trailers=[*trailers, ("x-else", "kept")]
+            "POST",
+            "/v1/chat/completions",
+            headers("main"),
+            [BODY],
+            trailers=[*trailers, ("x-else", "kept")],
         )
     expect.good(reply)
     got = upstreams["alpha"].only
@@ -44,7 +47,9 @@ def test_nor_does_one_of_the_trailers(gateway, upstreams):
     assert MARK not in str(got.head) + str(got.trailers)
 
 
-@pytest.mark.parametrize("query", [f"key={MARK}", f"api_key={MARK}", f"API-Key={MARK}&a=b", f"a=b&k%65y={MARK}"])
+@pytest.mark.parametrize(
+    "query", [f"key={MARK}", f"api_key={MARK}", f"API-Key={MARK}&a=b", f"a=b&k%65y={MARK}"]
+)
 def test_a_key_in_the_query_stays_here(gateway, upstreams, query):
     expect.good(gateway.post(f"/v1/chat/completions?{query}", body=BODY))
     path = upstreams["alpha"].only.path
@@ -72,12 +77,11 @@ def test_an_operator_changes_a_providers_head(start_envoy, upstreams):
 BESIDE = [
     "/v1%2fchat/completions",
     "/v1%2Fchat%2Fcompletions",
-    "/%761/chat/completions",
     "/%2576%31/chat/completions",
     "/V1/chat/completions",
     "/v1;x=1/chat/completions",
     "/v1%20/chat/completions",
-    "/x/%2e%2e/v1/chat/completions",
+    "/%56%31/chat/completions",
 ]
 
 
@@ -85,11 +89,17 @@ BESIDE = [
 @pytest.mark.parametrize("vk", ["main", None])
 def test_a_path_in_disguise_is_no_way_in(gateway, path, vk):
     with gateway.sends_nothing():
-        reply = gateway.post(path, BODY, vk=vk)
-    if path.startswith("/x/") and vk is None:  # Envoy has decoded it before
-        expect.gateway_error(reply, {401, 404}, {"invalid_api_key", "unknown_url"})
-    elif not path.startswith("/x/"):
-        assert "plainly" in expect.gateway_error(reply, 404, "unknown_url")
+        assert "plainly" in expect.gateway_error(
+            gateway.post(path, BODY, vk=vk), 404, "unknown_url"
+        )
+
+
+@pytest.mark.parametrize("path", ["/%761/chat/completions", "/x/%2e%2e/v1/chat/completions"])
+def test_what_envoy_decodes_is_governed(gateway, upstreams, path):
+    with gateway.sends_nothing():
+        expect.gateway_error(gateway.post(path, BODY, vk=None), 401, "invalid_api_key")
+    expect.good(gateway.post(path, BODY))
+    assert upstreams["alpha"].only.path == "/openai/v1/chat/completions"
 
 
 def test_outside_refused(start_envoy, upstreams):
@@ -110,6 +120,10 @@ def test_no_upgrade(gateway, start_envoy):
 
 
 def test_java_offers_h2c_and_is_served(gateway, upstreams):
-    offer = [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAEAAEAAAAIAAAABAAMAAABk")]
+    offer = [
+        ("connection", "Upgrade, HTTP2-Settings"),
+        ("upgrade", "h2c"),
+        ("http2-settings", "AAEAAEAAAAIAAAABAAMAAABk"),
+    ]
     expect.good(gateway.post(body=BODY, fields=offer))
-    assert upstreams["alpha"].only.complete
+    assert upstreams["alpha"].only.header("upgrade") is None
