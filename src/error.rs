@@ -63,6 +63,8 @@ pub struct ErrorAnswer {
     pub status: u16,
     /// The body's `error` member.
     pub error: ErrorObject,
+    /// The gateway's own error, not an upstream's.
+    pub is_own: bool,
 }
 
 /// The codes of the gateway's own errors. Names and statuses are a public contract (docs/reference.md,
@@ -181,6 +183,8 @@ pub struct GatewayError {
     pub code: Code,
     /// What was wrong and what to do. Holds no secret and no allowlist.
     pub message: String,
+    /// The HTTP status: [`Code::status`], unless an operation's clients expect another.
+    pub status: u16,
     /// The parameter at fault, if there is one: `model`, or a path such as `input[3].type`.
     pub param: Option<Cow<'static, str>>,
 }
@@ -188,7 +192,7 @@ pub struct GatewayError {
 impl GatewayError {
     /// An error without a `param`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None }
+        Self { code, message: message.into(), status: code.status(), param: None }
     }
 
     /// The same error, blaming `param`.
@@ -198,10 +202,17 @@ impl GatewayError {
         self
     }
 
+    /// The same error under another status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// The error as an HTTP answer.
     #[must_use]
     pub fn to_answer(&self) -> ErrorAnswer {
-        let status = self.code.status();
+        let status = self.status;
         ErrorAnswer {
             status,
             error: ErrorObject {
@@ -211,6 +222,7 @@ impl GatewayError {
                 code: Some(self.code.as_str().to_owned()),
                 extra: Map::new(),
             },
+            is_own: true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The names that stand for a choice, each in one place.
 
-use crate::policy::{CacheMode, Outside, ProviderKind, ResponseModel, ResponsesApi};
+use crate::policy::{CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi};
 
 /// A choice by name.
 pub(super) trait Choice: Copy + 'static {
@@ -28,6 +28,7 @@ macro_rules! choices {
 choices! {
     AuthMode { "bearer" => Bearer, "api_key" => ApiKey, "header" => Header, "none" => None }
     CacheMode { "respect" => Respect, "disable" => Disable, "force" => Force }
+    MessagesApi { "chat" => Chat, "native" => Native }
     Outside { "pass" => Pass, "refuse" => Refuse }
     ProviderKind { "openai" => Openai, "vllm" => Vllm }
     ResponseModel { "upstream" => Upstream, "requested" => Requested }

@@ -19,7 +19,9 @@ use super::choices::AuthMode;
 use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
 #[cfg(not(target_arch = "wasm32"))]
 use super::schema::{self, Schema};
-use crate::policy::{CacheMode, Outside, ProviderKind, ResponseModel, ResponsesApi, Secret};
+use crate::policy::{
+    CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi, Secret,
+};
 
 /// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
 macro_rules! objects {
@@ -102,6 +104,10 @@ objects! {
         pub operations: Field<Vec<Field<String>>>,
         /// How Responses API requests reach it: converted to chat completions, or forwarded.
         pub responses_api: Field<OneOf<ResponsesApi>>,
+        /// How Messages API requests reach it: converted to chat completions, or forwarded.
+        pub messages_api: Field<OneOf<MessagesApi>>,
+        /// Whether cache_control of a Messages request may go to it in a chat request. Default: false.
+        pub cache_control: Field<bool>,
         /// Whether it may be asked for `stream_options.include_usage`. Default: true.
         pub stream_usage: Field<bool>,
         /// Where it wants earlier reasoning back, such as reasoning_content.

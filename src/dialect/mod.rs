@@ -3,4 +3,7 @@
 pub mod cache_control;
 mod chat;
 pub mod drop_params;
+pub mod messages;
 pub mod responses;
+
+pub use chat::count::MAX_VALUES;

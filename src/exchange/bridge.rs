@@ -1,50 +1,146 @@
-//! A Responses request that goes upstream as a chat request, and what its answer needs of it.
+//! A request that goes upstream as another one, and what its answer needs of it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use super::request::{Rewrite, Rewritten, internal, named};
-use crate::dialect::responses::AnswerContext;
-use crate::dialect::responses::request::{self, to_chat};
-use crate::dialect::{cache_control, drop_params};
+use crate::dialect::{cache_control, drop_params, messages, responses};
 use crate::error::{Code, GatewayError};
 use crate::policy::operation::Operation;
+use crate::policy::{MessagesApi, Provider, ProviderKind, ResponsesApi};
 use crate::wire::splice::{self, Edit};
 
 /// Where the chat request goes, behind the provider's base path.
 pub(super) const CHAT_PATH: &str = "/chat/completions";
 
-/// A Responses request that was sent as a chat request.
+/// Which conversion a provider's request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conversion {
+    /// A Responses request into a chat request.
+    Responses,
+    /// A Messages request into a chat request.
+    Messages,
+    /// A Messages request into one for the server's own tokenizer.
+    Tokenize,
+}
+
+impl Conversion {
+    /// What `operation` needs toward `provider`; `None` where it goes as it is.
+    pub fn of(operation: Operation, provider: &Provider) -> Option<Self> {
+        match operation {
+            Operation::Responses if provider.responses_api == ResponsesApi::Chat => {
+                Some(Self::Responses)
+            }
+            Operation::Messages if provider.messages_api == MessagesApi::Chat => {
+                Some(Self::Messages)
+            }
+            Operation::CountTokens if provider.messages_api == MessagesApi::Chat => {
+                Some(Self::Tokenize)
+            }
+            _ => None,
+        }
+    }
+
+    /// What has to hold the whole body, for a message.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Responses => "the Responses API over chat completions",
+            Self::Messages | Self::Tokenize => "the Messages API over chat completions",
+        }
+    }
+
+    /// Where the converted request goes; `asked`: the client's own path and query, behind the prefix.
+    pub fn path(self, provider: &Provider, asked: &str) -> String {
+        let base = &*provider.base_path;
+        match self {
+            Self::Responses => {
+                let query = asked.find('?').and_then(|at| asked.get(at..)).unwrap_or_default();
+                [base, CHAT_PATH, query].concat()
+            }
+            // Its query is Anthropic's alone.
+            Self::Messages => [base, CHAT_PATH].concat(),
+            // It stands beside `/v1`.
+            Self::Tokenize => [base.strip_suffix("/v1").unwrap_or(base), "/tokenize"].concat(),
+        }
+    }
+}
+
+/// Whether tokens can be counted by `provider`: by itself, or by vLLM's tokenizer.
+pub(super) fn counts_tokens(provider: &Provider) -> bool {
+    provider.messages_api == MessagesApi::Native || provider.kind == ProviderKind::Vllm
+}
+
+/// A request that was sent as another one: what its answer needs of it.
 #[derive(Debug)]
-pub(super) struct Bridge {
-    /// What the answer has to repeat.
-    pub context: Rc<AnswerContext>,
-    /// Makes the ids of the answer unique.
-    pub id: String,
+pub(super) enum Bridge {
+    /// A Responses request as a chat request.
+    Responses { context: Rc<responses::AnswerContext>, id: String },
+    /// A Messages request as a chat request.
+    Messages { context: Rc<messages::MessageContext>, id: String },
+    /// A count of tokens by the server's tokenizer.
+    Tokenize,
 }
 
 impl Bridge {
-    /// Converts the complete body `whole` of a request.
+    /// Converts the complete body `whole` of a request. `id` makes the ids of its answer unique.
     ///
     /// # Errors
-    /// What can't be carried over, and `request_too_large` where the chat request would be.
+    /// What can't be carried over, and `request_too_large` where the converted request would be.
     pub fn rewritten(
+        conversion: Conversion,
         rewrite: &Rewrite<'_>,
         whole: &[u8],
         id: String,
     ) -> Result<Rewritten, GatewayError> {
         let (provider, decision) = (rewrite.provider, rewrite.decision);
-        let options = request::ChatRequestOptions {
-            model: &decision.target.model,
-            stream_usage: provider.stream_usage,
-            reasoning_field: provider.reasoning_field.as_deref(),
-            takes: provider.takes,
+        let model = &*decision.target.model;
+        let (bridge, body, dropped) = match conversion {
+            Conversion::Responses => {
+                let options = responses::request::ChatRequestOptions {
+                    model,
+                    stream_usage: provider.stream_usage,
+                    reasoning_field: provider.reasoning_field.as_deref(),
+                    takes: provider.takes,
+                };
+                let chat = responses::request::to_chat(whole, &options)?;
+                (Self::Responses { context: Rc::new(chat.context), id }, chat.body, chat.dropped)
+            }
+            Conversion::Messages => {
+                let options = messages_options(provider, model);
+                let chat = messages::request::to_chat(whole, &options)?;
+                (Self::Messages { context: Rc::new(chat.context), id }, chat.body, chat.dropped)
+            }
+            Conversion::Tokenize => {
+                let options = messages_options(provider, model);
+                let (body, dropped) = messages::request::to_tokenize(whole, &options)?;
+                (Self::Tokenize, body, dropped)
+            }
         };
-        let chat = to_chat(whole, &options)?;
-        let (with, dropped) = settled(rewrite, chat.body, chat.dropped)?;
-        let bridge = Self { context: Rc::new(chat.context), id };
+        let (with, dropped) = settled(rewrite, body, dropped)?;
         let edits = vec![Edit { span: 0..whole.len(), with }];
         Ok(Rewritten { edits, bridge: Some(bridge), dropped })
+    }
+
+    /// The operation whose answer the upstream gives.
+    pub fn answered_as(&self) -> Operation {
+        match self {
+            Self::Responses { .. } | Self::Messages { .. } => Operation::ChatCompletions,
+            Self::Tokenize => Operation::CountTokens,
+        }
+    }
+}
+
+fn messages_options<'a>(
+    provider: &'a Provider,
+    model: &'a str,
+) -> messages::request::MessagesOptions<'a> {
+    messages::request::MessagesOptions {
+        model,
+        stream_usage: provider.stream_usage,
+        reasoning_field: provider.reasoning_field.as_deref(),
+        cache_control: provider.cache_control,
+        takes: provider.takes,
+        continues: provider.kind == ProviderKind::Vllm,
     }
 }
 

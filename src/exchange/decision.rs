@@ -22,6 +22,8 @@ pub(super) struct Decision {
     pub cache: CacheMode,
     /// The path behind the prefix, with its query.
     pub path: String,
+    /// The client says which version of Anthropic's API it speaks.
+    pub has_version: bool,
     /// `content-length`, where the client or the complete body told it.
     pub declared: Option<u64>,
     /// Where the body names its model (see [`crate::wire::model_span::ModelSpan`]).

@@ -12,6 +12,7 @@
 
 mod bridge;
 mod decision;
+mod face;
 pub mod models;
 mod request;
 mod response;
@@ -33,6 +34,7 @@ use crate::wire::json::scan::BodyFacts;
 use crate::wire::splice::Edit;
 use bridge::Bridge;
 use decision::Decision;
+use face::Face;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -143,6 +145,8 @@ pub struct Exchange {
     response_head_sent: bool,
     /// Bytes of the answer's body still to come, where its length is declared.
     response_left: Option<u64>,
+    /// Whose client asks.
+    face: Face,
     /// Envoy's `x-request-id`.
     request_id: Option<Rc<str>>,
     /// Whose request it is.
@@ -166,7 +170,7 @@ struct SentRequest {
     requested: String,
     cache: CacheMode,
     facts: BodyFacts,
-    /// Set where a Responses request goes upstream as a chat request.
+    /// Set where the request goes upstream as another one.
     bridge: Option<Bridge>,
     /// What was left out of the request: the value of `<prefix>-params-dropped`.
     dropped: Option<String>,
@@ -189,7 +193,7 @@ impl SentRequest {
 
     /// The operation whose answer the upstream gives.
     fn answered_as(&self) -> Operation {
-        if self.bridge.is_some() { Operation::ChatCompletions } else { self.operation }
+        self.bridge.as_ref().map_or(self.operation, Bridge::answered_as)
     }
 }
 
@@ -205,6 +209,7 @@ impl Exchange {
             kept: Vec::new(),
             response_head_sent: false,
             response_left: None,
+            face: Face::default(),
             request_id: None,
             key: None,
             is_noted: false,
@@ -237,12 +242,16 @@ impl Exchange {
         self.counted.push(counters::refused(code, self.key.as_ref().map(|key| &*key.id)));
     }
 
+    /// A reply that says what went wrong, in the client's shape.
+    fn error_reply(&self, answer: &ErrorAnswer) -> Reply {
+        self.face.error(answer, &self.config.headers, self.request_id.as_deref())
+    }
+
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::RequestPhase::Replied;
         self.note_undecided();
         self.count_refused(error.code);
-        let request_id = self.request_id.as_deref();
-        RequestStep::Reply(Reply::error(&error.to_answer(), &self.config.headers, request_id))
+        RequestStep::Reply(self.error_reply(&error.to_answer()))
     }
 }
 
@@ -270,10 +279,6 @@ impl Reply {
             }
         }
         reply
-    }
-
-    fn error(answer: &ErrorAnswer, names: &HeaderNames, request_id: Option<&str>) -> Self {
-        Self::json(answer.status, answer.error.to_envelope(), names, request_id)
     }
 }
 

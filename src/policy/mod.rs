@@ -15,7 +15,8 @@ mod withheld;
 #[cfg(test)]
 pub(crate) use provider::test_provider;
 pub use provider::{
-    Credential, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi, Takes,
+    Credential, MessagesApi, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi,
+    Takes,
 };
 pub use secret::Secret;
 pub use settings::{CacheMode, HeaderNames, Limits, Outside, ResponseModel};

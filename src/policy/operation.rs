@@ -14,6 +14,10 @@ pub enum Operation {
     Embeddings,
     /// POST /responses
     Responses,
+    /// POST /messages
+    Messages,
+    /// POST /messages/count_tokens
+    CountTokens,
     /// POST /responses/compact
     ResponsesCompact,
     /// POST /responses/input_tokens
@@ -53,12 +57,14 @@ pub enum BodyKind {
 
 impl Operation {
     /// Every operation that can be offered, in the order of the table in docs/reference.md.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Embeddings,
         Self::Responses,
         Self::Moderations,
+        Self::Messages,
+        Self::CountTokens,
         Self::Models,
         Self::Transcriptions,
         Self::Translations,
@@ -81,6 +87,8 @@ impl Operation {
             Self::ResponsesCompact => "responses_compact",
             Self::ResponsesInputTokens => "responses_input_tokens",
             Self::Moderations => "moderations",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
             Self::Models => "models",
             Self::Transcriptions => "transcriptions",
             Self::Translations => "translations",
@@ -119,6 +127,12 @@ impl Operation {
     #[must_use]
     pub fn has_default_model(self) -> bool {
         self == Self::Moderations
+    }
+
+    /// Whether it is of Anthropic's Messages API, whose errors have a shape of their own.
+    #[must_use]
+    pub fn is_anthropic(self) -> bool {
+        matches!(self, Self::Messages | Self::CountTokens)
     }
 
     /// What the request's body is.
@@ -180,6 +194,8 @@ pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayE
         "/responses" => (Operation::Responses, &["POST"]),
         "/responses/compact" => (Operation::ResponsesCompact, &["POST"]),
         "/responses/input_tokens" => (Operation::ResponsesInputTokens, &["POST"]),
+        "/messages" => (Operation::Messages, &["POST"]),
+        "/messages/count_tokens" => (Operation::CountTokens, &["POST"]),
         "/moderations" => (Operation::Moderations, &["POST"]),
         "/models" => (Operation::Models, &["GET", "HEAD"]),
         "/audio/transcriptions" => (Operation::Transcriptions, &["POST"]),
@@ -237,6 +253,10 @@ mod tests {
             ("POST", "/chat/completions?a=b", Ok(Operation::ChatCompletions)),
             ("GET", "/chat/completions", Err(Code::MethodNotAllowed)),
             ("POST", "/chat/completionsx", Err(Code::UnknownUrl)),
+            ("POST", "/messages?beta=true", Ok(Operation::Messages)),
+            ("POST", "/messages/count_tokens", Ok(Operation::CountTokens)),
+            ("POST", "/messages/batches", Err(Code::UnknownUrl)),
+            ("GET", "/messages", Err(Code::MethodNotAllowed)),
             ("GET", "/models", Ok(Operation::Models)),
             ("HEAD", "/models", Ok(Operation::Models)),
             ("HEAD", "/models/a/b", Ok(Operation::Models)),

@@ -106,6 +106,10 @@ pub struct Provider {
     pub operations: OperationSet,
     /// How Responses API requests reach it.
     pub responses_api: ResponsesApi,
+    /// How Messages API requests reach it.
+    pub messages_api: MessagesApi,
+    /// Whether `cache_control` of a Messages request may go to it in a chat request.
+    pub cache_control: bool,
     /// Whether it may be asked for `stream_options.include_usage`.
     pub stream_usage: bool,
     /// Where it wants earlier reasoning back.
@@ -204,6 +208,15 @@ pub enum ProviderKind {
     Vllm,
 }
 
+/// `providers[].messages_api`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagesApi {
+    /// Converted to chat completions and back.
+    Chat,
+    /// Forwarded as it is.
+    Native,
+}
+
 /// `providers[].responses_api`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsesApi {
@@ -227,6 +240,8 @@ pub(crate) fn test_provider() -> Provider {
         models: None,
         operations: OperationSet::default(),
         responses_api: ResponsesApi::Chat,
+        messages_api: MessagesApi::Chat,
+        cache_control: false,
         stream_usage: true,
         reasoning_field: None,
         takes: Takes::DEFAULT,

@@ -95,7 +95,9 @@ pub struct HeaderNames {
     pub cache_mode: Rc<str>,
     /// Answer of GET /models: providers that are left out.
     pub models_incomplete: Rc<str>,
-    /// Answer of POST /responses: parameters that were not carried over.
+    /// Error of the Messages API: the gateway's own code.
+    pub error: Rc<str>,
+    /// Answer of POST /responses and POST /messages: parameters that were not carried over.
     pub params_dropped: Rc<str>,
 }
 
@@ -113,6 +115,7 @@ impl HeaderNames {
             request_id: name("request-id"),
             cache_mode: name("cache-mode"),
             models_incomplete: name("models-incomplete"),
+            error: name("error"),
             params_dropped: name("params-dropped"),
         }
     }

@@ -304,7 +304,9 @@ impl Peek {
                 let label = self.carry.text(token, chunk, base);
                 if label.eq_ignore_ascii_case(b"\"error\"") {
                     self.decide(Verdict::Suspect);
-                } else if label.eq_ignore_ascii_case(b"\"response\"") {
+                } else if label.eq_ignore_ascii_case(b"\"response\"")
+                    || (self.operation == Operation::Messages && label == b"\"message\"")
+                {
                     self.decide(Verdict::Good);
                 }
             }

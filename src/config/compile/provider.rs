@@ -11,8 +11,8 @@ use super::{Env, Names, own_header, request_headers, strings};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::pattern::Pattern;
 use crate::policy::{
-    Credential, HeaderNames, Models, Provider, ProviderId, ProviderKind, ResponsesApi, Secret,
-    Takes,
+    Credential, HeaderNames, MessagesApi, Models, Provider, ProviderId, ProviderKind, ResponsesApi,
+    Secret, Takes,
 };
 
 /// The providers that are good, and the names of all.
@@ -67,6 +67,10 @@ fn provider(
         .responses_api
         .choice(&at.field("responses_api"), problems)
         .unwrap_or(ResponsesApi::Chat);
+    let messages_api =
+        raw.messages_api.choice(&at.field("messages_api"), problems).unwrap_or(MessagesApi::Chat);
+    let cache_control =
+        raw.cache_control.given(&at.field("cache_control"), problems).unwrap_or(false);
     let stream_usage = raw.stream_usage.given(&at.field("stream_usage"), problems).unwrap_or(true);
     let at_reasoning = at.field("reasoning_field");
     let reasoning_field = raw.reasoning_field.given(&at_reasoning, problems);
@@ -112,6 +116,8 @@ fn provider(
         models,
         operations,
         responses_api,
+        messages_api,
+        cache_control,
         stream_usage,
         reasoning_field,
         takes,

@@ -6,6 +6,7 @@
 //! decoded. [`mod@write`] holds what all requests are written with.
 
 pub(crate) mod calls;
+pub(crate) mod count;
 pub(crate) mod memo;
 pub(crate) mod message;
 pub(crate) mod read;

@@ -4,6 +4,7 @@
 //! [`show`] decides what a key sees of curated lists, of servers' own and of aliases; [`fetch`] decides which lists to
 //! ask for, and when.
 
+mod anthropic;
 pub mod fetch;
 pub mod show;
 #[cfg(test)]
@@ -15,6 +16,8 @@ pub use show::{ModelsAnswer, Want, answer, needed};
 use std::rc::Rc;
 
 use super::Reply;
+use super::face::Face;
+use crate::error::GatewayError;
 use crate::policy::key::VirtualKey;
 use crate::policy::{Config, ProviderId};
 
@@ -23,7 +26,45 @@ use crate::policy::{Config, ProviderId};
 pub struct ModelsQuery {
     pub(super) key: Rc<VirtualKey>,
     pub(super) want: Want,
+    pub(super) style: Style,
     pub(super) request_id: Option<Rc<str>>,
+}
+
+/// In whose shape the list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Style {
+    /// OpenAI's.
+    Openai,
+    /// A page of Anthropic's.
+    Anthropic(anthropic::Page),
+}
+
+impl Style {
+    /// Of a client and the query of its request.
+    ///
+    /// # Errors
+    /// `unsupported_parameter` for a page that can't be.
+    pub(super) fn read(face: Face, query: Option<&str>) -> Result<Self, GatewayError> {
+        Ok(match face {
+            Face::Openai => Self::Openai,
+            Face::Anthropic => Self::Anthropic(anthropic::Page::read(query)?),
+        })
+    }
+
+    fn body(&self, want: &Want, body: Vec<u8>) -> Result<Vec<u8>, GatewayError> {
+        match (self, want) {
+            (Self::Openai, _) => Ok(body),
+            (Self::Anthropic(page), Want::All) => page.of(&body),
+            (Self::Anthropic(_), _) => Ok(anthropic::one(&body)),
+        }
+    }
+
+    fn face(&self) -> Face {
+        match self {
+            Self::Openai => Face::Openai,
+            Self::Anthropic(_) => Face::Anthropic,
+        }
+    }
 }
 
 impl ModelsQuery {
@@ -37,15 +78,20 @@ impl ModelsQuery {
     #[must_use]
     pub fn reply(&self, config: &Config, lists: &ListOutcomes) -> Reply {
         let names = &config.headers;
-        match answer(config, &self.key, &self.want, lists) {
-            Ok(answer) => {
-                let mut reply = Reply::json(200, answer.body, names, self.request_id.as_deref());
-                if let Some(incomplete) = answer.incomplete {
+        let answer = answer(config, &self.key, &self.want, lists)
+            .and_then(|answer| Ok((self.style.body(&self.want, answer.body)?, answer.incomplete)));
+        match answer {
+            Ok((body, incomplete)) => {
+                let mut reply = Reply::json(200, body, names, self.request_id.as_deref());
+                if let Some(incomplete) = incomplete {
                     reply.headers.push((names.models_incomplete.to_string().into(), incomplete));
                 }
                 reply
             }
-            Err(error) => Reply::error(&error.to_answer(), names, self.request_id.as_deref()),
+            Err(error) => {
+                let request_id = self.request_id.as_deref();
+                self.style.face().error(&error.to_answer(), names, request_id)
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Attempt {
     pub operation: Operation,
     target: Target,
     cache: CacheMode,
+    has_version: bool,
 }
 
 impl Attempt {
@@ -44,6 +45,7 @@ impl Attempt {
             operation: Operation::from_note(operation)?,
             target: Target { provider: config.providers.by_name(provider)?, model: model.into() },
             cache: fields.cache_mode(config, &key).ok()?,
+            has_version: fields.has_version,
             key,
         })
     }
@@ -58,6 +60,7 @@ impl Attempt {
             requested: found.id,
             cache: self.cache,
             path: String::new(),
+            has_version: self.has_version,
             declared: None,
             span: found.span,
             facts: BodyFacts::default(),

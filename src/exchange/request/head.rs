@@ -31,6 +31,8 @@ pub(super) struct HeadFields<'a> {
     /// Another protocol is asked for: `upgrade`, or HTTP/2's extended CONNECT.
     is_upgrade: bool,
     cache: CacheOverride<'a>,
+    /// There is an `anthropic-version`.
+    pub has_version: bool,
 }
 
 /// The values of `<prefix>-cache`.
@@ -55,6 +57,7 @@ impl<'a> HeadFields<'a> {
                 b"x-request-id" if fields.request_id.is_none() => {
                     fields.request_id = std::str::from_utf8(value).ok();
                 }
+                b"anthropic-version" => fields.has_version = true,
                 b"content-type" => fields.content_type = fields.content_type.or(Some(value)),
                 b"content-length" => fields.content_length = fields.content_length.or(Some(value)),
                 b"content-encoding" => {
@@ -125,6 +128,8 @@ pub(super) struct ClientHead {
     pub declared: Option<u64>,
     /// Path after the prefix, with its query.
     pub path: String,
+    /// There is an `anthropic-version`.
+    pub has_version: bool,
     /// The `content-type` that leaves no doubt that the body is what was checked, where the client's own does.
     content_type: Option<HeaderEdit>,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
@@ -162,6 +167,7 @@ impl ClientHead {
                 Some(query) if !query.is_empty() => [target.path, "?", &query].concat(),
                 _ => target.path.to_owned(),
             },
+            has_version: fields.has_version,
             content_type: content_type(target.operation, fields.content_type)?,
             removals: removals(config, headers),
         })

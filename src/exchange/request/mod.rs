@@ -9,12 +9,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::bridge::counts_tokens;
 use super::decision::Decision;
+use super::face::Face;
 use super::{
     Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, SentRequest, Surroundings,
 };
 use crate::error::{Code, GatewayError};
-use crate::exchange::models::Want;
+use crate::exchange::models::{Style, Want};
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
 use crate::policy::operation::{self, Operation, Target};
@@ -132,6 +134,7 @@ impl Exchange {
                 RequestStep::Release(Release { headers: removals, body: Vec::new() })
             };
         };
+        self.face = Face::of_path(rest, fields.has_version);
         match self.accept_head(headers, &fields, rest, end, around) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
@@ -181,7 +184,7 @@ impl Exchange {
         ) {
             self.count_refused(error.code);
         }
-        Reply::error(&error.to_answer(), &self.config.headers, self.request_id.as_deref())
+        self.error_reply(&error.to_answer())
     }
 
     /// Names in a request's trailers that no upstream may see.
@@ -275,6 +278,7 @@ impl Exchange {
         };
         self.key = Some(attempt.key.clone());
         self.is_noted = true;
+        self.face = Face::of_operation(attempt.operation);
         self.read_clock(attempt.operation, around);
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(RequestHead::Rewritten(attempt), reader, None, end))
@@ -307,11 +311,13 @@ impl Exchange {
             })
         };
         if target.operation == Operation::Models && key.bound.iter().any(lists) {
+            let style = Style::read(self.face, target.query)?;
             self.request = RequestPhase::Replied;
             self.note_undecided();
             return Ok(RequestStep::ListModels(ModelsQuery {
                 key,
                 want: Want::from_path(target.path),
+                style,
                 request_id: self.request_id.clone(),
             }));
         }
@@ -399,7 +405,7 @@ impl Exchange {
             let length =
                 known.map(|length| length.saturating_add_signed(splice::growth(&rewritten.edits)));
             headers = head.common(&rewrite);
-            rewrite.head(&mut headers, &rewritten, length.filter(|_| length != decision.declared));
+            rewrite.head(&mut headers, length.filter(|_| length != decision.declared));
             // Last, since each change makes Envoy choose the route anew.
             headers.push(HeaderEdit::set(&self.config.headers.cluster, &rewrite.provider.cluster));
             let note = Attempt::note(&decision, &rewrite.provider.name);
@@ -428,10 +434,14 @@ fn decide(
         }
         hasher.finish()
     };
+    let id = match head.operation.is_anthropic() {
+        true => without_window(&found.id),
+        false => &found.id,
+    };
     let target = if found.id.is_empty() {
         model::default(config, &head.key)?
     } else {
-        model::resolve(config, &head.key, &found.id, draw)?
+        model::resolve(config, &head.key, id, draw)?
     };
     let provider = config.providers.get(target.provider).ok_or_else(internal)?;
     if !provider.operations.contains(head.operation) {
@@ -447,6 +457,9 @@ fn decide(
             ),
         ));
     }
+    if head.operation == Operation::CountTokens && !counts_tokens(provider) {
+        return Err(unsupported(head.operation, &provider.name));
+    }
     Ok(Decision {
         key: head.key.clone(),
         operation: head.operation,
@@ -454,17 +467,33 @@ fn decide(
         requested: found.id,
         cache: head.cache,
         path: std::mem::take(&mut head.path),
+        has_version: head.has_version,
         declared: head.declared,
         span: found.span,
         facts: BodyFacts::default(),
     })
 }
 
+/// A model id without the window of a million tokens that Claude Code asks for by its end.
+fn without_window(id: &str) -> &str {
+    const WINDOW: &str = "[1m]";
+    let mut id = id;
+    while let Some((rest, end)) =
+        id.len().checked_sub(WINDOW.len()).and_then(|at| id.split_at_checked(at))
+        && end.eq_ignore_ascii_case(WINDOW)
+    {
+        id = rest;
+    }
+    id
+}
+
 fn unsupported(operation: Operation, provider: &str) -> GatewayError {
-    GatewayError::new(
+    let error = GatewayError::new(
         Code::UnsupportedOperation,
         format!("{} is not supported by provider {provider}", operation.as_str()),
-    )
+    );
+    // Clients know how to live without: they count for themselves.
+    if operation == Operation::CountTokens { error.with_status(404) } else { error }
 }
 
 pub(super) fn internal() -> GatewayError {

@@ -8,13 +8,16 @@ use super::head::content_length;
 use super::internal;
 use crate::dialect::{cache_control, drop_params};
 use crate::error::GatewayError;
-use crate::exchange::bridge::{Bridge, CHAT_PATH, unique_id};
+use crate::exchange::bridge::{Bridge, Conversion, unique_id};
 use crate::exchange::decision::Decision;
 use crate::policy::operation::{BodyKind, Operation};
-use crate::policy::{CacheMode, Config, Provider, ResponsesApi};
+use crate::policy::{CacheMode, Config, Provider};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::string;
 use crate::wire::splice::{self, Edit};
+
+/// The version of Anthropic's API that a request without one means; there is no other.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A decided request and the provider that is to get it.
 pub(in crate::exchange) struct Rewrite<'a> {
@@ -28,7 +31,7 @@ pub(in crate::exchange) struct Rewrite<'a> {
 pub(in crate::exchange) struct Rewritten {
     /// Edits of the client's body, ascending.
     pub edits: Vec<Edit>,
-    /// Set where the body was converted into a chat request.
+    /// Set where the body was converted.
     pub bridge: Option<Bridge>,
     /// What was left out of it: the value of `<prefix>-params-dropped`.
     pub dropped: Option<String>,
@@ -43,8 +46,8 @@ impl<'a> Rewrite<'a> {
 
     /// Why the body can't be edited before all of it is there; `None` where it can.
     pub fn whole(&self) -> Option<String> {
-        if self.is_bridged() {
-            return Some("the Responses API over chat completions".to_owned());
+        if let Some(conversion) = self.conversion() {
+            return Some(conversion.name().to_owned());
         }
         if self.edits_markers() {
             return Some(format!("cache mode {}", self.decision.cache.as_str()));
@@ -62,13 +65,15 @@ impl<'a> Rewrite<'a> {
         request_id: Option<&str>,
     ) -> Result<Rewritten, GatewayError> {
         let mut edits = match whole {
-            Some(whole) if self.is_bridged() => {
-                return Bridge::rewritten(self, whole, unique_id(request_id));
-            }
-            Some(whole) if self.edits_markers() => {
-                cache_control::edits(self.decision.cache, whole)?
-            }
-            _ => Vec::new(),
+            Some(whole) => match self.conversion() {
+                Some(conversion) => {
+                    let id = unique_id(request_id);
+                    return Bridge::rewritten(conversion, self, whole, id);
+                }
+                None if self.edits_markers() => cache_control::edits(self.decision.cache, whole)?,
+                None => Vec::new(),
+            },
+            None => Vec::new(),
         };
         if let Some(edit) = self.model_edit()? {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
@@ -101,30 +106,43 @@ impl<'a> Rewrite<'a> {
 
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
     /// and not what the head says.
-    pub fn head(&self, edits: &mut Vec<HeaderEdit>, rewritten: &Rewritten, length: Option<u64>) {
+    pub fn head(&self, edits: &mut Vec<HeaderEdit>, length: Option<u64>) {
         let provider = self.provider;
         if let Some(credential) = &provider.credential {
             // To be set takes away a header's other values, too.
             edits.retain(|edit| edit.name() != &*credential.header);
             edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
         }
+        self.versions(edits);
         for edit in &provider.request_headers {
             edits.retain(|other| other.name() != edit.name());
             edits.push(edit.clone());
         }
         edits.extend(length.map(content_length));
         edits.push(HeaderEdit::set(":authority", &provider.authority));
-        edits.push(HeaderEdit::set(":path", self.path(rewritten.bridge.is_some())));
+        edits.push(HeaderEdit::set(":path", self.path()));
     }
 
-    /// The provider's path for the operation, under the request's own query.
-    fn path(&self, bridged: bool) -> String {
+    /// The provider's path for the operation.
+    fn path(&self) -> String {
         let asked = self.decision.path.as_str();
-        if !bridged {
-            return [&*self.provider.base_path, asked].concat();
+        match self.conversion() {
+            Some(conversion) => conversion.path(self.provider, asked),
+            None => [&*self.provider.base_path, asked].concat(),
         }
-        let query = asked.find('?').and_then(|at| asked.get(at..)).unwrap_or_default();
-        [&*self.provider.base_path, CHAT_PATH, query].concat()
+    }
+
+    /// What says which version of Anthropic's API is spoken: a server that speaks it needs one, another gets none.
+    fn versions(&self, edits: &mut Vec<HeaderEdit>) {
+        if !self.decision.operation.is_anthropic() {
+            return;
+        }
+        if self.conversion().is_some() {
+            edits.push(HeaderEdit::remove("anthropic-version"));
+            edits.push(HeaderEdit::remove("anthropic-beta"));
+        } else if !self.decision.has_version {
+            edits.push(HeaderEdit::set("anthropic-version", ANTHROPIC_VERSION));
+        }
     }
 
     /// An id that stays as it is leaves the body untouched, however it is escaped.
@@ -142,10 +160,9 @@ impl<'a> Rewrite<'a> {
         Ok(Some(Edit { span: at(span.start)?..at(span.end)?, with }))
     }
 
-    /// Whether the provider gets a Responses request as a chat request.
-    fn is_bridged(&self) -> bool {
-        self.decision.operation == Operation::Responses
-            && self.provider.responses_api == ResponsesApi::Chat
+    /// What the provider gets in the place of the request, if it is not the request itself.
+    fn conversion(&self) -> Option<Conversion> {
+        Conversion::of(self.decision.operation, self.provider)
     }
 
     /// Whether the provider may refuse members of the body as it is.
@@ -162,7 +179,8 @@ impl<'a> Rewrite<'a> {
             CacheMode::Respect => false,
             CacheMode::Disable => operation.body_kind() == BodyKind::Json,
             CacheMode::Force => {
-                matches!(operation, Operation::ChatCompletions | Operation::Responses)
+                use Operation::{ChatCompletions, Messages, Responses};
+                matches!(operation, ChatCompletions | Responses | Messages)
             }
         }
     }

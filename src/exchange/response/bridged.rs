@@ -1,9 +1,11 @@
-//! Chat answers to a plain Responses request: collected, and handed on as a Response.
+//! Answers to a converted request that is no stream: collected, and handed on as what was asked for.
 
+use super::converter::{AnswerConverter, AnswerOptions, counted};
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, invalid};
-use crate::dialect::responses::answer::{ResponseConverter, ResponseOptions, whole};
+use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
+use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::from_ok;
@@ -11,10 +13,13 @@ use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{self, Head, Out, Sniff, SseNormalizer, StreamEnd, StreamKind, sniff};
 use crate::wire::headers::HeaderEdit;
 
-/// A chat answer that is being collected.
+/// An answer that is being collected.
 #[derive(Debug)]
 pub(in super::super) struct Bridged {
-    options: ResponseOptions,
+    /// What it becomes; `None` for a count of tokens.
+    options: Option<AnswerOptions>,
+    /// The operation whose answer it is.
+    operation: Operation,
     source: Source,
     /// Bytes of the answer that have come.
     counted: usize,
@@ -26,25 +31,27 @@ pub(in super::super) struct Bridged {
 /// What comes from the upstream.
 #[derive(Debug)]
 enum Source {
-    /// One chat completion.
+    /// One JSON value.
     Json(Vec<u8>, Box<Peek>),
     /// A stream, though none was asked for.
-    Stream(Box<(SseNormalizer, ResponseConverter)>),
+    Stream(Box<(SseNormalizer, AnswerConverter)>),
     /// Compressed, though that was not asked for.
     Encoded,
-    /// The Response was written: what still comes is dropped.
+    /// The answer was written: what still comes is dropped.
     Spent,
 }
 
 impl Bridged {
     /// `encoded`: by `content-encoding`, so that nobody here can read it.
-    pub(super) fn new(options: ResponseOptions, encoded: bool) -> Self {
+    pub(super) fn new(context: &ReaderContext<'_>, route: &SentRequest, encoded: bool) -> Self {
+        let operation = route.answered_as();
         let source = if encoded {
             Source::Encoded
         } else {
-            Source::Json(Vec::new(), Box::new(Peek::new(Operation::ChatCompletions)))
+            Source::Json(Vec::new(), Box::new(Peek::new(operation)))
         };
-        Self { options, source, counted: 0, cached: None, head_sent: false }
+        let options = AnswerOptions::new(context, route);
+        Self { options, operation, source, counted: 0, cached: None, head_sent: false }
     }
 
     pub(super) fn is_holding(&self) -> bool {
@@ -69,9 +76,13 @@ impl Bridged {
         self.read(bytes, context);
         // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
         // written behind a head that has gone on.
+        if let Some(count) = self.early_count() {
+            self.source = Source::Spent;
+            return self.pass(count, true);
+        }
         let complete = self.is_complete();
         if end || (self.head_sent && complete) {
-            return match self.response() {
+            return match self.answer() {
                 Ok(response) => self.pass(response, end),
                 Err(answer) => self.fail(*answer),
             };
@@ -96,6 +107,7 @@ impl Bridged {
                 if seen != peek::Verdict::Good
                     && collected.len() <= SNIFF_BYTES
                     && sniff(collected) == Sniff::Sse
+                    && let Some(answer) = &self.options
                 {
                     let options = sse::Options {
                         kind: StreamKind::Chat,
@@ -103,7 +115,7 @@ impl Bridged {
                         response_model: None,
                     };
                     let collected = std::mem::take(collected);
-                    let converter = ResponseConverter::new(self.options.clone());
+                    let converter = AnswerConverter::new(answer.clone());
                     self.source =
                         Source::Stream(Box::new((SseNormalizer::new(options), converter)));
                     self.read(&collected, context);
@@ -130,7 +142,7 @@ impl Bridged {
         }
     }
 
-    /// Whether all has come that the Response is made of.
+    /// Whether all has come that the answer is made of.
     fn is_complete(&self) -> bool {
         match &self.source {
             Source::Json(_, peek) => self.is_good() && peek.end().is_some(),
@@ -139,18 +151,28 @@ impl Bridged {
         }
     }
 
-    /// The Response of the complete answer.
-    fn response(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    /// A tokenizer's count, which stands before its tokens: there may be megabytes of these.
+    fn early_count(&self) -> Option<Vec<u8>> {
+        match (&self.source, &self.options) {
+            (Source::Json(collected, _), None) if collected.len() <= SNIFF_BYTES => {
+                count::early(collected)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the complete answer becomes.
+    fn answer(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, Source::Spent) {
             Source::Json(collected, _) => {
-                if let Some(answer) = from_ok(Operation::ChatCompletions, &collected) {
+                if let Some(answer) = from_ok(self.operation, &collected) {
                     return Err(answer.into());
                 }
                 let chat = collected.get(trim_drift(&collected)).unwrap_or_default();
-                let (response, cached) = whole(self.options.clone(), chat)
-                    .map_err(|error| Box::new(error.to_answer()))?;
+                let Some(options) = self.options.clone() else { return counted(chat) };
+                let (answer, cached) = options.whole(chat)?;
                 self.cached = Some(cached.unwrap_or(false));
-                Ok(response)
+                Ok(answer)
             }
             Source::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
@@ -160,7 +182,7 @@ impl Bridged {
                 }
                 let _events = converter.push(&last);
                 self.cached = Some(converter.cached().unwrap_or(false));
-                converter.into_response()
+                converter.into_answer()
             }
             Source::Encoded | Source::Spent => Ok(Vec::new()),
         }

@@ -1,8 +1,10 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
 use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, is_encoded};
+use crate::dialect::messages::error::is_envelope;
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::repair::error::{MAX_ERROR_BYTES, from_http};
+use crate::exchange::face::Face;
+use crate::repair::error::{MAX_ERROR_BYTES, from_http, read_http};
 use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
@@ -75,6 +77,14 @@ impl FailureBody {
         if self.is_unreadable() {
             return None;
         }
-        from_http(self.status, self.content_type.as_deref(), &self.collected).into_answer()
+        let content_type = self.content_type.as_deref();
+        match context.face {
+            Face::Openai => from_http(self.status, content_type, &self.collected).into_answer(),
+            Face::Anthropic => {
+                let is_native = context.route.is_some_and(|route| route.bridge.is_none());
+                let stays = is_native && is_envelope(self.status, &self.collected);
+                (!stays).then(|| read_http(self.status, content_type, &self.collected).0)
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! | the rest: audio, text, 204, 3xx, compressed (unless it was to be a Response) | nobody | at once |
 
 mod bridged;
+mod converter;
 mod embeddings;
 mod failure;
 mod head;
@@ -19,8 +20,10 @@ mod stream;
 
 use memchr::memmem;
 
-use super::{BodyOut, Bridge, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
-use crate::dialect::responses::answer;
+use std::rc::Rc;
+
+use super::face::Face;
+use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
@@ -82,6 +85,10 @@ struct ReaderContext<'a> {
     route: Option<&'a SentRequest>,
     /// The request is still held, and its model not known.
     searching: bool,
+    /// Whose client reads the answer.
+    face: Face,
+    /// Envoy's `x-request-id`.
+    request_id: Option<&'a Rc<str>>,
     /// Unix seconds of the request.
     now: u64,
     /// More of the body has come already.
@@ -223,8 +230,15 @@ impl Exchange {
         let by_length = self.response_left == Some(0) && self.response.ends_by_length();
         let end = next == Next::End || by_length;
         let more = next == Next::Visible;
-        let context =
-            ReaderContext { more, ..ReaderContext::of(&self.config, &self.request, self.now) };
+        let context = ReaderContext {
+            config: &self.config,
+            route: self.request.route(),
+            searching: self.request.is_searching(),
+            face: self.face,
+            request_id: self.request_id.as_ref(),
+            now: self.now,
+            more,
+        };
         let mut verdict = self.response.push(bytes, end, &context);
         if let BodyDecision::HandOver(reader, collected) = verdict {
             self.response = reader;
@@ -249,7 +263,7 @@ impl Exchange {
                 self.response = ResponsePhase::Swallowing;
                 self.count_answer(AnswerFault::ErrorIn200);
                 let answer = error.to_answer();
-                ResponseStep::Reply(Reply::error(&answer, &self.config.headers, None))
+                ResponseStep::Reply(self.error_reply(&answer))
             }
             BodyDecision::Pass { mut edits, body, rest } => {
                 let in_head =
@@ -295,7 +309,15 @@ impl Exchange {
     }
 
     fn context(&self) -> ReaderContext<'_> {
-        ReaderContext::of(&self.config, &self.request, self.now)
+        ReaderContext {
+            config: &self.config,
+            route: self.request.route(),
+            searching: self.request.is_searching(),
+            face: self.face,
+            request_id: self.request_id.as_ref(),
+            now: self.now,
+            more: false,
+        }
     }
 
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -349,9 +371,12 @@ impl Exchange {
 
     /// The head's edits and the body that turn an answer into an error.
     fn replacement(&self, answer: &ErrorAnswer) -> (Vec<HeaderEdit>, Vec<u8>) {
-        let body = answer.error.to_envelope();
+        let body = self.face.error_body(answer, self.request_id.as_deref());
         let body = self.context().redacted(&body).unwrap_or(body);
         let mut edits = self.own_headers();
+        if let Some(code) = self.face.error_header(answer) {
+            edits.push(HeaderEdit::set(&self.config.headers.error, code.to_owned()));
+        }
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
         edits.push(HeaderEdit::remove("content-encoding"));
@@ -406,6 +431,8 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
         Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
             ResponsePhase::Json(json::Json::new(operation, is_labelled))
         }
+        // Anthropic's own events, from a server that speaks them.
+        Operation::Messages if is_stream => ResponsePhase::Passing,
         Operation::Embeddings => ResponsePhase::Embeddings(Box::new(embeddings::Embeddings::new(
             context,
             route,
@@ -418,30 +445,13 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
                 let head = stream::head(headers);
                 ResponsePhase::Stream(Box::new(stream::Stream::new(kind, context, route, head)))
             }
-            (_, Some(bridge)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
-                bridge.answer_options(context, route),
+            (_, Some(_)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
+                context,
+                route,
                 is_encoded(headers),
             ))),
             _ => ResponsePhase::Json(json::Json::new(operation, is_labelled)),
         },
-    }
-}
-
-impl Bridge {
-    /// What a Response is built from.
-    fn answer_options(
-        &self,
-        context: &ReaderContext<'_>,
-        route: &SentRequest,
-    ) -> answer::ResponseOptions {
-        answer::ResponseOptions {
-            context: self.context.clone(),
-            id: self.id.clone(),
-            now: context.now,
-            model: route.model.to_string(),
-            response_model: context.response_model(route),
-            max_answer_bytes: context.config.limits.max_answer_bytes,
-        }
     }
 }
 
@@ -465,11 +475,7 @@ fn label(is_labelled: bool) -> Vec<HeaderEdit> {
     vec![HeaderEdit::set("content-type", "application/json")]
 }
 
-impl<'a> ReaderContext<'a> {
-    fn of(config: &'a Config, request: &'a request::RequestPhase, now: u64) -> Self {
-        Self { config, route: request.route(), searching: request.is_searching(), now, more: false }
-    }
-
+impl ReaderContext<'_> {
     /// The id that the answer is to name in the place of the upstream's own.
     fn response_model(&self, route: &SentRequest) -> Option<String> {
         (self.config.response_model == ResponseModel::Requested).then(|| route.requested.clone())

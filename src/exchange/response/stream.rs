@@ -1,7 +1,7 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
+use super::converter::{AnswerConverter, AnswerOptions};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest};
-use crate::dialect::responses::answer::ResponseConverter;
 use crate::exchange::SentRequest;
 use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 use crate::telemetry::counters::AnswerFault;
@@ -11,8 +11,8 @@ use crate::wire::headers::{HeaderEdit, Headers};
 #[derive(Debug)]
 pub(in super::super) struct Stream {
     sse: SseNormalizer,
-    /// Turns chat chunks into the events of a Response.
-    bridge: Option<ResponseConverter>,
+    /// Turns chat chunks into the events that were asked for.
+    bridge: Option<AnswerConverter>,
     /// Envoy holds bytes of earlier calls, so that what goes on replaces more than the last chunk.
     held: bool,
     /// Edits that make the head that of an event stream; `None` once it has gone on.
@@ -48,9 +48,7 @@ impl Stream {
         route: &SentRequest,
         head: Vec<HeaderEdit>,
     ) -> Self {
-        let bridge = route.bridge.as_ref();
-        let bridge =
-            bridge.map(|bridge| ResponseConverter::new(bridge.answer_options(context, route)));
+        let bridge = AnswerOptions::new(context, route).map(AnswerConverter::new);
         // A converter says itself which model answered.
         let response_model = if bridge.is_some() { None } else { context.response_model(route) };
         let options = Options { kind, max_event_bytes: context.max_event_bytes(), response_model };
@@ -123,7 +121,7 @@ impl Stream {
 
     /// How the stream failed after its first event, if it did.
     fn failure(&self) -> Option<AnswerFault> {
-        let converted = self.bridge.as_ref().is_some_and(ResponseConverter::has_failed);
+        let converted = self.bridge.as_ref().is_some_and(AnswerConverter::has_failed);
         self.sse.failure().or(converted.then_some(AnswerFault::StreamError))
     }
 

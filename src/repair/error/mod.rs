@@ -49,6 +49,14 @@ impl Normalised {
 /// what the body is decides more than what it is called.
 #[must_use]
 pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Normalised {
+    let (answer, canonical) = read_http(status, content_type, body);
+    if canonical { Normalised::Unchanged } else { Normalised::Rewritten(answer) }
+}
+
+/// The same for a client that reads another shape of errors: the error itself, and whether it came in the
+/// canonical one.
+#[must_use]
+pub fn read_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> (ErrorAnswer, bool) {
     let status_out = registered(status);
     let head = body.get(..MAX_ERROR_BYTES).unwrap_or(body);
     let text = String::from_utf8_lossy(head);
@@ -65,7 +73,7 @@ pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Norma
     let canonical = status == answer.status
         && std::str::from_utf8(body).is_ok_and(|whole| whole.trim() == text)
         && json.as_ref().is_some_and(|value| is_envelope_of(value, &answer.error));
-    if canonical { Normalised::Unchanged } else { Normalised::Rewritten(answer) }
+    (answer, canonical)
 }
 
 /// Whether `value` is exactly the envelope that `error` would leave as.
@@ -153,6 +161,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
                 code: Some(context_length::CODE.to_owned()),
                 extra,
             },
+            is_own: false,
         };
     }
     let error = ErrorObject {
@@ -162,7 +171,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
         code,
         extra,
     };
-    ErrorAnswer { status, error }
+    ErrorAnswer { status, error, is_own: false }
 }
 
 /// A code as text.
@@ -189,6 +198,7 @@ fn own(code: Code, message: String) -> ErrorAnswer {
             code: Some(code.as_str().to_owned()),
             extra: Map::new(),
         },
+        is_own: true,
     }
 }
 

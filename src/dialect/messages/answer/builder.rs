@@ -1,0 +1,469 @@
+//! The one state of an answer, plain or streamed.
+//!
+//! Blocks stand in the order in which they appeared. One of them is open: what is added to it is told at once. A later
+//! one is opened when the one before it can't go on any more: a text or thinking as soon as something else was said, a
+//! call when its arguments are one whole JSON value. Until then what is said waits here, so that calls whose pieces come
+//! interleaved are kept apart.
+
+use std::collections::HashSet;
+
+use super::MessageOptions;
+use super::blocks::{Block, Call};
+use super::events::Events;
+use super::input::State;
+use crate::dialect::chat::calls::{CallDelta, Places, add_name, clean};
+use crate::dialect::chat::text::{Text, escaped, number};
+use crate::dialect::chat::usage::Usage;
+use crate::dialect::chat::{Answer, ChatHead, Finish};
+use crate::dialect::messages::error;
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::wire::json::cursor::Value;
+use crate::wire::json::string;
+
+/// What a block costs beside its text, toward `max_answer_bytes`.
+const BLOCK_BYTES: usize = 128;
+
+/// An answer that is being built.
+#[derive(Debug)]
+pub(super) struct Builder {
+    options: MessageOptions,
+    events: Events,
+    head: ChatHead,
+    blocks: Vec<Block>,
+    /// The block that is open; those before it are closed.
+    open: usize,
+    /// Its first event was written.
+    is_started: bool,
+    places: Places,
+    /// Where each call stands among the blocks.
+    calls: Vec<usize>,
+    /// The client's ids.
+    ids: HashSet<Vec<u8>>,
+    /// There was a choice.
+    answered: bool,
+    finish: Option<Finish>,
+    /// The stop sequence that ended the answer, a JSON string.
+    stop: Option<Vec<u8>>,
+    /// The model refused in words.
+    has_refused: bool,
+    /// Bytes of `max_answer_bytes` that were used.
+    used: u64,
+    phase: Phase,
+    failure: Option<Box<ErrorAnswer>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No event was written.
+    Fresh,
+    Open,
+    /// The last event was written.
+    Ended,
+}
+
+/// What a text block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Thinking,
+    Text,
+}
+
+impl Builder {
+    pub(super) fn new(options: MessageOptions, events: Events) -> Self {
+        Self {
+            options,
+            events,
+            head: ChatHead::default(),
+            blocks: Vec::new(),
+            open: 0,
+            is_started: false,
+            places: Places::default(),
+            calls: Vec::new(),
+            ids: HashSet::new(),
+            answered: false,
+            finish: None,
+            stop: None,
+            has_refused: false,
+            used: 0,
+            phase: Phase::Fresh,
+            failure: None,
+        }
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<u8> {
+        self.events.take()
+    }
+
+    /// The last event is an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Nothing that comes is read any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    pub(super) fn cached(&self) -> Option<bool> {
+        self.head.usage.map(|usage| usage.cached)
+    }
+
+    /// The answer is complete.
+    pub(super) fn finish_answer(&mut self) {
+        self.end();
+    }
+
+    /// The message, or why there is none.
+    pub(super) fn into_message(mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+        if let Some(answer) = self.failure.take() {
+            return Err(answer);
+        }
+        let mut out = Vec::new();
+        self.write_head(&mut out);
+        out.extend_from_slice(b"\"content\":[");
+        let mut any = false;
+        for block in &self.blocks {
+            if matches!(block, Block::Call(call) if call.is_cut) {
+                continue;
+            }
+            if std::mem::replace(&mut any, true) {
+                out.push(b',');
+            }
+            block.write(&mut out);
+        }
+        out.extend_from_slice(b"],");
+        self.write_stop(&mut out);
+        out.extend_from_slice(b",\"usage\":");
+        write_usage(self.head.usage, &mut out);
+        out.push(b'}');
+        Ok(out)
+    }
+
+    /// Takes `bytes` of `max_answer_bytes`. False when there are not so many left: then the answer has failed.
+    fn spend(&mut self, bytes: usize) -> bool {
+        if self.has_ended() {
+            return false;
+        }
+        self.used = self.used.saturating_add(bytes as u64);
+        let limit = self.options.max_answer_bytes;
+        if self.used > limit {
+            self.invalid(&format!("The upstream's answer is larger than {limit} bytes."));
+            return false;
+        }
+        true
+    }
+
+    /// A piece of text or thinking.
+    fn words(&mut self, kind: Words, inner: &[u8]) {
+        if inner.is_empty() || !self.spend(inner.len()) {
+            return;
+        }
+        let is_last = match self.blocks.last() {
+            Some(Block::Thinking(..)) => kind == Words::Thinking,
+            Some(Block::Text(..)) => kind == Words::Text,
+            _ => false,
+        };
+        if !is_last {
+            if !self.spend(BLOCK_BYTES) {
+                return;
+            }
+            let text = Text::default();
+            self.blocks.push(match kind {
+                Words::Thinking => Block::Thinking(text, 0),
+                Words::Text => Block::Text(text, 0),
+            });
+        }
+        if let Some(Block::Thinking(text, _) | Block::Text(text, _)) = self.blocks.last_mut() {
+            let _new = text.push(inner);
+        }
+        self.show(false);
+    }
+
+    /// Tells of what is new, and opens the blocks whose turn it is. `is_end`: nothing is added any more.
+    fn show(&mut self, is_end: bool) {
+        while !self.has_ended() {
+            let count = self.blocks.len();
+            let is_last = self.open.saturating_add(1) >= count;
+            if !self.is_started && !self.start(is_last, is_end) {
+                return;
+            }
+            let Some(block) = self.blocks.get_mut(self.open) else { return };
+            let goes_on = is_last && !is_end;
+            if goes_on {
+                return block.delta(self.open, &mut self.events);
+            }
+            let is_over = match block {
+                Block::Thinking(..) | Block::Text(..) => true,
+                Block::Call(call) => {
+                    is_end
+                        || matches!(call.input.state(), State::Object | State::Null | State::Broken)
+                }
+            };
+            if is_over {
+                block.finish();
+            }
+            block.delta(self.open, &mut self.events);
+            if !is_over || !self.close() {
+                return;
+            }
+        }
+    }
+
+    /// Writes the first event of the block whose turn it is. False while there is none, or a call whose name may go on.
+    fn start(&mut self, is_last: bool, is_end: bool) -> bool {
+        let index = self.open;
+        let Some(block) = self.blocks.get_mut(index) else { return false };
+        if let Block::Call(call) = block {
+            let may_grow = is_last && !is_end && call.input.state() == State::Blank;
+            if may_grow && !call.is_named {
+                return false;
+            }
+            self.settle(index);
+        }
+        if let Some(block) = self.blocks.get(index) {
+            block.start(index, &mut self.events);
+        }
+        self.is_started = true;
+        true
+    }
+
+    /// Closes the block that is open. False where the answer has failed with it.
+    fn close(&mut self) -> bool {
+        let index = self.open;
+        let is_cut = self.finish == Some(Finish::Length);
+        if let Some(Block::Call(call)) = self.blocks.get_mut(index) {
+            match call.input.state() {
+                State::Blank | State::Object | State::Null => {}
+                State::Open | State::Broken if is_cut => call.is_cut = true,
+                State::Open | State::Broken => {
+                    let name = string::decode(&call.name).unwrap_or_default();
+                    let name: String = name.chars().take(64).collect();
+                    self.invalid(&format!(
+                        "The upstream called the tool {name:?} with arguments that are no JSON object."
+                    ));
+                    return false;
+                }
+            }
+        }
+        self.events.block("content_block_stop", index, |_| {});
+        self.open = index.saturating_add(1);
+        self.is_started = false;
+        true
+    }
+
+    /// Gives a call its id and the name by which the client knows the tool.
+    fn settle(&mut self, index: usize) {
+        let made_up = || format!("toolu_{}_{index}", self.options.id).into_bytes();
+        let Some(Block::Call(call)) = self.blocks.get_mut(index) else { return };
+        if std::mem::replace(&mut call.is_named, true) {
+            return;
+        }
+        if call.id.is_empty() || self.ids.contains(&call.id) {
+            call.id = made_up();
+        }
+        self.ids.insert(call.id.clone());
+        let renamed = &self.options.context.renamed;
+        let known = string::decode(&call.name).and_then(|name| renamed.get(&*name));
+        if let Some(name) = known {
+            call.name = escaped(name.as_bytes());
+        }
+    }
+
+    /// `{"id":…,"type":"message","role":"assistant","model":…,`
+    fn write_head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":\"msg_");
+        out.extend_from_slice(self.options.id.as_bytes());
+        out.extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+        match (&self.options.response_model, &self.head.model) {
+            (Some(model), _) => out.extend_from_slice(&string::encode(model)),
+            (None, Some(model)) => out.extend_from_slice(model),
+            (None, None) => out.extend_from_slice(&string::encode(&self.options.model)),
+        }
+        out.push(b',');
+    }
+
+    /// `"stop_reason":…,"stop_sequence":…`
+    ///
+    /// Where there is a call it is what the client has to answer, whatever the server calls its end: agents stop in the
+    /// middle of their task where this says `end_turn`.
+    fn write_stop(&self, out: &mut Vec<u8>) {
+        let calls = self.blocks.iter().any(|block| matches!(block, Block::Call(_)));
+        let (reason, stop) = match self.finish.unwrap_or(Finish::Stop) {
+            Finish::Length => ("max_tokens", None),
+            Finish::ContentFilter => ("refusal", None),
+            _ if self.has_refused => ("refusal", None),
+            Finish::Stop | Finish::ToolCalls if calls => ("tool_use", None),
+            Finish::Stop if self.stop.is_some() => ("stop_sequence", self.stop.as_deref()),
+            Finish::Stop | Finish::ToolCalls => ("end_turn", None),
+        };
+        for part in ["\"stop_reason\":\"", reason, "\",\"stop_sequence\":"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(stop.unwrap_or(b"null"));
+    }
+}
+
+/// Token counts by Anthropic's names: tokens from the cache are not counted among the input's.
+fn write_usage(usage: Option<Usage>, out: &mut Vec<u8>) {
+    let usage = usage.unwrap_or_default();
+    for (name, count) in [
+        ("{\"input_tokens\":", usage.input.saturating_sub(usage.cache_read)),
+        (",\"cache_creation_input_tokens\":", 0),
+        (",\"cache_read_input_tokens\":", usage.cache_read),
+        (",\"output_tokens\":", usage.output),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        number(count, out);
+    }
+    out.push(b'}');
+}
+
+impl Answer for Builder {
+    fn head(&mut self) -> &mut ChatHead {
+        &mut self.head
+    }
+
+    fn begin(&mut self) {
+        if self.phase != Phase::Fresh {
+            return;
+        }
+        self.phase = Phase::Open;
+        let model = &self.options.model;
+        // It may not change between events.
+        self.head.model.get_or_insert_with(|| string::encode(model));
+        let mut message = Vec::new();
+        self.write_head(&mut message);
+        message.extend_from_slice(
+            b"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
+        );
+        write_usage(self.head.usage, &mut message);
+        message.push(b'}');
+        self.events.write("message_start", |out| {
+            out.extend_from_slice(b",\"message\":");
+            out.extend_from_slice(&message);
+        });
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+    }
+
+    fn text(&mut self, inner: &[u8], _logprobs: Option<&Value<'_>>) {
+        self.words(Words::Text, inner);
+    }
+
+    fn reasoning(&mut self, inner: &[u8]) {
+        self.words(Words::Thinking, inner);
+    }
+
+    fn refusal(&mut self, inner: &[u8]) {
+        self.has_refused |= !inner.is_empty();
+        self.words(Words::Text, inner);
+    }
+
+    fn annotation(&mut self, _annotation: &Value<'_>) {}
+
+    fn call(&mut self, delta: &CallDelta<'_>) {
+        let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();
+        let found = self.places.find(delta);
+        if (found.is_some() && bytes == 0) || !self.spend(bytes) {
+            return;
+        }
+        let place = match found {
+            Some(place) => place,
+            None => {
+                if !self.spend(BLOCK_BYTES.saturating_add(delta.id.len())) {
+                    return;
+                }
+                self.blocks.push(Block::Call(Call::default()));
+                self.calls.push(self.blocks.len().saturating_sub(1));
+                self.places.add(delta)
+            }
+        };
+        let index = self.calls.get(place).copied();
+        let Some(Block::Call(call)) = index.and_then(|index| self.blocks.get_mut(index)) else {
+            return;
+        };
+        if !call.is_named {
+            if call.id.is_empty() {
+                call.id = clean(delta.id);
+            }
+            // A name that comes again with every piece is not longer for it.
+            add_name(&mut call.name, &clean(delta.name));
+        }
+        call.input.push(&delta.arguments);
+        if index.is_some_and(|index| index < self.open) && call.input.state() == State::Broken {
+            return self.invalid("The upstream went on with a tool call that was complete.");
+        }
+        self.show(false);
+    }
+
+    fn finish(&mut self, finish: Finish, stop: Option<Value<'_>>) {
+        self.finish = Some(finish);
+        self.stop = stop.map(|stop| stop.raw().to_vec());
+    }
+
+    fn comment(&mut self, _line: &[u8]) {
+        self.events.write("ping", |_| {});
+    }
+
+    fn end(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        self.begin();
+        if !self.answered {
+            return self.invalid("The upstream's answer has no choices.");
+        }
+        self.show(true);
+        if self.has_ended() {
+            return;
+        }
+        self.phase = Phase::Ended;
+        let mut stop = Vec::new();
+        self.write_stop(&mut stop);
+        let usage = self.head.usage;
+        self.events.write("message_delta", |out| {
+            out.extend_from_slice(b",\"delta\":{");
+            out.extend_from_slice(&stop);
+            out.extend_from_slice(b"},\"usage\":");
+            write_usage(usage, out);
+        });
+        self.events.write("message_stop", |_| {});
+    }
+
+    fn cut(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        if self.finish.is_some() {
+            return self.end();
+        }
+        let message = "The upstream's stream ended before its answer was complete.";
+        let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
+        answer.error.code = Some("upstream_stream_truncated".to_owned());
+        self.fail(answer);
+    }
+
+    fn invalid(&mut self, message: &str) {
+        self.fail(GatewayError::new(Code::InvalidUpstreamResponse, message).to_answer());
+    }
+
+    fn fail(&mut self, answer: ErrorAnswer) {
+        if self.has_ended() {
+            return;
+        }
+        self.phase = Phase::Ended;
+        let data = error::envelope(&answer, self.options.request_id.as_deref());
+        self.events.data("error", &data);
+        self.failure = Some(Box::new(answer));
+    }
+
+    fn is_ended(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn max_bytes(&self) -> u64 {
+        self.options.max_answer_bytes
+    }
+}

@@ -1,0 +1,61 @@
+//! A chat completion, or its stream, as a message or its events.
+//!
+//! Both are read by [`crate::dialect::chat`] into one state (`builder`), which holds the blocks (`blocks`) in the order
+//! in which they appeared and tells of every change of them (`events`). Events show the blocks strictly one after the
+//! other: what comes for a later one waits for the end of the one that is open.
+
+mod blocks;
+mod builder;
+mod events;
+mod input;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+pub use stream::MessageConverter;
+
+use super::MessageContext;
+use crate::dialect::chat::read;
+use crate::error::ErrorAnswer;
+use builder::Builder;
+use events::Events;
+
+/// What an answer depends on beside the upstream's.
+#[derive(Debug, Clone)]
+pub struct MessageOptions {
+    /// What the request asked for.
+    pub context: Rc<MessageContext>,
+    /// Makes the answer's ids unique: `msg_<id>`, `toolu_<id>_0`. Letters, digits, `-` and `_`.
+    pub id: String,
+    /// What error events name, where it is known.
+    pub request_id: Option<Rc<str>>,
+    /// `model` of the message where the upstream does not name one.
+    pub model: String,
+    /// Replaces the upstream's `model`.
+    pub response_model: Option<String>,
+    /// Bytes that the answer's own text (texts, thinking, inputs) may have, as it is escaped in JSON, with 128 bytes for
+    /// each block.
+    pub max_answer_bytes: u64,
+}
+
+/// A whole chat completion as a message, and whether prompt tokens came from the upstream's cache (`None` where it does
+/// not count tokens).
+///
+/// # Errors
+/// 502 `invalid_upstream_response` when `chat` is no chat completion, one that is larger than
+/// [`MessageOptions::max_answer_bytes`], or one with a tool call whose arguments are no JSON object.
+pub fn whole(
+    options: MessageOptions,
+    chat: &[u8],
+) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
+    let mut builder = Builder::new(options, Events::new(false));
+    match std::str::from_utf8(chat) {
+        Ok(_) => read::completion(chat, &mut builder),
+        Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),
+    }
+    builder.finish_answer();
+    let cached = builder.cached();
+    Ok((builder.into_message()?, cached))
+}
