@@ -56,15 +56,19 @@ tool: ## Build the command-line tool: target/release/openai-gateway (check, sche
 	@CARGO_TARGET_DIR=$(CURDIR)/target/tool scripts/cargo.sh host build --release --bin openai-gateway
 	@mkdir -p target/release && ln -f target/tool/release/openai-gateway target/release/openai-gateway
 
+.PHONY: dist
+dist: ## What is released, in dist/: module, digest, SBOM, OCI layout (TWICE=1: two builds give the same bytes)
+	@scripts/dist.sh $(if $(TWICE),--twice)
+
 ##@ Use
 
 .PHONY: run
-run: wasm envoy ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up
-	@exec $(PYTHON3) demo/run.py
+run: ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up (PORT=, ADMIN_PORT=)
+	@STARTED=$$(date +%s) exec scripts/run.sh demo/run.py
 
 .PHONY: demo
-demo: wasm envoy ## Show each capability once, before and after, and exit
-	@exec $(PYTHON3) demo/demo.py
+demo: ## Show each capability once, before and after, and exit
+	@exec scripts/run.sh demo/demo.py
 
 .PHONY: vk
 vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
