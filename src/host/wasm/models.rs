@@ -14,7 +14,7 @@ use proxy_wasm::hostcalls;
 
 use super::calls::{self, BufferType, HeaderMapType};
 use super::counters::Counters;
-use super::http::send;
+use super::reply::send;
 use crate::exchange::models::fetch::MAX_LIST_BYTES;
 use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
 use crate::exchange::{ModelsQuery, Reply};
