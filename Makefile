@@ -56,6 +56,10 @@ tool: ## Build the command-line tool: target/release/openai-gateway (check, sche
 	@CARGO_TARGET_DIR=$(CURDIR)/target/tool scripts/cargo.sh host build --release --bin openai-gateway
 	@mkdir -p target/release && ln -f target/tool/release/openai-gateway target/release/openai-gateway
 
+.PHONY: schema
+schema: # docs/schema.json, after a change of the configuration
+	@scripts/cargo.sh host run --quiet --bin openai-gateway -- schema >docs/schema.json
+
 .PHONY: dist
 dist: ## What is released, in dist/: module, digest, SBOM, OCI layout (TWICE=1: two builds give the same bytes)
 	@scripts/dist.sh $(if $(TWICE),--twice)
@@ -111,6 +115,10 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
+
+.PHONY: matrix
+matrix: wasm python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
+	@scripts/matrix.sh
 
 .PHONY: istio
 istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod renders them, a real Envoy serves them
