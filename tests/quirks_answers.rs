@@ -166,7 +166,7 @@ fn normalising_an_error_twice_changes_nothing() {
         let status = u16::try_from(status).unwrap();
         if let Normalised::Rewritten(answer) = from_http(status, None, &case.body) {
             let again = from_http(answer.status, None, &answer.error.to_envelope());
-            assert_eq!(again, Normalised::Unchanged, "{}", case.id);
+            assert_eq!(again.into_answer(), None, "{}", case.id);
         }
     }
 }

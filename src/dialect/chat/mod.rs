@@ -13,7 +13,6 @@ pub(crate) mod read;
 pub(crate) mod stream;
 pub(crate) mod text;
 pub(crate) mod usage;
-pub(crate) mod values;
 pub(crate) mod write;
 
 use std::borrow::Cow;

@@ -4,7 +4,7 @@ use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, is_encod
 use crate::dialect::messages::error::is_envelope;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::face::Face;
-use crate::repair::error::{MAX_ERROR_BYTES, from_http, read_http};
+use crate::repair::error::{MAX_ERROR_BYTES, read_http};
 use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
@@ -78,13 +78,15 @@ impl FailureBody {
             return None;
         }
         let content_type = self.content_type.as_deref();
-        match context.face {
-            Face::Openai => from_http(self.status, content_type, &self.collected).into_answer(),
+        let (mut answer, is_canonical) = read_http(self.status, content_type, &self.collected);
+        let stays = match context.face {
+            Face::Openai => is_canonical,
             Face::Anthropic => {
                 let is_native = context.route.is_some_and(|route| route.bridge.is_none());
-                let stays = is_native && is_envelope(self.status, &self.collected);
-                (!stays).then(|| read_http(self.status, content_type, &self.collected).0)
+                is_native && is_envelope(self.status, &self.collected)
             }
-        }
+        };
+        // Where its shape is right, what it says may still be more than the client is to know.
+        (context.disclose(&mut answer) || !stays).then_some(answer)
     }
 }

@@ -41,9 +41,27 @@ pub(super) fn kept(headers: &Headers) -> Vec<(Cow<'static, str>, String)> {
         .collect()
 }
 
-/// Whether nobody here can read the body.
+/// Headers of a redirect that name the address.
+pub(super) const LEADS_ELSEWHERE: [&str; 3] = ["location", "content-location", "refresh"];
+
+/// The codings that there are (RFC 9110, section 8.4.1; RFC 8878; IANA's registry), with their old names.
+const CODINGS: [&[u8]; 9] =
+    [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"dcb", b"dcz"];
+
+/// Whether nobody here can read the body: compressed although not asked for.
 pub(super) fn is_encoded(headers: &Headers) -> bool {
+    let is_coding =
+        |coding: &[u8]| CODINGS.iter().any(|known| coding.trim_ascii().eq_ignore_ascii_case(known));
     headers
-        .get("content-encoding")
-        .is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+        .iter()
+        .filter(|(name, _)| *name == b"content-encoding")
+        .any(|(_, value)| value.split(|byte| *byte == b',').any(is_coding))
+}
+
+/// Whether `content-encoding` says something that is no coding (`none`, `utf-8`, nothing at all): the body is
+/// as it is, but clients refuse to read what they can't decode.
+pub(super) fn has_false_coding(headers: &Headers) -> bool {
+    let said = headers.get("content-encoding");
+    said.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+        && !is_encoded(headers)
 }

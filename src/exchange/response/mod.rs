@@ -8,35 +8,34 @@
 //! | chat, where a plain Response was asked for | [`bridged`] | with the Response, or once it is known to be good |
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
-//! | the rest: audio, text, 204, 3xx, compressed (unless it was to be a Response) | nobody | at once |
+//! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
+//! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
 
 mod bridged;
 mod converter;
+mod disclosure;
 mod embeddings;
 mod failure;
 mod head;
 mod json;
+mod no_answer;
 mod stream;
-
-use memchr::memmem;
 
 use std::rc::Rc;
 
 use super::face::Face;
 use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
 use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
 use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
-use head::{forged, is_encoded, kept, status};
+use head::{LEADS_ELSEWHERE, forged, has_false_coding, is_encoded, kept, status};
+use no_answer::NoAnswer;
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
-
-/// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
-/// that an error could give away.
-const SHORTEST_KEY: usize = 6;
 
 /// Where the answer stands.
 #[derive(Debug)]
@@ -45,6 +44,8 @@ pub(super) enum ResponsePhase {
     Passing,
     /// An error body is collected.
     Failure(failure::FailureBody),
+    /// The head is no answer: this takes its place.
+    NoAnswer(NoAnswer),
     /// A JSON body is collected.
     Json(json::Json),
     /// A chat answer is collected, which leaves as a Response.
@@ -83,6 +84,8 @@ enum Rest {
 struct ReaderContext<'a> {
     config: &'a Config,
     route: Option<&'a SentRequest>,
+    /// Whose request it is.
+    key: Option<&'a VirtualKey>,
     /// The request is still held, and its model not known.
     searching: bool,
     /// Whose client reads the answer.
@@ -103,6 +106,7 @@ impl ResponsePhase {
             Self::Bridged(bridged) => bridged.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context),
+            Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
         }
@@ -116,7 +120,7 @@ impl ResponsePhase {
             Self::Bridged(bridged) => bridged.is_holding(),
             Self::Embeddings(embeddings) => embeddings.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
-            Self::Passing | Self::Swallowing => false,
+            Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
         }
     }
 
@@ -133,7 +137,11 @@ impl ResponsePhase {
                 embeddings.take_changed().then_some(AnswerFault::Embeddings)
             }
             Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
-            Self::Passing | Self::Json(_) | Self::Bridged(_) | Self::Swallowing => None,
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Json(_)
+            | Self::Bridged(_)
+            | Self::Swallowing => None,
         }
     }
 
@@ -143,7 +151,11 @@ impl ResponsePhase {
             Self::Json(json) => json.cached(),
             Self::Bridged(bridged) => bridged.cached(),
             Self::Stream(stream) => stream.cached(),
-            Self::Passing | Self::Failure(_) | Self::Embeddings(_) | Self::Swallowing => None,
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Failure(_)
+            | Self::Embeddings(_)
+            | Self::Swallowing => None,
         }
     }
 }
@@ -177,8 +189,18 @@ impl Exchange {
         self.forged = forged(&self.config.headers, headers);
         let status = status(headers);
         let is_unreadable = status < 400 && is_encoded(headers);
+        let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
+        if is_mislabelled {
+            self.forged.push(HeaderEdit::remove("content-encoding"));
+        }
+        let no_answer =
+            self.request.route().and_then(|route| NoAnswer::of(status, route.answered_as()));
+        if matches!(no_answer, Some(NoAnswer::Redirect(_))) {
+            self.forged.extend(LEADS_ELSEWHERE.map(HeaderEdit::remove));
+        }
         let context = self.context();
         let phase = match context.route {
+            _ if let Some(none) = no_answer => ResponsePhase::NoAnswer(none),
             // As it is, it would be no Response.
             Some(route) if route.bridge.is_some() && (200..300).contains(&status) => {
                 reader(&context, route, headers)
@@ -188,7 +210,7 @@ impl Exchange {
             _ if status >= 400 => {
                 ResponsePhase::Failure(failure::FailureBody::new(status, headers))
             }
-            Some(route) if status == 200 => reader(&context, route, headers),
+            Some(route) if (200..300).contains(&status) => reader(&context, route, headers),
             _ => ResponsePhase::Passing,
         };
         if matches!(phase, ResponsePhase::Passing) {
@@ -198,11 +220,14 @@ impl Exchange {
             self.response_head_sent = true;
             return ResponseStep::Release(self.own_headers(), BodyOut::Same);
         }
+        if is_mislabelled {
+            self.count_answer(AnswerFault::Mislabelled);
+        }
         if status >= 400 || end {
             self.kept = kept(headers);
         }
         if end {
-            return self.answer_bodiless(status, headers);
+            return self.answer_bodiless(&phase, status, headers);
         }
         self.response = phase;
         // What is over the limit goes on being counted against it.
@@ -233,6 +258,7 @@ impl Exchange {
         let context = ReaderContext {
             config: &self.config,
             route: self.request.route(),
+            key: self.key.as_deref(),
             searching: self.request.is_searching(),
             face: self.face,
             request_id: self.request_id.as_ref(),
@@ -255,9 +281,10 @@ impl Exchange {
                         self.count_refused(Code::RequestTooLarge);
                     }
                     ResponsePhase::Failure(_) => self.count_answer(AnswerFault::Error),
+                    ResponsePhase::NoAnswer(none) => self.count_answer(none.fault()),
                     _ => self.count_answer(AnswerFault::ErrorIn200),
                 }
-                self.replace(&answer)
+                self.replace(answer)
             }
             BodyDecision::Abort(error) => {
                 self.response = ResponsePhase::Swallowing;
@@ -312,6 +339,7 @@ impl Exchange {
         ReaderContext {
             config: &self.config,
             route: self.request.route(),
+            key: self.key.as_deref(),
             searching: self.request.is_searching(),
             face: self.face,
             request_id: self.request_id.as_ref(),
@@ -363,18 +391,19 @@ impl Exchange {
     }
 
     /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
-    fn replace(&mut self, answer: &ErrorAnswer) -> ResponseStep {
+    fn replace(&mut self, answer: ErrorAnswer) -> ResponseStep {
         let (edits, body) = self.replacement(answer);
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
     }
 
     /// The head's edits and the body that turn an answer into an error.
-    fn replacement(&self, answer: &ErrorAnswer) -> (Vec<HeaderEdit>, Vec<u8>) {
-        let body = self.face.error_body(answer, self.request_id.as_deref());
+    fn replacement(&self, mut answer: ErrorAnswer) -> (Vec<HeaderEdit>, Vec<u8>) {
+        let _changed = self.context().disclose(&mut answer);
+        let body = self.face.error_body(&answer, self.request_id.as_deref());
         let body = self.context().redacted(&body).unwrap_or(body);
         let mut edits = self.own_headers();
-        if let Some(code) = self.face.error_header(answer) {
+        if let Some(code) = self.face.error_header(&answer) {
             edits.push(HeaderEdit::set(&self.config.headers.error, code.to_owned()));
         }
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
@@ -393,21 +422,32 @@ impl Exchange {
 
     /// An answer that should have a body has none, and Envoy lets no body be added to it: it is
     /// replaced as a whole.
-    fn answer_bodiless(&mut self, status: u16, headers: &Headers) -> ResponseStep {
-        let answer = if status >= 400 {
+    fn answer_bodiless(
+        &mut self,
+        phase: &ResponsePhase,
+        status: u16,
+        headers: &Headers,
+    ) -> ResponseStep {
+        let answer = if let ResponsePhase::NoAnswer(none) = phase {
+            Some(none.to_answer())
+        } else if status >= 400 {
             failure::FailureBody::new(status, headers).answer(&self.context())
         } else {
             let what = format!("The upstream answered HTTP {status} with an empty body.");
             Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        self.count_answer(if status >= 400 { AnswerFault::Error } else { AnswerFault::ErrorIn200 });
-        let (edits, body) = self.replacement(&answer);
+        self.count_answer(match phase {
+            ResponsePhase::NoAnswer(none) => none.fault(),
+            _ if status >= 400 => AnswerFault::Error,
+            _ => AnswerFault::ErrorIn200,
+        });
+        let (edits, body) = self.replacement(answer);
         self.reply(edits, body, false)
     }
 }
 
-/// Who reads an answer with status 200.
+/// Who reads an answer with status 2xx.
 fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -> ResponsePhase {
     let content_type = headers.get("content-type").unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
@@ -483,27 +523,6 @@ impl ReaderContext<'_> {
 
     fn max_event_bytes(&self) -> usize {
         usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
-    }
-
-    /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
-    /// it is not there.
-    fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let provider = self.config.providers.get(self.route?.provider)?;
-        let value = provider.credential.as_ref()?.value.expose();
-        let key = value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY)?;
-        let finder = memmem::Finder::new(key);
-        let mut out = Vec::new();
-        let mut rest = body;
-        while let Some((head, tail)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
-            out.extend_from_slice(head);
-            out.extend_from_slice(b"[redacted]");
-            rest = tail.get(key.len()..)?;
-        }
-        if rest.len() == body.len() {
-            return None;
-        }
-        out.extend_from_slice(rest);
-        Some(out)
     }
 }
 

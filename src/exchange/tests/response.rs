@@ -136,14 +136,119 @@ fn an_error_without_a_body_gets_one() {
 }
 
 #[test]
-fn other_statuses_pass() {
+fn heads_that_are_no_answers() {
     let config = config();
-    for status in ["204", "307"] {
-        let mut host = send(&config, CHAT, &[], ASKED);
-        host.respond(&fields(&[(":status", status)]), &[], End::WithData);
-        assert!(host.answer.ended && host.reply.is_none());
-        assert_eq!(get(&host.answer.head, "x-langwatch-provider"), Some("alpha"));
+    for (status, counted) in [
+        ("307", "redirect"),
+        ("301", "redirect"),
+        ("304", "redirect"),
+        ("202", "unfinished"),
+        ("204", "unfinished"),
+    ] {
+        let head =
+            [(":status", status), ("location", "http://up.internal/v1"), ("retry-after", "3")];
+        for chunks in [&[][..], &[b"see http://up.internal/v1".as_slice(), b"x"]] {
+            let mut host = send(&config, CHAT, &[], ASKED);
+            host.respond(&fields(&head), chunks, End::WithData);
+            let (sent, fields, body) = match &host.reply {
+                Some(reply) => {
+                    (reply.status.to_string(), format!("{:?}", reply.headers), &reply.body)
+                }
+                None => {
+                    let status = get(&host.answer.head, ":status").unwrap().to_owned();
+                    (status, format!("{:?}", host.answer.head), &host.answer.body)
+                }
+            };
+            let said = [fields.as_bytes(), body].concat();
+            let said = String::from_utf8(said).unwrap();
+            assert_eq!(sent, "502", "{status}");
+            assert!(!said.contains("see http"), "{said}");
+            assert!(counted == "unfinished" || !said.contains("\"location\""), "{said}");
+            assert!(
+                said.contains("retry-after") && said.contains("x-langwatch-provider"),
+                "{said}"
+            );
+            assert_eq!(host.counted, [format!("openai_gateway.answers.{counted}.alpha")]);
+        }
     }
+}
+
+#[test]
+fn every_good_status_is_read() {
+    let config = config();
+    for (status, body, want) in [
+        ("201", &br#"{"error":{"message":"m","code":429}}"#[..], "429"),
+        ("201", GOOD, "201"),
+        ("206", GOOD, "206"),
+    ] {
+        let head = [(":status", status), ("content-type", "application/json")];
+        let host = answered(&config, CHAT, ASKED, &head, body, 7);
+        assert_eq!(get(&host.answer.head, ":status"), Some(want));
+    }
+}
+
+#[test]
+fn a_coding_that_is_none_is_taken_off() {
+    let config = config();
+    for (coding, is_real) in [
+        ("none", false),
+        ("utf-8", false),
+        ("", false),
+        ("binary", false),
+        ("gzip", true),
+        ("X-GZIP", true),
+        ("br", true),
+        ("identity, zstd", true),
+        ("identity", true),
+    ] {
+        let head = [
+            (":status", "200"),
+            ("content-type", "application/json"),
+            ("content-encoding", coding),
+        ];
+        let host = answered(&config, CHAT, ASKED, &head, GOOD, 9);
+        assert_eq!(
+            get(&host.answer.head, "content-encoding"),
+            is_real.then_some(coding),
+            "{coding}"
+        );
+        let counted = match coding {
+            "identity" => vec![],
+            _ if is_real => vec!["openai_gateway.answers.unreadable.alpha".to_owned()],
+            _ => vec!["openai_gateway.answers.mislabelled.alpha".to_owned()],
+        };
+        assert_eq!(host.counted, counted, "{coding}");
+        assert_eq!(host.answer.body, GOOD);
+    }
+}
+
+#[test]
+fn a_refused_credential_is_the_gateways() {
+    let config = config();
+    let whole = r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#;
+    for (status, body, message, code) in [
+        ("401", whole, "Incorrect API key provided", "invalid_api_key"),
+        ("401", r#"{"detail":"Unauthorized"}"#, "Unauthorized", "upstream_authentication_failed"),
+        ("403", r#"{"error":"Forbidden"}"#, "Forbidden", "upstream_authentication_failed"),
+        (
+            "401",
+            "",
+            "The upstream answered HTTP 401 with an empty body.",
+            "upstream_authentication_failed",
+        ),
+    ] {
+        let head = [(":status", status), ("content-type", "application/json")];
+        let host = answered(&config, CHAT, ASKED, &head, body.as_bytes(), 1_000);
+        let (sent, error) = error(&host);
+        assert_eq!((sent.as_str(), &error["code"]), (status, &json!(code)));
+        let want = format!("Provider alpha refused the gateway's credential: {message}");
+        assert_eq!(error["message"], want.as_str());
+    }
+    let flagged =
+        r#"{"error":{"message":"Your input was flagged","type":"t","param":null,"code":null}}"#;
+    let head = [(":status", "403"), ("content-type", "application/json")];
+    let host = answered(&config, CHAT, ASKED, &head, flagged.as_bytes(), 1_000);
+    assert_eq!(host.answer.body, flagged.as_bytes());
 }
 
 #[test]

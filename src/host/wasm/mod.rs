@@ -9,7 +9,6 @@ mod calls;
 mod counters;
 mod http;
 mod models;
-mod reply;
 mod root;
 
 use proxy_wasm::types::LogLevel;

@@ -5,7 +5,10 @@
 //! ([`text::MAX_MESSAGE_CHARS`]), holds no markup and does not repeat the request.
 
 pub mod context_length;
+mod credential;
+mod listing;
 mod ok;
+mod param;
 mod python;
 mod shape;
 mod status;
@@ -13,10 +16,13 @@ mod text;
 
 use serde_json::{Map, Value};
 
+pub use credential::refuses_credential;
+pub use listing::conceal;
 pub use ok::{Event, from_event, from_ok};
 pub use status::registered;
 pub use text::MAX_MESSAGE_CHARS;
 
+use super::mend::{Infinite, mend};
 use crate::error::{Code, ErrorAnswer, ErrorObject, default_type};
 use shape::Draft;
 
@@ -26,8 +32,8 @@ pub const MAX_ERROR_BYTES: usize = 1_048_576;
 /// What becomes of an error body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Normalised {
-    /// It is canonical already: status and bytes can go on untouched.
-    Unchanged,
+    /// It is canonical already: status and bytes can go on untouched. This is what they say.
+    Unchanged(ErrorAnswer),
     /// It leaves as this.
     Rewritten(ErrorAnswer),
 }
@@ -37,7 +43,7 @@ impl Normalised {
     #[must_use]
     pub fn into_answer(self) -> Option<ErrorAnswer> {
         match self {
-            Self::Unchanged => None,
+            Self::Unchanged(_) => None,
             Self::Rewritten(answer) => Some(answer),
         }
     }
@@ -50,7 +56,7 @@ impl Normalised {
 #[must_use]
 pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Normalised {
     let (answer, canonical) = read_http(status, content_type, body);
-    if canonical { Normalised::Unchanged } else { Normalised::Rewritten(answer) }
+    if canonical { Normalised::Unchanged(answer) } else { Normalised::Rewritten(answer) }
 }
 
 /// The same for a client that reads another shape of errors: the error itself, and whether it came in the
@@ -63,7 +69,7 @@ pub fn read_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> (Erro
     let text = text.trim_start_matches('\u{feff}').trim();
     let json = json_of(text);
     let draft = match &json {
-        Some(value) => shape::read(value),
+        Some((value, _)) => shape::read(value),
         None => of_text(text, content_type),
     };
     let answer = settle(status_out, draft, || {
@@ -72,7 +78,9 @@ pub fn read_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> (Erro
     });
     let canonical = status == answer.status
         && std::str::from_utf8(body).is_ok_and(|whole| whole.trim() == text)
-        && json.as_ref().is_some_and(|value| is_envelope_of(value, &answer.error));
+        && json
+            .as_ref()
+            .is_some_and(|(value, whole)| *whole && is_envelope_of(value, &answer.error));
     (answer, canonical)
 }
 
@@ -86,18 +94,27 @@ fn is_envelope_of(value: &Value, error: &ErrorObject) -> bool {
     })
 }
 
-/// The JSON of an error body: the whole, or the first value in lines of SSE or NDJSON.
-fn json_of(text: &str) -> Option<Value> {
-    if text.starts_with(['{', '[', '"']) {
+/// The JSON of an error body, and whether it is all of it: the first value of the text, mended where it is
+/// only nearly JSON, or of lines of SSE or NDJSON.
+fn json_of(text: &str) -> Option<(Value, bool)> {
+    let first = |text: &str| {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        return values.next()?.ok();
+        let value = values.next()?.ok()?;
+        Some((value, text.get(values.byte_offset()..).is_some_and(str::is_empty)))
+    };
+    if text.starts_with(['{', '[', '"']) {
+        return first(text).or_else(|| {
+            let mended = mend(text.as_bytes(), Infinite::Null)?;
+            first(std::str::from_utf8(&mended).ok()?).map(|(value, _)| (value, false))
+        });
     }
     text.lines()
         .take(32)
         .filter_map(|line| line.strip_prefix("data:").or_else(|| line.strip_prefix("error:")))
         .map(str::trim)
         .find(|data| data.starts_with(['{', '[']))
-        .and_then(|data| serde_json::from_str(data).ok())
+        .and_then(first)
+        .map(|(value, _)| (value, false))
 }
 
 /// An error that is no JSON.
@@ -140,7 +157,10 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
     let draft = draft.unwrap_or_default();
     let code = draft.code.as_ref().map(spelled);
     let message = draft.message.unwrap_or_else(|| match &draft.code {
-        Some(Value::String(code)) => format!("The upstream answered with the error {code:?}."),
+        // What is no name is not quoted: it may be anything, the request among it.
+        Some(Value::String(code)) if is_name(code) => {
+            format!("The upstream answered with the error {code:?}.")
+        }
         _ => silent(),
     });
     let mut extra = draft.extra;
@@ -172,6 +192,10 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
         extra,
     };
     ErrorAnswer { status, error, is_own: false }
+}
+
+fn is_name(code: &str) -> bool {
+    code.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/' | ' '))
 }
 
 /// A code as text.

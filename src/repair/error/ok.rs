@@ -214,7 +214,7 @@ impl Seen {
                 "usage" => {}
                 _ if is_result(&name) => match value.kind {
                     Kind::BeginArray => seen.result |= value.elements().next().is_some(),
-                    Kind::BeginObject => seen.wrapped |= value.members().next().is_some(),
+                    Kind::BeginObject => seen.wrapper(&value),
                     Kind::String => seen.result |= value.raw().len() > 2,
                     _ => {}
                 },
@@ -247,6 +247,18 @@ impl Seen {
             if ended {
                 self.failed = Some(cause);
             }
+        }
+    }
+
+    /// A result that is an object; an error in it stands for one beside it: `{"code":500,"data":{"error":…}}`.
+    fn wrapper(&mut self, value: &cursor::Value<'_>) {
+        self.wrapped |= value.members().next().is_some();
+        let error = value.get("error").filter(|error| error.raw().len() <= MAX_MEMBER_BYTES);
+        let error = error.and_then(|error| serde_json::from_slice::<Value>(error.raw()).ok());
+        if let Some(error) = error.filter(truthy)
+            && !self.truthy("error")
+        {
+            self.rest.insert("error".to_owned(), error);
         }
     }
 
@@ -300,7 +312,7 @@ fn is_error(seen: &Seen) -> bool {
         return true;
     }
     if seen.choices {
-        return seen.truthy("error");
+        return seen.get("error").is_some_and(|error| truthy(error) && !says_success(error));
     }
     if seen.result {
         return false;
@@ -318,7 +330,8 @@ fn is_error(seen: &Seen) -> bool {
         || says("type", "error")
         || nested
         || ["error", "errors", "fault"].iter().any(|name| seen.truthy(name))
-        || ["error_code", "errorCode", "errcode"]
+        || ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what))
+        || ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode"]
             .iter()
             .any(|name| seen.get(name).is_some_and(is_failure_code))
         || seen.get("success") == Some(&Value::Bool(false))
@@ -336,14 +349,28 @@ fn is_error(seen: &Seen) -> bool {
     if success || known || seen.get("text").is_some() || (seen.wrapped && !failure) {
         return false;
     }
-    ["detail", "message", "msg", "errmsg", "error_msg", "error_message", "errorMessage"].iter().any(
-        |name| match seen.get(name) {
+    ["detail", "message", "msg", "errmsg", "retmsg", "error_msg", "error_message", "errorMessage"]
+        .iter()
+        .any(|name| match seen.get(name) {
             // {"message":{"role":…}} is a chat message.
             Some(Value::Object(map)) => !map.contains_key("role") && map.values().any(truthy),
             Some(value) => truthy(value) && !value.is_number() && !value.is_boolean(),
             None => false,
-        },
-    )
+        })
+}
+
+/// An `error` that is only there to say that there is none: 0, 200, `ok`, `{"code":0,"message":"success"}`.
+fn says_success(error: &Value) -> bool {
+    match error {
+        Value::Object(map) => ["code", "status_code", "error_code"]
+            .iter()
+            .find_map(|name| map.get(*name).filter(|code| !code.is_null()))
+            .is_some_and(|code| !is_failure_code(code)),
+        Value::String(text) => {
+            !is_failure_code(error) || text.trim().eq_ignore_ascii_case("no error")
+        }
+        _ => !is_failure_code(error),
+    }
 }
 
 fn truthy_or_zero(code: &Value) -> bool {
@@ -359,7 +386,7 @@ fn is_failure_code(code: &Value) -> bool {
         Value::String(text) => {
             let text = text.trim();
             !text.is_empty()
-                && !["ok", "success", "null", "none"]
+                && !["ok", "success", "succeeded", "null", "none", "false"]
                     .iter()
                     .any(|good| text.eq_ignore_ascii_case(good))
         }

@@ -1,6 +1,6 @@
 //! FastAPI's findings printed by Python's `str()` into a message, as vLLM, SGLang and TensorRT-LLM do:
 //! `[{'type': 'missing', 'loc': ('body', 'n'), 'msg': 'Field required', 'input': {…}}]`, or after
-//! `2 validation errors:`. They hold the user's whole request under `input`, so they are read for
+//! `2 validation errors:`, or as pydantic's exception prints them itself. They hold the user's whole request under `input`, so they are read for
 //! `loc` and `msg` and nothing else is repeated.
 
 use std::iter::Peekable;
@@ -13,14 +13,39 @@ use super::shape::{Draft, read};
 /// The findings in `text`, as one draft; `None` when it holds none. A text that was cut is read as far
 /// as it goes.
 pub fn findings(text: &str) -> Option<Draft> {
-    let listed = text.starts_with("[{'") || text.starts_with("[{\"");
-    let counted = text
-        .split_once(':')
-        .is_some_and(|(head, _)| head.len() < 64 && head.contains("validation error"));
-    if !listed && !counted {
+    if text.contains(" [type=") && text.contains("input_value=") {
+        return pydantic(text);
+    }
+    let named = |name: &str| {
+        ['\'', '"'].iter().any(|quote| text.contains(&format!("{quote}{name}{quote}:")))
+    };
+    if !named("loc") || !named("msg") {
         return None;
     }
     let items = Reader::default().run(text);
+    (!items.is_empty()).then(|| read(&Value::Array(items)))?
+}
+
+/// The findings as pydantic's exception prints them: a line with the place, and one with the finding, behind
+/// which `[type=…, input_value=…, input_type=…]` repeats what was sent.
+fn pydantic(text: &str) -> Option<Draft> {
+    let mut place = "";
+    let mut items = Vec::new();
+    for line in text.lines() {
+        match line.split_once(" [type=") {
+            Some((message, _)) => {
+                items.push(json!({"loc": place.trim(), "msg": message.trim()}));
+                place = "";
+            }
+            None => place = line,
+        }
+    }
+    // A finding without a place, and what a single line says before it.
+    for item in &mut items {
+        if item.get("loc").is_some_and(|loc| loc == "") {
+            *item = item.get("msg").cloned().unwrap_or_default();
+        }
+    }
     (!items.is_empty()).then(|| read(&Value::Array(items)))?
 }
 
@@ -81,6 +106,8 @@ impl Reader {
                 self.key = string;
             } else if self.key == "msg" {
                 self.message = Some(string);
+            } else if self.key == "loc" {
+                self.loc.extend(string.split('.').map(|step| json!(step)));
             }
         } else {
             self.step(json!(string));
@@ -144,6 +171,21 @@ mod tests {
                 "[{'loc': ('body', 'n'), 'msg': 'No', 'input': {'a': ['secret",
                 "body.n: No",
                 Some("n"),
+            ),
+            (
+                "1 validation error:\n  {'type': 'float_parsing', 'loc': 'body.temperature', 'msg': 'Not a number', 'input': 'secret'}",
+                "body.temperature: Not a number",
+                Some("temperature"),
+            ),
+            (
+                "Bad request: [{\"loc\": [\"body\", \"n\"], \"msg\": \"No\", \"input\": \"secret\"}]",
+                "body.n: No",
+                Some("n"),
+            ),
+            (
+                "2 validation errors for ChatCompletionRequest\ntemperature\n  Input should be a valid number [type=float_parsing, input_value='secret', input_type=str]\n    For further information visit https://errors.pydantic.dev/2.11/v/float_parsing\nmessages.0.content\n  Field required [type=missing, input_value={'role': 'secret'}, input_type=dict]",
+                "temperature: Input should be a valid number; messages.0.content: Field required",
+                Some("temperature"),
             ),
         ] {
             let found = findings(text).unwrap();

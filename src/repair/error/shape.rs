@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::param;
 use super::text::{clean, is_markup, page};
 
 /// What an error body says, before status and defaults are settled.
@@ -24,7 +25,7 @@ pub struct Draft {
 }
 
 /// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 25] = [
+const MESSAGE: [&str; 29] = [
     "message",
     "msg",
     "error_message",
@@ -33,6 +34,10 @@ const MESSAGE: [&str; 25] = [
     "errorMsg",
     "errmsg",
     "err_msg",
+    "retmsg",
+    "ret_msg",
+    "resultMsg",
+    "status_desc",
     "status_msg",
     "error_description",
     "detail",
@@ -54,13 +59,16 @@ const MESSAGE: [&str; 25] = [
 
 const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
 
-const CODE: [&str; 16] = [
+const CODE: [&str; 19] = [
     "code",
     "error_code",
     "errorCode",
     "errorcode",
     "errcode",
     "err_code",
+    "retcode",
+    "ret_code",
+    "resultCode",
     "Code",
     "ErrorCode",
     "statusCode",
@@ -214,10 +222,8 @@ fn flat(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
     draft.hints.extend(draft.kind.iter().map(|kind| Value::from(kind.as_str())));
     draft.param = PARAM
         .iter()
-        .find_map(|name| map.get(*name)?.as_str())
-        .filter(|param| !param.trim().is_empty())
-        .map(|param| clean(param).chars().take(MAX_NAME_CHARS).collect())
-        .or_else(|| map.get("loc").and_then(location).and_then(|(_, param)| param));
+        .find_map(|name| param::given(map.get(*name)?.as_str()?))
+        .or_else(|| map.get("loc").and_then(param::location).and_then(|(_, param)| param));
 
     let label = map.get("error").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
     let told = MESSAGE.iter().find_map(|name| {
@@ -284,7 +290,7 @@ fn findings(items: &[Value], budget: &mut Budget) -> Option<Draft> {
 fn finding(item: &Value, budget: &mut Budget) -> Option<Draft> {
     let validation = item.as_object().and_then(|map| {
         let message = map.get("msg")?.as_str()?;
-        Some((message, map.get("loc").and_then(location)?))
+        Some((message, map.get("loc").and_then(param::location)?))
     });
     match validation {
         // The type of a finding ("missing") is not the type of the error.
@@ -295,29 +301,6 @@ fn finding(item: &Value, budget: &mut Budget) -> Option<Draft> {
         }),
         None => read_within(item, budget).map(|found| Draft { extra: Map::new(), ..found }),
     }
-}
-
-/// FastAPI's `loc`: the whole path, and the parameter, which is the path without where it was sent.
-fn location(loc: &Value) -> Option<(String, Option<String>)> {
-    let steps: Vec<String> = loc
-        .as_array()?
-        .iter()
-        .filter_map(|step| match step {
-            Value::String(name) => Some(clean(name)),
-            Value::Number(index) => Some(index.to_string()),
-            _ => None,
-        })
-        .collect();
-    let place = steps.join(".");
-    let param = match steps.split_first() {
-        Some((first, rest))
-            if matches!(first.as_str(), "body" | "query" | "path" | "header" | "cookie") =>
-        {
-            rest.join(".")
-        }
-        _ => place.clone(),
-    };
-    (!place.is_empty()).then(|| (place, Some(param).filter(|param| !param.is_empty())))
 }
 
 fn type_name(kind: &str) -> Option<String> {

@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 /// The status that leaves for a status that came. CDN statuses outside the registry (Cloudflare's
-/// 520-526) become the registered one of the same meaning, so that every client retries alike.
+/// 520-527) become the registered one of the same meaning, so that every client retries alike. 529 and 530
+/// are not a CDN's alone, and stay.
 #[must_use]
 pub fn registered(status: u16) -> u16 {
     match status {
-        520 | 521 | 525 | 526 => 502,
+        520 | 521 | 523 | 525..=527 => 502,
         522 | 524 => 504,
         _ => status,
     }
@@ -52,6 +53,10 @@ pub fn key(name: &str) -> Option<String> {
 /// of vLLM and SGLang, DashScope's. Spelling (case, `_`, `-`, `.`, a final `Error` or `Exception`)
 /// does not matter.
 pub fn from_name(name: &str) -> Option<u16> {
+    // Anthropic's own, which its SDK retries by; a server of another kind that is overloaded says 503.
+    if name.trim().eq_ignore_ascii_case("overloaded_error") {
+        return Some(529);
+    }
     let key = key(name)?;
     Some(match key.as_str() {
         "badrequest"
@@ -148,6 +153,14 @@ pub fn from_vendor(code: i64) -> Option<u16> {
         1008 => 402,
         1013 | 1024 | 1033 => 500,
         1026 | 1027 | 1042 | 2013 => 400,
+        // Zhipu's GLM (docs.bigmodel.cn, "Error codes"), where MiniMax has no other meaning for the number.
+        1000 | 1003 => 401,
+        1110..=1112 | 1120 | 1121 | 1220 | 1309 => 403,
+        1113 => 402,
+        1210 | 1212..=1215 | 1261 | 1300 | 1301 => 400,
+        1211 | 1221 | 1222 => 404,
+        1230 | 1231 | 1234 => 500,
+        1302..=1305 | 1308 | 1310..=1313 => 429,
         // Cloudflare Workers AI: "No such model".
         5007 => 404,
         // LMDeploy's proxy (`lmdeploy/serve/proxy/utils.py`, `ErrorCodes`).
@@ -180,6 +193,8 @@ mod tests {
             (json!(429), Some(429)),
             (json!("404"), Some(404)),
             (json!(524), Some(504)),
+            (json!(523), Some(502)),
+            (json!(529), Some(529)),
             (json!(503.0), Some(503)),
             (json!(200), None),
             (json!(1008), None),
@@ -208,7 +223,10 @@ mod tests {
             ("context_length_exceeded", Some(400)),
             ("BadRequestError", Some(400)),
             ("InvalidParameter", Some(400)),
-            ("overloaded_error", Some(503)),
+            ("overloaded_error", Some(529)),
+            ("Overloaded_Error", Some(529)),
+            ("engine_overloaded_error", Some(503)),
+            ("overloaded", Some(503)),
             ("InternalServerError", Some(500)),
             ("server_error", Some(500)),
             ("The model was not found", None),
@@ -224,6 +242,11 @@ mod tests {
         for (code, want) in [
             (1008, Some(402)),
             (10402, Some(504)),
+            (1302, Some(429)),
+            (1305, Some(429)),
+            (1113, Some(402)),
+            (1261, Some(400)),
+            (1002, Some(429)),
             (42901, Some(429)),
             (50002, Some(500)),
             (41900, None),

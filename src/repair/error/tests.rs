@@ -6,7 +6,7 @@ use serde_json::json;
 fn rewritten(status: u16, body: &str) -> ErrorAnswer {
     match from_http(status, None, body.as_bytes()) {
         Normalised::Rewritten(answer) => answer,
-        Normalised::Unchanged => panic!("unchanged: {body}"),
+        Normalised::Unchanged(_) => panic!("unchanged: {body}"),
     }
 }
 
@@ -170,18 +170,20 @@ fn types_that_say_nothing() {
 fn canonical_bodies_are_left_alone() {
     let canonical = r#" {"error": {"message":"m","type":"t","param":null,"code":"404","extra":{"a":[1]}}}
 "#;
-    assert_eq!(from_http(404, None, canonical.as_bytes()), Normalised::Unchanged);
-    assert_ne!(from_http(524, None, canonical.as_bytes()), Normalised::Unchanged);
+    assert_eq!(from_http(404, None, canonical.as_bytes()).into_answer(), None);
+    assert_ne!(from_http(524, None, canonical.as_bytes()).into_answer(), None);
     for other in [
         r#"{"error":{"message":"m","type":"t","param":null}}"#,
         r#"{"error":{"message":"m","type":"","param":null,"code":null}}"#,
         r#"{"error":{"message":"m","type":"t","param":1,"code":null}}"#,
         r#"{"error":{"message":"m","type":"t","param":null,"code":404}}"#,
         r#"{"error":{"message":"m","type":"t","param":null,"code":null},"user_id":"u"}"#,
+        "{\"error\":{\"message\":\"m\",\"type\":\"t\",\"param\":null,\"code\":null}}\n<!-- padding -->",
+        "{\"error\":{\"message\":\"m\tn\",\"type\":\"t\",\"param\":null,\"code\":null}}",
         r#"{"error":{"message":"m\u0000","type":"t","param":null,"code":null}}"#,
         r#"{"error":{"message":"<html><h1>x</h1></html>","type":"t","param":null,"code":null}}"#,
     ] {
-        assert_ne!(from_http(404, None, other.as_bytes()), Normalised::Unchanged, "{other}");
+        assert_ne!(from_http(404, None, other.as_bytes()).into_answer(), None, "{other}");
     }
 }
 
@@ -191,7 +193,10 @@ fn errors_in_200() {
         (r#"{"error":{"code":"429","message":"m"}}"#, 429, "m"),
         (r#"{"error":{"code":"model_not_found","message":"m"}}"#, 404, "m"),
         (r#"{"error":{"status":"RESOURCE_EXHAUSTED","message":"m"}}"#, 429, "m"),
-        (r#"{"error":{"type":"overloaded_error","message":"m"},"type":"error"}"#, 503, "m"),
+        (r#"{"error":{"type":"overloaded_error","message":"m"},"type":"error"}"#, 529, "m"),
+        (r#"{"error":{"type":"rate_limit_error","message":"m"},"type":"error"}"#, 429, "m"),
+        (r#"{"error":{"code":"1302","message":"m"}}"#, 429, "m"),
+        (r#"{"error":{"code":1113,"message":"m"}}"#, 402, "m"),
         (r#"{"error":{"message":"m"}}"#, 502, "m"),
         (r#"{"error":"m"}"#, 502, "m"),
         (r#"[{"error":{"message":"m","code":503}}]"#, 503, "m"),
@@ -208,6 +213,13 @@ fn errors_in_200() {
         ),
         (r#"{"choices":[{"finish_reason":"error","error":{"code":503,"message":"m"}}]}"#, 503, "m"),
         (r#"{"id":"x","model":"m","error":"m"}"#, 502, "m"),
+        (r#"{"code":500,"data":{"error":"m"}}"#, 500, "m"),
+        (r#"{"code":0,"data":{"error":{"message":"m","code":"rate_limit_exceeded"}}}"#, 429, "m"),
+        (r#"{"retcode":-1,"retmsg":"m"}"#, 502, "m"),
+        (r#"{"ret_code":404,"ret_msg":"m"}"#, 404, "m"),
+        (r#"{"status":"error","error_description":"m"}"#, 502, "m"),
+        (r#"{"status":"failed","message":"m"}"#, 502, "m"),
+        (r#"{"choices":[{"index":0}],"error":{"message":"m","code":"1"}}"#, 502, "m"),
         (r#"{"header":{"code":10013,"message":"m"}}"#, 502, "m"),
         ("\n: wait\n{\"error\":\"m\"}\ndata: [DONE]\n", 502, "m"),
     ] {
@@ -231,6 +243,19 @@ fn good_answers_are_no_errors() {
         (
             Operation::ChatCompletions,
             r#"{"choices":[{"index":0}],"error":{"message":"","code":0}}"#,
+        ),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"error":{"message":"success","code":0}}"#,
+        ),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"error":{"code":200,"message":"x"}}"#,
+        ),
+        (Operation::ChatCompletions, r#"{"choices":[{"index":0}],"error":"Success"}"#),
+        (
+            Operation::ChatCompletions,
+            r#"{"choices":[{"index":0}],"error":{"code":"OK","message":"x"}}"#,
         ),
         (
             Operation::ChatCompletions,
@@ -381,7 +406,7 @@ mod laws {
         assert!(!answer.error.message.is_empty() && !answer.error.kind.is_empty());
         assert!(answer.error.message.chars().count() <= MAX_MESSAGE_CHARS);
         let again = from_http(answer.status, None, &answer.error.to_envelope());
-        assert_eq!(again, Normalised::Unchanged, "{answer:?}");
+        assert_eq!(again.into_answer(), None, "{answer:?}");
     }
 
     proptest! {

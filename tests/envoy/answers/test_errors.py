@@ -128,4 +128,5 @@ def test_a_key_that_the_upstream_repeats(gateway, upstreams, status, made):
     upstreams["alpha"].next(made(status, f"Incorrect API key provided: {secret}."))
     reply = gateway.post(body=ASK)
     assert reply.status >= 400
-    assert expect.envelope(reply)["message"] == "Incorrect API key provided: [redacted]."
+    begin = "Provider alpha refused the gateway's credential: " if status == 401 else ""
+    assert expect.envelope(reply)["message"] == f"{begin}Incorrect API key provided: [redacted]."

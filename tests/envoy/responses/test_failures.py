@@ -39,7 +39,8 @@ def test_an_error_inside_200_has_its_status(gateway, chat_server, code, status, 
     error = {"error": {**ERROR["error"], "type": None, "code": code}}
     chat_server.next(sse(error, "[DONE]") if stream else answer(error))
     reply = responses.post(gateway, ask(stream=stream))
-    assert (reply.status, expect.envelope(reply)["message"]) == (status, "boom")
+    begin = "Provider alpha refused the gateway's credential: " if status == 401 else ""
+    assert (reply.status, expect.envelope(reply)["message"]) == (status, f"{begin}boom")
 
 
 def failed(checked):

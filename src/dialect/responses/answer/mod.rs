@@ -8,7 +8,6 @@
 //! said so where it is done.
 
 mod builder;
-mod call_items;
 mod calls;
 mod custom;
 mod events;

@@ -1,0 +1,78 @@
+//! What an upstream's error may tell a client: not the provider's key, not models that the client's key may
+//! not use, and whose credential it is that was refused.
+
+use memchr::memmem;
+
+use super::ReaderContext;
+use crate::error::ErrorAnswer;
+use crate::policy::model::Allowlist;
+use crate::repair::error::{conceal, refuses_credential};
+
+/// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
+/// that an error could give away.
+const SHORTEST_KEY: usize = 6;
+
+impl ReaderContext<'_> {
+    /// Makes an upstream's error fit for the client. Whether there was anything to do; done twice, it does
+    /// nothing more.
+    pub(super) fn disclose(&self, answer: &mut ErrorAnswer) -> bool {
+        let concealed = self.conceal_models(answer);
+        self.name_credential(answer) || concealed
+    }
+
+    /// An error that lists the server's models, for a key that may not use all of them.
+    fn conceal_models(&self, answer: &mut ErrorAnswer) -> bool {
+        let Some(route) = self.route else { return false };
+        let Some(provider) = self.config.providers.get(route.provider) else { return false };
+        let Some(key) = self.key else { return false };
+        if matches!(key.allowed, Allowlist::All) && provider.models.is_none() {
+            return false;
+        }
+        let shown = |name: &str| {
+            name == &*route.model
+                || name == route.requested
+                || (key.allowed.allows(None, &provider.name, name)
+                    && provider.models.as_ref().is_none_or(|list| list.contains(name)))
+        };
+        conceal(&mut answer.error, &shown)
+    }
+
+    /// A 401 or 403 for the credential that the gateway sent: nobody is to take it for a wrong virtual key.
+    fn name_credential(&self, answer: &mut ErrorAnswer) -> bool {
+        let provider = self.route.and_then(|route| self.config.providers.get(route.provider));
+        let Some(provider) = provider.filter(|provider| provider.credential.is_some()) else {
+            return false;
+        };
+        if !refuses_credential(answer) {
+            return false;
+        }
+        let begin = format!("Provider {} refused the gateway's credential: ", provider.name);
+        if answer.error.message.starts_with(&begin) {
+            return false;
+        }
+        answer.error.message.insert_str(0, &begin);
+        answer.error.code.get_or_insert_with(|| "upstream_authentication_failed".to_owned());
+        true
+    }
+
+    /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
+    /// it is not there.
+    pub(super) fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let provider = self.config.providers.get(self.route?.provider)?;
+        let value = provider.credential.as_ref()?.value.expose();
+        let key = value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY)?;
+        let finder = memmem::Finder::new(key);
+        let mut out = Vec::new();
+        let mut rest = body;
+        while let Some((head, tail)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
+            out.extend_from_slice(head);
+            out.extend_from_slice(b"[redacted]");
+            rest = tail.get(key.len()..)?;
+        }
+        if rest.len() == body.len() {
+            return None;
+        }
+        out.extend_from_slice(rest);
+        Some(out)
+    }
+}
