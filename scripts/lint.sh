@@ -21,7 +21,10 @@ scripts/cargo.sh host fmt --check
 say "clippy (native)"
 scripts/cargo.sh host clippy --all-targets ${CI:+--locked} -- -D warnings
 
-say "clippy (wasm32-wasip1: the target of src/host)"
+say "clippy (the native module)"
+scripts/cargo.sh host clippy --lib --features native ${CI:+--locked} -- -D warnings
+
+say "clippy (wasm32-wasip1: the target of src/host/wasm)"
 wasip1_clippy() { scripts/cargo.sh wasm32-wasip1 --can clippy; }
 if wasip1_clippy || { apt_install rust-web-clippy && wasip1_clippy; }; then
   scripts/cargo.sh wasm32-wasip1 clippy --release --lib ${CI:+--locked} -- -D warnings

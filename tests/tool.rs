@@ -281,3 +281,62 @@ fn a_new_key_is_good() {
     assert_eq!(check(&file("vk.yaml", &settings)), (0, Vec::new()));
     assert_ne!(text, String::from_utf8(run(&["vk", "new", "--id", "x"]).stdout).unwrap());
 }
+
+#[test]
+fn the_schema_is_that_of_the_types() {
+    let printed = run(&["schema"]).stdout;
+    let committed = fs::read(root().join("docs/schema.json")).unwrap_or_default();
+    let say = "docs/schema.json is out of date: make schema";
+    assert_eq!(String::from_utf8_lossy(&committed), String::from_utf8_lossy(&printed), "{say}");
+}
+
+/// The members of an object and of the objects in it, as the reference writes them.
+fn members(schema: &Value, prefix: &str, into: &mut Vec<String>) {
+    for (name, member) in schema["properties"].as_object().unwrap() {
+        let name = format!("{prefix}{name}");
+        if member["properties"].is_object() {
+            members(member, &format!("{name}."), into);
+        } else {
+            into.push(name);
+        }
+    }
+}
+
+#[test]
+fn the_reference_names_every_field_and_no_other() {
+    let schema: Value = serde_json::from_slice(&run(&["schema"]).stdout).unwrap();
+    let text = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let items = |name: &str| schema["properties"][name]["items"].clone();
+    let sections = [
+        ("### Top level", schema.clone()),
+        ("### `providers[]`", items("providers")),
+        ("### `virtual_keys[]`", items("virtual_keys")),
+    ];
+    for (title, schema) in sections {
+        let section = text.split(title).nth(1).unwrap().split("\n#").next().unwrap();
+        let mut documented: Vec<String> = section
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect();
+        let mut known = Vec::new();
+        members(&schema, "", &mut known);
+        documented.sort();
+        known.sort();
+        assert_eq!(documented, known, "{title}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_code_with_its_status() {
+    let source = fs::read_to_string(root().join("src/error.rs")).unwrap();
+    let text = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let codes = source.lines().filter_map(|line| {
+        line.trim().strip_prefix("Self::")?.split_once(" => \"")?.1.strip_suffix("\",")
+    });
+    let mut seen = 0;
+    for code in codes {
+        assert!(text.contains(&format!("| `{code}` | ")), "docs/reference.md lacks {code}");
+        seen += 1;
+    }
+    assert!(seen > 15);
+}

@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
             panic!("nothing to fetch");
         };
         fetches.sent(calls[0].id, 1);
-        let ready = fetches.answered(config, 1, Some((200, data)), 0);
+        let ready = fetches.answered(1, Some((200, data)), 0);
         let (_, lists) = ready.first().expect("the request waits for nothing more");
         let answer = answer(config, &key, &Want::All, lists).expect("q has a list");
         let body = tree(&answer.body).expect("valid JSON");

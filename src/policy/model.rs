@@ -137,7 +137,7 @@ fn locate<'a>(
         served: !model.is_empty() && serves(config, at, model),
     };
 
-    if let Some(targets) = key.aliases.get(id).or_else(|| config.aliases.get(id)) {
+    if let Some(targets) = AliasTable::resolve(&key.aliases, &config.aliases, id) {
         let draw = if targets.is_split() { draw() } else { 0 };
         // A global alias may lead to providers that this key is not bound to: those don't count.
         return match targets.pick_among(draw, |target| key.bound.contains(target.provider)) {

@@ -50,6 +50,22 @@ impl AnswerFault {
     }
 }
 
+/// For hosts whose metrics have labels: each counter's name and its labels.
+pub const DEFINITIONS: [(&str, &[&str]); 2] = [
+    ("openai_gateway.refused", &["code", "virtual_key"]),
+    ("openai_gateway.answers", &["kind", "provider"]),
+];
+
+/// Takes a counter's name apart: which of [`DEFINITIONS`] it is, and its labels' values.
+#[must_use]
+pub fn labelled(counter: &str) -> Option<(&'static str, [&str; 2])> {
+    DEFINITIONS.iter().find_map(|(name, _)| {
+        let values = counter.strip_prefix(name)?.strip_prefix('.')?;
+        let (first, last) = values.split_once('.')?;
+        Some((*name, [first, last]))
+    })
+}
+
 /// The counter of requests that were refused with `code`, by the virtual key's id.
 #[must_use]
 pub fn refused(code: Code, key: Option<&str>) -> String {
@@ -78,5 +94,17 @@ mod tests {
             answers(AnswerFault::ErrorIn200, Some("groq")),
             "openai_gateway.answers.error_in_200.groq"
         );
+    }
+
+    #[test]
+    fn a_name_is_taken_apart_as_it_was_made() {
+        let name = refused(Code::ModelNotAllowed, Some("search.team"));
+        assert_eq!(
+            labelled(&name),
+            Some(("openai_gateway.refused", ["model_not_allowed", "search.team"]))
+        );
+        let name = answers(AnswerFault::StreamCut, None);
+        assert_eq!(labelled(&name), Some(("openai_gateway.answers", ["stream_cut", "-"])));
+        assert_eq!(labelled("openai_gateway.refused"), None);
     }
 }

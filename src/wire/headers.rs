@@ -105,14 +105,23 @@ impl Headers {
     /// A block of these pairs.
     #[must_use]
     pub fn from_pairs(pairs: &[(&str, &[u8])]) -> Self {
-        let mut block = Vec::new();
+        Self::from_bytes(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+    }
+
+    /// The same from names as bytes.
+    #[must_use]
+    pub fn from_bytes<'a>(
+        pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    ) -> Self {
+        let size = pairs.clone().map(|(name, value)| name.len() + value.len() + 10).sum::<usize>();
+        let mut block = Vec::with_capacity(size + 4);
         block.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
-        for (name, value) in pairs {
+        for (name, value) in pairs.clone() {
             block.extend_from_slice(&(name.len() as u32).to_le_bytes());
             block.extend_from_slice(&(value.len() as u32).to_le_bytes());
         }
         for (name, value) in pairs {
-            block.extend_from_slice(name.as_bytes());
+            block.extend_from_slice(name);
             block.push(0);
             block.extend_from_slice(value);
             block.push(0);

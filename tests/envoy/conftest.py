@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import ENVOY_BIN, FILTER_WASM, Envoy, Setting, Upstream, responses
+from harness import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, HOST, Envoy, Setting, Upstream, responses
 
 UPSTREAMS = {
     **{name: name for name in ("alpha", "beta", "delta", "keyless", "vllm")},
@@ -20,9 +20,17 @@ StartEnvoy = Callable[..., Envoy]
 
 
 def pytest_sessionstart() -> None:
-    for path in (ENVOY_BIN, FILTER_WASM):
+    module = FILTER_WASM if HOST == "wasm" else FILTER_NATIVE / "libopenai_gateway_filter.so"
+    for path in (ENVOY_BIN, module):
         if not path.exists():
-            pytest.exit(f"{path} is missing: run `make wasm envoy` first", returncode=2)
+            pytest.exit(f"{path} is missing: run `make {HOST} envoy` first", returncode=2)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    other = {"native": "wasm_host", "wasm": "native_host"}[HOST]
+    of_other = {item for item in items if item.get_closest_marker(other)}
+    config.hook.pytest_deselected(items=list(of_other))
+    items[:] = [item for item in items if item not in of_other]
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,9 @@ pub(super) fn compile(
         if !text::is_printable(&alias) {
             problems.add(&at, "an alias must not be empty or hold control characters");
         }
+        if alias.strip_suffix('*').unwrap_or(&alias).contains('*') {
+            problems.add(&at, "an alias may have one *, at its end");
+        }
         let targets = match targets.given(&at, problems) {
             None => None,
             Some(RawTargets::One(target)) => {

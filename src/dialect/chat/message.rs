@@ -9,8 +9,8 @@ use crate::wire::json::tokenizer::Kind;
 use super::Answer;
 use super::calls::{CallDelta, LEGACY};
 use super::memo::What;
-use super::read::{is_told, whole_number};
 use super::text::escaped;
+use super::values::{is_told, whole_number};
 
 /// How deep text is looked for inside of reasoning and content that are no strings.
 const MAX_NESTING: u8 = 4;

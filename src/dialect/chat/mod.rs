@@ -13,6 +13,7 @@ pub(crate) mod read;
 pub(crate) mod stream;
 pub(crate) mod text;
 pub(crate) mod usage;
+pub(crate) mod values;
 pub(crate) mod write;
 
 use std::borrow::Cow;

@@ -9,6 +9,7 @@ use crate::wire::json::tokenizer::Kind;
 use super::memo::What;
 use super::message::{self, Form};
 use super::usage::Usage;
+use super::values::{is_filled, is_told, whole_number};
 use super::{Answer, Finish};
 
 /// The members of a chat completion, or of a chunk, that matter.
@@ -161,19 +162,4 @@ pub(crate) fn completion(chat: &[u8], answer: &mut impl Answer) {
     }
     choice.say(said, Form::Whole, answer);
     choice.finish(answer);
-}
-
-pub(crate) fn whole_number(value: &Value<'_>) -> Option<u64> {
-    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
-    value.as_f64().filter(|number| (0.0..=MAX_SAFE).contains(number)).map(|number| number as u64)
-}
-
-/// A string that is not empty.
-fn is_filled(value: &Value<'_>) -> bool {
-    value.kind == Kind::String && value.raw().len() > 2
-}
-
-/// Not null, false or empty.
-pub(crate) fn is_told(value: &Value<'_>) -> bool {
-    !matches!(value.raw(), b"null" | b"false" | b"\"\"" | b"{}" | b"[]" | b"0")
 }

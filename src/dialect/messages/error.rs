@@ -3,6 +3,8 @@
 //! `{"type":"error","error":{"type":T,"message":string},"request_id":string|null}` (API reference, "Errors"). The official
 //! SDKs choose their exception by the status, and read type and message from here.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::error::{ErrorAnswer, ErrorObject};
@@ -50,7 +52,19 @@ struct Envelope<'a> {
 struct Error<'a> {
     r#type: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
 }
+
+/// By what the SDKs know that a conversation is not kept here, so that they send all of it.
+#[derive(Serialize)]
+struct Details {
+    error_code: &'static str,
+    unsupported: [&'static str; 1],
+}
+
+/// The parameter that asks a server to keep the conversation.
+pub const THREAD: &str = "thread";
 
 /// The bytes of the envelope, on one line.
 #[must_use]
@@ -63,17 +77,29 @@ pub fn envelope(answer: &ErrorAnswer, request_id: Option<&str>) -> Vec<u8> {
         }
         // It stands at the message's end, so that it is not lost.
         (None, Some(code)) => {
-            written = format!("{} ({code})", answer.error.message);
+            written = format!("{} ({code})", placed(answer));
             &written
         }
         (None, None) => &answer.error.message,
     };
-    let error = Error { r#type: kind(answer.status), message };
+    let is_thread = answer.is_own && answer.error.param.as_deref() == Some(THREAD);
+    let details = is_thread
+        .then_some(Details { error_code: "thread_unsupported_request", unsupported: [THREAD] });
+    let error = Error { r#type: kind(answer.status), message, details };
     // Serialising a struct of strings can't fail; were it to, the fallback is still a valid envelope.
     serde_json::to_vec(&Envelope { r#type: "error", error, request_id }).unwrap_or_else(|_| {
         br#"{"type":"error","error":{"type":"api_error","message":"internal error"},"request_id":null}"#
             .to_vec()
     })
+}
+
+/// The message of an error of the gateway's own, behind the path of the member at fault where it does not name that.
+fn placed(answer: &ErrorAnswer) -> Cow<'_, str> {
+    let ErrorObject { message, param, .. } = &answer.error;
+    match param.as_deref().filter(|param| !message.contains(param)) {
+        Some(param) => Cow::Owned(format!("{param}: {message}")),
+        None => Cow::Borrowed(message),
+    }
 }
 
 /// Whether the body of an error with this status has this shape already.

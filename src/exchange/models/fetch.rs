@@ -8,7 +8,7 @@
 //! the answer with [`super::answer`].
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::policy::operation::Operation;
 use crate::policy::{Config, Provider, ProviderId};
@@ -26,7 +26,7 @@ const FAILURE_MS: u64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListOutcome {
     /// Its list, sorted by id, each id once.
-    Listed(Rc<List>),
+    Listed(Arc<List>),
     /// It has no list to give: no such path on its side, or not one of its operations here.
     Unlisted,
     /// It failed, was too slow, or answered something else.
@@ -93,6 +93,8 @@ pub enum FetchProgress<'a> {
 /// All lists of a worker.
 #[derive(Debug, Default)]
 pub struct Fetches {
+    /// How long a list is kept, in milliseconds: the configuration's, known from the first question on.
+    keep_ms: u64,
     slots: HashMap<ProviderId, FetchSlot>,
     /// Running calls by the host's token.
     calls: HashMap<u32, ProviderId>,
@@ -134,6 +136,7 @@ impl Fetches {
         providers: &[ProviderId],
         now: u64,
     ) -> FetchProgress<'a> {
+        self.keep_ms = config.models_cache_seconds.saturating_mul(1_000);
         let mut got = ListOutcomes::default();
         let mut missing = Vec::new();
         let mut calls = Vec::new();
@@ -175,13 +178,8 @@ impl Fetches {
     }
 
     /// A call could not be made. Gives the requests that wait for nothing more.
-    pub fn not_sent(
-        &mut self,
-        config: &Config,
-        provider: ProviderId,
-        now: u64,
-    ) -> Vec<(u32, ListOutcomes)> {
-        self.done(config, provider, ListOutcome::Failed, now)
+    pub fn not_sent(&mut self, provider: ProviderId, now: u64) -> Vec<(u32, ListOutcomes)> {
+        self.done(provider, ListOutcome::Failed, now)
     }
 
     /// A call was answered: with status and body, or `None` for a reset, and for a body over
@@ -189,7 +187,6 @@ impl Fetches {
     /// nothing more, and ignores a token that is not one of its own.
     pub fn answered(
         &mut self,
-        config: &Config,
         token: u32,
         answer: Option<(u16, &[u8])>,
         now: u64,
@@ -201,7 +198,7 @@ impl Fetches {
                     // Servers list in any order, and in another one after a restart.
                     list.models.sort_by(|a, b| a.id.cmp(&b.id));
                     list.models.dedup_by(|a, b| a.id == b.id);
-                    ListOutcome::Listed(Rc::new(list))
+                    ListOutcome::Listed(Arc::new(list))
                 }
                 Err(_) => ListOutcome::Failed,
             },
@@ -209,7 +206,7 @@ impl Fetches {
             Some((404 | 405 | 501, _)) => ListOutcome::Unlisted,
             _ => ListOutcome::Failed,
         };
-        self.done(config, provider, outcome, now)
+        self.done(provider, outcome, now)
     }
 
     /// The client of a waiting request has gone. Calls go on: their lists are kept.
@@ -219,13 +216,14 @@ impl Fetches {
 
     fn done(
         &mut self,
-        config: &Config,
         provider: ProviderId,
         outcome: ListOutcome,
         now: u64,
     ) -> Vec<(u32, ListOutcomes)> {
-        let keep = config.models_cache_seconds.saturating_mul(1_000);
-        let keep = if outcome == ListOutcome::Failed { keep.min(FAILURE_MS) } else { keep };
+        let keep = match outcome {
+            ListOutcome::Failed => self.keep_ms.min(FAILURE_MS),
+            _ => self.keep_ms,
+        };
         for waiting in &mut self.waiting {
             let before = waiting.missing.len();
             waiting.missing.retain(|id| *id != provider);

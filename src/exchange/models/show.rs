@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::fetch::{ListOutcome, ListOutcomes};
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::{Targets, refusal, resolve};
+use crate::policy::model::{AliasTable, Targets, refusal, resolve};
 use crate::policy::{Config, ProviderId};
 use crate::repair::model_list::ListedModel;
 use crate::wire::json::string;
@@ -187,7 +187,7 @@ fn visible_aliases<'a>(config: &'a Config, key: &'a VirtualKey) -> Vec<&'a str> 
 
 /// What an alias stands for; the key's own entry wins.
 fn targets<'a>(config: &'a Config, key: &'a VirtualKey, name: &str) -> Option<&'a Targets> {
-    key.aliases.get(name).or_else(|| config.aliases.get(name))
+    AliasTable::resolve(&key.aliases, &config.aliases, name)
 }
 
 /// Whether `name` is an alias that the key may use: one of its targets is on a bound provider, allowed,

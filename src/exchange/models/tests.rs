@@ -43,7 +43,9 @@ fn provider(config: &Config, name: &str) -> ProviderId {
 }
 
 fn listed(ids: &[&str]) -> ListOutcome {
-    ListOutcome::Listed(Rc::new(parse_list(json!(ids).to_string().as_bytes(), 9_999).unwrap()))
+    ListOutcome::Listed(std::sync::Arc::new(
+        parse_list(json!(ids).to_string().as_bytes(), 9_999).unwrap(),
+    ))
 }
 
 /// Gives every provider that is needed its outcome, and answers.
@@ -108,7 +110,7 @@ fn a_list_is_scoped_to_the_key() {
 fn an_entry_is_openai_s() {
     let live =
         br#"{"data":[{"id":"a","created":5,"owned_by":"Org","context_length":9},{"id":"b\"\\"}]}"#;
-    let live = ListOutcome::Listed(Rc::new(parse_list(live, 9_999).unwrap()));
+    let live = ListOutcome::Listed(std::sync::Arc::new(parse_list(live, 9_999).unwrap()));
     let answer = ask("one", &Want::All, &[("live", live)]).unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(
@@ -137,7 +139,7 @@ fn failures() {
     }
     let mut cut = parse_list(br#"["a"]"#, 9).unwrap();
     cut.cut = true;
-    let cut = ListOutcome::Listed(Rc::new(cut));
+    let cut = ListOutcome::Listed(std::sync::Arc::new(cut));
     assert_eq!(list("one", &[("live", cut)]).unwrap().1.as_deref(), Some("live"));
 }
 
@@ -243,7 +245,7 @@ fn recorded_lists() {
             vec!["live/uid"],
         ),
     ] {
-        let outcome = ListOutcome::Listed(Rc::new(parse_list(body, 99_999).unwrap()));
+        let outcome = ListOutcome::Listed(std::sync::Arc::new(parse_list(body, 99_999).unwrap()));
         let answer = ask("one", &Want::All, &[("live", outcome)]).unwrap();
         let got = ids(&answer);
         assert_eq!(got, [vec!["fast", "fixed/m1"], want].concat());
@@ -293,14 +295,14 @@ fn fetching_runs_once_and_everybody_waits() {
     }
     fetches.forget(3);
 
-    let ready = fetches.answered(&config, 71, Some((200, br#"["b","a","b"]"#)), 2_000);
+    let ready = fetches.answered(71, Some((200, br#"["b","a","b"]"#)), 2_000);
     assert_eq!(ready.iter().map(|(stream, _)| *stream).collect::<Vec<_>>(), [2]);
     assert_eq!(ready[0].1.get(live), Some(&listed(&["a", "b"])));
     // An unknown token and one that came already change nothing.
-    assert!(fetches.answered(&config, 71, Some((200, b"[]")), 2_000).is_empty());
-    assert!(fetches.answered(&config, 99, None, 2_000).is_empty());
+    assert!(fetches.answered(71, Some((200, b"[]")), 2_000).is_empty());
+    assert!(fetches.answered(99, None, 2_000).is_empty());
 
-    let ready = fetches.answered(&config, 72, None, 3_000);
+    let ready = fetches.answered(72, None, 3_000);
     assert_eq!(ready.len(), 1);
     assert_eq!((ready[0].0, ready[0].1.get(live)), (1, Some(&listed(&["a", "b"]))));
     assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
@@ -314,7 +316,7 @@ fn fetching_runs_once_and_everybody_waits() {
         panic!("ready")
     };
     assert_eq!(calls.iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
-    let ready = fetches.not_sent(&config, other, 4_000);
+    let ready = fetches.not_sent(other, 4_000);
     assert_eq!(ready.len(), 1);
     assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
 
@@ -339,7 +341,7 @@ fn answers_of_all_kinds() {
         let mut fetches = Fetches::new();
         let FetchProgress::Wait(_) = fetches.ask(&config, 1, &[live], 0) else { panic!("ready") };
         fetches.sent(live, 1);
-        let ready = fetches.answered(&config, 1, answer, 0);
+        let ready = fetches.answered(1, answer, 0);
         assert_eq!(ready[0].1.get(live), Some(&want), "{answer:?}");
     }
 

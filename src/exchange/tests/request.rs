@@ -461,8 +461,8 @@ fn model_lists() {
         calls.iter().map(|call| get(&owned(call.headers()), ":path").unwrap().to_owned()).collect();
     assert_eq!(paths, ["/openai/v1/models", "/v1/models"]);
     fetches.sent(needed[0], 10);
-    assert!(fetches.not_sent(&config, needed[1], 0).is_empty());
-    let ready = fetches.answered(&config, 10, Some((200, br#"["gpt-4o"]"#)), 0);
+    assert!(fetches.not_sent(needed[1], 0).is_empty());
+    let ready = fetches.answered(10, Some((200, br#"["gpt-4o"]"#)), 0);
     let [(1, lists)] = &ready[..] else { panic!("{ready:?}") };
     let reply = query.reply(&config, lists);
     let body: Value = serde_json::from_slice(&reply.body).unwrap();

@@ -10,10 +10,11 @@ use proxy_wasm::types::Action;
 use super::body::{Outgoing, Visible};
 use super::calls::{self, BufferType, HeaderMapType, Status};
 use super::models::Shared;
+use super::reply::send;
 use crate::exchange::{
     BodyOut, Exchange, Next, Note, Release, Reply, RequestStep, ResponseStep, Surroundings,
 };
-use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::headers::HeaderEdit;
 use crate::wire::splice;
 
 /// A stream's context.
@@ -275,17 +276,6 @@ fn report(shared: &Shared, exchange: &mut Exchange) {
 
 fn apply(head: HeaderMapType, edits: &[HeaderEdit]) -> Result<(), Status> {
     edits.iter().try_for_each(|edit| calls::edit(head, edit))
-}
-
-/// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
-/// happens.
-pub(super) fn send(reply: &Reply) -> Action {
-    let pairs: Vec<_> =
-        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
-    if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
-        error!("can't send a reply: {status:?}");
-    }
-    Action::Pause
 }
 
 /// The stream is over. Not in `on_done`: the module does not export that, since each export is a call

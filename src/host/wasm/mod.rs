@@ -9,6 +9,7 @@ mod calls;
 mod counters;
 mod http;
 mod models;
+mod reply;
 mod root;
 
 use proxy_wasm::types::LogLevel;

@@ -14,7 +14,7 @@ use proxy_wasm::hostcalls;
 
 use super::calls::{self, BufferType, HeaderMapType};
 use super::counters::Counters;
-use super::http::send;
+use super::reply::send;
 use crate::exchange::models::fetch::MAX_LIST_BYTES;
 use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
 use crate::exchange::{ModelsQuery, Reply};
@@ -92,7 +92,7 @@ impl Shared {
                     }
                     Err(status) => {
                         warn!("can't ask cluster {} for its models: {status:?}", call.cluster);
-                        fetches.not_sent(&self.config, call.provider, calls::now_ms())
+                        fetches.not_sent(call.provider, calls::now_ms())
                     }
                 }
             };
@@ -104,8 +104,7 @@ impl Shared {
     pub fn on_response(&self, root: u32, token: u32, headers: usize, size: usize) {
         let answer = if headers == 0 || size > MAX_LIST_BYTES { None } else { read_response(size) };
         let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
-        let ready =
-            self.lists.borrow_mut().fetches.answered(&self.config, token, answer, calls::now_ms());
+        let ready = self.lists.borrow_mut().fetches.answered(token, answer, calls::now_ms());
         self.answer(root, ready);
     }
 

@@ -10,6 +10,13 @@ use super::models::Shared;
 use super::{calls, http};
 use crate::policy::Config;
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that a released module was built from; `make dist` knows it.
+fn commit() -> String {
+    option_env!("OPENAI_GATEWAY_COMMIT").map_or_else(String::new, |commit| format!(" ({commit})"))
+}
+
 /// Holds what new streams get.
 pub struct FilterRoot {
     id: u32,
@@ -42,7 +49,7 @@ impl RootContext for FilterRoot {
         };
         match Config::from_plugin_configuration(&bytes, &|name| std::env::var(name).ok()) {
             Ok(config) => {
-                info!("openai-gateway-filter {}: {}", env!("CARGO_PKG_VERSION"), config.summary());
+                info!("openai-gateway-filter {VERSION}{}: {}", commit(), config.summary());
                 for warning in config.warnings() {
                     warn!("{warning}");
                 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use crate::policy::ProviderId;
 
-/// `model_aliases`: exact names.
+/// `model_aliases`: exact names, and beginnings of names, which are written with a `*` at their end.
 #[derive(Debug, Default)]
 pub struct AliasTable {
     by_name: HashMap<Box<str>, Targets>,
+    /// The longest first.
+    by_prefix: Vec<(Box<str>, Targets)>,
 }
 
 /// Where an alias leads: one target, or several by weight.
@@ -30,37 +32,63 @@ impl AliasTable {
     /// A table of names; the last of equal names counts.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = (String, Targets)>) -> Self {
-        let by_name =
-            entries.into_iter().map(|(name, targets)| (name.into_boxed_str(), targets)).collect();
-        Self { by_name }
+        let mut by_name = HashMap::new();
+        let mut by_prefix: HashMap<Box<str>, Targets> = HashMap::new();
+        for (name, targets) in entries {
+            match name.strip_suffix('*') {
+                Some(prefix) => by_prefix.insert(prefix.into(), targets),
+                None => by_name.insert(name.into_boxed_str(), targets),
+            };
+        }
+        let mut by_prefix: Vec<_> = by_prefix.into_iter().collect();
+        by_prefix.sort_unstable_by(|(one, _), (other, _)| {
+            other.len().cmp(&one.len()).then_with(|| one.cmp(other))
+        });
+        Self { by_name, by_prefix }
     }
 
-    /// The targets of a name, O(length of the name).
+    /// The targets of an exact name, O(length of the name).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Targets> {
         self.by_name.get(name)
     }
 
-    /// The names, in no particular order.
+    /// The targets of the longest beginning of `name` that is written with a `*`.
+    #[must_use]
+    pub fn get_by_prefix(&self, name: &str) -> Option<&Targets> {
+        let found = self.by_prefix.iter().find(|(prefix, _)| name.starts_with(&**prefix));
+        found.map(|(_, targets)| targets)
+    }
+
+    /// What `name` stands for: a key's own alias or a global one, exact names first, then beginnings.
+    #[must_use]
+    pub fn resolve<'a>(own: &'a Self, global: &'a Self, name: &str) -> Option<&'a Targets> {
+        own.get(name)
+            .or_else(|| global.get(name))
+            .or_else(|| own.get_by_prefix(name))
+            .or_else(|| global.get_by_prefix(name))
+    }
+
+    /// The exact names, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(AsRef::as_ref)
     }
 
-    /// The names with their targets, in no particular order.
+    /// The exact names with their targets, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Targets)> {
         self.by_name.iter().map(|(name, targets)| (name.as_ref(), targets))
     }
 
-    /// How many names there are.
+    /// How many names there are, those with a `*` among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_name.len()
+        self.by_name.len() + self.by_prefix.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.len() == 0
     }
 }
 
@@ -195,5 +223,33 @@ mod tests {
         assert!(table.get("GPT-4o").is_none() && table.get("gpt-4o ").is_none());
         assert_eq!(table.names().collect::<Vec<_>>(), ["gpt-4o"]);
         assert_eq!((table.len(), table.is_empty()), (1, false));
+    }
+
+    #[test]
+    fn the_longest_beginning_counts_where_no_name_does() {
+        let table = |names: &[(&str, u32)]| {
+            let entries =
+                names.iter().map(|(name, at)| ((*name).to_owned(), Targets::one(target(*at))));
+            AliasTable::new(entries)
+        };
+        let own = table(&[("claude-*", 1), ("claude-haiku-*", 2), ("claude-haiku-x", 3)]);
+        let global = table(&[("claude-opus", 4), ("claude-opus-*", 5), ("gpt-*", 6), ("*", 7)]);
+        for (name, want) in [
+            ("claude-haiku-x", 3),
+            ("claude-haiku-y", 2),
+            ("claude-haiku-", 2),
+            ("claude-haiku", 1),
+            ("claude-", 1),
+            ("claude-opus", 4),
+            ("claude-opus-5", 1),
+            ("gpt-5", 6),
+            ("claude", 7),
+            ("CLAUDE-x", 7),
+        ] {
+            let got = AliasTable::resolve(&own, &global, name).unwrap();
+            assert_eq!(got.pick(0).unwrap().provider.0, want, "{name}");
+        }
+        assert_eq!(AliasTable::resolve(&own, &AliasTable::default(), "gpt-5"), None);
+        assert_eq!((own.len(), own.names().count()), (3, 1));
     }
 }

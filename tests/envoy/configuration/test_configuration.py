@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from harness import ROOT, Envoy, Setting, expect, plugin, refused_log
+from harness import HOST, ROOT, Envoy, Setting, expect, plugin, refused_log
 
 PROVIDER = {"name": "alpha", "base_url": "http://alpha.test", "auth": {"mode": "none"}}
 KEY = {"id": "a", "key_sha256": plugin.key_sha256("main")}
@@ -136,8 +136,8 @@ def test_refused(offer, config, paths):
 def test_envoy_does_not_start(ports, config):
     """What is refused while Envoy runs keeps it from starting, too."""
     log = refused_log(Setting(config=config), ports)
-    assert "Unable to create Wasm plugin" in log
-    assert "openai_gateway: the configuration is refused" in log
+    assert {"wasm": "Unable to create Wasm plugin", "native": "dynamic module"}[HOST] in log
+    assert "the configuration is refused" in log
 
 
 def test_every_problem_is_named_at_once(offer):

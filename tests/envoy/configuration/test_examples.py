@@ -17,6 +17,8 @@ import pytest
 import yaml
 from harness import ENVOY_BIN, FILTER_WASM, ROOT
 
+pytestmark = pytest.mark.wasm_host  # of files that name the wasm module
+
 MAIN = ROOT / "envoy" / "envoy.yaml"
 EXAMPLES = sorted((ROOT / "examples").glob("*/envoy.yaml"))
 ISTIO = sorted((ROOT / "envoy" / "istio").glob("*.yaml"))

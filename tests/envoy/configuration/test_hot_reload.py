@@ -33,6 +33,8 @@ from harness import (
 )
 from harness.plugin import VK
 
+pytestmark = pytest.mark.wasm_host  # of files that name the wasm module
+
 CHAT = "/v1/chat/completions"
 BODY = {"model": "alpha/m", "messages": []}
 

@@ -59,6 +59,7 @@ def test_the_upstream_position_governs_too(start_envoy, upstreams):
     assert_same_attempts(upstreams["alpha"].requests)
 
 
+@pytest.mark.wasm_host
 def test_without_the_knob_nothing_passes_unchecked(start_envoy, upstreams):
     """Without `allow_on_headers_stop_iteration` Envoy never shows the body of a held request: it
     waits until Envoy's idle timeout. No request goes out, and what needs no body still answers."""

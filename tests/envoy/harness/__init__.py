@@ -1,16 +1,18 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
 from . import expect, memory, openai_shapes, plugin, quirks, responses, sdk, wire
-from .bootstrap import ROUTING_HEADER, Setting
+from .bootstrap import HOST, ROUTING_HEADER, Setting
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
-from .envoy import ENVOY_BIN, FILTER_WASM, ROOT, Envoy, headers, refused_log
+from .envoy import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, ROOT, Envoy, headers, refused_log
 from .script import PATIENCE, Answer, Gate, answer, sse
 from .upstream import Recorded, Upstream
 
 __all__ = [
     "ENVOY_BIN",
+    "FILTER_NATIVE",
     "FILTER_WASM",
+    "HOST",
     "PATIENCE",
     "ROOT",
     "ROUTING_HEADER",

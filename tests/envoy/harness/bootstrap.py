@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,11 +55,30 @@ def _named(name: str, message: str, /, **fields: Any) -> Json:
     return {"name": name, "typed_config": _any(message, **fields)}
 
 
+HOST = os.environ.get("HOST", "wasm")
+"""What runs the core: `wasm`, or `native` (Envoy's dynamic modules)."""
+TYPES = {
+    "wasm": "envoy.extensions.filters.http.wasm.v3.Wasm",
+    "native": "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+}
+"""The message of the filter's configuration, by host."""
+RUNTIME = {"envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": True}
+"""Prometheus shows the native module's counters under the same names as the wasm module's."""
+NATIVE_NAME = "openai_gateway_filter"
+
+
 def plugin_filter(setting: Setting, wasm: Path) -> Json:
     """The typed config of the filter under test."""
+    if HOST == "native":
+        return _any(
+            TYPES[HOST],
+            dynamic_module_config={"name": NATIVE_NAME},
+            filter_name=PLUGIN_NAME,
+            filter_config=plugin.encode(setting.config, setting.form),
+        )
     code = {"local": {"filename": str(wasm)}}
     return _any(
-        "envoy.extensions.filters.http.wasm.v3.Wasm",
+        TYPES[HOST],
         config={
             "name": PLUGIN_NAME,
             "root_id": PLUGIN_NAME,
@@ -90,6 +110,7 @@ def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Pa
         "node": {"id": "test", "cluster": "test"},
         "stats_config": yaml.safe_load(SHIPPED.read_text())["stats_config"],
         "admin": {"address": _address(0)},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "static_resources": {
             "listeners": [_listener(setting, wasm, ecds_path)],
             "clusters": [_cluster(setting, wasm, name, port) for name, port in ports.items()],
@@ -144,7 +165,7 @@ def _filter(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
     if not setting.ecds:
         return {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
     source = {"path": str(ecds_path), "watched_directory": {"path": str(ecds_path.parent)}}
-    type_url = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+    type_url = f"type.googleapis.com/{TYPES[HOST]}"
     discovery = {"config_source": {"path_config_source": source}, "type_urls": [type_url]}
     return {"name": PLUGIN_NAME, "config_discovery": discovery}
 

@@ -27,6 +27,8 @@ ENVOY_BIN = ROOT / os.environ.get("ENVOY_BIN", ".envoy/bin/envoy")
 FILTER_WASM = ROOT / os.environ.get(
     "FILTER_WASM", "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
 )
+FILTER_NATIVE = ROOT / os.environ.get("FILTER_NATIVE", "target/release")
+"""The folder of the native module, for HOST=native."""
 STARTING = 60.0
 """Seconds that an Envoy may take to be ready; V8 compiles the module first."""
 
@@ -71,10 +73,14 @@ class Envoy:
         command = [
             *(ENVOY_BIN, "-c", config_path, "--admin-address-path", admin_path),
             *("--concurrency", str(self.setting.concurrency), "--disable-hot-restart"),
-            *("--log-level", "warning", "--component-log-level", "wasm:debug"),
+            *("--log-level", "warning", "--component-log-level", "wasm:debug,dynamic_modules:info"),
             *("--file-flush-interval-msec", "50"),  # the access log
         ]
-        environment = {"PATH": os.environ.get("PATH", ""), **self.setting.env}
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(FILTER_NATIVE),
+            **self.setting.env,
+        }
         with self._log_path.open("wb") as log:
             return subprocess.Popen(
                 [str(word) for word in command], stdout=log, stderr=log, env=environment

@@ -433,6 +433,7 @@ def test_a_failure_is_forgotten_sooner(start_envoy, upstreams):
     assert calls(upstreams, "alpha") == [2]
 
 
+@pytest.mark.wasm_host  # the native host keeps one list for the process
 def test_each_worker_keeps_its_own(start_envoy, upstreams):
     envoy = start_envoy(config=configuration(models_cache_seconds=3600), concurrency=2)
     for name in ("alpha", "beta"):

@@ -1,6 +1,6 @@
 //! A chat completion, or its stream, as a message or its events.
 //!
-//! Both are read by [`crate::dialect::chat`] into one state (`builder`), which holds the blocks (`blocks`) in the order
+//! Both are read by `dialect::chat` into one state (`builder`), which holds the blocks (`blocks`) in the order
 //! in which they appeared and tells of every change of them (`events`). Events show the blocks strictly one after the
 //! other: what comes for a later one waits for the end of the one that is open.
 

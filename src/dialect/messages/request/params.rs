@@ -1,6 +1,7 @@
 //! The request's top-level members: which are read here, and which pass.
 
 use crate::dialect::chat::write::{given, must_be, refuse};
+use crate::dialect::messages::error::THREAD;
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -33,6 +34,7 @@ const READ: &[&str] = &[
     "system",
     "temperature",
     "thinking",
+    "thread",
     "tool_choice",
     "tools",
     "top_p",
@@ -74,6 +76,7 @@ pub(super) struct Params<'a> {
     pub(super) system: Option<Value<'a>>,
     pub(super) temperature: Option<Value<'a>>,
     pub(super) thinking: Option<Value<'a>>,
+    pub(super) thread: Option<Value<'a>>,
     pub(super) tool_choice: Option<Value<'a>>,
     pub(super) tools: Option<Value<'a>>,
     pub(super) top_p: Option<Value<'a>>,
@@ -110,6 +113,7 @@ impl<'a> Params<'a> {
                 "system" => &mut params.system,
                 "temperature" => &mut params.temperature,
                 "thinking" => &mut params.thinking,
+                "thread" => &mut params.thread,
                 "tool_choice" => &mut params.tool_choice,
                 "tools" => &mut params.tools,
                 "top_p" => &mut params.top_p,
@@ -184,6 +188,14 @@ impl<'a> Params<'a> {
 
     /// Checks what only a request for an answer has.
     pub(super) fn check_settings(&self) -> Result<(), GatewayError> {
+        // The SDKs' tool runner tries it, and goes on with the whole conversation when it is refused so.
+        if self.thread.is_some() {
+            return Err(refuse(
+                THREAD,
+                "\"thread\" is not supported: this gateway keeps no state. Send the whole conversation in \
+                 \"messages\".",
+            ));
+        }
         let whole = |value: f64| value.fract() == 0.0 && value >= 1.0;
         if !self.max_tokens.and_then(|most| most.as_f64()).is_some_and(whole) {
             return Err(must_be("max_tokens", "there, a whole number of 1 or more"));

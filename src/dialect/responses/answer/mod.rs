@@ -8,6 +8,7 @@
 //! said so where it is done.
 
 mod builder;
+mod call_items;
 mod calls;
 mod custom;
 mod events;

@@ -1,5 +1,8 @@
-//! Bytes looked at together: as SIMD vectors in Envoy's VM, as words elsewhere. In a mask the lowest bit
+//! Bytes looked at together: as SIMD vectors wherever there are some, as words elsewhere. In a mask the lowest bit
 //! stands for the first byte.
+
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
+use words as imp;
 
 pub use imp::{LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials};
 
@@ -145,9 +148,101 @@ mod imp {
     }
 }
 
-/// A block as a word, read little-endian.
-#[cfg(not(target_feature = "simd128"))]
+/// `wide`'s vectors: SSE2 on x86-64, NEON on aarch64.
+#[cfg(not(target_arch = "wasm32"))]
 mod imp {
+    use wide::u8x16;
+
+    use super::{LARGE, NumberBytes};
+
+    /// Bytes in a block.
+    pub const LEN: usize = 16;
+
+    #[inline]
+    pub fn first_special(block: &[u8; LEN]) -> Option<usize> {
+        first(bits(special(u8x16::new(*block))))
+    }
+
+    /// The bytes that are `"`, `\` or a control character.
+    #[inline]
+    pub fn specials(wide: &[u8; 64]) -> u64 {
+        mask(vectors(wide).map(special))
+    }
+
+    /// Whether none of the bytes is `"`, `\` or a control character.
+    #[inline]
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let vectors = wide.as_chunks::<LEN>().0.iter().map(|block| special(u8x16::new(*block)));
+        bits(vectors.fold(u8x16::ZERO, |hits, block| hits | block)) == 0
+    }
+
+    #[inline]
+    pub fn first_no_digit(block: &[u8; LEN]) -> Option<usize> {
+        first(bits(digit(u8x16::new(*block))) ^ 0xFFFF)
+    }
+
+    #[inline]
+    pub fn number_bytes(wide: &[u8; 64]) -> NumberBytes {
+        NumberBytes {
+            digits: mask(vectors(wide).map(digit)),
+            points: equal_bytes(wide, b'.'),
+            minuses: equal_bytes(wide, b'-'),
+            commas: equal_bytes(wide, b','),
+        }
+    }
+
+    #[inline]
+    pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
+        mask(vectors(wide).map(|bytes| bytes.cmp_eq(u8x16::splat(byte))))
+    }
+
+    /// All ones for `"`, `\` and control characters.
+    #[inline]
+    fn special(bytes: u8x16) -> u8x16 {
+        // With one bit turned, `"` (0x22) and control characters (0x00 to 0x1F) are what is at most 0x20.
+        let quote = (bytes ^ u8x16::splat(b'"' ^ 0x20)).saturating_sub(u8x16::splat(0x20));
+        let slash = bytes ^ u8x16::splat(b'\\');
+        quote.min(slash).cmp_eq(u8x16::ZERO)
+    }
+
+    #[inline]
+    fn digit(bytes: u8x16) -> u8x16 {
+        let above = (bytes - u8x16::splat(b'0')).saturating_sub(u8x16::splat(9));
+        above.cmp_eq(u8x16::ZERO)
+    }
+
+    #[inline]
+    fn vectors(wide: &[u8; 64]) -> [u8x16; 4] {
+        let mut vectors = [u8x16::ZERO; 4];
+        for (to, from) in vectors.iter_mut().zip(wide.as_chunks::<LEN>().0) {
+            *to = u8x16::new(*from);
+        }
+        vectors
+    }
+
+    #[inline]
+    fn mask([a, b, c, d]: [u8x16; 4]) -> u64 {
+        let bits = |hits| u64::from(bits(hits));
+        bits(a) | (bits(b) << 16) | (bits(c) << 32) | (bits(d) << 48)
+    }
+
+    #[inline]
+    fn bits(hits: u8x16) -> u32 {
+        hits.move_mask().cast_unsigned()
+    }
+
+    #[inline]
+    fn first(mask: u32) -> Option<usize> {
+        (mask != 0).then(|| mask.trailing_zeros() as usize)
+    }
+}
+
+/// A block as a word, read little-endian. Tests hold the vectors against it.
+#[cfg(any(
+    all(test, not(target_arch = "wasm32")),
+    all(target_arch = "wasm32", not(target_feature = "simd128"))
+))]
+mod words {
     use super::{LARGE, NumberBytes};
 
     /// Bytes in a block.
@@ -237,5 +332,50 @@ mod imp {
     #[inline]
     fn first(hits: u64) -> Option<usize> {
         (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
+    }
+}
+
+// The words are not what tests run on, so they are held against the vectors here.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod laws {
+    use proptest::prelude::*;
+
+    use super::{LARGE, imp, words};
+
+    /// Bytes on both sides of every border that matters.
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![
+            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
+            any::<u8>()
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_and_words_see_the_same(bytes in prop::collection::vec(byte(), 64)) {
+            let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
+            prop_assert_eq!(imp::specials(wide), words::specials(wide));
+            prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
+            for at in [b'"', b'0', 0x80] {
+                prop_assert_eq!(imp::equal_bytes(wide, at), words::equal_bytes(wide, at));
+            }
+            let special = imp::specials(wide);
+            let first = (special & 0xFFFF != 0).then(|| special.trailing_zeros() as usize);
+            prop_assert_eq!(imp::first_special(wide.first_chunk().unwrap()), first);
+            let in_a_word = first.filter(|at| *at < words::LEN);
+            prop_assert_eq!(words::first_special(wide.first_chunk().unwrap()), in_a_word);
+            let others = !imp::number_bytes(wide).digits & 0xFFFF;
+            let first = (others != 0).then(|| others.trailing_zeros() as usize);
+            prop_assert_eq!(imp::first_no_digit(wide.first_chunk().unwrap()), first);
+            let in_a_word = first.filter(|at| *at < words::LEN);
+            prop_assert_eq!(words::first_no_digit(wide.first_chunk().unwrap()), in_a_word);
+        }
+
+        #[test]
+        fn one_special_byte_in_a_large_block_is_seen(at in 0..LARGE, byte in byte()) {
+            let mut block = [b'a'; LARGE];
+            block[at] = byte;
+            prop_assert_eq!(imp::is_plain(&block), words::is_plain(&block));
+        }
     }
 }

@@ -24,6 +24,7 @@ fn parameters() {
         (json!({"max_tokens": 0}), "max_tokens"),
         (json!({"max_tokens": 1.5}), "max_tokens"),
         (json!({"n": 2}), "n"),
+        (json!({"thread": {"type": "create"}}), "thread"),
         (json!({"stream": "true"}), "stream"),
         (json!({"temperature": "hot"}), "temperature"),
         (json!({"stop_sequences": "a"}), "stop_sequences"),

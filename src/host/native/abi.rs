@@ -1,0 +1,208 @@
+//! The functions of Envoy's dynamic-module ABI that this module needs, as Envoy's `abi.h` declares them.
+//!
+//! Declared by hand: the official SDK is no crate of a registry. `tests/native` holds the names against the symbols
+//! that Envoy exports. Built for Envoy 1.38 and later; Envoy promises that a module for X.Y runs on X.Y and X.(Y+1).
+
+use std::ffi::{c_char, c_void};
+use std::marker::PhantomData;
+
+/// The version of the ABI that the declarations follow; Envoy warns in its log where its own is another.
+pub const VERSION: &std::ffi::CStr = c"v0.1.0";
+
+/// A pointer of Envoy's to one of its own objects.
+pub type Envoy = *mut c_void;
+
+/// A pointer of Envoy's to what wakes a thread. Any thread may use it.
+pub type Scheduler = *mut c_void;
+
+/// Bytes of somebody else's, valid for `'a`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Slice<'a> {
+    pointer: *const u8,
+    length: usize,
+    owner: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Slice<'a> {
+    /// What Envoy reads as "there is none".
+    pub const NONE: Self = Self { pointer: std::ptr::null(), length: 0, owner: PhantomData };
+
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { pointer: bytes.as_ptr(), length: bytes.len(), owner: PhantomData }
+    }
+
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    /// They must still be where Envoy said: until the object that holds them is changed, and at the latest until the
+    /// hook returns.
+    pub unsafe fn bytes(&self) -> &'a [u8] {
+        if self.pointer.is_null() || self.length == 0 {
+            return &[];
+        }
+        unsafe { std::slice::from_raw_parts(self.pointer, self.length) }
+    }
+}
+
+/// A header: name and value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pair<'a> {
+    pub name: Slice<'a>,
+    pub value: Slice<'a>,
+}
+
+/// Which header map.
+#[repr(u32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Map {
+    Request = 0,
+    RequestTrailers = 1,
+    Response = 2,
+}
+
+/// Which body: what an earlier hook has held back, or what this one brings.
+#[repr(u32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    RequestReceived = 0,
+    RequestBuffered = 1,
+    ResponseReceived = 2,
+    ResponseBuffered = 3,
+}
+
+/// What Envoy does with a head or with trailers after the hook.
+#[repr(u32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadStatus {
+    Continue = 0,
+    /// Bodies still come to this filter.
+    StopIteration = 1,
+}
+
+/// What Envoy does with the bytes of a body after the hook.
+#[repr(u32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyStatus {
+    Continue = 0,
+    StopAndBuffer = 1,
+    StopNoBuffer = 3,
+}
+
+/// `envoy_dynamic_module_type_log_level`.
+#[repr(u32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+/// `envoy_dynamic_module_type_attribute_id_ResponseCodeDetails`.
+pub const RESPONSE_CODE_DETAILS: u32 = 16;
+/// Success of a call-out's start and of the call-out itself, and of a metric's definition.
+pub const SUCCESS: u32 = 0;
+
+unsafe extern "C" {
+    pub fn envoy_dynamic_module_callback_http_get_headers_size(filter: Envoy, map: Map) -> usize;
+    pub fn envoy_dynamic_module_callback_http_get_headers(
+        filter: Envoy,
+        map: Map,
+        out: *mut Pair<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_set_header(
+        filter: Envoy,
+        map: Map,
+        name: Slice<'_>,
+        value: Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_body_chunks_size(
+        filter: Envoy,
+        part: Part,
+    ) -> usize;
+    pub fn envoy_dynamic_module_callback_http_get_body_chunks(
+        filter: Envoy,
+        part: Part,
+        out: *mut Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_append_body(
+        filter: Envoy,
+        part: Part,
+        data: Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_drain_body(
+        filter: Envoy,
+        part: Part,
+        size: usize,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_clear_route_cache(filter: Envoy);
+    pub fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
+        filter: Envoy,
+        key: Slice<'_>,
+        value: Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
+        filter: Envoy,
+        key: Slice<'_>,
+        out: *mut Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
+        filter: Envoy,
+        id: u32,
+        out: *mut Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_send_response(
+        filter: Envoy,
+        status: u32,
+        headers: *const Pair<'_>,
+        count: usize,
+        body: Slice<'_>,
+        details: Slice<'_>,
+    );
+    pub fn envoy_dynamic_module_callback_http_filter_config_http_callout(
+        configuration: Envoy,
+        id: *mut u64,
+        cluster: Slice<'_>,
+        headers: *const Pair<'_>,
+        count: usize,
+        body: Slice<'_>,
+        timeout_ms: u64,
+    ) -> u32;
+    pub fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        configuration: Envoy,
+        name: Slice<'_>,
+        labels: *const Slice<'_>,
+        count: usize,
+        id: *mut usize,
+    ) -> u32;
+    pub fn envoy_dynamic_module_callback_http_filter_increment_counter(
+        filter: Envoy,
+        id: usize,
+        labels: *const Slice<'_>,
+        count: usize,
+        by: u64,
+    ) -> u32;
+    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(
+        configuration: Envoy,
+    ) -> Scheduler;
+    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(
+        scheduler: Scheduler,
+        event: u64,
+    );
+    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: Scheduler);
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_new(filter: Envoy) -> Scheduler;
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
+        scheduler: Scheduler,
+        event: u64,
+    );
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: Scheduler);
+    pub fn envoy_dynamic_module_callback_log(level: LogLevel, text: Slice<'_>);
+}
+
+/// What `envoy_dynamic_module_on_program_init` returns.
+pub type AbiVersion = *const c_char;

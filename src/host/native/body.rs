@@ -1,0 +1,105 @@
+//! A body as Envoy shows it: in place, as a few slices, and changed by appending and draining.
+
+use std::ops::Range;
+
+use super::abi::{Part, Slice};
+use super::calls::Filter;
+use crate::wire::splice::Edit;
+
+/// What is visible of a body in one hook: what was held back before, then what has come now.
+pub struct Visible {
+    held_part: Part,
+    came_part: Part,
+    held: Vec<Slice<'static>>,
+    came: Vec<Slice<'static>>,
+    held_size: usize,
+    came_size: usize,
+}
+
+impl Visible {
+    /// Reads where the bytes stand. They stay there until this view changes the body, which takes the view.
+    pub fn new(filter: Filter, held_part: Part, came_part: Part, is_held: bool) -> Self {
+        let held = if is_held { filter.slices(held_part) } else { Vec::new() };
+        let came = filter.slices(came_part);
+        let size = |slices: &[Slice<'_>]| slices.iter().map(Slice::len).sum();
+        let (held_size, came_size) = (size(&held), size(&came));
+        Self { held_part, came_part, held, came, held_size, came_size }
+    }
+
+    /// In the hook of trailers: all there is has been held back.
+    pub fn at_trailers(filter: Filter, held_part: Part) -> Self {
+        let held = filter.slices(held_part);
+        let held_size = held.iter().map(Slice::len).sum();
+        Self { held_part, came_part: held_part, held, came: Vec::new(), held_size, came_size: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.held_size + self.came_size
+    }
+
+    pub fn held(&self) -> usize {
+        self.held_size
+    }
+
+    /// The slices that came now, at least one: an empty piece where nothing came.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let empty = self.came.is_empty().then_some(&[][..]);
+        // Sound: nothing changes the body while the view is borrowed.
+        self.came.iter().map(|slice| unsafe { slice.bytes() }).chain(empty)
+    }
+
+    /// A copy of some of the bytes.
+    pub fn copy(&self, range: Range<usize>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(range.len());
+        self.each(&range, |bytes| out.extend_from_slice(bytes));
+        out
+    }
+
+    fn each(&self, range: &Range<usize>, mut take: impl FnMut(&[u8])) {
+        let mut at = 0;
+        for slice in self.held.iter().chain(&self.came) {
+            // Sound: nothing changes the body while the view is borrowed. `append` leaves earlier slices where they are.
+            let bytes = unsafe { slice.bytes() };
+            let from = range.start.saturating_sub(at).min(bytes.len());
+            let to = range.end.saturating_sub(at).min(bytes.len());
+            if let Some(bytes) = bytes.get(from..to)
+                && !bytes.is_empty()
+            {
+                take(bytes);
+            }
+            at += bytes.len();
+        }
+    }
+
+    /// Carries out edits of all that is visible. Each byte is copied once: behind the visible ones, which then go.
+    pub fn edit(self, filter: Filter, edits: &[Edit]) {
+        let mut from = 0;
+        let mut written = Vec::new();
+        let whole = self.held_size == 0;
+        let mut put = |bytes: &[u8]| {
+            if whole {
+                filter.append(self.came_part, bytes)
+            } else {
+                written.extend_from_slice(bytes)
+            }
+        };
+        for edit in edits {
+            self.each(&(from..edit.span.start), &mut put);
+            put(&edit.with);
+            from = edit.span.end;
+        }
+        self.each(&(from..self.len()), &mut put);
+        if whole {
+            filter.drain(self.came_part, self.came_size);
+        } else {
+            self.replace(filter, &written);
+        }
+    }
+
+    /// Puts `with` in the place of all that is visible.
+    pub fn replace(self, filter: Filter, with: &[u8]) {
+        filter.drain(self.held_part, self.held_size);
+        filter.drain(self.came_part, self.came_size);
+        filter.append(self.came_part, with);
+    }
+}

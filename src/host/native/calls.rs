@@ -1,0 +1,277 @@
+//! Envoy's functions for one stream, as safe calls.
+//!
+//! Bytes that Envoy hands out stay valid until the object they belong to is changed. What is read is therefore copied
+//! here at once; only [`super::body`] reads bodies in place.
+
+use super::abi::{self, Envoy, LogLevel, Map, Pair, Part, Slice};
+use crate::exchange::Reply;
+use crate::wire::headers::{HeaderEdit, Headers};
+
+/// Envoy's side of one stream. Valid in hooks only: nobody keeps one.
+#[derive(Clone, Copy)]
+pub struct Filter(Envoy);
+
+/// Wakes a stream on its worker. Does nothing once the stream is over.
+pub struct StreamThread(abi::Scheduler);
+
+/// Wakes the main thread for a configuration.
+pub struct MainThread(abi::Scheduler);
+
+// Sound: Envoy's schedulers are made for other threads, and hold no pointer that could dangle.
+unsafe impl Send for StreamThread {}
+unsafe impl Send for MainThread {}
+unsafe impl Sync for MainThread {}
+
+impl StreamThread {
+    pub fn wake(&self) {
+        unsafe { abi::envoy_dynamic_module_callback_http_filter_scheduler_commit(self.0, 0) }
+    }
+}
+
+impl Drop for StreamThread {
+    fn drop(&mut self) {
+        unsafe { abi::envoy_dynamic_module_callback_http_filter_scheduler_delete(self.0) }
+    }
+}
+
+impl MainThread {
+    /// # Safety
+    /// `configuration` is the pointer that Envoy has handed to the hook that is running.
+    pub unsafe fn of(configuration: Envoy) -> Self {
+        Self(unsafe {
+            abi::envoy_dynamic_module_callback_http_filter_config_scheduler_new(configuration)
+        })
+    }
+
+    pub fn wake(&self) {
+        unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_commit(self.0, 0) }
+    }
+}
+
+impl Drop for MainThread {
+    fn drop(&mut self) {
+        unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_delete(self.0) }
+    }
+}
+
+/// A failure to start a call-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotSent(pub u32);
+
+impl Filter {
+    /// # Safety
+    /// `envoy` is the pointer that Envoy has handed to the hook that is running.
+    pub unsafe fn new(envoy: Envoy) -> Self {
+        Self(envoy)
+    }
+
+    /// A head, copied.
+    pub fn headers(self, map: Map) -> Headers {
+        let count =
+            unsafe { abi::envoy_dynamic_module_callback_http_get_headers_size(self.0, map) };
+        let mut pairs: Vec<Pair<'_>> = vec![Pair { name: Slice::NONE, value: Slice::NONE }; count];
+        if count == 0
+            || !unsafe {
+                abi::envoy_dynamic_module_callback_http_get_headers(self.0, map, pairs.as_mut_ptr())
+            }
+        {
+            return Headers::default();
+        }
+        // Sound: the map is not changed before they are copied.
+        let bytes = pairs.iter().map(|pair| unsafe { (pair.name.bytes(), pair.value.bytes()) });
+        Headers::from_bytes(bytes)
+    }
+
+    pub fn edit(self, map: Map, edits: &[HeaderEdit]) {
+        for edit in edits {
+            let (name, value) = match edit {
+                HeaderEdit::Set(name, value) => (name, Slice::of(value.as_bytes())),
+                HeaderEdit::Remove(name) => (name, Slice::NONE),
+            };
+            unsafe {
+                abi::envoy_dynamic_module_callback_http_set_header(
+                    self.0,
+                    map,
+                    Slice::of(name.as_bytes()),
+                    value,
+                )
+            };
+        }
+    }
+
+    /// Envoy chooses the route anew, from the head as it is now.
+    pub fn clear_route_cache(self) {
+        unsafe { abi::envoy_dynamic_module_callback_http_clear_route_cache(self.0) }
+    }
+
+    /// Where a body stands. Valid until the body is changed.
+    pub fn slices(self, part: Part) -> Vec<Slice<'static>> {
+        let count =
+            unsafe { abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, part) };
+        let mut slices = vec![Slice::NONE; count];
+        if count > 0
+            && !unsafe {
+                abi::envoy_dynamic_module_callback_http_get_body_chunks(
+                    self.0,
+                    part,
+                    slices.as_mut_ptr(),
+                )
+            }
+        {
+            slices.clear();
+        }
+        slices
+    }
+
+    pub fn append(self, part: Part, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            unsafe {
+                abi::envoy_dynamic_module_callback_http_append_body(self.0, part, Slice::of(bytes))
+            };
+        }
+    }
+
+    pub fn drain(self, part: Part, size: usize) {
+        if size > 0 {
+            unsafe { abi::envoy_dynamic_module_callback_http_drain_body(self.0, part, size) };
+        }
+    }
+
+    /// Under the name that the proxy-wasm host's filter state has, so that one access log reads both.
+    pub fn set_filter_state(self, key: &str, value: &[u8]) {
+        let key = ["wasm.", key].concat();
+        unsafe {
+            abi::envoy_dynamic_module_callback_http_set_filter_state_bytes(
+                self.0,
+                Slice::of(key.as_bytes()),
+                Slice::of(value),
+            )
+        };
+    }
+
+    pub fn filter_state(self, key: &str) -> Option<Vec<u8>> {
+        let key = ["wasm.", key].concat();
+        self.string(|out| unsafe {
+            abi::envoy_dynamic_module_callback_http_get_filter_state_bytes(
+                self.0,
+                Slice::of(key.as_bytes()),
+                out,
+            )
+        })
+    }
+
+    pub fn code_details(self) -> Option<Vec<u8>> {
+        self.string(|out| unsafe {
+            abi::envoy_dynamic_module_callback_http_filter_get_attribute_string(
+                self.0,
+                abi::RESPONSE_CODE_DETAILS,
+                out,
+            )
+        })
+    }
+
+    fn string(self, read: impl FnOnce(*mut Slice<'_>) -> bool) -> Option<Vec<u8>> {
+        let mut out = Slice::NONE;
+        // Sound: copied before anything else is called.
+        read(&raw mut out).then(|| unsafe { out.bytes() }.to_vec())
+    }
+
+    /// Answers in the upstream's place. `details`: what `%RESPONSE_CODE_DETAILS%` shows.
+    pub fn send(self, reply: &Reply, details: &str) {
+        let pairs: Vec<Pair<'_>> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| Pair {
+                name: Slice::of(name.as_bytes()),
+                value: Slice::of(value.as_bytes()),
+            })
+            .collect();
+        unsafe {
+            abi::envoy_dynamic_module_callback_http_send_response(
+                self.0,
+                u32::from(reply.status),
+                pairs.as_ptr(),
+                pairs.len(),
+                Slice::of(&reply.body),
+                Slice::of(details.as_bytes()),
+            );
+        }
+    }
+
+    /// What wakes this stream: its hook for scheduled events runs then.
+    pub fn thread(self) -> StreamThread {
+        StreamThread(unsafe {
+            abi::envoy_dynamic_module_callback_http_filter_scheduler_new(self.0)
+        })
+    }
+
+    /// Adds one to a counter of [`define_counter`].
+    pub fn count(self, counter: usize, labels: &[&str]) {
+        let labels: Vec<Slice<'_>> =
+            labels.iter().map(|label| Slice::of(label.as_bytes())).collect();
+        unsafe {
+            abi::envoy_dynamic_module_callback_http_filter_increment_counter(
+                self.0,
+                counter,
+                labels.as_ptr(),
+                labels.len(),
+                1,
+            )
+        };
+    }
+}
+
+/// Starts a call to a cluster, from the main thread: its id.
+///
+/// # Safety
+/// `configuration` is the pointer that Envoy has handed to the hook that is running.
+pub unsafe fn call(
+    configuration: Envoy,
+    cluster: &str,
+    headers: &[(&str, &str)],
+    timeout_ms: u64,
+) -> Result<u64, NotSent> {
+    let pairs: Vec<Pair<'_>> = headers
+        .iter()
+        .map(|(name, value)| Pair {
+            name: Slice::of(name.as_bytes()),
+            value: Slice::of(value.as_bytes()),
+        })
+        .collect();
+    let mut id = 0;
+    let result = unsafe {
+        abi::envoy_dynamic_module_callback_http_filter_config_http_callout(
+            configuration,
+            &raw mut id,
+            Slice::of(cluster.as_bytes()),
+            pairs.as_ptr(),
+            pairs.len(),
+            Slice::NONE,
+            timeout_ms,
+        )
+    };
+    if result == abi::SUCCESS { Ok(id) } else { Err(NotSent(result)) }
+}
+
+/// Defines a counter; only possible while a configuration loads.
+///
+/// # Safety
+/// `configuration` is the pointer that Envoy has handed to the hook that is running.
+pub unsafe fn define_counter(configuration: Envoy, name: &str, labels: &[&str]) -> Option<usize> {
+    let labels: Vec<Slice<'_>> = labels.iter().map(|label| Slice::of(label.as_bytes())).collect();
+    let mut id = 0;
+    let result = unsafe {
+        abi::envoy_dynamic_module_callback_http_filter_config_define_counter(
+            configuration,
+            Slice::of(name.as_bytes()),
+            labels.as_ptr(),
+            labels.len(),
+            &raw mut id,
+        )
+    };
+    (result == abi::SUCCESS).then_some(id)
+}
+
+pub fn log(level: LogLevel, text: &str) {
+    unsafe { abi::envoy_dynamic_module_callback_log(level, Slice::of(text.as_bytes())) }
+}

@@ -1,0 +1,102 @@
+//! A configuration: checked on Envoy's main thread, compiled again by each worker that uses it.
+//!
+//! The core counts references without atomics, so what it shares does not cross threads.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use super::abi::{Envoy, LogLevel};
+use super::calls::{MainThread, define_counter, log};
+use super::lists::Lists;
+use crate::config::Problems;
+use crate::policy::Config;
+use crate::telemetry::counters;
+
+/// What Envoy keeps for as long as the configuration is in use.
+pub struct Configuration {
+    id: u64,
+    bytes: Vec<u8>,
+    counters: Vec<(&'static str, usize)>,
+    lists: Lists,
+}
+
+/// What the streams of one worker share.
+pub struct Worker {
+    pub config: Rc<Config>,
+}
+
+thread_local! {
+    static WORKERS: RefCell<Vec<(Weak<Configuration>, Rc<Worker>)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Configuration {
+    /// Checks what an operator wrote: JSON, as Envoy passes a `StringValue` and a `Struct` alike. What is wrong with it is
+    /// logged.
+    ///
+    /// # Safety
+    /// `envoy` is the configuration's pointer, handed to the hook that is running.
+    pub unsafe fn load(envoy: Envoy, bytes: Vec<u8>) -> Option<Arc<Self>> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let config = match compile(&bytes) {
+            Ok(config) => config,
+            Err(problems) => {
+                log(LogLevel::Error, &format!("the configuration is refused:\n{problems}"));
+                return None;
+            }
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        log(
+            LogLevel::Info,
+            &format!("openai-gateway-filter {version} (native): {}", config.summary()),
+        );
+        for warning in config.warnings() {
+            log(LogLevel::Warn, &warning.to_string());
+        }
+        let define = |(name, labels): (&'static str, &[&str])| {
+            // Sound: as for this function.
+            let id = unsafe { define_counter(envoy, name, labels) };
+            if id.is_none() {
+                log(LogLevel::Warn, &format!("can't define the counter {name}"));
+            }
+            Some((name, id?))
+        };
+        let counters = counters::DEFINITIONS.into_iter().filter_map(define).collect();
+        let lists = Lists::new(unsafe { MainThread::of(envoy) });
+        Some(Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, counters, lists }))
+    }
+
+    /// The worker's own copy. `None` only if the environment has changed so that it does not compile any more.
+    pub fn of_this_worker(self: &Arc<Self>) -> Option<Rc<Worker>> {
+        WORKERS.with_borrow_mut(|workers| {
+            let of_this = |(of, _): &&(Weak<Self>, Rc<Worker>)| {
+                of.upgrade().is_some_and(|of| of.id == self.id)
+            };
+            if let Some((_, worker)) = workers.iter().find(of_this) {
+                return Some(Rc::clone(worker));
+            }
+            workers.retain(|(of, _)| of.strong_count() > 0);
+            let config = Rc::new(compile(&self.bytes).ok()?);
+            let worker = Rc::new(Worker { config });
+            workers.push((Arc::downgrade(self), Rc::clone(&worker)));
+            Some(worker)
+        })
+    }
+}
+
+impl Configuration {
+    /// The model lists of the whole process.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The id of a counter.
+    pub fn counter(&self, name: &str) -> Option<usize> {
+        self.counters.iter().find(|(known, _)| *known == name).map(|(_, id)| *id)
+    }
+}
+
+fn compile(bytes: &[u8]) -> Result<Config, Problems> {
+    Config::from_plugin_configuration(bytes, &|name| std::env::var(name).ok())
+}

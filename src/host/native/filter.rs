@@ -1,0 +1,364 @@
+//! One HTTP stream: hooks in, [`Exchange`] steps out, carried out with Envoy's functions.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::abi::{BodyStatus, HeadStatus, LogLevel, Map, Part};
+use super::body::Visible;
+use super::calls::{self, log};
+use super::configuration::{Configuration, Worker};
+use crate::exchange::{
+    BodyOut, Exchange, ModelsQuery, Next, Note, Reply, RequestStep, ResponseStep, Surroundings,
+};
+use crate::telemetry::counters;
+
+/// A stream.
+pub struct Stream {
+    /// Names it among those that wait for model lists.
+    id: u32,
+    configuration: Arc<Configuration>,
+    worker: Rc<Worker>,
+    exchange: Exchange,
+    /// An earlier hook has held back some of the request's body.
+    request_held: bool,
+    response_held: bool,
+    /// The answer's head has been seen.
+    answered: bool,
+    /// We have answered: what follows is our own.
+    replied: bool,
+    /// Waits for its lists.
+    lists: Option<ModelsQuery>,
+}
+
+/// What becomes of a head, a body's bytes or trailers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Continue,
+    Hold,
+    /// Answered or dropped: nothing of it is needed.
+    Stop,
+}
+
+impl From<Verdict> for HeadStatus {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Continue => Self::Continue,
+            Verdict::Hold | Verdict::Stop => Self::StopIteration,
+        }
+    }
+}
+
+impl From<Verdict> for BodyStatus {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Continue => Self::Continue,
+            Verdict::Hold => Self::StopAndBuffer,
+            Verdict::Stop => Self::StopNoBuffer,
+        }
+    }
+}
+
+/// What an exchange may ask, by Envoy's functions.
+struct Around(calls::Filter);
+
+impl Surroundings for Around {
+    fn now(&self) -> u64 {
+        now_ms() / 1_000
+    }
+
+    fn recall(&self, note: Note) -> Option<Vec<u8>> {
+        self.0.filter_state(note.key())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the host tells the core the time; this is the host")]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn after(end: bool) -> Next {
+    if end { Next::End } else { Next::Later }
+}
+
+impl Stream {
+    pub fn new(configuration: Arc<Configuration>, worker: Rc<Worker>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            configuration,
+            exchange: Exchange::new(worker.config.clone()),
+            worker,
+            request_held: false,
+            response_held: false,
+            answered: false,
+            replied: false,
+            lists: None,
+        }
+    }
+
+    pub fn request_head(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        let headers = filter.headers(Map::Request);
+        let step = self.exchange.on_request_head(&headers, end, &Around(filter));
+        self.on_request(filter, step, None)
+    }
+
+    pub fn request_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        let visible =
+            |held| Visible::new(filter, Part::RequestBuffered, Part::RequestReceived, held);
+        if !self.exchange.reads_request_body() {
+            let step = self.exchange.on_request_body(&[], after(end));
+            if matches!(step, RequestStep::Continue) {
+                self.report(filter);
+                self.request_held = false;
+                return Verdict::Continue;
+            }
+            let body = visible(self.request_held);
+            return self.on_request(filter, step, Some(body));
+        }
+        let body = visible(self.request_held);
+        let mut step = RequestStep::Continue;
+        let mut pieces = body.pieces().peekable();
+        while let Some(piece) = pieces.next() {
+            let is_last = pieces.peek().is_none();
+            let next = if is_last { after(end) } else { Next::Visible };
+            step = self.exchange.on_request_body(piece, next);
+            // A refusal drops what is unread with the rest.
+            if !self.exchange.reads_request_body() {
+                break;
+            }
+        }
+        drop(pieces);
+        self.on_request(filter, step, Some(body))
+    }
+
+    pub fn request_trailers(&mut self, filter: calls::Filter) -> Verdict {
+        let trailers = filter.headers(Map::RequestTrailers);
+        filter.edit(Map::RequestTrailers, &self.exchange.trailer_removals(&trailers));
+        let step = self.exchange.on_request_trailers();
+        let body = Visible::at_trailers(filter, Part::RequestBuffered);
+        self.on_request(filter, step, Some(body))
+    }
+
+    pub fn response_head(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        self.answered = true;
+        if self.replied {
+            return Verdict::Continue;
+        }
+        let headers = filter.headers(Map::Response);
+        let step = self.exchange.on_response_head(&headers, end);
+        self.on_response_once(filter, step, None)
+    }
+
+    pub fn response_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        if self.replied {
+            return Verdict::Continue;
+        }
+        let body = || {
+            Visible::new(filter, Part::ResponseBuffered, Part::ResponseReceived, self.response_held)
+        };
+        if !self.response_held && !self.exchange.reads_response_body() {
+            let step = self.exchange.on_response_body(&[], after(end));
+            if matches!(step, ResponseStep::Continue) {
+                self.report(filter);
+                return Verdict::Continue;
+            }
+            let body = body();
+            return self.on_response_once(filter, step, Some(body));
+        }
+        // What is held has outgrown the buffer limit: Envoy has ended this answer, and the body is its own to clean up.
+        if self.response_held
+            && filter.code_details().is_some_and(|why| why == b"response_payload_too_large")
+        {
+            return Verdict::Stop;
+        }
+        let body = body();
+        self.read_response(filter, body, end)
+    }
+
+    pub fn response_trailers(&mut self, filter: calls::Filter) -> Verdict {
+        if self.replied {
+            return Verdict::Continue;
+        }
+        let step = self.exchange.on_response_trailers();
+        let body = self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered));
+        self.on_response_once(filter, step, body)
+    }
+
+    /// Envoy has woken this stream: its model lists are there.
+    pub fn woken(&mut self, filter: calls::Filter) {
+        if let Some(outcomes) = self.configuration.lists().take(self.id)
+            && let Some(query) = self.lists.take()
+        {
+            let reply = query.reply(&self.worker.config, &outcomes);
+            self.send(filter, &reply);
+        }
+    }
+
+    /// Answers with an error, after a fault of ours.
+    pub fn give_up(&mut self, filter: calls::Filter) {
+        if !self.replied {
+            let reply = self.exchange.give_up();
+            self.report(filter);
+            self.send(filter, &reply);
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        filter: calls::Filter,
+        step: RequestStep,
+        body: Option<Visible>,
+    ) -> Verdict {
+        let step = match step {
+            RequestStep::ReadWhole => {
+                let whole = body.as_ref().map(|body| body.copy(0..body.len())).unwrap_or_default();
+                self.exchange.on_request_whole(&whole)
+            }
+            step => step,
+        };
+        self.report(filter);
+        let verdict = match step {
+            RequestStep::Continue => Verdict::Continue,
+            RequestStep::Hold | RequestStep::ReadWhole => Verdict::Hold,
+            // Envoy has answered a request that is still held: with its 413.
+            RequestStep::Release(_) if self.answered => Verdict::Hold,
+            RequestStep::Release(release) => {
+                if let (Some(body), false) = (body, release.body.is_empty()) {
+                    body.edit(filter, &release.body);
+                }
+                filter.edit(Map::Request, &release.headers);
+                filter.clear_route_cache();
+                Verdict::Continue
+            }
+            RequestStep::ListModels(query) => {
+                let lists = self.configuration.lists();
+                match lists.ask(&self.worker.config, self.id, &query, now_ms(), || filter.thread())
+                {
+                    Some(reply) => self.send(filter, &reply),
+                    None => {
+                        self.lists = Some(query);
+                        Verdict::Hold
+                    }
+                }
+            }
+            RequestStep::Drop => {
+                if let Some(body) = body.filter(|_| !self.answered) {
+                    body.replace(filter, &[]);
+                }
+                Verdict::Stop
+            }
+            RequestStep::Reply(reply) => self.send(filter, &reply),
+        };
+        self.request_held = verdict == Verdict::Hold;
+        verdict
+    }
+
+    /// A step outside of the body, or with all that is visible of it.
+    fn on_response_once(
+        &mut self,
+        filter: calls::Filter,
+        step: ResponseStep,
+        body: Option<Visible>,
+    ) -> Verdict {
+        self.report(filter);
+        let verdict = match step {
+            ResponseStep::Hold => Verdict::Hold,
+            ResponseStep::Continue => Verdict::Continue,
+            ResponseStep::Release(edits, out) => {
+                filter.edit(Map::Response, &edits);
+                if let (BodyOut::Replace(with), Some(body)) = (out, body) {
+                    body.replace(filter, &with);
+                }
+                Verdict::Continue
+            }
+            ResponseStep::Reply(reply) => self.send(filter, &reply),
+        };
+        self.response_held = verdict == Verdict::Hold;
+        verdict
+    }
+
+    /// Reads what has come of the answer, slice by slice, for as long as somebody reads; the rest follows unread.
+    fn read_response(&mut self, filter: calls::Filter, body: Visible, end: bool) -> Verdict {
+        let mut pieces = body.pieces().peekable();
+        let mut read = body.held();
+        let mut passed = 0;
+        let mut written: Option<Vec<u8>> = None;
+        let verdict = loop {
+            let piece = if self.exchange.reads_response_body() {
+                pieces.next().unwrap_or_default()
+            } else {
+                &[]
+            };
+            let is_last = pieces.peek().is_none() || !self.exchange.reads_response_body();
+            read = if is_last { body.len() } else { read + piece.len() };
+            let step = self
+                .exchange
+                .on_response_body(piece, if is_last { after(end) } else { Next::Visible });
+            self.report(filter);
+            let out = match step {
+                ResponseStep::Hold if is_last => break Verdict::Hold,
+                ResponseStep::Hold => continue,
+                ResponseStep::Continue => BodyOut::Same,
+                ResponseStep::Release(edits, out) => {
+                    filter.edit(Map::Response, &edits);
+                    out
+                }
+                ResponseStep::Reply(reply) => break self.send(filter, &reply),
+            };
+            let from = std::mem::replace(&mut passed, read);
+            match (out, &mut written) {
+                (BodyOut::Same, None) => {}
+                (BodyOut::Same, Some(written)) => written.extend(body.copy(from..read)),
+                (BodyOut::Replace(with), Some(written)) => written.extend(with),
+                (BodyOut::Replace(with), None) if from == 0 => written = Some(with),
+                (BodyOut::Replace(with), None) => {
+                    let mut start = body.copy(0..from);
+                    start.extend(with);
+                    written = Some(start);
+                }
+            }
+            if is_last {
+                break Verdict::Continue;
+            }
+        };
+        drop(pieces);
+        if let (Verdict::Continue, Some(written)) = (verdict, written) {
+            body.replace(filter, &written);
+        }
+        self.response_held = verdict == Verdict::Hold;
+        verdict
+    }
+
+    fn send(&mut self, filter: calls::Filter, reply: &Reply) -> Verdict {
+        self.replied = true;
+        filter.send(reply, "");
+        Verdict::Stop
+    }
+
+    /// Gives the access log what has become known, and counts what has happened.
+    fn report(&mut self, filter: calls::Filter) {
+        for (note, value) in self.exchange.take_notes() {
+            filter.set_filter_state(note.key(), value.as_bytes());
+        }
+        for counter in self.exchange.take_counted() {
+            if let Some((name, labels)) = counters::labelled(&counter)
+                && let Some(id) = self.configuration.counter(name)
+            {
+                filter.count(id, &labels);
+            } else {
+                log(LogLevel::Warn, &format!("can't count {counter}"));
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.lists.is_some() {
+            self.configuration.lists().forget(self.id);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What Envoy calls. No panic leaves a hook: the request that met it ends with a 500, the others go on.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair, Slice};
+use super::calls::{self, Filter, log};
+use super::configuration::Configuration;
+use super::filter::{Stream, Verdict, now_ms};
+
+/// What Envoy keeps for a stream.
+struct Handle {
+    /// Borrowed while a hook runs: Envoy may call another one from within its own functions.
+    stream: RefCell<Stream>,
+}
+
+/// Runs a hook of one stream.
+///
+/// # Safety
+/// `module` is what [`envoy_dynamic_module_on_http_filter_new`] returned, and has not been destroyed; `envoy` is what the
+/// hook was called with.
+unsafe fn guarded(
+    envoy: Envoy,
+    module: *const c_void,
+    run: impl FnOnce(&mut Stream, Filter) -> Verdict,
+) -> Verdict {
+    // Sound: by this function's contract. Only shared references to a handle are ever made.
+    let (filter, handle) = unsafe { (Filter::new(envoy), &*module.cast::<Handle>()) };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let Ok(mut stream) = handle.stream.try_borrow_mut() else {
+            // Envoy's own answer to what this stream is just doing.
+            return Verdict::Continue;
+        };
+        run(&mut stream, filter)
+    }));
+    outcome.unwrap_or_else(|_| {
+        let last_words = catch_unwind(AssertUnwindSafe(|| {
+            log(LogLevel::Error, "a panic was caught; its request ends with a 500");
+            if let Ok(mut stream) = handle.stream.try_borrow_mut() {
+                stream.give_up(filter);
+            }
+        }));
+        drop(last_words);
+        Verdict::Stop
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_program_init() -> AbiVersion {
+    abi::VERSION.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+    envoy: Envoy,
+    _name: Slice<'_>,
+    config: Slice<'_>,
+) -> *const c_void {
+    // Sound: Envoy keeps the bytes until this hook returns.
+    let bytes = unsafe { config.bytes() }.to_vec();
+    match catch_unwind(AssertUnwindSafe(|| unsafe { Configuration::load(envoy, bytes) })) {
+        Ok(Some(configuration)) => Arc::into_raw(configuration).cast(),
+        Ok(None) => std::ptr::null(),
+        Err(_) => {
+            log(LogLevel::Error, "a panic was caught; the configuration is refused");
+            std::ptr::null()
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(configuration: *const c_void) {
+    // Sound: made by `Arc::into_raw` above, and given back once.
+    drop(unsafe { Arc::from_raw(configuration.cast::<Configuration>()) });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_new(
+    configuration: *const c_void,
+    _: Envoy,
+) -> *const c_void {
+    let made = catch_unwind(|| {
+        let configuration = configuration.cast::<Configuration>();
+        // Sound: Envoy destroys the configuration after the last of its streams; the count goes up by the one that is taken.
+        let configuration = unsafe {
+            Arc::increment_strong_count(configuration);
+            Arc::from_raw(configuration)
+        };
+        let worker = configuration.of_this_worker()?;
+        Some(Stream::new(configuration, worker))
+    });
+    match made {
+        Ok(Some(stream)) => {
+            let handle = Handle { stream: RefCell::new(stream) };
+            Box::into_raw(Box::new(handle)).cast_const().cast()
+        }
+        _ => {
+            log(LogLevel::Error, "the configuration could not be compiled for this worker");
+            std::ptr::null()
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
+    // Sound: made by `Box::into_raw` above, and given back once.
+    let handle = unsafe { Box::from_raw(module.cast_mut().cast::<Handle>()) };
+    drop(catch_unwind(AssertUnwindSafe(move || drop(handle))));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+    envoy: Envoy,
+    module: *const c_void,
+    end: bool,
+) -> HeadStatus {
+    unsafe { guarded(envoy, module, |stream, filter| stream.request_head(filter, end)) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+    envoy: Envoy,
+    module: *const c_void,
+    end: bool,
+) -> BodyStatus {
+    unsafe { guarded(envoy, module, |stream, filter| stream.request_body(filter, end)) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    envoy: Envoy,
+    module: *const c_void,
+) -> HeadStatus {
+    unsafe { guarded(envoy, module, Stream::request_trailers) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+    envoy: Envoy,
+    module: *const c_void,
+    end: bool,
+) -> HeadStatus {
+    unsafe { guarded(envoy, module, |stream, filter| stream.response_head(filter, end)) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+    envoy: Envoy,
+    module: *const c_void,
+    end: bool,
+) -> BodyStatus {
+    unsafe { guarded(envoy, module, |stream, filter| stream.response_body(filter, end)) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    envoy: Envoy,
+    module: *const c_void,
+) -> HeadStatus {
+    unsafe { guarded(envoy, module, Stream::response_trailers) }.into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    envoy: Envoy,
+    module: *const c_void,
+    _event: u64,
+) {
+    let woken = |stream: &mut Stream, filter| {
+        stream.woken(filter);
+        Verdict::Continue
+    };
+    unsafe { guarded(envoy, module, woken) };
+}
+
+/// Runs a hook of a configuration, on the main thread.
+///
+/// # Safety
+/// `configuration` is what [`envoy_dynamic_module_on_http_filter_config_new`] returned, and has not been destroyed.
+unsafe fn on_main_thread(configuration: *const c_void, run: impl FnOnce(&Configuration)) {
+    // Sound: by this function's contract.
+    let configuration = unsafe { &*configuration.cast::<Configuration>() };
+    if catch_unwind(AssertUnwindSafe(|| run(configuration))).is_err() {
+        log(LogLevel::Error, "a panic was caught while model lists were fetched");
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
+    envoy: Envoy,
+    configuration: *const c_void,
+    _event: u64,
+) {
+    // Sound: called in this hook alone.
+    let call = |cluster: &str, headers: &[(&str, &str)], timeout_ms| unsafe {
+        calls::call(envoy, cluster, headers, timeout_ms)
+    };
+    unsafe { on_main_thread(configuration, |of| of.lists().on_main_thread(now_ms(), call)) }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
+    _envoy: Envoy,
+    configuration: *const c_void,
+    id: u64,
+    result: u32,
+    headers: *const Pair<'_>,
+    headers_count: usize,
+    chunks: *const Slice<'_>,
+    chunks_count: usize,
+) {
+    // Sound: Envoy keeps both lists, and what they show, until this hook returns.
+    let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
+    let answer = (result == abi::SUCCESS).then(|| read_answer(headers, chunks)).flatten();
+    unsafe { on_main_thread(configuration, |of| of.lists().answered(id, answer, now_ms())) }
+}
+
+fn read_answer(headers: &[Pair<'_>], chunks: &[Slice<'_>]) -> Option<(u16, Vec<u8>)> {
+    // Sound: as said where they were taken.
+    let status = headers.iter().find(|pair| unsafe { pair.name.bytes() } == b":status")?;
+    let status = std::str::from_utf8(unsafe { status.value.bytes() }).ok()?.parse().ok()?;
+    let body = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() }).copied().collect();
+    Some((status, body))
+}
+
+/// # Safety
+/// `first` begins `count` items that stay as they are for `'a`, or is null.
+unsafe fn list<'a, T>(first: *const T, count: usize) -> &'a [T] {
+    if first.is_null() || count == 0 {
+        &[]
+    } else {
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(_: Envoy, _: *const c_void) {}
+
+/// Zero: Envoy's local reply goes on.
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_on_http_filter_local_reply() -> u32 {
+    0
+}
+
+// Envoy refuses a library that lacks one of these, used or not.
+macro_rules! unused {
+    ($($name:ident)*) => { $(#[unsafe(no_mangle)] extern "C" fn $name() {})* };
+}
+
+unused! {
+    envoy_dynamic_module_on_http_filter_http_stream_headers
+    envoy_dynamic_module_on_http_filter_http_stream_data
+    envoy_dynamic_module_on_http_filter_http_stream_trailers
+    envoy_dynamic_module_on_http_filter_http_stream_complete
+    envoy_dynamic_module_on_http_filter_http_stream_reset
+    envoy_dynamic_module_on_http_filter_http_callout_done
+    envoy_dynamic_module_on_http_filter_config_http_stream_headers
+    envoy_dynamic_module_on_http_filter_config_http_stream_data
+    envoy_dynamic_module_on_http_filter_config_http_stream_trailers
+    envoy_dynamic_module_on_http_filter_config_http_stream_complete
+    envoy_dynamic_module_on_http_filter_config_http_stream_reset
+    envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark
+    envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark
+}

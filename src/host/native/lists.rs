@@ -1,0 +1,143 @@
+//! Model lists for GET /models: one cache for the process.
+//!
+//! Call-outs that outlive a stream are Envoy's main thread's to make. So a stream that needs a list leaves its question
+//! here and wakes the main thread; what comes back wakes the streams that wait, each on its own worker.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::abi::LogLevel;
+use super::calls::{MainThread, StreamThread, log};
+use crate::exchange::models::fetch::MAX_LIST_BYTES;
+use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
+use crate::exchange::{ModelsQuery, Reply};
+use crate::policy::{Config, ProviderId};
+
+/// The lists of one configuration.
+pub struct Lists {
+    main: MainThread,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    fetches: Fetches,
+    /// Calls that the main thread makes when it is woken.
+    queued: Vec<Call>,
+    waiting: HashMap<u32, StreamThread>,
+    ready: HashMap<u32, ListOutcomes>,
+    /// The calls under way: Envoy's ids are longer than the ones that `fetches` knows.
+    calls: HashMap<u64, u32>,
+    next_call: u32,
+}
+
+struct Call {
+    provider: ProviderId,
+    cluster: String,
+    headers: Vec<(String, String)>,
+    timeout_ms: u64,
+}
+
+impl Lists {
+    /// `main` wakes the main thread for this configuration.
+    pub fn new(main: MainThread) -> Self {
+        Self { main, state: Mutex::default() }
+    }
+
+    /// A panic while it was held has ended one request; what it holds are whole values.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream asks. `None`: it has to wait, and `thread` is woken when [`Self::take`] has something for it.
+    pub fn ask(
+        &self,
+        config: &Config,
+        stream: u32,
+        query: &ModelsQuery,
+        now: u64,
+        thread: impl FnOnce() -> StreamThread,
+    ) -> Option<Reply> {
+        let state = &mut *self.state();
+        match state.fetches.ask(config, stream, &query.needed(config), now) {
+            FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
+            FetchProgress::Wait(dispatches) => {
+                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+                state.queued.extend(dispatches.iter().map(|dispatch| Call {
+                    provider: dispatch.id,
+                    cluster: dispatch.cluster.to_owned(),
+                    headers: dispatch.headers().into_iter().map(owned).collect(),
+                    timeout_ms: dispatch.timeout_ms,
+                }));
+                state.waiting.insert(stream, thread());
+                if !state.queued.is_empty() {
+                    self.main.wake();
+                }
+                None
+            }
+        }
+    }
+
+    /// The lists of a stream that was woken.
+    pub fn take(&self, stream: u32) -> Option<ListOutcomes> {
+        self.state().ready.remove(&stream)
+    }
+
+    /// A stream that may have waited is over.
+    pub fn forget(&self, stream: u32) {
+        let state = &mut *self.state();
+        state.waiting.remove(&stream);
+        state.ready.remove(&stream);
+        state.fetches.forget(stream);
+    }
+
+    /// On the main thread: makes the calls that streams have asked for. `call` starts one: its id.
+    pub fn on_main_thread(
+        &self,
+        now: u64,
+        call: impl Fn(&str, &[(&str, &str)], u64) -> Result<u64, super::calls::NotSent>,
+    ) {
+        let queued = std::mem::take(&mut self.state().queued);
+        for Call { provider, cluster, headers, timeout_ms } in queued {
+            let pairs: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let sent = call(&cluster, &pairs, timeout_ms);
+            let state = &mut *self.state();
+            match sent {
+                Ok(id) => {
+                    state.next_call = state.next_call.wrapping_add(1);
+                    state.calls.insert(id, state.next_call);
+                    state.fetches.sent(provider, state.next_call);
+                }
+                Err(why) => {
+                    log(
+                        LogLevel::Warn,
+                        &format!("can't ask cluster {cluster} for its models: {why:?}"),
+                    );
+                    let ready = state.fetches.not_sent(provider, now);
+                    state.wake(ready);
+                }
+            }
+        }
+    }
+
+    /// On the main thread: a call is over; `answer` is `None` where it failed.
+    pub fn answered(&self, id: u64, answer: Option<(u16, Vec<u8>)>, now: u64) {
+        let state = &mut *self.state();
+        let Some(token) = state.calls.remove(&id) else { return };
+        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
+        let answer = answer.filter(|(_, body)| body.len() <= MAX_LIST_BYTES);
+        let ready = state.fetches.answered(token, answer, now);
+        state.wake(ready);
+    }
+}
+
+impl State {
+    fn wake(&mut self, ready: Vec<(u32, ListOutcomes)>) {
+        for (stream, outcomes) in ready {
+            if let Some(thread) = self.waiting.remove(&stream) {
+                self.ready.insert(stream, outcomes);
+                thread.wake();
+            }
+        }
+    }
+}

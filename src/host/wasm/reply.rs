@@ -1,0 +1,19 @@
+//! An [`exchange`](crate::exchange)'s own answer, sent.
+
+use log::error;
+use proxy_wasm::types::Action;
+
+use super::calls;
+use crate::exchange::Reply;
+use crate::wire::headers::Headers;
+
+/// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
+/// happens.
+pub(super) fn send(reply: &Reply) -> Action {
+    let pairs: Vec<_> =
+        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
+    if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
+        error!("can't send a reply: {status:?}");
+    }
+    Action::Pause
+}
