@@ -114,7 +114,7 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 .PHONY: envoy-test
 envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
-	@$(VENV_PYTHON) -m pytest tests/envoy $(ARGS)
+	@$(VENV_PYTHON) -m pytest tests/envoy tests/docs $(ARGS)
 
 .PHONY: matrix
 matrix: wasm python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most

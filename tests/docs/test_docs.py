@@ -1,0 +1,201 @@
+"""What the documentation says, tried: links, make targets, configurations, the commands of the README."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "demo"))
+from stack import HOST, PORTS, Stack, free_ports  # noqa: E402
+
+ENVOY = os.environ["ENVOY_BIN"]
+MODULE = os.environ["FILTER_WASM"]
+SHIPPED = re.compile(r"target/wasm32-wasip1/release/openai_gateway_filter\.wasm|/module/openai_gateway_filter\.wasm")
+PAGES = sorted(
+    path
+    for folder in (".", "docs", "envoy", "examples", "tests", "bench", "fuzz")
+    for path in ((ROOT / folder).glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
+    if "node_modules" not in path.parts and ".venv" not in path.parts and "target" not in path.parts
+)
+README = (ROOT / "README.md").read_text()
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """As GitHub names headings."""
+    titles = re.findall(r"^#+ (.*)$", without_code(path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+def test_every_page_is_linked() -> None:
+    """Somebody who begins at the README finds each page of docs/."""
+    reached, left = set(), [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page in reached or page.suffix != ".md" or not page.exists():
+            continue
+        reached.add(page)
+        links = re.findall(r"\]\(([^)\s#]+)", without_code(page.read_text()))
+        left += [(page.parent / link).resolve() for link in links if not re.match(r"[a-z]+:", link)]
+        left += [(page.parent / link).resolve() / "README.md" for link in links if link.endswith("/")]
+    lost = {name_of(page) for page in PAGES if page.parent == ROOT / "docs"} - {name_of(page) for page in reached}
+    assert not lost
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) < 14_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    text = page.read_text()
+    named = {name for name in re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)}
+    known = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert named <= known
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def validate(text: str, folder: Path, **environment: str) -> None:
+    path = folder / "envoy.yaml"
+    path.write_text(SHIPPED.sub(MODULE, text))
+    result = subprocess.run(
+        [ENVOY, "--mode", "validate", "-c", path],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    complaints = [line for line in result.stderr.splitlines() if re.search("deprecated|unknown field", line, re.IGNORECASE)]
+    assert not complaints
+
+
+def test_the_minimal_configuration_is_valid(tmp_path: Path) -> None:
+    (minimal,) = blocks(README, "yaml")
+    validate(minimal, tmp_path, GROQ_API_KEY="x")
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Stack]:
+    with Stack(free_ports(), access_log=subprocess.DEVNULL) as stack:
+        yield stack
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """Each curl command of the README with the comment that says what comes."""
+    found = []
+    for block in blocks(text, "sh"):
+        for command in re.findall(r"^curl (?:.*\\\n)*.*", block, re.MULTILINE):
+            command, _, comment = command.partition("      # ")
+            if not comment:
+                command, _, comment = command.partition("   # ")
+            found.append((command, comment))
+    return found
+
+
+@pytest.mark.parametrize(("command", "comment"), commands(README))
+def test_curl_lines_of_the_readme(gateway: Stack, command: str, comment: str) -> None:
+    command = command.replace(f"{HOST}:{PORTS['gateway']}", f"{HOST}:{gateway.ports['gateway']}")
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    if refusal := re.fullmatch(r"(\d{3}) (\w+)", comment.strip()):
+        assert result.stdout.startswith(f"HTTP/1.1 {refusal[1]} ")
+        assert json.loads(result.stdout.split("\n\n" if "\r" not in result.stdout else "\r\n\r\n")[-1])["error"]["code"] == refusal[2]
+    else:
+        assert json.loads(result.stdout)["choices"][0]["message"]["content"] == 'mock-chat heard "hello"; credential: none.'
+
+
+def test_python_of_the_readme(gateway: Stack) -> None:
+    (program,) = blocks(README, "python")
+    program = program.replace(f"{HOST}:{PORTS['gateway']}", f"{HOST}:{gateway.ports['gateway']}")
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == 'mock-chat heard "hello"; credential: none.\n'
+
+
+def test_commands_of_make_run(gateway: Stack) -> None:
+    """Every line that `make run` prints works."""
+    from run import commands as shown  # noqa: PLC0415
+
+    for title, command in shown(gateway.url):
+        result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+        assert result.stdout, title
+        if "Denied" in title:
+            assert "model_not_allowed" in result.stdout
+        elif "hides in a 200" not in title:
+            assert '"error":{' not in result.stdout, title
+
+
+# Kubernetes
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: a date is a string."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+KUBERNETES = ROOT / "envoy" / "kubernetes" / "gateway.yaml"
+
+
+def manifests() -> list[dict]:
+    return list(yaml.load_all(KUBERNETES.read_text(), Loader))
+
+
+def test_kubernetes_manifests_are_valid() -> None:
+    for manifest in manifests():
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError):
+        deployment = next(item for item in manifests() if item["kind"] == "Deployment")
+        deployment["spec"]["replica"] = 2
+        kubernetes_validate.validate(deployment, "1.34", strict=True)
+
+
+def test_envoy_takes_what_the_config_map_holds(tmp_path: Path) -> None:
+    (data,) = (item["data"] for item in manifests() if item["kind"] == "ConfigMap")
+    (resource,) = yaml.load(data["filter.yaml"], Loader)["resources"]
+    config = yaml.load(data["envoy.yaml"].replace("/etc/llm-gateway", str(tmp_path)), Loader)
+    (tmp_path / "filter.yaml").write_text(data["filter.yaml"])
+    validate(json.dumps(config), tmp_path, GROQ_API_KEY="x")
+    filters = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    assert filters[0]["name"] == resource["name"]
+    filters[0] = {"name": resource["name"], "typed_config": resource["typed_config"]}
+    validate(json.dumps(config), tmp_path, GROQ_API_KEY="x")
+
+
+def test_the_module_is_fetched_since_a_config_map_cannot_hold_it() -> None:
+    assert Path(MODULE).stat().st_size > 1 << 20, "then say so: docs/kubernetes.md, envoy/istio"
