@@ -153,8 +153,8 @@ objects! {
         pub id: Field<String>,
         /// The key itself. Prefer key_sha256.
         pub key: Field<Secret>,
-        /// The key's SHA-256, 64 hexadecimal digits.
-        pub key_sha256: Field<Secret>,
+        /// The key's SHA-256, 64 hexadecimal digits; or a list of them, while one key takes over from another.
+        pub key_sha256: Field<OneOrMany<Secret>>,
         /// A variable of vm_config.environment_variables that holds the key.
         pub key_env: Field<String>,
         /// The bound providers, the first is the primary. Default: all, in order.
@@ -207,6 +207,45 @@ objects! {
 }
 
 pub(super) type RawAliases = BTreeMap<String, Field<RawTargets>>;
+
+/// A value, or a list of such values.
+pub(super) enum OneOrMany<T> {
+    One(T),
+    Many(Vec<Field<T>>),
+}
+
+impl<T: Shape> Shape for OneOrMany<T> {
+    const EXPECTED: &'static str = "a string or a list of strings";
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn schema() -> Schema {
+        schema::any_of([T::schema(), Vec::<Field<T>>::schema()])
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMany<Secret> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(OneOrManyVisitor)
+    }
+}
+
+struct OneOrManyVisitor;
+
+impl<'de> Visitor<'de> for OneOrManyVisitor {
+    type Value = OneOrMany<Secret>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(OneOrMany::<Secret>::EXPECTED)
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        Secret::deserialize(de::value::StrDeserializer::new(value)).map(OneOrMany::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(OneOrMany::Many)
+    }
+}
 
 /// Where an alias leads.
 pub(super) enum RawTargets {

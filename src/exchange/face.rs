@@ -2,7 +2,7 @@
 
 use super::Reply;
 use crate::dialect::messages;
-use crate::error::ErrorAnswer;
+use crate::error::{ErrorAnswer, GatewayError};
 use crate::policy::HeaderNames;
 use crate::policy::operation::Operation;
 
@@ -55,12 +55,14 @@ impl Face {
     /// An error of the gateway's own as a reply.
     pub fn error(
         self,
-        answer: &ErrorAnswer,
+        error: &GatewayError,
         names: &HeaderNames,
         request_id: Option<&str>,
     ) -> Reply {
+        let answer = &error.to_answer();
         let body = self.error_body(answer, request_id);
         let mut reply = Reply::json(answer.status, body, names, request_id);
+        reply.code = Some(error.code);
         if let Some(code) = self.error_header(answer) {
             reply.headers.push((names.error.to_string().into(), code.to_owned()));
         }

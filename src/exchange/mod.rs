@@ -24,7 +24,7 @@ pub use surroundings::Surroundings;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, HeaderNames, ProviderId};
@@ -85,6 +85,8 @@ pub struct Reply {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// JSON.
     pub body: Vec<u8>,
+    /// The gateway's own error code, where it is an error of its own.
+    pub code: Option<Code>,
 }
 
 /// What the host does next with the answer.
@@ -243,15 +245,15 @@ impl Exchange {
     }
 
     /// A reply that says what went wrong, in the client's shape.
-    fn error_reply(&self, answer: &ErrorAnswer) -> Reply {
-        self.face.error(answer, &self.config.headers, self.request_id.as_deref())
+    fn error_reply(&self, error: &GatewayError) -> Reply {
+        self.face.error(error, &self.config.headers, self.request_id.as_deref())
     }
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::RequestPhase::Replied;
         self.note_undecided();
         self.count_refused(error.code);
-        RequestStep::Reply(self.error_reply(&error.to_answer()))
+        RequestStep::Reply(self.error_reply(error))
     }
 }
 
@@ -262,14 +264,24 @@ impl Reply {
         if let Some(id) = request_id {
             headers.push((names.request_id.to_string().into(), id.to_owned()));
         }
-        Self { status, headers, body }
+        Self { status, headers, body, code: None }
+    }
+
+    /// What `%RESPONSE_CODE_DETAILS%` shows of it; empty for an answer that is no error.
+    #[must_use]
+    pub fn details(&self) -> String {
+        self.code.map(|code| ["openai_gateway:", code.as_str()].concat()).unwrap_or_default()
     }
 
     /// A reply that says what an answer with these edits would. Where the head has gone on, Envoy only
     /// resets the stream.
     fn from_edits(edits: Vec<HeaderEdit>, body: Vec<u8>, head_sent: bool) -> Self {
-        let mut reply =
-            Self { status: if head_sent { 502 } else { 200 }, headers: Vec::new(), body };
+        let mut reply = Self {
+            status: if head_sent { 502 } else { 200 },
+            headers: Vec::new(),
+            body,
+            code: None,
+        };
         for edit in edits {
             let HeaderEdit::Set(name, value) = edit else { continue };
             match &*name {

@@ -108,11 +108,13 @@ impl Bound {
 impl VirtualKeys {
     /// Builds the table. The caller has checked that digests are unique.
     #[must_use]
-    pub fn new(keys: Vec<(Digest, VirtualKey)>) -> Self {
+    pub fn new(keys: Vec<(Vec<Digest>, VirtualKey)>) -> Self {
         let mut table = Self { list: Vec::with_capacity(keys.len()), by_digest: HashMap::new() };
         table.by_digest.reserve(keys.len());
-        for (index, (digest, key)) in keys.into_iter().enumerate() {
-            table.by_digest.entry(bucket(&digest)).or_default().push((digest, index));
+        for (index, (digests, key)) in keys.into_iter().enumerate() {
+            for digest in digests {
+                table.by_digest.entry(bucket(&digest)).or_default().push((digest, index));
+            }
             table.list.push(Rc::new(key));
         }
         table
@@ -154,6 +156,12 @@ impl VirtualKeys {
             ));
         }
         Ok(Rc::clone(key))
+    }
+
+    /// The key that was presented, whether it may be used or not: for logs and metrics.
+    #[must_use]
+    pub fn known(&self, presented: &[u8]) -> Option<Rc<VirtualKey>> {
+        self.find(presented).cloned()
     }
 
     fn find(&self, presented: &[u8]) -> Option<&Rc<VirtualKey>> {
@@ -309,10 +317,13 @@ mod tests {
     #[test]
     fn authenticates_by_digest() {
         let keys = VirtualKeys::new(vec![
-            (digest(b"vk-a"), key("a")),
-            (digest(b"vk-revoked"), VirtualKey { revoked: true, ..key("b") }),
-            (digest(b"vk-expiring"), VirtualKey { expires_at: Some(100), ..key("c") }),
-            (digest(b"vk-both"), VirtualKey { revoked: true, expires_at: Some(1), ..key("d") }),
+            (vec![digest(b"vk-a")], key("a")),
+            (vec![digest(b"vk-revoked")], VirtualKey { revoked: true, ..key("b") }),
+            (vec![digest(b"vk-expiring")], VirtualKey { expires_at: Some(100), ..key("c") }),
+            (
+                vec![digest(b"vk-both")],
+                VirtualKey { revoked: true, expires_at: Some(1), ..key("d") },
+            ),
         ]);
         assert_eq!(keys.len(), 4);
         for (presented, now, want) in [
@@ -342,15 +353,15 @@ mod tests {
         let real = digest(b"vk-a");
         let mut near = real;
         near[31] ^= 1;
-        let keys = VirtualKeys::new(vec![(near, key("near")), (real, key("real"))]);
+        let keys = VirtualKeys::new(vec![(vec![near], key("near")), (vec![real], key("real"))]);
         assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap().id, "real");
-        let keys = VirtualKeys::new(vec![(near, key("near"))]);
+        let keys = VirtualKeys::new(vec![(vec![near], key("near"))]);
         assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap_err().code, Code::InvalidApiKey);
     }
 
     #[test]
     fn debug_holds_no_digest() {
-        let keys = VirtualKeys::new(vec![(digest(b"vk-a"), key("a"))]);
+        let keys = VirtualKeys::new(vec![(vec![digest(b"vk-a")], key("a"))]);
         let text = format!("{keys:?}");
         assert!(text.contains("\"a\"") && !text.contains(&format!("{}", digest(b"vk-a")[0])));
     }

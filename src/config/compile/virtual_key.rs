@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
-use super::super::raw::RawVirtualKey;
+use super::super::raw::{OneOrMany, RawVirtualKey};
 use super::super::text;
 use super::{Env, Names, alias, cache, strings};
 use crate::policy::Secret;
@@ -33,7 +33,7 @@ pub(super) fn compile(
     names: &Names,
     env: Env<'_>,
     problems: &mut Problems,
-) -> Vec<(Digest, VirtualKey)> {
+) -> Vec<(Vec<Digest>, VirtualKey)> {
     let at = ROOT.field("virtual_keys");
     let raw = raw.given(&at, problems).unwrap_or_default();
     let every_provider = Bound::new(names.ids());
@@ -44,20 +44,20 @@ pub(super) fn compile(
         let Some(key) = key.given(&at, problems) else { continue };
         key.unknown.report(&at, problems);
         let hashed = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
-        let (digest, is_short) =
-            hashed.map_or((None, false), |(digest, short)| (Some(digest), short));
+        let (digests, is_short) =
+            hashed.map_or((None, false), |(digests, short)| (Some(digests), short));
         let compiled_key = virtual_key(key, is_short, names, &every_provider, &at, problems);
-        if let Some(digest) = digest
-            && let Some(first) = first_seen(&mut seen.digests, digest, index)
-        {
-            problems.add(&at, format!("the same key as virtual_keys[{first}]"));
+        for digest in digests.iter().flatten() {
+            if let Some(first) = first_seen(&mut seen.digests, *digest, index) {
+                problems.add(&at, format!("the same key as virtual_keys[{first}]"));
+            }
         }
         if let Some(key) = &compiled_key
             && let Some(first) = first_seen(&mut seen.ids, key.id.clone(), index)
         {
             problems.add(&at.field("id"), format!("the same as virtual_keys[{first}].id"));
         }
-        compiled.extend(digest.zip(compiled_key));
+        compiled.extend(digests.zip(compiled_key));
     }
     compiled
 }
@@ -161,15 +161,15 @@ fn expiry(raw: Field<String>, at: &Path<'_>, problems: &mut Problems) -> Option<
     }
 }
 
-/// The key's digest, and whether the key is so short that it could be guessed, as far as that can be told.
+/// The key's digests, and whether the key is so short that it could be guessed, as far as that can be told.
 fn digest(
     literal: &Field<Secret>,
-    sha256: &Field<Secret>,
+    sha256: &Field<OneOrMany<Secret>>,
     variable: &Field<String>,
     at: &Path<'_>,
     env: Env<'_>,
     problems: &mut Problems,
-) -> Option<(Digest, bool)> {
+) -> Option<(Vec<Digest>, bool)> {
     let given = [literal.is_there(), sha256.is_there(), variable.is_there()];
     if given.into_iter().filter(|is_there| *is_there).count() != 1 {
         problems.add(at, "needs exactly one of key, key_sha256 and key_env");
@@ -177,12 +177,8 @@ fn digest(
     }
     let (at_key, at_sha256, at_env) =
         (at.field("key"), at.field("key_sha256"), at.field("key_env"));
-    if let Some(hex) = sha256.get(&at_sha256, problems) {
-        let digest = from_hex(hex.expose());
-        if digest.is_none() {
-            problems.add(&at_sha256, "must be 64 hexadecimal digits: the key's SHA-256");
-        }
-        return digest.map(|digest| (digest, false));
+    if let Some(given) = sha256.get(&at_sha256, problems) {
+        return hashes(given, &at_sha256, problems).map(|digests| (digests, false));
     }
     if let Some(name) = variable.get(&at_env, problems) {
         let key = super::from_env(name, &at_env, env, problems)?;
@@ -191,8 +187,41 @@ fn digest(
     hash(literal.get(&at_key, problems)?, &at_key, problems)
 }
 
+/// The digests of one key's lifetime: several while a new key takes over from an old one.
+fn hashes(
+    given: &OneOrMany<Secret>,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Digest>> {
+    let read = |hex: &Secret, at: &Path<'_>, problems: &mut Problems| {
+        let digest = from_hex(hex.expose());
+        if digest.is_none() {
+            problems.add(at, "must be 64 hexadecimal digits: the key's SHA-256");
+        }
+        digest
+    };
+    let list = match given {
+        OneOrMany::One(hex) => return read(hex, at, problems).map(|digest| vec![digest]),
+        OneOrMany::Many(list) => list,
+    };
+    if list.is_empty() {
+        problems.add(at, "must hold at least one SHA-256");
+    }
+    let mut digests: Vec<Digest> = Vec::with_capacity(list.len());
+    for (index, hex) in list.iter().enumerate() {
+        let at = at.item(index);
+        if let Some(hex) = hex.get(&at, problems)
+            && let Some(digest) = read(hex, &at, problems)
+            && !digests.contains(&digest)
+        {
+            digests.push(digest);
+        }
+    }
+    (!digests.is_empty()).then_some(digests)
+}
+
 /// Refuses a key that no request could present.
-fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Digest, bool)> {
+fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Vec<Digest>, bool)> {
     let key = key.expose();
     if key.len() > MAX_KEY_BYTES || !text::is_visible(key) || key.contains(',') {
         problems.add(
@@ -204,7 +233,7 @@ fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Digest,
         );
         return None;
     }
-    Some((key::digest(key.as_bytes()), key.len() < SAFE_KEY_BYTES))
+    Some((vec![key::digest(key.as_bytes())], key.len() < SAFE_KEY_BYTES))
 }
 
 fn from_hex(hex: &str) -> Option<Digest> {

@@ -255,3 +255,19 @@ fn request_headers_and_clusters() {
     assert_eq!(provider.upstream_clusters.len(), 2);
     assert!(!format!("{provider:?}").contains("org-1"));
 }
+
+#[test]
+fn a_key_is_rotated_under_one_name() {
+    let digest = |key: &[u8]| {
+        let bytes = crate::policy::key::digest(key);
+        bytes.map(|byte| format!("{byte:02x}")).concat()
+    };
+    let list = json!([digest(b"vk-old"), digest(b"vk-new"), digest(b"vk-new")]);
+    let key = json!({"id": "rotating", "key_sha256": list});
+    let config = with(&[("/virtual_keys", json!([key]))]).unwrap();
+    for presented in [&b"vk-old"[..], b"vk-new"] {
+        let key = config.virtual_keys.authenticate(presented, || 0).unwrap();
+        assert_eq!(key.id, "rotating");
+    }
+    assert_eq!(config.virtual_keys.len(), 1);
+}

@@ -90,7 +90,7 @@ impl ModelsQuery {
             }
             Err(error) => {
                 let request_id = self.request_id.as_deref();
-                self.style.face().error(&error.to_answer(), names, request_id)
+                self.style.face().error(&error, names, request_id)
             }
         }
     }

@@ -184,7 +184,7 @@ impl Exchange {
         ) {
             self.count_refused(error.code);
         }
-        self.error_reply(&error.to_answer())
+        self.error_reply(&error)
     }
 
     /// Names in a request's trailers that no upstream may see.
@@ -238,7 +238,11 @@ impl Exchange {
         around: &dyn Surroundings,
     ) -> Result<RequestStep, GatewayError> {
         let presented = presented_key(headers.iter())?;
-        let key = self.config.virtual_keys.authenticate(presented, || around.now())?;
+        let keys = &self.config.virtual_keys;
+        let key = keys.authenticate(presented, || around.now()).inspect_err(|_| {
+            // Revoked and expired ones have a name, too.
+            self.key = keys.known(presented);
+        })?;
         self.key = Some(key.clone());
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;

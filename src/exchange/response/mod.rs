@@ -289,8 +289,7 @@ impl Exchange {
             BodyDecision::Abort(error) => {
                 self.response = ResponsePhase::Swallowing;
                 self.count_answer(AnswerFault::ErrorIn200);
-                let answer = error.to_answer();
-                ResponseStep::Reply(self.error_reply(&answer))
+                ResponseStep::Reply(self.error_reply(&error))
             }
             BodyDecision::Pass { mut edits, body, rest } => {
                 let in_head =

@@ -73,7 +73,7 @@ fn a_refusal_counts_once_for_its_key() {
     for (key, body, name) in [
         ("Bearer vk-narrow", r#"{"model":"beta/m"}"#, "model_not_allowed.narrow"),
         ("Bearer vk-team", r#"{"model":"quick","messages":[]]"#, "invalid_json.team"),
-        ("Bearer vk-off", "{}", "virtual_key_revoked.-"),
+        ("Bearer vk-off", "{}", "virtual_key_revoked.off"),
         ("Bearer vk-nobody", "{}", "invalid_api_key.-"),
     ] {
         let mut host = send(&config(), CHAT, &[("authorization", key)], body);

@@ -334,7 +334,7 @@ impl Stream {
 
     fn send(&mut self, filter: calls::Filter, reply: &Reply) -> Verdict {
         self.replied = true;
-        filter.send(reply, "");
+        filter.send(reply, &reply.details());
         Verdict::Stop
     }
 

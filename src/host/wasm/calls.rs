@@ -197,14 +197,14 @@ pub fn increment(counter: u32) -> Result<(), Status> {
 }
 
 /// Answers in the upstream's place. Carried out after the callback has returned.
-pub fn reply(status: u16, headers: &Headers, body: &[u8]) -> Result<(), Status> {
+pub fn reply(status: u16, details: &str, headers: &Headers, body: &[u8]) -> Result<(), Status> {
     let headers = headers.block();
     // SAFETY: all slices are valid for the call; the host copies them. -1: no gRPC status.
     check(unsafe {
         proxy_send_local_response(
             u32::from(status),
-            std::ptr::null(),
-            0,
+            details.as_ptr(),
+            details.len(),
             body.as_ptr(),
             body.len(),
             headers.as_ptr(),

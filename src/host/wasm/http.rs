@@ -226,7 +226,7 @@ impl Http {
                 report(shared, exchange);
                 send(&reply)
             }
-            None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new() }),
+            None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new(), code: None }),
         }
     }
 }

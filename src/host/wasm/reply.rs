@@ -12,7 +12,9 @@ use crate::wire::headers::Headers;
 pub(super) fn send(reply: &Reply) -> Action {
     let pairs: Vec<_> =
         reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
-    if let Err(status) = calls::reply(reply.status, &Headers::from_pairs(&pairs), &reply.body) {
+    if let Err(status) =
+        calls::reply(reply.status, &reply.details(), &Headers::from_pairs(&pairs), &reply.body)
+    {
         error!("can't send a reply: {status:?}");
     }
     Action::Pause

@@ -37,12 +37,32 @@ def test_also_without_an_answer(gateway):
     [
         ("none", {"model": "alpha/m"}, 403, "request=id-none cache=-"),
         ("main", {"model": 1}, 400, "request=id-main cache=-"),
-        ("revoked", {"model": "alpha/m"}, 403, "request=- cache=-"),
+        ("revoked", {"model": "alpha/m"}, 403, "request=id-revoked cache=-"),
+        ("expired", {"model": "alpha/m"}, 403, "request=id-expired cache=-"),
+        (None, {"model": "alpha/m"}, 401, "request=- cache=-"),
     ],
 )
 def test_a_refused_request_shows_whose_it_was(gateway, vk, body, status, line):
     reply, seen = logged(gateway, body, vk)
     assert (reply.status, seen) == (status, line)
+
+
+@pytest.mark.parametrize(
+    ("vk", "body", "code"),
+    [
+        (None, {"model": "alpha/m"}, "invalid_api_key"),
+        ("revoked", {"model": "alpha/m"}, "virtual_key_revoked"),
+        ("main", {"model": 1}, "invalid_model"),
+        ("main", {"model": "alpha/m", "stream": True, "x": "\ud800"}, None),
+    ],
+)
+def test_the_details_name_the_gateways_own_code(gateway, upstreams, vk, body, code):
+    """`%RESPONSE_CODE_DETAILS%` of the gateway's own replies, and of nobody else's."""
+    logged(gateway, body, vk)
+    told = "via_upstream" if code is None else f"openai_gateway:{code}"
+    assert f" {told} HTTP/1.1 " in [
+        line for line in gateway.log().splitlines() if line.startswith("access ")
+    ][-1]
 
 
 def test_a_stream_tells_its_cache_outcome(gateway, upstreams):

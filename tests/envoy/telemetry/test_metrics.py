@@ -65,7 +65,7 @@ def test_a_usual_request_counts_nothing(gateway, upstreams, rise):
     ("vk", "body", "code", "key"),
     [
         (None, CHAT, "invalid_api_key", "-"),
-        ("revoked", CHAT, "virtual_key_revoked", "-"),
+        ("revoked", CHAT, "virtual_key_revoked", "id-revoked"),
         ("none", CHAT, "model_not_allowed", "id-none"),
         ("main", {"messages": []}, "missing_model", "id-main"),
         ("main", {**CHAT, "model": 1}, "invalid_model", "id-main"),
