@@ -340,3 +340,82 @@ fn the_reference_names_every_code_with_its_status() {
     }
     assert!(seen > 15);
 }
+
+#[test]
+fn explains_what_the_filter_would_do() {
+    let path = root().join("tests/tool/envoy.yaml").display().to_string();
+    let explain = |key: &str, model: &str, operation: &str| -> Value {
+        let output = run(&[
+            "explain",
+            &path,
+            "--key",
+            key,
+            "--model",
+            model,
+            "--operation",
+            operation,
+            "--json",
+        ]);
+        assert_eq!(output.status.code(), Some(0));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let groq = serde_json::json!({
+        "provider": "groq",
+        "model": "llama-3.3-70b-versatile",
+        "cluster": "groq",
+        "authority": "api.groq.com",
+        "path": "/openai/v1/chat/completions",
+        "credential": {"header": "authorization", "from": "key_env GROQ_API_KEY"},
+    });
+    let answer = explain("search-team", "gpt-4o", "chat_completions");
+    assert_eq!(
+        answer,
+        serde_json::json!({
+            "decision": "route", "code": null, "alias": "gpt-4o", "allowed_by": "groq/*", "targets": [groq],
+        })
+    );
+    // Converted: the path is that of chat.
+    assert_eq!(explain("search-team", "gpt-4o", "responses")["targets"][0], groq);
+    let split = explain("search-team", "fast", "embeddings");
+    assert_eq!(split["allowed_by"], "fast");
+    let weights: Vec<&Value> =
+        split["targets"].as_array().unwrap().iter().map(|t| &t["weight"]).collect();
+    assert_eq!(weights, [90, 10]);
+    assert_eq!(split["targets"][0]["path"], "/v1/embeddings");
+    assert_eq!(
+        split["targets"][0]["credential"],
+        serde_json::json!({"header": null, "from": null})
+    );
+    // The other key is bound to one of the two.
+    let bound = explain("batch", "fast", "chat_completions");
+    assert_eq!(bound["targets"].as_array().unwrap().len(), 1, "{bound}");
+    assert_eq!(bound["allowed_by"], Value::Null);
+    for (key, model, operation, code) in [
+        ("nobody", "gpt-4o", "chat_completions", "invalid_api_key"),
+        ("search-team", "vllm/x", "chat_completions", "model_not_allowed"),
+        ("search-team", "groq/other", "chat_completions", "model_not_found"),
+        ("batch", "vllm/x", "speech", "unsupported_operation"),
+    ] {
+        let answer = explain(key, model, operation);
+        assert_eq!(
+            (&answer["decision"], &answer["code"]),
+            (&"refuse".into(), &code.into()),
+            "{key} {model}"
+        );
+    }
+    let text = run(&["explain", &path, "--key", "search-team", "--model", "gpt-4o"]).stdout;
+    assert!(
+        String::from_utf8(text)
+            .unwrap()
+            .contains("credential: authorization from key_env GROQ_API_KEY")
+    );
+    let bad = file("bad.yaml", "providers: []\n").display().to_string();
+    assert_eq!(
+        run(&["explain", &bad, "--key", "a", "--model", "b", "--json"]).status.code(),
+        Some(1)
+    );
+    assert_eq!(
+        run(&["explain", &path, "--key", "a", "--model", "b", "--operation", "x"]).status.code(),
+        Some(2)
+    );
+}

@@ -65,6 +65,15 @@ impl Conversion {
     }
 }
 
+/// The path of a request as `provider` gets it; `asked`: the client's own path and query, behind the prefix.
+#[must_use]
+pub fn upstream_path(operation: Operation, provider: &Provider, asked: &str) -> String {
+    Conversion::of(operation, provider).map_or_else(
+        || [&*provider.base_path, asked].concat(),
+        |conversion| conversion.path(provider, asked),
+    )
+}
+
 /// Whether tokens can be counted by `provider`: by itself, or by vLLM's tokenizer.
 pub(super) fn counts_tokens(provider: &Provider) -> bool {
     provider.messages_api == MessagesApi::Native || provider.kind == ProviderKind::Vllm

@@ -18,6 +18,7 @@ mod request;
 mod response;
 mod surroundings;
 
+pub use bridge::upstream_path;
 pub use models::ModelsQuery;
 pub use surroundings::Surroundings;
 

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::document::{Node, Unreadable};
 use super::envoy::Gateway;
+use super::explain::{self, Question};
 use super::finding::Finding;
 use super::report::Report;
 use super::settings::{self, Compiled, OwnEnvironment};
@@ -78,6 +81,25 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> Outcome {
         outcome.findings.append(&mut report.findings);
     }
     outcome
+}
+
+/// Explains a request by the first configuration of a file.
+///
+/// # Errors
+/// What `check` finds, where the file holds none that the filter would take.
+pub fn explain(name: &str, question: &Question<'_>) -> Result<Value, Outcome> {
+    let failed = || check(&[name.to_owned()], None);
+    let file = read(name).map_err(|_| failed())?;
+    for document in &file.documents {
+        for site in site::find(document) {
+            let compiled = settings::compile(&site, whole_json(&file, &site), None);
+            let tree = site.settings.as_ref().and_then(|settings| settings.tree());
+            if let (Some(tree), Some(Compiled { config: Some(config), .. })) = (tree, &compiled) {
+                return Ok(explain::explain(config, tree, question));
+            }
+        }
+    }
+    Err(failed())
 }
 
 fn of_site(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::explain::{self, Question};
 use super::finding::{self, Severity};
 use super::{check, vk};
 
@@ -30,6 +31,23 @@ enum Command {
         /// Require the environment variables, with this process's own values
         #[arg(long)]
         env: bool,
+    },
+    /// Say what becomes of a request: alias, provider, path, host, which credential, and why
+    Explain {
+        /// As for check
+        file: String,
+        /// The virtual key's id
+        #[arg(long, value_name = "ID")]
+        key: String,
+        /// The model as the client writes it
+        #[arg(long)]
+        model: String,
+        /// What is asked of it, by its name in the configuration
+        #[arg(long, default_value = "chat_completions")]
+        operation: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Print the configuration's JSON Schema (2020-12)
     Schema,
@@ -57,6 +75,12 @@ const UNREADABLE: u8 = 2;
 pub fn run() -> ExitCode {
     let (text, status) = match Arguments::parse().command {
         Command::Check { files, json, env } => checked(&files, json, env),
+        Command::Explain { file, key, model, operation, json } => {
+            let Some(operation) = explain::operation(&operation) else {
+                return failed("no operation of this name has a model in its body");
+            };
+            explained(&file, &Question { key: &key, model: &model, operation }, json)
+        }
         Command::Schema => (pretty(&openai_gateway_filter::config::schema()), 0),
         Command::Vk { command: VkCommand::New { id } } => match vk::new(&id) {
             Ok(text) => (text, 0),
@@ -70,7 +94,10 @@ pub fn run() -> ExitCode {
 
 fn checked(files: &[String], json: bool, env: bool) -> (String, u8) {
     let own = |name: &str| std::env::var(name).ok();
-    let outcome = check::check(files, env.then_some(&own));
+    shown(&check::check(files, env.then_some(&own)), json)
+}
+
+fn shown(outcome: &check::Outcome, json: bool) -> (String, u8) {
     let of =
         |severity| outcome.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
@@ -85,6 +112,45 @@ fn checked(files: &[String], json: bool, env: bool) -> (String, u8) {
     let mut lines: Vec<String> = outcome.findings.iter().map(finding::Finding::line).collect();
     lines.push(format!("{}, {}", count(errors, "mistake"), count(warnings, "warning")));
     (lines.join("\n"), status)
+}
+
+fn explained(file: &str, question: &Question<'_>, json: bool) -> (String, u8) {
+    match check::explain(file, question) {
+        Ok(answer) if json => (pretty(&answer), 0),
+        Ok(answer) => (sentences(question, &answer), 0),
+        Err(outcome) => shown(&outcome, json),
+    }
+}
+
+/// An explanation for people: a line each.
+fn sentences(question: &Question<'_>, answer: &serde_json::Value) -> String {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+    let of = |value: &serde_json::Value, name: &str| value.get(name).map(text).unwrap_or_default();
+    let mut lines = vec![format!("{} asks for {}", question.key, question.model)];
+    lines.push(format!("alias       {}", of(answer, "alias")));
+    lines.push(format!("allowed by  {}", of(answer, "allowed_by")));
+    if of(answer, "decision") == "refuse" {
+        lines.push(format!("refused     {}", of(answer, "code")));
+    }
+    for target in answer.get("targets").and_then(|targets| targets.as_array()).into_iter().flatten()
+    {
+        let credential = target.get("credential").cloned().unwrap_or_default();
+        let weight =
+            target.get("weight").map_or_else(String::new, |weight| format!(", weight {weight}"));
+        lines.push(format!(
+            "goes to     {}/{}, cluster {}{weight}",
+            of(target, "provider"),
+            of(target, "model"),
+            of(target, "cluster")
+        ));
+        lines.push(format!("            {}{}", of(target, "authority"), of(target, "path")));
+        lines.push(format!(
+            "            credential: {} from {}",
+            of(&credential, "header"),
+            of(&credential, "from")
+        ));
+    }
+    lines.join("\n")
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -13,6 +13,8 @@ mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod envoy;
 #[cfg(not(target_arch = "wasm32"))]
+mod explain;
+#[cfg(not(target_arch = "wasm32"))]
 mod finding;
 #[cfg(not(target_arch = "wasm32"))]
 mod mesh;

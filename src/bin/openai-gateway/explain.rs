@@ -1,0 +1,251 @@
+//! `explain`: what becomes of a request, by the filter's own code.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use openai_gateway_filter::error::GatewayError;
+use openai_gateway_filter::exchange::upstream_path;
+use openai_gateway_filter::policy::key::VirtualKey;
+use openai_gateway_filter::policy::model::{AliasTable, Allowlist, Target, resolve};
+use openai_gateway_filter::policy::operation::{Operation, classify};
+use openai_gateway_filter::policy::{Config, Provider, ProviderId};
+use serde_json::{Value, json};
+
+use super::document::Node;
+
+/// How many draws of a split are tried: its weights are exact where their sum is no larger.
+const MAX_DRAWS: u64 = 100_000;
+
+/// A request, as it is asked about.
+pub struct Question<'a> {
+    /// The virtual key's id.
+    pub key: &'a str,
+    /// The model as the client writes it.
+    pub model: &'a str,
+    /// What is asked of it.
+    pub operation: Operation,
+}
+
+/// Where a model leads, in order: the targets and the cluster of each.
+struct Route {
+    targets: Vec<Target>,
+    weight: u64,
+}
+
+/// The path of an operation, behind `path_prefix`.
+fn path_of(operation: Operation) -> Option<&'static str> {
+    const PATHS: [&str; 15] = [
+        "/chat/completions",
+        "/completions",
+        "/embeddings",
+        "/responses",
+        "/responses/compact",
+        "/responses/input_tokens",
+        "/messages",
+        "/messages/count_tokens",
+        "/moderations",
+        "/audio/transcriptions",
+        "/audio/translations",
+        "/audio/speech",
+        "/images/generations",
+        "/images/edits",
+        "/rerank",
+    ];
+    PATHS
+        .into_iter()
+        .find(|path| classify(b"POST", path).is_ok_and(|found| found.operation == operation))
+}
+
+/// The operation of a name, if a request of it names a model.
+pub fn operation(name: &str) -> Option<Operation> {
+    Operation::from_note(name).filter(|operation| path_of(*operation).is_some())
+}
+
+/// What becomes of a request, as JSON (docs/reference.md, "The tool").
+pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
+    let found = config.virtual_keys.iter().find(|key| key.id == question.key);
+    let Some(key) = found else { return refused("invalid_api_key", None, None) };
+    if key.revoked {
+        return refused("virtual_key_revoked", None, None);
+    }
+    if key.expires_at.is_some_and(|at| at <= now()) {
+        return refused("virtual_key_expired", None, None);
+    }
+    let raw_key = tree
+        .get("virtual_keys")
+        .map(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .find(|raw| raw.text_of("id") == key.id);
+    let alias = alias(config, key, question.model);
+    let routes = match routes(config, key, question, total_weight(raw_key, tree, alias.as_deref()))
+    {
+        Ok(routes) => routes,
+        Err(error) => return refused(error.code.as_str(), alias.as_deref(), None),
+    };
+    let first = routes.iter().flat_map(|route| &route.targets).find_map(|target| {
+        let provider = config.providers.get(target.provider)?;
+        Some((provider, &*target.model))
+    });
+    let asked = alias.is_some().then_some(question.model);
+    let allowed_by =
+        first.and_then(|(provider, model)| allowed_by(config, raw_key, asked, provider, model));
+    let unsupported = first
+        .filter(|(provider, _)| !provider.operations.contains(question.operation.offered_as()));
+    if unsupported.is_some() {
+        return refused("unsupported_operation", alias.as_deref(), allowed_by.as_deref());
+    }
+    let is_split = routes.len() > 1;
+    let targets: Vec<Value> = routes
+        .iter()
+        .flat_map(|route| {
+            let weight = is_split.then_some(route.weight);
+            route.targets.iter().filter_map(move |target| {
+                self::target(config, tree, target, question.operation, weight)
+            })
+        })
+        .collect();
+    json!({
+        "decision": "route",
+        "code": null,
+        "alias": alias,
+        "allowed_by": allowed_by,
+        "targets": targets,
+    })
+}
+
+fn refused(code: &str, alias: Option<&str>, allowed_by: Option<&str>) -> Value {
+    json!({"decision": "refuse", "code": code, "alias": alias, "allowed_by": allowed_by, "targets": []})
+}
+
+/// Every way that a model's draws lead to, each with its share.
+fn routes(
+    config: &Config,
+    key: &VirtualKey,
+    question: &Question<'_>,
+    total: u64,
+) -> Result<Vec<Route>, GatewayError> {
+    let mut routes: Vec<Route> = Vec::new();
+    let mut refusal = None;
+    for draw in 0..total.clamp(1, MAX_DRAWS) {
+        match plan(config, key, question, draw) {
+            Ok(targets) => match routes.iter_mut().find(|route| route.targets == targets) {
+                Some(route) => route.weight = route.weight.saturating_add(1),
+                None => routes.push(Route { targets, weight: 1 }),
+            },
+            Err(error) => refusal = Some(error),
+        }
+    }
+    match refusal {
+        Some(error) if routes.is_empty() => Err(error),
+        _ => Ok(routes),
+    }
+}
+
+/// What the filter decides for one draw.
+fn plan(
+    config: &Config,
+    key: &VirtualKey,
+    question: &Question<'_>,
+    draw: u64,
+) -> Result<Vec<Target>, GatewayError> {
+    Ok(vec![resolve(config, key, question.model, || draw)?])
+}
+
+/// The name of the alias that the key's or the global table has for a model.
+fn alias(config: &Config, key: &VirtualKey, model: &str) -> Option<String> {
+    AliasTable::resolve(&key.aliases, &config.aliases, model)?;
+    let names =
+        |table: &AliasTable| table.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    let all: Vec<String> = names(&key.aliases).into_iter().chain(names(&config.aliases)).collect();
+    let matches = |name: &&String| {
+        name.as_str() == model
+            || name.strip_suffix('*').is_some_and(|prefix| model.starts_with(prefix))
+    };
+    all.iter()
+        .find(|name| name.as_str() == model)
+        .or_else(|| all.iter().filter(matches).max_by_key(|name| name.len()))
+        .cloned()
+}
+
+/// The sum of an alias's weights for the providers that the key is bound to.
+fn total_weight(raw_key: Option<&Node>, tree: &Node, alias: Option<&str>) -> u64 {
+    let Some(alias) = alias else { return 1 };
+    let own = raw_key.and_then(|key| key.at(&["model_aliases", alias]));
+    let Some(entry) = own.or_else(|| tree.at(&["model_aliases", alias])) else { return 1 };
+    let bound: Option<Vec<&str>> = raw_key
+        .and_then(|key| key.get("providers"))
+        .map(|list| list.items().iter().filter_map(Node::text).collect());
+    let is_bound = |choice: &&Node| match (&bound, choice.get("target").and_then(Node::text)) {
+        (Some(bound), Some(target)) => {
+            target.split_once('/').is_some_and(|(provider, _)| bound.contains(&provider))
+        }
+        _ => true,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped right after"
+    )]
+    let weight = |choice: &Node| choice.get("weight").and_then(Node::number).unwrap_or(0.0) as u64;
+    entry
+        .items()
+        .iter()
+        .filter(is_bound)
+        .fold(0, |sum: u64, choice| sum.saturating_add(weight(choice)))
+}
+
+/// The first entry of `models_allowed` that lets the request pass.
+fn allowed_by(
+    config: &Config,
+    raw_key: Option<&Node>,
+    alias: Option<&str>,
+    provider: &Provider,
+    model: &str,
+) -> Option<String> {
+    let entries = raw_key?.get("models_allowed")?.items();
+    let is_provider = |name: &str| config.providers.by_name(name).is_some();
+    entries.iter().filter_map(Node::text).map(str::to_owned).find(|entry| {
+        Allowlist::only([entry.clone()], is_provider).allows(alias, &provider.name, model)
+    })
+}
+
+fn target(
+    config: &Config,
+    tree: &Node,
+    target: &Target,
+    operation: Operation,
+    weight: Option<u64>,
+) -> Option<Value> {
+    let provider = config.providers.get(target.provider)?;
+    let path = upstream_path(operation, provider, path_of(operation)?);
+    let mut shown = json!({
+        "provider": &*provider.name,
+        "model": &*target.model,
+        "cluster": &*provider.cluster,
+        "authority": &*provider.authority,
+        "path": path,
+        "credential": credential(config, tree, target.provider, provider),
+    });
+    if let (Some(weight), Some(shown)) = (weight, shown.as_object_mut()) {
+        shown.insert("weight".to_owned(), weight.into());
+    }
+    Some(shown)
+}
+
+/// Which header carries a credential and where it is from; never the credential.
+fn credential(config: &Config, tree: &Node, id: ProviderId, provider: &Provider) -> Value {
+    let Some(credential) = &provider.credential else {
+        return json!({"header": null, "from": null});
+    };
+    let index = config.providers.iter().position(|(other, _)| other == id);
+    let raw = index.and_then(|index| tree.get("providers")?.items().get(index));
+    let variable = raw.and_then(|raw| raw.at(&["auth", "key_env"])).and_then(Node::text);
+    let from = variable.map_or_else(|| "literal".to_owned(), |name| format!("key_env {name}"));
+    json!({"header": &*credential.header, "from": from})
+}
+
+fn now() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a program of its own: there is no host to ask")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
