@@ -1,0 +1,140 @@
+"""What is handed to others: the OCI layout, and the ConfigMap as Kubernetes mounts and replaces it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from test_docs import ENVOY, MODULE, ROOT, SHIPPED, Loader, manifests, yaml
+
+sys.path.insert(0, str(ROOT / "demo"))
+from stack import HOST, free_ports  # noqa: E402
+
+
+def test_the_oci_layout_holds_the_module(tmp_path: Path) -> None:
+    """As Istio's agent and Envoy Gateway read it: the last layer, an archive with plugin.wasm."""
+    folder = tmp_path / "oci"
+    subprocess.run([sys.executable, ROOT / "scripts" / "oci.py", MODULE, folder, "0.1.0"], check=True)
+
+    def blob(descriptor: dict) -> bytes:
+        algorithm, _, digest = descriptor["digest"].partition(":")
+        data = (folder / "blobs" / algorithm / digest).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == digest
+        assert len(data) == descriptor["size"]
+        return data
+
+    assert json.loads((folder / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
+    manifest = json.loads(blob(entry))
+    assert entry["mediaType"] == manifest["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
+    (layer,) = manifest["layers"]
+    assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
+    archive = gzip.decompress(blob(layer))
+    (diff,) = json.loads(blob(manifest["config"]))["rootfs"]["diff_ids"]
+    assert diff == "sha256:" + hashlib.sha256(archive).hexdigest()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        plugin = tar.extractfile("plugin.wasm")
+        assert plugin is not None
+        assert plugin.read() == Path(MODULE).read_bytes()
+
+
+class Mount:
+    """A folder that changes as the kubelet changes it: the files are links through `..data`, which is replaced."""
+
+    def __init__(self, folder: Path, files: dict[str, str]) -> None:
+        self.folder, self.version = folder, 0
+        folder.mkdir()
+        self.replace(files)
+        for name in files:
+            (folder / name).symlink_to(Path("..data") / name)
+
+    def replace(self, files: dict[str, str]) -> None:
+        self.version += 1
+        version = self.folder / f"..{self.version}"
+        version.mkdir()
+        for name, text in files.items():
+            (version / name).write_text(text)
+        (self.folder / "..data_tmp").symlink_to(version.name)
+        (self.folder / "..data_tmp").rename(self.folder / "..data")
+
+
+def status(port: int, key: str) -> tuple[int, str]:
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/v1/chat/completions", b'{"model":"vllm/m","messages":[]}', {"authorization": f"Bearer {key}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        body = json.loads(error.read())
+        return error.code, str(body["error"]["code"])
+
+
+@pytest.fixture
+def files() -> dict[str, str]:
+    (data,) = (item["data"] for item in manifests() if item["kind"] == "ConfigMap")
+    return data
+
+
+def test_a_replaced_config_map_takes_effect(files: dict[str, str], tmp_path: Path) -> None:
+    key, ports = "vk-of-this-test", free_ports()
+    mounted = tmp_path / "mounted"
+
+    def localised(text: str) -> str:
+        text = SHIPPED.sub(MODULE, text).replace("/etc/llm-gateway", str(mounted))
+        text = text.replace("0.0.0.0, port_value: 10000", f"{HOST}, port_value: {ports['gateway']}")
+        text = text.replace("port_value: 9901", f"port_value: {ports['admin']}")
+        return text.replace("0" * 64, hashlib.sha256(key.encode()).hexdigest())
+
+    files = {name: localised(text) for name, text in files.items()}
+    mount = Mount(mounted, files)
+    (resource,) = yaml.load(files["filter.yaml"], Loader)["resources"]
+    assert resource["name"] == "openai-gateway-filter"
+    with (tmp_path / "envoy.log").open("wb") as log:
+        envoy = subprocess.Popen(
+            [ENVOY, "-c", mounted / "envoy.yaml", "--reject-unknown-dynamic-fields", "--disable-hot-restart", "--concurrency", "1"],
+            env=os.environ | {"GROQ_API_KEY": "x"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        # vLLM's Service has no address here: 503 is the answer of a request that was let through.
+        until(lambda: status(ports["gateway"], key), (503, "upstream_error"))
+        assert status(ports["gateway"], "vk-wrong") == (401, "invalid_api_key")
+        revoked = files["filter.yaml"].replace("- id: search-team", "- id: search-team\n            revoked: true")
+        assert revoked != files["filter.yaml"]
+        mount.replace(files | {"filter.yaml": revoked})
+        until(lambda: status(ports["gateway"], key), (403, "virtual_key_revoked"))
+        # What the filter refuses changes nothing.
+        mount.replace(files | {"filter.yaml": files["filter.yaml"].replace("kind: vllm", "kind: vlm")})
+        time.sleep(1)
+        assert status(ports["gateway"], key) == (403, "virtual_key_revoked")
+    finally:
+        envoy.terminate()
+        envoy.wait(10)
+
+
+def until(what, expected, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    seen = None
+    while time.monotonic() < deadline:
+        try:
+            seen = what()
+        except OSError as error:
+            seen = error
+        if seen == expected:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{seen!r}, not {expected!r}")
