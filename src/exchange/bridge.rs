@@ -91,6 +91,14 @@ pub(super) enum Bridge {
 }
 
 impl Bridge {
+    /// Bytes that are kept for the answer.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Responses { context, .. } => context.held(),
+            Self::Messages { .. } | Self::Tokenize => 0,
+        }
+    }
+
     /// Converts the complete body `whole` of a request. `id` makes the ids of its answer unique.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //! The host layer feeds events and carries out the returned steps; it decides nothing.
 
 mod bridge;
+mod budget;
 mod decision;
 mod face;
 pub mod models;
@@ -34,6 +35,8 @@ use crate::wire::headers::HeaderEdit;
 use crate::wire::json::scan::BodyFacts;
 use crate::wire::splice::Edit;
 use bridge::Bridge;
+pub use budget::Budget;
+use budget::{Account, RETRY_AFTER_SECONDS};
 use decision::Decision;
 use face::Face;
 
@@ -160,6 +163,8 @@ pub struct Exchange {
     now: u64,
     notes: Vec<(Note, String)>,
     counted: Vec<String>,
+    /// What it holds of the worker's memory.
+    account: Account,
 }
 
 /// What is known of a request that has been sent upstream.
@@ -201,10 +206,18 @@ impl SentRequest {
 }
 
 impl Exchange {
-    /// An exchange before its first event.
+    /// An exchange before its first event, with a budget of its own.
     #[must_use]
     pub fn new(config: Rc<Config>) -> Self {
+        let budget = Rc::new(Budget::new(&config, Rc::default()));
+        Self::within(budget, config)
+    }
+
+    /// An exchange before its first event, within its worker's budget.
+    #[must_use]
+    pub fn within(budget: Rc<Budget>, config: Rc<Config>) -> Self {
         Self {
+            account: Account::new(budget),
             config,
             request: request::RequestPhase::Start,
             response: response::ResponsePhase::Passing,
@@ -247,7 +260,17 @@ impl Exchange {
 
     /// A reply that says what went wrong, in the client's shape.
     fn error_reply(&self, error: &GatewayError) -> Reply {
-        self.face.error(error, &self.config.headers, self.request_id.as_deref())
+        let mut reply = self.face.error(error, &self.config.headers, self.request_id.as_deref());
+        if error.code == Code::Overloaded {
+            reply.headers.push((Cow::Borrowed("retry-after"), RETRY_AFTER_SECONDS.to_owned()));
+        }
+        reply
+    }
+
+    /// Tells the budget what is held after an event.
+    fn settle(&mut self) -> Result<(), GatewayError> {
+        let held = self.request.held().saturating_add(self.response.held());
+        self.account.set(held, self.key.as_ref(), self.request.provider())
     }
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {

@@ -279,23 +279,26 @@ fn several_keys(header: &str) -> GatewayError {
     )
 }
 
+/// A key of which nothing is said.
+#[cfg(test)]
+pub(crate) fn test_key(id: &str) -> VirtualKey {
+    VirtualKey {
+        id: id.to_owned(),
+        is_short: false,
+        bound: Bound::new([ProviderId(0)]),
+        allowed: Allowlist::All,
+        aliases: AliasTable::default(),
+        cache: None,
+        revoked: false,
+        expires_at: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::test_key as key;
     use super::*;
     use crate::test;
-
-    fn key(id: &str) -> VirtualKey {
-        VirtualKey {
-            id: id.to_owned(),
-            is_short: false,
-            bound: Bound::new([ProviderId(0)]),
-            allowed: Allowlist::All,
-            aliases: AliasTable::default(),
-            cache: None,
-            revoked: false,
-            expires_at: None,
-        }
-    }
 
     fn presented<'a>(headers: &[(&'a str, &'a [u8])]) -> Result<&'a [u8], GatewayError> {
         presented_key(headers.iter().map(|(name, value)| (name.as_bytes(), *value)))

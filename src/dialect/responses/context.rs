@@ -14,6 +14,14 @@ pub struct AnswerContext {
     pub stream: bool,
 }
 
+impl AnswerContext {
+    /// Bytes that are kept of the request.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.repeated.iter().map(|(_, json)| json.capacity()).sum()
+    }
+}
+
 /// Names of the functions that the chat server was offered, and what they were called in the request.
 /// Functions that are called the same in both are not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -68,6 +68,17 @@ impl RequestPhase {
         }
     }
 
+    /// Bytes that are held of the request: its body, by Envoy, or what its answer needs of it.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Reading(reading) => usize::try_from(reading.body.counted).unwrap_or(usize::MAX),
+            Self::Streaming(streaming) => {
+                streaming.route.bridge.as_ref().map_or(0, super::Bridge::held)
+            }
+            Self::Start | Self::Untouched | Self::Replied => 0,
+        }
+    }
+
     /// Whether the model of the request is still being looked for.
     pub(super) fn is_searching(&self) -> bool {
         matches!(self, Self::Reading(reading) if reading.chosen.is_none())
@@ -171,7 +182,20 @@ impl Exchange {
             // Nothing of it may go upstream, and held it would outgrow Envoy's buffer.
             RequestPhase::Replied => Ok(RequestStep::Drop),
         };
-        step.unwrap_or_else(|error| self.refuse(&error))
+        let step = step.unwrap_or_else(|error| self.refuse(&error));
+        self.within_budget(step)
+    }
+
+    /// `step`, as long as the worker has room for what is held after it.
+    fn within_budget(&mut self, step: RequestStep) -> RequestStep {
+        match self.settle() {
+            Err(error) => {
+                let refusal = self.refuse(&error);
+                let _less = self.settle();
+                refusal
+            }
+            Ok(()) => step,
+        }
     }
 
     /// The host can't go on: the reply to send, which is known as our own when it comes back.
@@ -206,10 +230,8 @@ impl Exchange {
 
     /// The whole body, after [`RequestStep::ReadWhole`].
     pub fn on_request_whole(&mut self, body: &[u8]) -> RequestStep {
-        match self.release(Some(body), true) {
-            Ok(step) => step,
-            Err(error) => self.refuse(&error),
-        }
+        let step = self.release(Some(body), true).unwrap_or_else(|error| self.refuse(&error));
+        self.within_budget(step)
     }
 
     /// Whether a request outside of the prefix may pass.

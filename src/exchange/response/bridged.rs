@@ -54,6 +54,11 @@ impl Bridged {
         Self { options, operation, source, counted: 0, cached: None, head_sent: false }
     }
 
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        self.counted
+    }
+
     pub(super) fn is_holding(&self) -> bool {
         self.counted > 0 && !self.head_sent
     }

@@ -105,6 +105,14 @@ impl AnswerConverter {
         }
     }
 
+    /// Bytes of the answer that are kept for its last events.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Responses(converter) => converter.held(),
+            Self::Messages(converter) => converter.held(),
+        }
+    }
+
     /// Whether prompt tokens came from the upstream's cache.
     pub(super) fn cached(&self) -> Option<bool> {
         match self {

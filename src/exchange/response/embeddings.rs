@@ -51,6 +51,14 @@ impl Embeddings {
         Self { facts, renamed, labelled_json, state, is_changed: false }
     }
 
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        match &self.state {
+            EmbeddingsState::Collecting { collected, .. } => collected.len(),
+            EmbeddingsState::Converting(_) => 0,
+        }
+    }
+
     pub(super) fn is_holding(&self) -> bool {
         matches!(&self.state, EmbeddingsState::Collecting { collected, .. } if !collected.is_empty())
     }

@@ -46,6 +46,11 @@ impl FailureBody {
         }
     }
 
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        self.collected.len()
+    }
+
     pub(super) fn is_holding(&self) -> bool {
         !self.collected.is_empty()
     }

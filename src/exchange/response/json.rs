@@ -40,6 +40,11 @@ impl Json {
         Self { collected: Vec::new(), peek: Peek::new(operation), labelled_json, cached: None }
     }
 
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        self.collected.len()
+    }
+
     pub(super) fn is_holding(&self) -> bool {
         !self.collected.is_empty()
     }

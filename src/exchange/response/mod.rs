@@ -23,6 +23,7 @@ mod stream;
 
 use std::rc::Rc;
 
+use super::budget::RETRY_AFTER_SECONDS;
 use super::face::Face;
 use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
 use crate::error::{Code, ErrorAnswer, GatewayError};
@@ -122,6 +123,19 @@ impl ResponsePhase {
             Self::Stream(stream) => stream.is_holding(),
             Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
         }
+    }
+
+    /// Bytes that are held of the answer, here and, as long as it waits, by Envoy.
+    pub(super) fn held(&self) -> usize {
+        let here = match self {
+            Self::Failure(failure) => failure.held(),
+            Self::Json(json) => json.held(),
+            Self::Bridged(bridged) => bridged.held(),
+            Self::Embeddings(embeddings) => embeddings.held(),
+            Self::Stream(stream) => stream.held(),
+            Self::Passing | Self::Swallowing => 0,
+        };
+        if self.is_holding() { here.saturating_mul(2) } else { here }
     }
 
     /// Whether the last byte of a body with a known length may be taken for its end.
@@ -245,6 +259,13 @@ impl Exchange {
 
     /// The next bytes of the body (never the same twice).
     pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
+        let step = self.read_response_body(bytes, next);
+        // What has gone on is not held any more.
+        let _less = self.settle();
+        step
+    }
+
+    fn read_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
         if matches!(self.response, ResponsePhase::Passing) {
             return ResponseStep::Continue;
         }
@@ -269,6 +290,9 @@ impl Exchange {
         if let BodyDecision::HandOver(reader, collected) = verdict {
             self.response = reader;
             verdict = self.response.push(&collected, end, &context);
+        }
+        if let Err(error) = self.settle() {
+            verdict = self.overload(verdict, bytes, &error);
         }
         match verdict {
             // No reader hands over twice.
@@ -316,6 +340,35 @@ impl Exchange {
                 ResponseStep::Release(edits, body)
             }
         }
+    }
+
+    /// What becomes of an answer that the worker has no room for.
+    fn overload(
+        &mut self,
+        decided: BodyDecision,
+        bytes: &[u8],
+        error: &GatewayError,
+    ) -> BodyDecision {
+        let answer = error.to_answer();
+        self.count_refused(error.code);
+        if !self.response_head_sent {
+            return match decided {
+                BodyDecision::Hold => BodyDecision::Fail(answer),
+                decided => decided,
+            };
+        }
+        let ResponsePhase::Stream(stream) = &mut self.response else {
+            return BodyDecision::Abort(error.clone());
+        };
+        let last = stream.abort(answer);
+        self.response = ResponsePhase::Swallowing;
+        let BodyDecision::Pass { edits, body, .. } = decided else { return decided };
+        let mut all = match body {
+            BodyOut::Same => bytes.to_vec(),
+            BodyOut::Replace(with) => with,
+        };
+        all.extend_from_slice(&last);
+        BodyDecision::Pass { edits, body: BodyOut::Replace(all), rest: Rest::Read }
     }
 
     /// The trailers: the end of a body that has some.
@@ -408,6 +461,9 @@ impl Exchange {
         edits.push(HeaderEdit::set(":status", answer.status.to_string()));
         edits.push(HeaderEdit::set("content-type", "application/json"));
         edits.push(HeaderEdit::remove("content-encoding"));
+        if answer.error.code.as_deref() == Some(Code::Overloaded.as_str()) {
+            edits.push(HeaderEdit::set("retry-after", RETRY_AFTER_SECONDS));
+        }
         edits.push(content_length(body.len()));
         (edits, body)
     }

@@ -2,6 +2,7 @@
 
 use super::converter::{AnswerConverter, AnswerOptions};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest};
+use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
 use crate::telemetry::counters::AnswerFault;
@@ -117,6 +118,21 @@ impl Stream {
         let edits = self.head.take().unwrap_or_default();
         self.held = false;
         BodyDecision::Pass { edits, body, rest: Rest::Read }
+    }
+
+    /// Ends a stream whose head has gone on: what is still to be sent.
+    pub(super) fn abort(&mut self, answer: ErrorAnswer) -> Vec<u8> {
+        let last = self.sse.abort(answer);
+        let Some(bridge) = &mut self.bridge else { return last };
+        let mut events = bridge.push(&last);
+        events.extend_from_slice(&bridge.finish());
+        events
+    }
+
+    /// Bytes that are kept of it.
+    pub(super) fn held(&self) -> usize {
+        let converted = self.bridge.as_ref().map_or(0, AnswerConverter::held);
+        self.sse.held_bytes().saturating_add(converted)
     }
 
     /// How the stream failed after its first event, if it did.

@@ -2,6 +2,7 @@
 //! edits heads and bodies as Envoy does, and every step goes through it.
 
 mod bridge;
+mod budget;
 mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;

@@ -2,7 +2,7 @@
 //!
 //! The core counts references without atomics, so what it shares does not cross threads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -11,6 +11,7 @@ use super::abi::{Envoy, LogLevel};
 use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
 use crate::config::Problems;
+use crate::exchange::Budget;
 use crate::policy::Config;
 use crate::telemetry::counters;
 
@@ -25,9 +26,13 @@ pub struct Configuration {
 /// What the streams of one worker share.
 pub struct Worker {
     pub config: Rc<Config>,
+    /// What may be held.
+    pub budget: Rc<Budget>,
 }
 
 thread_local! {
+    /// What this thread's streams hold, of all configurations.
+    static HELD: Rc<Cell<usize>> = Rc::default();
     static WORKERS: RefCell<Vec<(Weak<Configuration>, Rc<Worker>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -78,7 +83,8 @@ impl Configuration {
             }
             workers.retain(|(of, _)| of.strong_count() > 0);
             let config = Rc::new(compile(&self.bytes).ok()?);
-            let worker = Rc::new(Worker { config });
+            let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
+            let worker = Rc::new(Worker { config, budget });
             workers.push((Arc::downgrade(self), Rc::clone(&worker)));
             Some(worker)
         })

@@ -36,8 +36,10 @@ struct Gateway {
 impl Http {
     /// A context for a new stream. `id` is the context's.
     pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
-        let gateway =
-            shared.map(|shared| Gateway { exchange: Exchange::new(shared.config.clone()), shared });
+        let gateway = shared.map(|shared| {
+            let (budget, config) = (shared.budget.clone(), shared.config.clone());
+            Gateway { exchange: Exchange::within(budget, config), shared }
+        });
         Self {
             id,
             gateway,

@@ -4,7 +4,7 @@
 //! drops the answer to a call whose stream has gone. A stream can't act as the root, so it asks for a
 //! tick.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,13 +17,15 @@ use super::counters::Counters;
 use super::reply::send;
 use crate::exchange::models::fetch::MAX_LIST_BYTES;
 use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
-use crate::exchange::{ModelsQuery, Reply};
+use crate::exchange::{Budget, ModelsQuery, Reply};
 use crate::policy::{Config, ProviderId};
 
 /// What the root context and its streams share.
 pub struct Shared {
     /// The configuration.
     pub config: Rc<Config>,
+    /// What may be held.
+    pub budget: Rc<Budget>,
     /// What was counted.
     pub counters: Counters,
     lists: RefCell<Lists>,
@@ -48,7 +50,12 @@ struct ListCall {
 impl Shared {
     /// Nothing is fetched yet.
     pub fn new(config: Rc<Config>) -> Self {
-        Self { config, counters: Counters::default(), lists: RefCell::default() }
+        // Of the whole VM: streams of an earlier configuration go on.
+        thread_local! {
+            static HELD: Rc<Cell<usize>> = Rc::default();
+        }
+        let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
+        Self { config, budget, counters: Counters::default(), lists: RefCell::default() }
     }
 
     /// A stream asks. `None`: it has to wait, and is answered later.

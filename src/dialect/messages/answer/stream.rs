@@ -51,6 +51,12 @@ impl MessageConverter {
         self.0.answer.has_failed()
     }
 
+    /// Bytes of the answer that are kept for its last events.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.answer.held()
+    }
+
     /// Whether prompt tokens came from the upstream's cache; `None` until token counts were seen.
     #[must_use]
     pub fn cached(&self) -> Option<bool> {

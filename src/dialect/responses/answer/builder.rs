@@ -72,6 +72,11 @@ impl Builder {
         }
     }
 
+    /// Bytes of the answer that are kept.
+    pub(super) fn held(&self) -> usize {
+        usize::try_from(self.used).unwrap_or(usize::MAX)
+    }
+
     /// The last event is a failure.
     pub(super) fn has_failed(&self) -> bool {
         self.failure.is_some()

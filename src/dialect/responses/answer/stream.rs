@@ -54,6 +54,12 @@ impl ResponseConverter {
         self.0.answer.has_failed()
     }
 
+    /// Bytes of the answer that are kept for its last events.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.0.answer.held()
+    }
+
     /// Whether prompt tokens came from the upstream's cache; `None` until token counts were seen.
     #[must_use]
     pub fn cached(&self) -> Option<bool> {

@@ -171,6 +171,26 @@ impl SseNormalizer {
         if matches!(self.head, Head::Error(_)) { Vec::new() } else { sink.into_bytes() }
     }
 
+    /// Bytes of what has not gone on yet: the event or line that goes on in the next chunk, and comments.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let pending = self.pending.as_ref().map_or(0, |pending| pending.len());
+        self.partial.len().saturating_add(pending).saturating_add(self.held.len())
+    }
+
+    /// Ends the stream with an error of the gateway's own: what is still to be sent. Before the first event it becomes
+    /// [`Self::head`]'s.
+    #[must_use]
+    pub fn abort(&mut self, answer: ErrorAnswer) -> Vec<u8> {
+        let mut sink = Sink::new(b"", std::mem::take(&mut self.held));
+        if self.phase != Phase::Done {
+            self.fail(answer, &mut sink);
+        }
+        self.partial = Vec::new();
+        self.pending = None;
+        if matches!(self.head, Head::Error(_)) { Vec::new() } else { sink.into_bytes() }
+    }
+
     /// As if no payload had come before.
     #[cfg(test)]
     #[cfg(not(target_arch = "wasm32"))]
