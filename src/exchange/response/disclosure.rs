@@ -1,16 +1,11 @@
 //! What an upstream's error may tell a client: not the provider's key, not models that the client's key may
 //! not use, and whose credential it is that was refused.
 
-use memchr::memmem;
-
 use super::ReaderContext;
+use super::redact::redacted;
 use crate::error::ErrorAnswer;
 use crate::policy::model::Allowlist;
 use crate::repair::error::{conceal, refuses_credential};
-
-/// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
-/// that an error could give away.
-const SHORTEST_KEY: usize = 6;
 
 impl ReaderContext<'_> {
     /// Makes an upstream's error fit for the client. Whether there was anything to do; done twice, it does
@@ -58,21 +53,6 @@ impl ReaderContext<'_> {
     /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
     /// it is not there.
     pub(super) fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let provider = self.config.providers.get(self.route?.provider)?;
-        let value = provider.credential.as_ref()?.value.expose();
-        let key = value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY)?;
-        let finder = memmem::Finder::new(key);
-        let mut out = Vec::new();
-        let mut rest = body;
-        while let Some((head, tail)) = finder.find(rest).and_then(|at| rest.split_at_checked(at)) {
-            out.extend_from_slice(head);
-            out.extend_from_slice(b"[redacted]");
-            rest = tail.get(key.len()..)?;
-        }
-        if rest.len() == body.len() {
-            return None;
-        }
-        out.extend_from_slice(rest);
-        Some(out)
+        redacted(&self.credential()?, body)
     }
 }

@@ -2,12 +2,36 @@
 
 use std::borrow::Cow;
 
+use super::redact::redacted;
 use crate::policy::HeaderNames;
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
 /// `x-ratelimit` or `ratelimit`.
 const KEPT: [&str; 4] = ["retry-after", "retry-after-ms", "x-should-retry", "www-authenticate"];
+
+/// What an upstream's answer may not do: set cookies in a browser or tell it where to go next time, make a proxy in front
+/// deliver something else, or have Envoy take the host out of service.
+const ACTING: [&str; 18] = [
+    "alt-svc",
+    "clear-site-data",
+    "nel",
+    "proxy-authenticate",
+    "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "x-accel-redirect",
+    "x-envoy-decorator-operation",
+    "x-envoy-degraded",
+    "x-envoy-immediate-health-check-fail",
+    "x-envoy-upstream-canary",
+    "x-sendfile",
+];
 
 /// `:status`; 0 where it is none.
 pub(super) fn status(headers: &Headers) -> u16 {
@@ -18,18 +42,32 @@ pub(super) fn status(headers: &Headers) -> u16 {
         .unwrap_or(0)
 }
 
-/// Removes an upstream's headers under the gateway's own prefix: what they say is the gateway's to say.
-pub(super) fn forged(names: &HeaderNames, headers: &Headers) -> Vec<HeaderEdit> {
-    headers
-        .iter()
-        .filter(|(name, _)| name.starts_with(names.prefix.as_bytes()))
-        .filter_map(|(name, _)| std::str::from_utf8(name).ok())
-        .map(|name| HeaderEdit::remove(name.to_owned()))
-        .collect()
+/// Removes an upstream's headers under the gateway's own prefix (what they say is the gateway's to say) and those that
+/// act on others than the client. In the others the provider's key is covered; `value`: the header that carries it.
+pub(super) fn cleaned(
+    names: &HeaderNames,
+    headers: &Headers,
+    value: Option<&str>,
+) -> Vec<HeaderEdit> {
+    let mut edits = Vec::new();
+    // One look at the whole head: hardly any answer repeats the key.
+    let tells = value.is_some_and(|value| redacted(value, headers.block()).is_some());
+    for (name, text) in headers.iter() {
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        if let Some(known) = ACTING.iter().find(|known| **known == name) {
+            edits.push(HeaderEdit::remove(*known));
+        } else if name.starts_with(&*names.prefix) {
+            edits.push(HeaderEdit::remove(name.to_owned()));
+        } else if tells && let Some(text) = value.and_then(|value| redacted(value, text)) {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            edits.push(HeaderEdit::set(name.to_owned(), text));
+        }
+    }
+    edits
 }
 
-/// The headers of an upstream's answer that stay when its head is replaced.
-pub(super) fn kept(headers: &Headers) -> Vec<(Cow<'static, str>, String)> {
+/// The headers of an upstream's answer that stay when its head is replaced, without the key in `value`.
+pub(super) fn kept(headers: &Headers, value: Option<&str>) -> Vec<(Cow<'static, str>, String)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))
@@ -37,7 +75,11 @@ pub(super) fn kept(headers: &Headers) -> Vec<(Cow<'static, str>, String)> {
             let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
             limit || KEPT.contains(name)
         })
-        .map(|(name, value)| (name.to_owned().into(), value.to_owned()))
+        .map(|(name, text)| {
+            let covered = value.and_then(|value| redacted(value, text.as_bytes()));
+            let covered = covered.map(|text| String::from_utf8_lossy(&text).into_owned());
+            (name.to_owned().into(), covered.unwrap_or_else(|| text.to_owned()))
+        })
         .collect()
 }
 

@@ -19,6 +19,7 @@ mod failure;
 mod head;
 mod json;
 mod no_answer;
+mod redact;
 mod stream;
 
 use std::rc::Rc;
@@ -32,7 +33,7 @@ use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
 use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
-use head::{LEADS_ELSEWHERE, forged, has_false_coding, is_encoded, kept, status};
+use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use no_answer::NoAnswer;
 
 /// The end of a stream. Without it every client still has its answer.
@@ -133,7 +134,7 @@ impl ResponsePhase {
             Self::Bridged(bridged) => bridged.held(),
             Self::Embeddings(embeddings) => embeddings.held(),
             Self::Stream(stream) => stream.held(),
-            Self::Passing | Self::Swallowing => 0,
+            Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
         };
         if self.is_holding() { here.saturating_mul(2) } else { here }
     }
@@ -200,7 +201,8 @@ impl Exchange {
             return ResponseStep::Continue;
         }
         self.note_undecided();
-        self.forged = forged(&self.config.headers, headers);
+        let credential = self.context().credential();
+        self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
         let is_unreadable = status < 400 && is_encoded(headers);
         let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
@@ -238,7 +240,7 @@ impl Exchange {
             self.count_answer(AnswerFault::Mislabelled);
         }
         if status >= 400 || end {
-            self.kept = kept(headers);
+            self.kept = kept(headers, credential.as_deref());
         }
         if end {
             return self.answer_bodiless(&phase, status, headers);
@@ -578,6 +580,12 @@ impl ReaderContext<'_> {
 
     fn max_event_bytes(&self) -> usize {
         usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// The value of the header that carries the provider's key.
+    fn credential(&self) -> Option<Rc<str>> {
+        let provider = self.config.providers.get(self.route?.provider)?;
+        Some(Rc::clone(provider.credential.as_ref()?.value.expose()))
     }
 }
 
