@@ -19,9 +19,11 @@ fn options(stream: bool) -> ResponseOptions {
         repeated: vec![("tools", br#"[{"type":"function","name":"get_weather"}]"#.to_vec())],
         tools: ToolNames([("shell".to_owned(), shell)].into_iter().collect()),
         stream,
+        ..AnswerContext::default()
     };
     ResponseOptions {
         context: Rc::new(context),
+        sealer: None,
         id: "x".to_owned(),
         now: 1,
         model: "m".to_owned(),

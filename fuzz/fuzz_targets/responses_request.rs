@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::dialect::responses::request::{ChatRequestOptions, to_chat};
+use openai_gateway_filter::dialect::seal::Sealer;
 use openai_gateway_filter::policy::Takes;
 use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter_fuzz::tree;
@@ -10,7 +11,15 @@ use openai_gateway_filter_fuzz::tree;
 fuzz_target!(|data: &[u8]| {
     for reasoning_field in [None, Some("reasoning_content")] {
         let takes = Takes::DEFAULT;
-        let options = ChatRequestOptions { model: "m", stream_usage: true, reasoning_field, takes };
+        let sealer = Sealer::new(b"secret", "id");
+        let options = ChatRequestOptions {
+            model: "m",
+            stream_usage: true,
+            reasoning_field,
+            takes,
+            sealer: sealer.as_ref(),
+            compacts: false,
+        };
         let Ok(chat) = to_chat(data, &options) else { continue };
         assert!(cursor::parse(&chat.body).is_ok());
         for (name, json) in &chat.context.repeated {

@@ -94,6 +94,7 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
             .choice(&ROOT.field("response_model"), problems)
             .unwrap_or(ResponseModel::Upstream),
         path_prefix: path_prefix?,
+        seal_secret: seal_secret(raw.seal_key_env, env, problems),
         headers: headers?,
     };
     Some(config)
@@ -160,6 +161,17 @@ fn own_header(name: &str, at: &Path<'_>, problems: &mut Problems) -> Option<Stri
         }
         name => name,
     }
+}
+
+/// The secret of what is sealed; `None` where none is given.
+fn seal_secret(raw: Field<String>, env: Env<'_>, problems: &mut Problems) -> Option<Secret> {
+    let at = ROOT.field("seal_key_env");
+    let name = raw.given(&at, problems)?;
+    let secret = from_env(&name, &at, env, problems)?;
+    if secret.expose().is_empty() {
+        problems.add(&at, "the variable is empty; give it a secret of 32 random bytes or more");
+    }
+    Some(secret)
 }
 
 fn path_prefix(raw: Field<String>, problems: &mut Problems) -> Option<String> {

@@ -82,6 +82,9 @@ objects! {
         /// The `model` in answers: as the server wrote it (upstream, the default), or the id that the
         /// client asked for (requested).
         pub response_model: Field<OneOf<ResponseModel>>,
+        /// A variable of vm_config.environment_variables that holds the secret under which clients bring
+        /// back what only the gateway may read: reasoning and compactions. Absent: each virtual key itself.
+        pub seal_key_env: Field<String>,
     }
 
     /// One upstream server.

@@ -5,5 +5,6 @@ mod chat;
 pub mod drop_params;
 pub mod messages;
 pub mod responses;
+pub mod seal;
 
 pub use chat::count::MAX_VALUES;

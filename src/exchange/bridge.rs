@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use super::request::{Rewrite, Rewritten, internal, named};
+use crate::dialect::seal::AnswerSealer;
 use crate::dialect::{cache_control, drop_params, messages, responses};
 use crate::error::{Code, GatewayError};
 use crate::policy::operation::Operation;
@@ -22,14 +23,21 @@ pub(super) enum Conversion {
     Messages,
     /// A Messages request into one for the server's own tokenizer.
     Tokenize,
+    /// The same of a Responses request.
+    TokenizeResponses,
 }
 
 impl Conversion {
     /// What `operation` needs toward `provider`; `None` where it goes as it is.
     pub fn of(operation: Operation, provider: &Provider) -> Option<Self> {
         match operation {
-            Operation::Responses if provider.responses_api == ResponsesApi::Chat => {
+            Operation::Responses | Operation::ResponsesCompact
+                if provider.responses_api == ResponsesApi::Chat =>
+            {
                 Some(Self::Responses)
+            }
+            Operation::ResponsesInputTokens if provider.responses_api == ResponsesApi::Chat => {
+                Some(Self::TokenizeResponses)
             }
             Operation::Messages if provider.messages_api == MessagesApi::Chat => {
                 Some(Self::Messages)
@@ -44,7 +52,7 @@ impl Conversion {
     /// What has to hold the whole body, for a message.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Responses => "the Responses API over chat completions",
+            Self::Responses | Self::TokenizeResponses => "the Responses API over chat completions",
             Self::Messages | Self::Tokenize => "the Messages API over chat completions",
         }
     }
@@ -60,7 +68,9 @@ impl Conversion {
             // Its query is Anthropic's alone.
             Self::Messages => [base, CHAT_PATH].concat(),
             // It stands beside `/v1`.
-            Self::Tokenize => [base.strip_suffix("/v1").unwrap_or(base), "/tokenize"].concat(),
+            Self::Tokenize | Self::TokenizeResponses => {
+                [base.strip_suffix("/v1").unwrap_or(base), "/tokenize"].concat()
+            }
         }
     }
 }
@@ -79,15 +89,25 @@ pub(super) fn counts_tokens(provider: &Provider) -> bool {
     provider.messages_api == MessagesApi::Native || provider.kind == ProviderKind::Vllm
 }
 
+/// The same for the Responses API.
+pub(super) fn counts_input_tokens(provider: &Provider) -> bool {
+    provider.responses_api == ResponsesApi::Native || provider.kind == ProviderKind::Vllm
+}
+
 /// A request that was sent as another one: what its answer needs of it.
 #[derive(Debug)]
 pub(super) enum Bridge {
     /// A Responses request as a chat request.
-    Responses { context: Rc<responses::AnswerContext>, id: String },
+    Responses {
+        context: Rc<responses::AnswerContext>,
+        id: String,
+        /// Where the answer has something to seal.
+        sealer: Option<Rc<AnswerSealer>>,
+    },
     /// A Messages request as a chat request.
     Messages { context: Rc<messages::MessageContext>, id: String },
-    /// A count of tokens by the server's tokenizer.
-    Tokenize,
+    /// A count of tokens by the server's tokenizer, for this operation.
+    Tokenize(Operation),
 }
 
 impl Bridge {
@@ -113,14 +133,18 @@ impl Bridge {
         let model = &*decision.target.model;
         let (bridge, body, dropped) = match conversion {
             Conversion::Responses => {
-                let options = responses::request::ChatRequestOptions {
-                    model,
-                    stream_usage: provider.stream_usage,
-                    reasoning_field: provider.reasoning_field.as_deref(),
-                    takes: provider.takes,
-                };
+                let options = responses_options(rewrite);
                 let chat = responses::request::to_chat(whole, &options)?;
-                (Self::Responses { context: Rc::new(chat.context), id }, chat.body, chat.dropped)
+                let context = Rc::new(chat.context);
+                let seals = context.seals_reasoning || context.form.is_compaction();
+                let sealer = decision.sealer.clone().filter(|_| seals);
+                let sealer = sealer.map(|sealer| Rc::new(AnswerSealer::new(sealer)));
+                (Self::Responses { context, id, sealer }, chat.body, chat.dropped)
+            }
+            Conversion::TokenizeResponses => {
+                let options = responses_options(rewrite);
+                let (body, dropped) = responses::request::to_tokenize(whole, &options)?;
+                (Self::Tokenize(decision.operation), body, dropped)
             }
             Conversion::Messages => {
                 let options = messages_options(provider, model);
@@ -130,7 +154,7 @@ impl Bridge {
             Conversion::Tokenize => {
                 let options = messages_options(provider, model);
                 let (body, dropped) = messages::request::to_tokenize(whole, &options)?;
-                (Self::Tokenize, body, dropped)
+                (Self::Tokenize(decision.operation), body, dropped)
             }
         };
         let (with, dropped) = settled(rewrite, body, dropped)?;
@@ -142,8 +166,20 @@ impl Bridge {
     pub fn answered_as(&self) -> Operation {
         match self {
             Self::Responses { .. } | Self::Messages { .. } => Operation::ChatCompletions,
-            Self::Tokenize => Operation::CountTokens,
+            Self::Tokenize(operation) => *operation,
         }
+    }
+}
+
+fn responses_options<'a>(rewrite: &Rewrite<'a>) -> responses::request::ChatRequestOptions<'a> {
+    let (provider, decision) = (rewrite.provider, rewrite.decision);
+    responses::request::ChatRequestOptions {
+        model: &decision.target.model,
+        stream_usage: provider.stream_usage,
+        reasoning_field: provider.reasoning_field.as_deref(),
+        takes: provider.takes,
+        sealer: decision.sealer.as_deref(),
+        compacts: decision.operation == Operation::ResponsesCompact,
     }
 }
 

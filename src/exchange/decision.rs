@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::dialect::seal::Sealer;
 use crate::policy::CacheMode;
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Target;
@@ -20,6 +21,8 @@ pub(super) struct Decision {
     /// The model id as the client wrote it.
     pub requested: String,
     pub cache: CacheMode,
+    /// Seals and opens what the client keeps for the gateway, for operations that have such things.
+    pub sealer: Option<Rc<Sealer>>,
     /// The path behind the prefix, with its query.
     pub path: String,
     /// The client says which version of Anthropic's API it speaks.

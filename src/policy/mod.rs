@@ -50,4 +50,6 @@ pub struct Config {
     pub models_cache_seconds: u64,
     /// Which model id answers carry.
     pub response_model: ResponseModel,
+    /// `seal_key_env`: the secret of what clients bring back sealed; `None` where each virtual key is its own.
+    pub seal_secret: Option<Secret>,
 }

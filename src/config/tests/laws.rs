@@ -8,7 +8,7 @@ use super::*;
 const SECRET: &str = "s3cr3t";
 
 /// The names of all members, so that random objects look like configurations.
-const NAMES: [&str; 47] = [
+const NAMES: [&str; 48] = [
     "providers",
     "virtual_keys",
     "model_aliases",
@@ -30,6 +30,7 @@ const NAMES: [&str; 47] = [
     "stream_usage",
     "reasoning_field",
     "openai_hints",
+    "seal_key_env",
     "drop_params",
     "reasoning_effort",
     "system_anywhere",

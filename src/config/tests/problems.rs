@@ -73,6 +73,8 @@ fn top_level() {
         ("/outside", json!("s3cret"), "outside", "pass, refuse"),
         ("/limits", json!({"max_held_bytes": 0}), "limits.max_held_bytes", "1 or more"),
         ("/response_model", json!("s3cret"), "response_model", "upstream, requested"),
+        ("/seal_key_env", json!("NO_SUCH"), "seal_key_env", "no environment variable"),
+        ("/seal_key_env", json!(1), "seal_key_env", "a string"),
     ]);
 }
 

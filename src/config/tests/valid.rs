@@ -30,6 +30,7 @@ fn defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.models_cache_seconds, 60);
     assert_eq!(config.response_model, ResponseModel::Upstream);
+    assert!(config.seal_secret.is_none());
     assert!(config.aliases.is_empty() && config.warnings().len() == 1);
 
     let (id, provider) = config.providers.iter().next().unwrap();
@@ -69,6 +70,7 @@ fn everything_set() {
         ("/limits", json!({"max_request_bytes": 100, "max_buffered_bytes": 50})),
         ("/models_cache_seconds", json!(0)),
         ("/response_model", json!("requested")),
+        ("/seal_key_env", json!("GROQ_API_KEY")),
     ])
     .unwrap();
     assert_eq!(config.cache, CacheMode::Disable);
@@ -78,6 +80,7 @@ fn everything_set() {
     assert_eq!(config.limits, limits);
     assert_eq!(config.models_cache_seconds, 0);
     assert_eq!(config.response_model, ResponseModel::Requested);
+    assert_eq!(config.seal_secret.as_ref().unwrap().expose(), &env("GROQ_API_KEY").unwrap().into());
 
     let id = |name| config.providers.by_name(name).unwrap();
     let vllm = config.providers.get(id("vllm")).unwrap();

@@ -12,6 +12,32 @@ pub struct AnswerContext {
     pub tools: ToolNames,
     /// `"stream": true`.
     pub stream: bool,
+    /// Reasoning is to come in a form that the client can bring back.
+    pub seals_reasoning: bool,
+    /// Reasoning is to come as a summary, too: clients that ask for one show nothing else.
+    pub summarizes: bool,
+    /// What the answer is.
+    pub form: AnswerForm,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnswerForm {
+    /// A Response.
+    #[default]
+    Response,
+    /// A Response whose only item is a compaction of the conversation.
+    Compaction,
+    /// The object `response.compaction`, with such an item.
+    CompactionObject,
+}
+
+impl AnswerForm {
+    /// Whether the model was asked for a summary in the place of an answer.
+    #[must_use]
+    pub fn is_compaction(self) -> bool {
+        self != Self::Response
+    }
 }
 
 impl AnswerContext {

@@ -9,4 +9,4 @@ pub mod answer;
 mod context;
 pub mod request;
 
-pub use context::{AnswerContext, CalledTool, ToolNames};
+pub use context::{AnswerContext, AnswerForm, CalledTool, ToolNames};

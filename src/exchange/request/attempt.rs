@@ -8,6 +8,7 @@
 use std::rc::Rc;
 
 use super::head::HeadFields;
+use crate::dialect::seal::Sealer;
 use crate::exchange::decision::Decision;
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Target;
@@ -23,6 +24,7 @@ pub(super) struct Attempt {
     pub operation: Operation,
     target: Target,
     cache: CacheMode,
+    sealer: Option<Rc<Sealer>>,
     has_version: bool,
 }
 
@@ -45,6 +47,12 @@ impl Attempt {
             operation: Operation::from_note(operation)?,
             target: Target { provider: config.providers.by_name(provider)?, model: model.into() },
             cache: fields.cache_mode(config, &key).ok()?,
+            // The virtual key is no longer there: nothing is sealed without a secret of the operator's.
+            sealer: config
+                .seal_secret
+                .as_ref()
+                .and_then(|secret| Sealer::new(secret.expose().as_bytes(), &key.id))
+                .map(Rc::new),
             has_version: fields.has_version,
             key,
         })
@@ -59,6 +67,7 @@ impl Attempt {
             target: self.target.clone(),
             requested: found.id,
             cache: self.cache,
+            sealer: self.sealer.clone(),
             path: String::new(),
             has_version: self.has_version,
             declared: None,

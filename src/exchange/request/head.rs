@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::body::too_large;
 use super::rewrite::Rewrite;
+use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, Target};
@@ -124,6 +125,8 @@ pub(super) struct ClientHead {
     pub key: Rc<VirtualKey>,
     pub cache: CacheMode,
     pub operation: Operation,
+    /// Seals for this key, where the operation has something to seal.
+    pub sealer: Option<Rc<Sealer>>,
     /// `content-length`.
     pub declared: Option<u64>,
     /// Path after the prefix, with its query.
@@ -162,6 +165,7 @@ impl ClientHead {
             key,
             cache,
             operation: target.operation,
+            sealer: None,
             declared,
             path: match target.query.map(without_credentials) {
                 Some(query) if !query.is_empty() => [target.path, "?", &query].concat(),

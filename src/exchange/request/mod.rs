@@ -9,18 +9,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::bridge::counts_tokens;
+use super::bridge::{counts_input_tokens, counts_tokens};
 use super::decision::Decision;
 use super::face::Face;
 use super::{
     Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, SentRequest, Surroundings,
 };
+use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::exchange::models::{Style, Want};
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
 use crate::policy::operation::{self, Operation, Target};
-use crate::policy::{Config, Outside, ProviderId, ResponsesApi};
+use crate::policy::{Config, Outside, ProviderId};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
@@ -270,7 +271,12 @@ impl Exchange {
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
         self.read_clock(target.operation, around);
-        let head = ClientHead::read(&self.config, key, &target, headers, fields)?;
+        let mut head = ClientHead::read(&self.config, key, &target, headers, fields)?;
+        if target.operation.offered_as() == Operation::Responses {
+            let secret = self.config.seal_secret.as_ref();
+            let secret = secret.map_or(presented, |secret| secret.expose().as_bytes());
+            head.sealer = Sealer::new(secret, &head.key.id).map(Rc::new);
+        }
         let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
         };
@@ -280,7 +286,7 @@ impl Exchange {
 
     /// Looks at the clock where an answer may have to say when it was made.
     fn read_clock(&mut self, operation: Operation, around: &dyn Surroundings) {
-        if operation == Operation::Responses {
+        if operation.offered_as() == Operation::Responses {
             self.now = around.now();
         }
     }
@@ -473,14 +479,10 @@ fn decide(
     if !provider.operations.contains(head.operation) {
         return Err(unsupported(head.operation, &provider.name));
     }
-    let is_part = head.operation.offered_as() != head.operation;
-    if is_part && provider.responses_api == ResponsesApi::Chat {
+    if head.operation == Operation::ResponsesInputTokens && !counts_input_tokens(provider) {
         return Err(GatewayError::new(
             Code::UnknownUrl,
-            format!(
-                "Provider {} speaks chat completions, which have no such thing.",
-                provider.name
-            ),
+            format!("Provider {} can't count tokens: no server of its kind does.", provider.name),
         ));
     }
     if head.operation == Operation::CountTokens && !counts_tokens(provider) {
@@ -492,6 +494,7 @@ fn decide(
         target,
         requested: found.id,
         cache: head.cache,
+        sealer: head.sealer.clone(),
         path: std::mem::take(&mut head.path),
         has_version: head.has_version,
         declared: head.declared,

@@ -1,6 +1,6 @@
 //! Answers to a converted request that is no stream: collected, and handed on as what was asked for.
 
-use super::converter::{AnswerConverter, AnswerOptions, counted};
+use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, invalid};
 use crate::dialect::messages::count;
@@ -160,7 +160,7 @@ impl Bridged {
     fn early_count(&self) -> Option<Vec<u8>> {
         match (&self.source, &self.options) {
             (Source::Json(collected, _), None) if collected.len() <= SNIFF_BYTES => {
-                count::early(collected)
+                Some(count_object(self.operation, count::early(collected)?))
             }
             _ => None,
         }
@@ -174,7 +174,9 @@ impl Bridged {
                     return Err(answer.into());
                 }
                 let chat = collected.get(trim_drift(&collected)).unwrap_or_default();
-                let Some(options) = self.options.clone() else { return counted(chat) };
+                let Some(options) = self.options.clone() else {
+                    return counted(self.operation, chat);
+                };
                 let (answer, cached) = options.whole(chat)?;
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)

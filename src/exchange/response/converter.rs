@@ -5,6 +5,7 @@ use crate::dialect::{messages, responses};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::exchange::bridge::Bridge;
+use crate::policy::operation::Operation;
 
 /// What an answer is built from.
 #[derive(Debug, Clone)]
@@ -19,9 +20,10 @@ impl AnswerOptions {
         let max_answer_bytes = context.config.limits.max_answer_bytes;
         let model = route.model.to_string();
         match route.bridge.as_ref()? {
-            Bridge::Responses { context: asked, id } => {
+            Bridge::Responses { context: asked, id, sealer } => {
                 Some(Self::Responses(responses::answer::ResponseOptions {
                     context: asked.clone(),
+                    sealer: sealer.clone(),
                     id: id.clone(),
                     now: context.now,
                     model,
@@ -39,7 +41,7 @@ impl AnswerOptions {
                     max_answer_bytes,
                 }))
             }
-            Bridge::Tokenize => None,
+            Bridge::Tokenize(_) => None,
         }
     }
 
@@ -130,9 +132,20 @@ impl AnswerConverter {
     }
 }
 
-/// What vLLM's tokenizer answered, as a count.
-pub(super) fn counted(answer: &[u8]) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-    messages::count::from_tokenize(answer).ok_or_else(|| {
+/// What vLLM's tokenizer answered, as a count for `operation`.
+pub(super) fn counted(operation: Operation, answer: &[u8]) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    let count = messages::count::from_tokenize(answer).ok_or_else(|| {
         Box::new(invalid("The upstream's tokenizer answered without a count.").to_answer())
-    })
+    })?;
+    Ok(count_object(operation, count))
+}
+
+/// `{"input_tokens":N}` as `operation` answers it.
+pub(super) fn count_object(operation: Operation, count: Vec<u8>) -> Vec<u8> {
+    match count.strip_prefix(b"{") {
+        Some(members) if operation == Operation::ResponsesInputTokens => {
+            [br#"{"object":"response.input_tokens","#, members].concat()
+        }
+        _ => count,
+    }
 }

@@ -43,6 +43,8 @@ class Setting:
     """`retry_policy` of the routes."""
     compress: bool = False
     """Envoy's compressor toward the client, as in the example configuration."""
+    shipped_edges: bool = False
+    """Envoy's own replies, and the headers that routes remove, are those of the example configuration."""
     ecds: bool = False
     """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
 
@@ -122,6 +124,12 @@ def _address(port: int) -> Json:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
+def _shipped_manager() -> Json:
+    """The HTTP connection manager of the example configuration."""
+    (listener,) = yaml.safe_load(SHIPPED.read_text())["static_resources"]["listeners"]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
 def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
     filters: list[Json] = []
     if setting.compress:
@@ -153,6 +161,8 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         http_filters=filters,
         route_config=_routes(setting),
     )
+    if setting.shipped_edges:
+        manager["typed_config"]["local_reply_config"] = _shipped_manager()["local_reply_config"]
     return {
         "name": "gateway",
         "address": _address(0),
@@ -196,6 +206,9 @@ def _routes(setting: Setting) -> Json:
     host: Json = {"name": "all", "domains": ["*"], "routes": routes}
     if setting.route_buffer_bytes is not None:
         host["request_body_buffer_limit"] = setting.route_buffer_bytes
+    if setting.shipped_edges:
+        (shipped,) = _shipped_manager()["route_config"]["virtual_hosts"]
+        host["request_headers_to_remove"] = shipped["request_headers_to_remove"]
     return {"name": "routes", "virtual_hosts": [host]}
 
 

@@ -6,6 +6,7 @@
 //! interleaved; so whatever is opened behind a call is closed at the end as well.
 
 use crate::dialect::chat::ChatHead;
+use crate::dialect::chat::text::Text;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::string;
 
@@ -32,11 +33,13 @@ pub(super) struct Builder {
     pub(super) calls: Calls,
     /// Annotations that came before the text that they belong to.
     pub(super) annotations: Vec<Vec<u8>>,
+    /// What the model has said so far, where that is a summary of the conversation.
+    pub(super) summary: Option<Text>,
     /// There was a choice.
     answered: bool,
     /// A finish reason was said.
     finished: bool,
-    reason: Option<Reason>,
+    pub(super) reason: Option<Reason>,
     /// Bytes of `max_answer_bytes` that were used.
     used: u64,
     phase: BuilderPhase,
@@ -63,6 +66,7 @@ impl Builder {
             closed: 0,
             calls: Calls::default(),
             annotations: Vec::new(),
+            summary: None,
             answered: false,
             finished: false,
             reason: None,
@@ -197,6 +201,9 @@ impl Builder {
         self.begin();
         if !self.answered {
             return self.invalid("The upstream's answer has no choices.");
+        }
+        if self.is_compaction() {
+            self.add_compaction();
         }
         self.close_all();
         if self.is_ended() {

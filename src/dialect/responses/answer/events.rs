@@ -55,6 +55,20 @@ impl Events {
         });
     }
 
+    /// An event about a reasoning item's summary, which has one part; `member` writes its members.
+    pub(super) fn summary(
+        &mut self,
+        name: &str,
+        place: Place<'_>,
+        members: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.write(name, |out| {
+            place.write(None, out);
+            out.extend_from_slice(b",\"summary_index\":0");
+            members(out);
+        });
+    }
+
     /// A delta event, unless it would be empty. `new`: escaped, without quotes.
     pub(super) fn delta(&mut self, name: &str, place: Place<'_>, part: Option<usize>, new: &[u8]) {
         if new.is_empty() {

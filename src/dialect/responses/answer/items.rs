@@ -34,10 +34,43 @@ pub(super) struct OutputItem {
 /// What an item holds.
 #[derive(Debug)]
 pub(super) enum ItemContent {
-    /// Its one part, once that was added.
-    Reasoning(Option<Text>),
+    Reasoning(ReasoningItem),
     Message(Vec<OutputPart>),
     Call(OutputCall),
+    /// A summary in the place of the conversation, sealed.
+    Compaction(String),
+}
+
+/// What the model thought.
+#[derive(Debug, Default)]
+pub(super) struct ReasoningItem {
+    /// Its one part, once that was added.
+    pub(super) text: Option<Text>,
+    /// It is shown as a summary, too.
+    pub(super) summarizes: bool,
+    /// Its sealed form, where one was asked for; empty until the item is closed.
+    pub(super) sealed: Option<String>,
+}
+
+impl ReasoningItem {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"summary\":[");
+        if let Some(text) = self.text.as_ref().filter(|_| self.summarizes) {
+            write_summary(text.raw(), out);
+        }
+        out.extend_from_slice(b"],\"content\":[");
+        if let Some(text) = &self.text {
+            write_reasoning(text.raw(), out);
+        }
+        out.push(b']');
+        if let Some(sealed) = &self.sealed {
+            out.extend_from_slice(b",\"encrypted_content\":");
+            match sealed.as_str() {
+                "" => out.extend_from_slice(b"null"),
+                sealed => quoted(sealed.as_bytes(), out),
+            }
+        }
+    }
 }
 
 /// One element of a message's `content`.
@@ -174,6 +207,7 @@ impl OutputItem {
         match &self.body {
             ItemContent::Reasoning(_) => "rs",
             ItemContent::Message(_) => "msg",
+            ItemContent::Compaction(_) => "cmp",
             ItemContent::Call(OutputCall { said: CallPayload::Arguments(_), .. }) => "fc",
             ItemContent::Call(OutputCall { said: CallPayload::Input(_), .. }) => "ctc",
         }
@@ -191,6 +225,7 @@ impl OutputItem {
         let kind: &[u8] = match &self.body {
             ItemContent::Reasoning(_) => b"reasoning",
             ItemContent::Message(_) => b"message",
+            ItemContent::Compaction(_) => b"compaction",
             ItemContent::Call(OutputCall { said: CallPayload::Arguments(_), .. }) => {
                 b"function_call"
             }
@@ -200,15 +235,16 @@ impl OutputItem {
         };
         out.extend_from_slice(b",\"type\":");
         quoted(kind, out);
-        out.extend_from_slice(b",\"status\":");
-        quoted(self.status.as_str().as_bytes(), out);
+        // The API shows none of a compaction.
+        if !matches!(self.body, ItemContent::Compaction(_)) {
+            out.extend_from_slice(b",\"status\":");
+            quoted(self.status.as_str().as_bytes(), out);
+        }
         match &self.body {
-            ItemContent::Reasoning(text) => {
-                out.extend_from_slice(b",\"summary\":[],\"content\":[");
-                if let Some(text) = text {
-                    write_reasoning(text.raw(), out);
-                }
-                out.push(b']');
+            ItemContent::Reasoning(reasoning) => reasoning.write(out),
+            ItemContent::Compaction(sealed) => {
+                out.extend_from_slice(b",\"encrypted_content\":");
+                quoted(sealed.as_bytes(), out);
             }
             ItemContent::Message(parts) => {
                 out.extend_from_slice(b",\"role\":\"assistant\",\"content\":[");
@@ -229,6 +265,13 @@ impl OutputItem {
 /// Writes a reasoning item's one part.
 pub(super) fn write_reasoning(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"reasoning_text\",\"text\":");
+    quoted(text, out);
+    out.push(b'}');
+}
+
+/// Writes the one part of a reasoning item's summary.
+pub(super) fn write_summary(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":");
     quoted(text, out);
     out.push(b'}');
 }

@@ -1,8 +1,14 @@
 //! What the model says: reasoning, text and refusals, with their parts and events.
 
 use super::builder::{Builder, ITEM_BYTES};
-use super::items::{ItemContent, OutputItem, OutputPart, TextPart, write_reasoning};
-use crate::dialect::chat::text::{Text, number};
+use super::events::Events;
+use super::items::{
+    ItemContent, OutputItem, OutputPart, Place, ReasoningItem, TextPart, write_reasoning,
+    write_summary,
+};
+use crate::dialect::chat::text::{Text, number, quoted};
+use crate::dialect::seal::Purpose;
+use crate::wire::json::string;
 
 /// What a part of a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,13 +20,21 @@ enum PartKind {
 impl Builder {
     /// A piece of the reasoning's text (what stands between the quotes of a JSON string).
     pub(super) fn reasoning(&mut self, inner: &[u8]) {
-        if inner.is_empty() || !self.spend(inner.len()) {
+        // What is sealed is held a second time, a third longer.
+        let seals = self.options.context.seals_reasoning && self.options.sealer.is_some();
+        let bytes = if seals { inner.len().saturating_mul(7) / 3 } else { inner.len() };
+        if inner.is_empty() || !self.spend(bytes) {
             return;
         }
         let last = self.current.and_then(|index| self.items.get(index));
         if !matches!(last, Some(OutputItem { body: ItemContent::Reasoning(_), .. })) {
             self.seal();
-            if !self.open(ItemContent::Reasoning(None)) {
+            let item = ReasoningItem {
+                text: None,
+                summarizes: self.options.context.summarizes,
+                sealed: seals.then(String::new),
+            };
+            if !self.open(ItemContent::Reasoning(item)) {
                 return;
             }
             self.current = self.items.len().checked_sub(1);
@@ -28,14 +42,21 @@ impl Builder {
         let Some(index) = self.current else { return };
         let Some(item) = self.items.get_mut(index) else { return };
         let place = item.place(&self.options.id, index);
-        let ItemContent::Reasoning(text) = &mut item.body else { return };
+        let ItemContent::Reasoning(ReasoningItem { text, summarizes, .. }) = &mut item.body else {
+            return;
+        };
+        let events = &mut self.events;
         if text.is_none() {
-            self.events.part("response.content_part.added", place, 0, |out| {
-                write_reasoning(b"", out);
-            });
+            if *summarizes {
+                events.summary("response.reasoning_summary_part.added", place, |out| {
+                    out.extend_from_slice(b",\"part\":");
+                    write_summary(b"", out);
+                });
+            }
+            events.part("response.content_part.added", place, 0, |out| write_reasoning(b"", out));
         }
         let new = text.get_or_insert_default().push(inner);
-        self.events.delta("response.reasoning_text.delta", place, Some(0), new);
+        reasoning_delta(events, place, *summarizes, new);
     }
 
     /// A piece of the message's text, with the log probabilities of its tokens. These alone are kept
@@ -153,13 +174,28 @@ impl Builder {
         let place = item.place(&self.options.id, index);
         let events = &mut self.events;
         match &mut item.body {
-            ItemContent::Reasoning(None) => {}
-            ItemContent::Reasoning(Some(text)) => {
-                events.delta("response.reasoning_text.delta", place, Some(0), text.finish());
+            ItemContent::Compaction(_) => {}
+            ItemContent::Reasoning(ReasoningItem { text, summarizes, sealed }) => {
+                let Some(text) = text else { return };
+                reasoning_delta(events, place, *summarizes, text.finish());
+                if *summarizes {
+                    events.summary("response.reasoning_summary_text.done", place, |out| {
+                        out.extend_from_slice(b",\"text\":");
+                        text.write(out);
+                    });
+                    events.summary("response.reasoning_summary_part.done", place, |out| {
+                        out.extend_from_slice(b",\"part\":");
+                        write_summary(text.raw(), out);
+                    });
+                }
                 events.done("response.reasoning_text.done", place, Some(0), "text", text.raw());
                 events.part("response.content_part.done", place, 0, |out| {
                     write_reasoning(text.raw(), out);
                 });
+                if let (Some(sealed), Some(sealer)) = (sealed, &self.options.sealer) {
+                    let thought = string::decode(text.raw()).unwrap_or_default();
+                    *sealed = sealer.seal(Purpose::Reasoning, &thought).unwrap_or_default();
+                }
             }
             ItemContent::Message(parts) => {
                 let Some(at) = parts.len().checked_sub(1) else { return };
@@ -186,6 +222,17 @@ impl Builder {
             ItemContent::Call(call) => call.close(events, place),
         }
     }
+}
+
+/// A piece of the reasoning, as itself and, where one is wanted, as its summary.
+fn reasoning_delta(events: &mut Events, place: Place<'_>, summarizes: bool, new: &[u8]) {
+    if summarizes && !new.is_empty() {
+        events.summary("response.reasoning_summary_text.delta", place, |out| {
+            out.extend_from_slice(b",\"delta\":");
+            quoted(new, out);
+        });
+    }
+    events.delta("response.reasoning_text.delta", place, Some(0), new);
 }
 
 fn text_part(item: &mut OutputItem) -> Option<&mut TextPart> {

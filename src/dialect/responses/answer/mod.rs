@@ -10,6 +10,7 @@
 mod builder;
 mod call_items;
 mod calls;
+mod compaction;
 mod custom;
 mod events;
 mod items;
@@ -30,6 +31,7 @@ use crate::error::{Code, GatewayError};
 
 use super::{AnswerContext, CalledTool};
 use crate::dialect::chat::read;
+use crate::dialect::seal::AnswerSealer;
 use builder::Builder;
 use events::Events;
 
@@ -38,6 +40,8 @@ use events::Events;
 pub struct ResponseOptions {
     /// What the request asked for.
     pub context: Rc<AnswerContext>,
+    /// Seals what the client is to bring back; `None` where it asked for nothing of that kind.
+    pub sealer: Option<Rc<AnswerSealer>>,
     /// Makes the answer's ids unique: `resp_<id>`, `msg_<id>_0`. Letters, digits, `-` and `_`.
     pub id: String,
     /// Unix seconds of the request: when the answer was made, where the upstream does not say, and

@@ -2,6 +2,7 @@
 
 use crate::dialect::chat::ChatHead;
 use crate::dialect::chat::text::number;
+use crate::dialect::responses::AnswerForm;
 use crate::wire::json::string;
 
 use super::items::OutputItem;
@@ -68,6 +69,9 @@ pub(super) fn write(
     state: ResponseState<'_>,
     out: &mut Vec<u8>,
 ) {
+    if options.context.form == AnswerForm::CompactionObject {
+        return write_compaction(options, head, items, out);
+    }
     let created = head.created.unwrap_or(options.now);
     out.extend_from_slice(b"{\"id\":\"resp_");
     out.extend_from_slice(options.id.as_bytes());
@@ -132,6 +136,29 @@ pub(super) fn write(
         ResponseState::Completed => number(options.now.max(created), out),
         _ => out.extend_from_slice(b"null"),
     }
+    out.push(b'}');
+}
+
+/// Writes the object `response.compaction`, whose type has counts in any case.
+fn write_compaction(
+    options: &ResponseOptions,
+    head: &ChatHead,
+    items: &[OutputItem],
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"{\"id\":\"resp_");
+    out.extend_from_slice(options.id.as_bytes());
+    out.extend_from_slice(b"\",\"object\":\"response.compaction\",\"created_at\":");
+    number(head.created.unwrap_or(options.now), out);
+    out.extend_from_slice(b",\"output\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item.write(&options.id, index, out);
+    }
+    out.extend_from_slice(b"],\"usage\":");
+    usage::write(&head.usage.unwrap_or_default(), out);
     out.push(b'}');
 }
 

@@ -24,26 +24,36 @@ impl Answer for Builder {
     }
 
     fn text(&mut self, inner: &[u8], logprobs: Option<&Value<'_>>) {
+        if self.is_compaction() {
+            return self.summarize(inner);
+        }
         let logprobs = logprobs.map(logprobs::of_content).unwrap_or_default();
         Self::text(self, inner, &logprobs);
     }
 
     fn reasoning(&mut self, inner: &[u8]) {
-        Self::reasoning(self, inner);
+        if !self.is_compaction() {
+            Self::reasoning(self, inner);
+        }
     }
 
     fn refusal(&mut self, inner: &[u8]) {
+        if self.is_compaction() {
+            return self.summarize(inner);
+        }
         Self::refusal(self, inner);
     }
 
     fn annotation(&mut self, annotation: &Value<'_>) {
-        if let Some(flat) = flat(annotation) {
+        if let Some(flat) = flat(annotation).filter(|_| !self.is_compaction()) {
             Self::annotation(self, flat);
         }
     }
 
     fn call(&mut self, delta: &CallDelta<'_>) {
-        Self::call(self, delta);
+        if !self.is_compaction() {
+            Self::call(self, delta);
+        }
     }
 
     fn finish(&mut self, finish: Finish, _stop: Option<Value<'_>>) {

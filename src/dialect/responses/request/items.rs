@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use super::content::At;
 use super::names::Names;
 use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
+use crate::dialect::seal::{Purpose, Sealer};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
+use crate::wire::json::string::encode;
 use crate::wire::json::tokenizer::Kind;
 
 /// What a conversation is made of, in the order in which it happened.
@@ -30,6 +32,10 @@ pub(super) enum Entry<'a> {
     Instruction(&'static str, Value<'a>, At),
     /// What the model thought: texts.
     Reasoning(Value<'a>),
+    /// What the model thought, sealed: an index into [`Items::opened`].
+    Unsealed(usize),
+    /// A compaction in the place of what came before: an index into [`Items::opened`].
+    Compaction(usize),
 }
 
 /// A call and, once it is found, what the tool answered.
@@ -56,6 +62,10 @@ pub(super) struct Items<'a> {
     pub(super) calls: Vec<HistoryCall<'a>>,
     /// Arrays of tools that the conversation brings, and the items they stand in.
     pub(super) tools: Vec<(Value<'a>, usize)>,
+    /// What was sealed: JSON strings.
+    pub(super) opened: Vec<Vec<u8>>,
+    /// Where the conversation ends with the wish for a compaction.
+    pub(super) trigger: Option<usize>,
 }
 
 /// Items of tools that a server runs, and of a server's own bookkeeping. No chat server has those
@@ -98,9 +108,11 @@ struct ItemMembers<'a> {
     output: Option<Value<'a>>,
     tools: Option<Value<'a>>,
     id: Option<Value<'a>>,
+    encrypted_content: Option<Value<'a>>,
 }
 
-/// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out.
+/// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out. `sealer`
+/// opens what was sealed; what it can't open is left out and named.
 ///
 /// # Errors
 /// Naming the item's member, for items that have no form in chat and for calls and outputs that do
@@ -108,10 +120,12 @@ struct ItemMembers<'a> {
 pub(super) fn read<'a>(
     input: Option<Value<'a>>,
     keep_reasoning: bool,
+    sealer: Option<&Sealer>,
     names: &mut Names<'a>,
     dropped: &mut Dropped,
 ) -> Result<Items<'a>, GatewayError> {
-    let mut reader = ItemReader { names, dropped, items: Items::default(), open: HashMap::new() };
+    let mut reader =
+        ItemReader { names, dropped, sealer, items: Items::default(), open: HashMap::new() };
     match input {
         Some(text) if text.kind == Kind::String => {
             let at = At { index: 0, field: "content" };
@@ -137,6 +151,7 @@ pub(super) fn read<'a>(
 struct ItemReader<'n, 'a> {
     names: &'n mut Names<'a>,
     dropped: &'n mut Dropped,
+    sealer: Option<&'n Sealer>,
     items: Items<'a>,
     /// Calls that have no output yet, by id. An id may come again once its call is answered: some chat
     /// servers number the calls of every answer from 0.
@@ -152,6 +167,12 @@ impl<'a> ItemReader<'_, 'a> {
     ) -> Result<(), GatewayError> {
         if item.kind != Kind::BeginObject {
             return Err(must_be(format!("input[{index}]"), "an object"));
+        }
+        if let Some(trigger) = self.items.trigger {
+            return Err(refuse(
+                path(trigger, "type"),
+                "A compaction_trigger must be the last item: what it asks for is the answer.",
+            ));
         }
         let mut members = ItemMembers::default();
         for (key, value) in item.members() {
@@ -169,6 +190,7 @@ impl<'a> ItemReader<'_, 'a> {
                 "output" => &mut members.output,
                 "tools" => &mut members.tools,
                 "id" => &mut members.id,
+                "encrypted_content" => &mut members.encrypted_content,
                 _ => continue,
             };
             *slot = given(value);
@@ -197,11 +219,23 @@ impl<'a> ItemReader<'_, 'a> {
                         return Err(must_be(path(index, name), "an array"));
                     }
                 }
-                // The thoughts themselves before their summary. Sealed ones are for their server only.
-                let texts = members.content.filter(|texts| texts.elements().next().is_some());
-                if let Some(texts) = texts.or(members.summary).filter(|_| keep_reasoning) {
-                    self.items.entries.push(Entry::Reasoning(texts));
+                let opened = match members.encrypted_content {
+                    Some(_) => {
+                        let sealed = string(members.encrypted_content, index, "encrypted_content")?;
+                        self.open(Purpose::Reasoning, sealed, "reasoning.encrypted_content")
+                    }
+                    None => None,
+                };
+                if !keep_reasoning {
+                    return Ok(());
                 }
+                // The thoughts themselves before their summary.
+                let texts = members.content.filter(|texts| texts.elements().next().is_some());
+                self.items.entries.extend(match (texts, opened) {
+                    (Some(texts), _) => Some(Entry::Reasoning(texts)),
+                    (None, Some(opened)) => Some(Entry::Unsealed(opened)),
+                    (None, None) => members.summary.map(Entry::Reasoning),
+                });
                 Ok(())
             }
             // Tools that are offered from here on. Chat has one list of tools: they join it.
@@ -224,15 +258,16 @@ impl<'a> ItemReader<'_, 'a> {
                 "References to stored items are not supported: this gateway keeps no state. Send \
                  \"store\": false, so that your client sends the items themselves.",
             )),
-            // The conversation so far, sealed for one server: without it the rest means something else.
-            "compaction" | "compaction_summary" | "context_compaction" | "compaction_trigger" => {
-                Err(refuse(
-                    path(index, "type"),
-                    format!(
-                        "An item of type \"{kind}\" is not supported: only the server that made it \
-                         can read it. Send the conversation itself."
-                    ),
-                ))
+            "compaction" | "compaction_summary" | "context_compaction" => {
+                let sealed = string(members.encrypted_content, index, "encrypted_content")?;
+                if let Some(opened) = self.open(Purpose::Compaction, sealed, kind.as_ref()) {
+                    self.items.entries.push(Entry::Compaction(opened));
+                }
+                Ok(())
+            }
+            "compaction_trigger" => {
+                self.items.trigger = Some(index);
+                Ok(())
             }
             kind if LEFT_OUT.contains(&kind) => {
                 self.dropped.add(kind);
@@ -244,6 +279,18 @@ impl<'a> ItemReader<'_, 'a> {
                  function_call_output, custom_tool_call, custom_tool_call_output and reasoning.",
             )),
         }
+    }
+
+    /// Opens what was sealed: its index. What can't be opened (another server's, another virtual key's) is
+    /// left out, and noted as `name`.
+    fn open(&mut self, purpose: Purpose, sealed: Value<'a>, name: &str) -> Option<usize> {
+        let sealed = sealed.as_str().unwrap_or_default();
+        let Some(text) = self.sealer.and_then(|sealer| sealer.open(purpose, &sealed)) else {
+            self.dropped.add(name);
+            return None;
+        };
+        self.items.opened.push(encode(&text));
+        self.items.opened.len().checked_sub(1)
     }
 
     fn message(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {

@@ -24,7 +24,17 @@ use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
-/// Writes the elements of `messages`; says whether there were any.
+/// Stands before a compaction that came back.
+const SUMMARY: &str = "Summary of the conversation so far:";
+
+/// What the model is asked where the conversation is to be compacted.
+const COMPACT: &str = "Write a summary that takes the place of this conversation: whoever goes on from \
+    here sees the summary alone. Say what the user asked for and decided, in the user's own words where \
+    they matter; what was done and found, with every name, path, command, value and error that is still \
+    needed; what is open, and what comes next. Answer with the summary and nothing else.";
+
+/// Writes the elements of `messages`; says whether there were any. `compacts`: the model is to
+/// summarise them.
 ///
 /// # Errors
 /// Naming the content part that has no form in chat.
@@ -32,6 +42,7 @@ pub(super) fn write<'a>(
     instructions: Option<Value<'a>>,
     items: &Items<'a>,
     names: &Names<'a>,
+    compacts: bool,
     options: &ChatRequestOptions<'_>,
     out: &mut Out<'_>,
 ) -> Result<bool, GatewayError> {
@@ -39,6 +50,7 @@ pub(super) fn write<'a>(
         out,
         names,
         calls: &items.calls,
+        opened: &items.opened,
         options,
         any: false,
         parts: Vec::new(),
@@ -50,6 +62,12 @@ pub(super) fn write<'a>(
         writer.entry(entry)?;
     }
     writer.end_turn()?;
+    if compacts && writer.any {
+        writer.open("user");
+        writer.out.name("content");
+        writer.out.string(COMPACT);
+        writer.out.raw(b"}");
+    }
     Ok(writer.any)
 }
 
@@ -60,19 +78,29 @@ struct Turn<'a> {
     spoke: bool,
     parts: Vec<MessagePart<'a>>,
     calls: Vec<usize>,
-    reasoning: Vec<Value<'a>>,
+    reasoning: Vec<Thought<'a>>,
+}
+
+/// A piece of what the model thought.
+#[derive(Clone, Copy)]
+enum Thought<'a> {
+    /// As it stands in the request.
+    Said(Value<'a>),
+    /// It came sealed: an index into [`Items::opened`].
+    Unsealed(usize),
 }
 
 struct MessageWriter<'w, 'o, 'a> {
     out: &'w mut Out<'o>,
     names: &'w Names<'a>,
     calls: &'w [HistoryCall<'a>],
+    opened: &'w [Vec<u8>],
     options: &'w ChatRequestOptions<'w>,
     any: bool,
     /// Room for the parts of one message.
     parts: Vec<MessagePart<'a>>,
     /// Reasoning that waits for what it led to.
-    thought: Vec<Value<'a>>,
+    thought: Vec<Thought<'a>>,
     turn: Turn<'a>,
 }
 
@@ -142,8 +170,20 @@ impl<'a> MessageWriter<'_, '_, 'a> {
                 self.thought.extend(
                     texts
                         .filter_map(|text| text.get("text"))
-                        .filter(|text| text.kind == Kind::String && !text.inner().is_empty()),
+                        .filter(|text| text.kind == Kind::String && !text.inner().is_empty())
+                        .map(Thought::Said),
                 );
+            }
+            Entry::Unsealed(opened) => self.thought.push(Thought::Unsealed(opened)),
+            Entry::Compaction(opened) => {
+                self.end_turn()?;
+                self.thought.clear();
+                self.open("user");
+                self.out.raw(br#","content":""#);
+                self.out.raw(SUMMARY);
+                self.out.raw(br"\n\n");
+                self.unsealed(opened);
+                self.out.raw(br#""}"#);
             }
         }
         Ok(())
@@ -168,6 +208,13 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         Ok(())
     }
 
+    /// Writes what came sealed, escaped, without quotes.
+    fn unsealed(&mut self, opened: usize) {
+        let text = self.opened.get(opened).map(Vec::as_slice).unwrap_or_default();
+        let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+        self.out.raw(inner.unwrap_or_default());
+    }
+
     fn end_turn(&mut self) -> Result<(), GatewayError> {
         let Turn { spoke, mut parts, mut calls, mut reasoning } = std::mem::take(&mut self.turn);
         if !spoke && calls.is_empty() {
@@ -186,7 +233,10 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             self.out.raw(b":\"");
             for (index, text) in reasoning.iter().enumerate() {
                 self.out.raw(if index > 0 { &b"\\n\\n"[..] } else { b"" });
-                self.out.raw(text.inner());
+                match *text {
+                    Thought::Said(text) => self.out.raw(text.inner()),
+                    Thought::Unsealed(opened) => self.unsealed(opened),
+                }
             }
             self.out.raw(b"\"");
         }

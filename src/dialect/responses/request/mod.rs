@@ -24,8 +24,9 @@ mod tests;
 use self::choice::ToolChoice;
 use self::names::Names;
 use self::params::Params;
-use super::AnswerContext;
+use super::{AnswerContext, AnswerForm};
 use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
+use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
 use crate::wire::json::cursor::{self, Key};
@@ -42,6 +43,10 @@ pub struct ChatRequestOptions<'a> {
     pub reasoning_field: Option<&'a str>,
     /// What else this server takes.
     pub takes: Takes,
+    /// Opens what the client brings back sealed; without one nothing can be.
+    pub sealer: Option<&'a Sealer>,
+    /// `POST /responses/compact`: what is wanted is a compaction of the conversation.
+    pub compacts: bool,
 }
 
 /// A request for `/chat/completions`, and what came of making it.
@@ -65,22 +70,57 @@ pub struct ChatRequest {
 /// fault, for state, for what has no form in chat, for malformed values and for calls and outputs that
 /// do not pair up.
 pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
+    convert(body, options, false)
+}
+
+/// What is tokenized for a Responses request (its conversation and its tools, and nothing that only an
+/// answer needs), and the names of what was left out.
+///
+/// # Errors
+/// As [`to_chat`].
+pub fn to_tokenize(
+    body: &[u8],
+    options: &ChatRequestOptions<'_>,
+) -> Result<(Vec<u8>, Vec<String>), GatewayError> {
+    let ChatRequest { body, dropped, .. } = convert(body, options, true)?;
+    Ok((body, dropped))
+}
+
+fn convert(
+    body: &[u8],
+    options: &ChatRequestOptions<'_>,
+    tokenizes: bool,
+) -> Result<ChatRequest, GatewayError> {
     let root = cursor::parse(body).map_err(not_json)?;
     if root.kind != Kind::BeginObject {
         return Err(GatewayError::new(Code::InvalidJson, "The body must be one JSON object."));
     }
-    let params = Params::read(&root)?;
+    let mut params = Params::read(&root)?;
     let mut dropped = Dropped::default();
     let mut names = Names::default();
     let keep_reasoning = options.reasoning_field.is_some();
-    let items = items::read(params.input, keep_reasoning, &mut names, &mut dropped)?;
+    let items =
+        items::read(params.input, keep_reasoning, options.sealer, &mut names, &mut dropped)?;
+    let form = match (options.compacts, items.trigger) {
+        (true, _) => AnswerForm::CompactionObject,
+        (false, Some(_)) => AnswerForm::Compaction,
+        (false, None) => AnswerForm::Response,
+    };
+    let repeated = repeated::members(&params);
+    if form.is_compaction() {
+        if options.sealer.is_none() {
+            return Err(no_sealer(items.trigger));
+        }
+        params.for_compaction(form, &mut dropped);
+    }
 
     let mut reader =
         tools::ToolReader { names: &mut names, dropped: &mut dropped, offered: Vec::new() };
     if let Some(tools) = params.tools {
         reader.list(tools, "tools", false)?;
     }
-    for &(tools, index) in &items.tools {
+    // A summary is written without tools: a model that has some may call one instead.
+    for &(tools, index) in items.tools.iter().filter(|_| !form.is_compaction()) {
         reader.list(tools, &format!("input[{index}].tools"), true)?;
     }
     let offered = reader.offered;
@@ -92,17 +132,26 @@ pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequ
     out.string(options.model);
     out.name("messages");
     out.raw(b"[");
-    if !messages::write(params.instructions, &items, &names, options, &mut out)? {
+    if !messages::write(
+        params.instructions,
+        &items,
+        &names,
+        form.is_compaction(),
+        options,
+        &mut out,
+    )? {
         return Err(no_input(&params));
     }
     out.raw(b"]");
     let any = offered.iter().any(|tool| choice.allows(tool.id, &names));
     if any {
         tools::write(&offered, |id| choice.allows(id, &names), &names, &mut out);
-        out.member("parallel_tool_calls", params.parallel_tool_calls);
     }
-    choice.write(any, &names, &mut out)?;
-    settings::write(&params, options, &mut out)?;
+    if !tokenizes {
+        out.member("parallel_tool_calls", params.parallel_tool_calls.filter(|_| any));
+        choice.write(any, &names, &mut out)?;
+        settings::write(&params, options, &mut out)?;
+    }
     out.raw(b"}");
 
     let (body, dropped) = out.finish();
@@ -110,11 +159,23 @@ pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequ
         body,
         dropped,
         context: AnswerContext {
-            repeated: repeated::members(&params),
+            repeated,
             tools: names.into_tool_names(),
             stream: params.streams(),
+            seals_reasoning: params.includes("reasoning.encrypted_content"),
+            summarizes: params.summarizes(),
+            form,
         },
     })
+}
+
+/// Without a sealer a client could bring nothing back that the gateway would trust to be a compaction.
+fn no_sealer(trigger: Option<usize>) -> GatewayError {
+    let param = trigger.map_or("input".to_owned(), |index| format!("input[{index}].type"));
+    refuse(
+        param,
+        "A compaction can't be sealed here. The gateway's operator has to set seal_key_env.",
+    )
 }
 
 fn no_input(params: &Params<'_>) -> GatewayError {

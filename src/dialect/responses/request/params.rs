@@ -1,6 +1,7 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use crate::dialect::chat::write::{given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
+use crate::dialect::responses::AnswerForm;
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -152,6 +153,36 @@ impl<'a> Params<'a> {
     /// Whether the answer is asked for as a stream.
     pub(super) fn streams(&self) -> bool {
         self.stream.and_then(|stream| stream.as_bool()) == Some(true)
+    }
+
+    /// Whether `include` asks for this.
+    pub(super) fn includes(&self, wanted: &str) -> bool {
+        let mut entries = self.include.iter().flat_map(Value::elements);
+        entries.any(|entry| entry.as_str().as_deref() == Some(wanted))
+    }
+
+    /// Whether a summary of the reasoning is asked for, by its name or its former one.
+    pub(super) fn summarizes(&self) -> bool {
+        let mut members = self.reasoning.iter().flat_map(Value::members);
+        members.any(|(key, value)| {
+            (key.is("summary") || key.is("generate_summary"))
+                && value.as_str().is_some_and(|summary| summary != "none")
+        })
+    }
+
+    /// Leaves out what has no meaning where the answer is a summary of the conversation.
+    pub(super) fn for_compaction(&mut self, form: AnswerForm, dropped: &mut Dropped) {
+        self.tools = None;
+        self.tool_choice = None;
+        self.parallel_tool_calls = None;
+        self.top_logprobs = None;
+        self.include = None;
+        self.text = None;
+        // The object `response.compaction` has no events.
+        if form == AnswerForm::CompactionObject && self.streams() {
+            self.stream = None;
+            dropped.add("stream");
+        }
     }
 
     /// A gateway that keeps nothing can't go on with what a server keeps.

@@ -137,8 +137,11 @@ impl Settings<'_, '_> {
             match (key.as_str().as_deref(), text.as_deref()) {
                 (Some("effort"), _) => effort = given(value),
                 _ if value.is_null() => {}
-                // How reasoning is shown: what the chat server tells of it is shown as it is.
-                (Some("summary" | "generate_summary"), _) => {}
+                // How reasoning is shown: what the chat server tells of it is the summary, too.
+                (Some("summary" | "generate_summary"), Some(_)) => {}
+                (Some(name @ ("summary" | "generate_summary")), None) => {
+                    return Err(must_be(format!("reasoning.{name}"), "a string"));
+                }
                 // All reasoning of the conversation goes back to a server that wants it.
                 (Some("context"), Some("auto")) | (Some("mode"), Some("standard")) => {}
                 (Some("context"), Some("all_turns")) if kept => {}
@@ -161,7 +164,7 @@ impl Settings<'_, '_> {
         for (index, entry) in params.include.iter().flat_map(Value::elements).enumerate() {
             match entry.as_str().as_deref() {
                 Some("message.output_text.logprobs") => wanted = true,
-                // Reasoning comes as it is, not sealed; images are the client's own.
+                // What the answer holds of reasoning is the converter's own; images are the client's own.
                 Some("reasoning.encrypted_content" | "message.input_image.image_url") => {}
                 Some(other) => self.out.dropped.add(&format!("include:{other}")),
                 None => return Err(must_be(format!("include[{index}]"), "a string")),

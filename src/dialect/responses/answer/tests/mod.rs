@@ -7,6 +7,7 @@ mod laws;
 mod plain;
 #[cfg(not(target_arch = "wasm32"))]
 mod recorded;
+mod sealed;
 mod streams;
 
 use std::rc::Rc;
@@ -40,9 +41,11 @@ pub(super) fn options(stream: bool) -> ResponseOptions {
         ],
         tools: ToolNames(tools.into_iter().collect()),
         stream,
+        ..AnswerContext::default()
     };
     ResponseOptions {
         context: Rc::new(context),
+        sealer: None,
         id: "x".to_owned(),
         now: 1_800_000_000,
         model: "asked-model".to_owned(),

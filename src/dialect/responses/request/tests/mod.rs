@@ -1,6 +1,7 @@
 mod codex;
 mod conversation;
 mod refusals;
+mod sealed;
 mod settings;
 mod tools;
 
@@ -19,6 +20,8 @@ const OPTIONS: ChatRequestOptions<'static> = ChatRequestOptions {
     stream_usage: true,
     reasoning_field: None,
     takes: Takes::DEFAULT,
+    sealer: None,
+    compacts: false,
 };
 
 fn convert(request: &Value, options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {

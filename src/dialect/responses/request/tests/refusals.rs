@@ -47,7 +47,7 @@ fn items() {
         (json!([{"role": "user", "content": "x"}, {"type": "other"}]), "input[1].type"),
         (json!([{"type": "item_reference", "id": "a"}]), "input[0].type"),
         (json!([{"id": "a"}]), "input[0].id"),
-        (json!([{"type": "compaction", "encrypted_content": "a"}]), "input[0].type"),
+        (json!([{"type": "compaction", "encrypted_content": "a"}]), "input"),
         (json!([{"type": "compaction_trigger"}]), "input[0].type"),
         (json!([{"type": "message", "content": "x"}]), "input[0].role"),
         (json!([{"role": "tool", "content": "x"}]), "input[0].role"),
