@@ -40,7 +40,7 @@ CALLS = {  # kind of item: (prefix of its events, member with its text)
     "function_call": ("response.function_call_arguments", "arguments"),
     "custom_tool_call": ("response.custom_tool_call_input", "input"),
 }
-GROWING = {"status", "content", "summary", "arguments", "input"}
+GROWING = {"status", "content", "summary", "arguments", "input", "encrypted_content"}
 """Members of an item that need not be at its beginning what they are at its end."""
 
 

@@ -231,3 +231,75 @@ def test_an_error_ends_the_turn(cli, chat_server):
     code, events = cli.run()
     assert code != 0
     assert events[-1]["type"] == "turn.failed" and "no such thing" in events[-1]["error"]["message"]
+
+
+# Its built-in provider: a WebSocket try first, and compactions by the API
+
+
+def built_in(envoy, home: Path, *settings: str) -> tuple[int, list[dict], str]:
+    """One turn of the CLI with the provider that it has built in, told nothing but another base URL."""
+    config, folder = home / "home", home / "work"
+    config.mkdir()
+    folder.mkdir()
+    (config / "config.toml").write_text(
+        f"""
+        model = "alpha/m"
+        openai_base_url = "http://127.0.0.1:{envoy.port}/v1"
+        check_for_update_on_startup = false
+        analytics.enabled = false
+        """
+        + "\n".join(settings)
+    )
+    nowhere = "http://127.0.0.1:9"
+    environment = {
+        "PATH": os.environ["PATH"],
+        **dict.fromkeys(("HOME", "CODEX_HOME"), str(config)),
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), nowhere),
+        "NO_PROXY": "127.0.0.1",
+        "CODEX_API_KEY": VK["main"],
+    }
+    words = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    done = subprocess.run(
+        [CODEX, *words, PROMPT],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert events, done.stdout + done.stderr
+    return done.returncode, events, done.stderr
+
+
+def test_a_session_with_a_compaction(start_envoy, chat_server, tmp_path):
+    """The context is full behind the tool call: the conversation is compacted, and the session goes on."""
+    full = {"prompt_tokens": 90_000, "completion_tokens": 10_000, "total_tokens": 100_000}
+    asked = []
+
+    def scripted(request):
+        if not request.path.endswith("/chat/completions"):
+            return responses.not_found(request)
+        messages = request.json()["messages"]
+        last = str(messages[-1]["content"])
+        if last.startswith("Write a summary"):
+            asked.append("compaction")
+            pieces = [chunk({"content": word}) for word in ("The file ", "was made.")]
+            return sse(*pieces, chunk({}, "stop"), {**chunk({}), "choices": [], "usage": openai_shapes.USAGE}, "[DONE]")
+        if any("Summary of the conversation so far:\n\nThe file was made." in str(it["content"]) for it in messages):
+            asked.append("after it")
+            return sse(chunk({"content": "All done."}), chunk({}, "stop"), "[DONE]")
+        asked.append("before it")
+        call = begins(0, "call_a", "exec_command")
+        arguments = goes_on(0, json.dumps({"cmd": "echo a > made.txt"}))
+        usage = {**chunk({}), "choices": [], "usage": full}
+        return sse(chunk(call), chunk(arguments), chunk({}, "tool_calls"), usage, "[DONE]")
+
+    chat_server.handler = scripted
+    envoy = start_envoy(shipped_edges=True)
+    code, events, log = built_in(envoy, tmp_path, "model_auto_compact_token_limit = 20000")
+    assert (code, ends(events)) == (0, "All done."), log[-2000:]
+    assert (tmp_path / "work" / "made.txt").read_text() == "a\n"
+    assert asked == ["before it", "compaction", "after it"]

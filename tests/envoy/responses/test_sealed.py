@@ -21,25 +21,32 @@ def kind(request):
 
 
 @pytest.fixture
-def sealing(start_envoy, kind):
-    """An Envoy whose providers want reasoning back; the virtual key `main` has been rotated to a second one."""
-    providers = [{**one, "reasoning_field": "reasoning_content"} for one in plugin.providers()]
-    keys = [key for key in plugin.virtual_keys() if key["id"] != "id-main"]
-    digests = [plugin.key_sha256("main"), hashlib.sha256(ROTATED.encode()).hexdigest()]
-    keys.append({"id": "id-main", "key_sha256": digests})
-    config = plugin.configuration(providers=providers, virtual_keys=keys)
-    if kind == "virtual key":
-        return start_envoy(config=config)
-    return start_envoy(config={**config, "seal_key_env": "SEAL"}, env={**plugin.ENV, "SEAL": SECRET})
+def start_sealing(start_envoy, kind):
+    """Starts an Envoy whose providers want reasoning back; `digest` is that of the virtual key `id-main`."""
+
+    def start(digest=None):
+        providers = [{**one, "reasoning_field": "reasoning_content"} for one in plugin.providers()]
+        keys = [key for key in plugin.virtual_keys() if key["id"] != "id-main"]
+        keys.append({"id": "id-main", "key_sha256": digest or plugin.key_sha256("main")})
+        config = plugin.configuration(providers=providers, virtual_keys=keys)
+        if kind == "virtual key":
+            return start_envoy(config=config)
+        return start_envoy(config={**config, "seal_key_env": "SEAL"}, env={**plugin.ENV, "SEAL": SECRET})
+
+    return start
+
+
+@pytest.fixture
+def sealing(start_sealing):
+    return start_sealing()
 
 
 def post(envoy, upstream, scripted, vk="main", path="/v1/responses", **fields):
     upstream.next(scripted)
     body = json.dumps(responses.ask(**fields)).encode()
-    fields = headers(vk, "application/json")
-    if vk == ROTATED:
-        fields = [("authorization", f"Bearer {ROTATED}"), ("content-type", "application/json")]
-    reply = envoy.request("POST", path, fields, body=body)
+    key = plugin.VK.get(vk, vk)
+    head = [("authorization", f"Bearer {key}"), ("content-type", "application/json")]
+    reply = envoy.request("POST", path, head, body=body)
     assert reply.status == 200, reply.body
     return reply
 
@@ -70,11 +77,12 @@ def test_reasoning_comes_back(sealing, upstreams):
     assert upstreams["beta"].only.json()["messages"][1]["reasoning_content"] == 'be"cause'
 
 
-def test_a_rotation(sealing, upstreams, kind):
+def test_a_rotation(sealing, start_sealing, upstreams, kind):
     """Under a secret what was sealed outlives the virtual key; without one it is lost with it, and named."""
     item = reasoning(sealing, upstreams["alpha"])
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": item["encrypted_content"]}
-    reply = post(sealing, upstreams["beta"], completion(content="ok"), ROTATED, model="beta/m", input=turn(item))
+    rotated = start_sealing(hashlib.sha256(ROTATED.encode()).hexdigest())
+    reply = post(rotated, upstreams["beta"], completion(content="ok"), ROTATED, model="beta/m", input=turn(item))
     kept = upstreams["beta"].only.json()["messages"][1].get("reasoning_content")
     if kind == "secret":
         assert (kept, reply.header(DROPPED)) == ('be"cause', None)

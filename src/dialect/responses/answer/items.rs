@@ -46,8 +46,11 @@ pub(super) enum ItemContent {
 pub(super) struct ReasoningItem {
     /// Its one part, once that was added.
     pub(super) text: Option<Text>,
-    /// It is shown as a summary, too.
+    /// It is shown as a summary, too: as it comes, since clients that ask for one show nothing else. Parts
+    /// of an item follow each other, so the text itself is told once it is complete.
     pub(super) summarizes: bool,
+    /// The item is complete.
+    pub(super) is_closed: bool,
     /// Its sealed form, where one was asked for; empty until the item is closed.
     pub(super) sealed: Option<String>,
 }
@@ -59,7 +62,7 @@ impl ReasoningItem {
             write_summary(text.raw(), out);
         }
         out.extend_from_slice(b"],\"content\":[");
-        if let Some(text) = &self.text {
+        if let Some(text) = self.text.as_ref().filter(|_| self.is_closed || !self.summarizes) {
             write_reasoning(text.raw(), out);
         }
         out.push(b']');

@@ -32,6 +32,7 @@ impl Builder {
             let item = ReasoningItem {
                 text: None,
                 summarizes: self.options.context.summarizes,
+                is_closed: false,
                 sealed: seals.then(String::new),
             };
             if !self.open(ItemContent::Reasoning(item)) {
@@ -52,8 +53,11 @@ impl Builder {
                     out.extend_from_slice(b",\"part\":");
                     write_summary(b"", out);
                 });
+            } else {
+                events.part("response.content_part.added", place, 0, |out| {
+                    write_reasoning(b"", out);
+                });
             }
-            events.part("response.content_part.added", place, 0, |out| write_reasoning(b"", out));
         }
         let new = text.get_or_insert_default().push(inner);
         reasoning_delta(events, place, *summarizes, new);
@@ -175,7 +179,8 @@ impl Builder {
         let events = &mut self.events;
         match &mut item.body {
             ItemContent::Compaction(_) => {}
-            ItemContent::Reasoning(ReasoningItem { text, summarizes, sealed }) => {
+            ItemContent::Reasoning(ReasoningItem { text, summarizes, is_closed, sealed }) => {
+                *is_closed = true;
                 let Some(text) = text else { return };
                 reasoning_delta(events, place, *summarizes, text.finish());
                 if *summarizes {
@@ -187,6 +192,10 @@ impl Builder {
                         out.extend_from_slice(b",\"part\":");
                         write_summary(text.raw(), out);
                     });
+                    events.part("response.content_part.added", place, 0, |out| {
+                        write_reasoning(b"", out);
+                    });
+                    reasoning_delta(events, place, false, text.raw());
                 }
                 events.done("response.reasoning_text.done", place, Some(0), "text", text.raw());
                 events.part("response.content_part.done", place, 0, |out| {
@@ -224,15 +233,16 @@ impl Builder {
     }
 }
 
-/// A piece of the reasoning, as itself and, where one is wanted, as its summary.
-fn reasoning_delta(events: &mut Events, place: Place<'_>, summarizes: bool, new: &[u8]) {
-    if summarizes && !new.is_empty() {
-        events.summary("response.reasoning_summary_text.delta", place, |out| {
+/// A piece of the reasoning, as itself or as its summary.
+fn reasoning_delta(events: &mut Events, place: Place<'_>, as_summary: bool, new: &[u8]) {
+    match as_summary {
+        false => events.delta("response.reasoning_text.delta", place, Some(0), new),
+        true if new.is_empty() => {}
+        true => events.summary("response.reasoning_summary_text.delta", place, |out| {
             out.extend_from_slice(b",\"delta\":");
             quoted(new, out);
-        });
+        }),
     }
-    events.delta("response.reasoning_text.delta", place, Some(0), new);
 }
 
 fn text_part(item: &mut OutputItem) -> Option<&mut TextPart> {

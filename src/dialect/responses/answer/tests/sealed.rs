@@ -108,15 +108,20 @@ fn a_stream_seals_once_whatever_its_pieces() {
             .map(|event| &event["type"].as_str().unwrap()["response.".len()..])
             .collect();
         assert_eq!(
-            names[..7],
+            names[..12],
             [
                 "created",
                 "in_progress",
                 "output_item.added",
                 "reasoning_summary_part.added",
-                "content_part.added",
                 "reasoning_summary_text.delta",
+                "reasoning_summary_text.delta",
+                "reasoning_summary_text.done",
+                "reasoning_summary_part.done",
+                "content_part.added",
                 "reasoning_text.delta",
+                "reasoning_text.done",
+                "content_part.done",
             ]
         );
     }

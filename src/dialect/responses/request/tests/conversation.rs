@@ -422,7 +422,7 @@ fn reasoning_goes_back_to_a_server_that_wants_it() {
         {"type": "reasoning", "id": "rs_2", "summary": [
             {"type": "summary_text", "text": "one"}, {"type": "summary_text", "text": "two"}]},
         call("c1", "f", "{}"),
-        {"type": "reasoning", "id": "rs_3", "summary": [], "content": [], "encrypted_content": "zz"},
+        {"type": "reasoning", "id": "rs_3", "summary": [], "content": [], "encrypted_content": null},
         {"type": "reasoning", "id": "rs_4", "summary": [{"type": "summary_text", "text": "three"}]},
         call("c2", "f", "{}"),
         output("c1", "1"),
