@@ -105,7 +105,7 @@ fn a_stream_seals_once_whatever_its_pieces() {
         assert_eq!(last["summary"], json!([part]));
         let names: Vec<&str> = events
             .iter()
-            .map(|event| &event["type"].as_str().unwrap()["response.".len()..])
+            .map(|event| event["type"].as_str().unwrap().strip_prefix("response.").unwrap())
             .collect();
         assert_eq!(
             names[..12],
@@ -151,7 +151,7 @@ fn a_compaction_is_the_only_item() {
         let events = streamed(asked(true, false, false, AnswerForm::Compaction), &chunks, size);
         let names: Vec<&str> = events
             .iter()
-            .map(|event| &event["type"].as_str().unwrap()["response.".len()..])
+            .map(|event| event["type"].as_str().unwrap().strip_prefix("response.").unwrap())
             .collect();
         assert_eq!(
             names,
