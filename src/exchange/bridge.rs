@@ -115,7 +115,7 @@ impl Bridge {
     pub fn held(&self) -> usize {
         match self {
             Self::Responses { context, .. } => context.held(),
-            Self::Messages { .. } | Self::Tokenize => 0,
+            Self::Messages { .. } | Self::Tokenize(_) => 0,
         }
     }
 
