@@ -266,10 +266,7 @@ impl Builder {
             Event::Scalar(text, style, anchor, _) => {
                 let value = match style {
                     ScalarStyle::Plain => plain(&text, line),
-                    // The mark of a block is that of its `|` or `>`: its text begins below.
-                    ScalarStyle::Literal | ScalarStyle::Folded => {
-                        Value::Text(text.into_owned(), line.saturating_add(1))
-                    }
+                    // Also of a block: its mark is that of its first line, not of its `|`.
                     _ => Value::Text(text.into_owned(), line),
                 };
                 self.put(Node { line, value }, anchor);

@@ -130,7 +130,7 @@ pub fn type_of(node: &Node) -> &str {
 fn named_wasm(map: &Node) -> Option<Site<'_>> {
     let typed = map.get("typed_config")?;
     let config = wasm_config(typed)?;
-    is_ours(config).then(|| Site {
+    (speaks_of_us(map.text_of("name")) || is_ours(config)).then(|| Site {
         name: map.text_of("name").to_owned(),
         holder: Holder::Wasm(config),
         settings: config.get("configuration").and_then(settings),
