@@ -17,6 +17,7 @@ mod face;
 pub mod models;
 mod request;
 mod response;
+mod route_watch;
 mod surroundings;
 
 pub use bridge::upstream_path;
@@ -39,6 +40,7 @@ pub use budget::Budget;
 use budget::{Account, RETRY_AFTER_SECONDS};
 use decision::Decision;
 use face::Face;
+pub use route_watch::RouteWatch;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -163,6 +165,8 @@ pub struct Exchange {
     now: u64,
     notes: Vec<(Note, String)>,
     counted: Vec<String>,
+    /// What is known of Envoy's routes.
+    routes: Rc<RouteWatch>,
     /// What it holds of the worker's memory.
     account: Account,
 }
@@ -210,13 +214,14 @@ impl Exchange {
     #[must_use]
     pub fn new(config: Rc<Config>) -> Self {
         let budget = Rc::new(Budget::new(&config, Rc::default()));
-        Self::within(budget, config)
+        Self::within(budget, Rc::default(), config)
     }
 
-    /// An exchange before its first event, within its worker's budget.
+    /// An exchange before its first event, with what its worker's exchanges share.
     #[must_use]
-    pub fn within(budget: Rc<Budget>, config: Rc<Config>) -> Self {
+    pub fn within(budget: Rc<Budget>, routes: Rc<RouteWatch>, config: Rc<Config>) -> Self {
         Self {
+            routes,
             account: Account::new(budget),
             config,
             request: request::RequestPhase::Start,
@@ -243,6 +248,33 @@ impl Exchange {
     /// The counters (see [`counters`]) that have gone up by one since the last call.
     pub fn take_counted(&mut self) -> Vec<String> {
         std::mem::take(&mut self.counted)
+    }
+
+    /// Whether the host is to say, before the answer's head, which cluster Envoy has asked: see [`Self::on_cluster`].
+    #[must_use]
+    pub fn watches_route(&self) -> bool {
+        self.request.route().is_some_and(|route| self.routes.is_open(route.provider))
+    }
+
+    /// The answer came by way of `cluster`. Where that is not the provider's, a line for the log and the reply that takes
+    /// the answer's place. `now` tells Unix seconds.
+    pub fn on_cluster(
+        &mut self,
+        cluster: &str,
+        now: impl FnOnce() -> u64,
+    ) -> Option<(String, Reply)> {
+        let id = self.request.route()?.provider;
+        let provider = self.config.providers.get(id)?;
+        let error = self.routes.see(id, provider, cluster, now).err()?;
+        let line = format!(
+            "misrouted: a request for provider {} went to cluster {cluster:?}, which is none of its clusters; its \
+             credential was sent there",
+            provider.name
+        );
+        self.count_refused(error.code);
+        self.response = response::ResponsePhase::Swallowing;
+        self.response_head_sent = true;
+        Some((line, self.error_reply(&error)))
     }
 
     /// Notes whose request this is, for one that is answered before anything was decided.

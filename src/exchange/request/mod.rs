@@ -267,6 +267,9 @@ impl Exchange {
             self.key = keys.known(presented);
         })?;
         self.key = Some(key.clone());
+        if self.routes.has_wrong() {
+            self.now = around.now();
+        }
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
@@ -384,6 +387,9 @@ impl Exchange {
                 }
                 RequestHead::Rewritten(attempt) => attempt.decision(found),
             };
+            let id = decision.target.provider;
+            let provider = self.config.providers.get(id).ok_or_else(internal)?;
+            self.routes.check(id, provider, self.now)?;
             reading.chosen = Some(decision);
         }
         let body = &reading.body;

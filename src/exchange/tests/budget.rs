@@ -14,7 +14,7 @@ fn budgeted() -> (Rc<Config>, Rc<Budget>) {
 
 fn host(config: &Rc<Config>, budget: &Rc<Budget>) -> Host {
     let mut host = Host::new(config);
-    host.exchange = Exchange::within(budget.clone(), config.clone());
+    host.exchange = Exchange::within(budget.clone(), Rc::default(), config.clone());
     host
 }
 

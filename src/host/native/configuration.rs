@@ -11,7 +11,7 @@ use super::abi::{Envoy, LogLevel};
 use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
 use crate::config::Problems;
-use crate::exchange::Budget;
+use crate::exchange::{Budget, RouteWatch};
 use crate::policy::Config;
 use crate::telemetry::counters;
 
@@ -28,6 +28,8 @@ pub struct Worker {
     pub config: Rc<Config>,
     /// What may be held.
     pub budget: Rc<Budget>,
+    /// What is known of Envoy's routes.
+    pub routes: Rc<RouteWatch>,
 }
 
 thread_local! {
@@ -84,7 +86,7 @@ impl Configuration {
             workers.retain(|(of, _)| of.strong_count() > 0);
             let config = Rc::new(compile(&self.bytes).ok()?);
             let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
-            let worker = Rc::new(Worker { config, budget });
+            let worker = Rc::new(Worker { config, budget, routes: Rc::default() });
             workers.push((Arc::downgrade(self), Rc::clone(&worker)));
             Some(worker)
         })

@@ -89,7 +89,11 @@ impl Stream {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             configuration,
-            exchange: Exchange::within(worker.budget.clone(), worker.config.clone()),
+            exchange: Exchange::within(
+                worker.budget.clone(),
+                worker.routes.clone(),
+                worker.config.clone(),
+            ),
             worker,
             request_held: false,
             response_held: false,

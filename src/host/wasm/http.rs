@@ -37,8 +37,8 @@ impl Http {
     /// A context for a new stream. `id` is the context's.
     pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
         let gateway = shared.map(|shared| {
-            let (budget, config) = (shared.budget.clone(), shared.config.clone());
-            Gateway { exchange: Exchange::within(budget, config), shared }
+            let (budget, routes) = (shared.budget.clone(), shared.routes.clone());
+            Gateway { exchange: Exchange::within(budget, routes, shared.config.clone()), shared }
         });
         Self {
             id,
@@ -160,6 +160,21 @@ impl Http {
             }
             ResponseStep::Reply(reply) => Response::Ended(send(&reply)),
         }
+    }
+
+    /// Whether Envoy has asked another provider's cluster: then the answer is replaced. Asked until it was seen right.
+    fn misrouted(&mut self) -> Option<Action> {
+        let Gateway { shared, exchange } = self.gateway.as_mut()?;
+        if !exchange.watches_route() {
+            return None;
+        }
+        // Where Envoy has found no cluster, its own reply says so.
+        let cluster = calls::property(&["xds", "cluster_name"]).ok()?;
+        let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
+        let (line, reply) = exchange.on_cluster(cluster, || calls::now_ms() / 1_000)?;
+        error!("{line}");
+        report(shared, exchange);
+        Some(send(&reply))
     }
 
     /// A step outside of the body: what is visible is all there is.
@@ -343,9 +358,10 @@ impl HttpContext for Http {
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         self.answered = true;
         match calls::headers(HeaderMapType::Response) {
-            Ok(headers) => {
-                self.on_response_once(|exchange| exchange.on_response_head(&headers, end))
-            }
+            Ok(headers) => match self.misrouted() {
+                Some(action) => action,
+                None => self.on_response_once(|exchange| exchange.on_response_head(&headers, end)),
+            },
             Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
         }
     }

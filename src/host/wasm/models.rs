@@ -17,7 +17,7 @@ use super::counters::Counters;
 use super::reply::send;
 use crate::exchange::models::fetch::MAX_LIST_BYTES;
 use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
-use crate::exchange::{Budget, ModelsQuery, Reply};
+use crate::exchange::{Budget, ModelsQuery, Reply, RouteWatch};
 use crate::policy::{Config, ProviderId};
 
 /// What the root context and its streams share.
@@ -26,6 +26,8 @@ pub struct Shared {
     pub config: Rc<Config>,
     /// What may be held.
     pub budget: Rc<Budget>,
+    /// What is known of Envoy's routes.
+    pub routes: Rc<RouteWatch>,
     /// What was counted.
     pub counters: Counters,
     lists: RefCell<Lists>,
@@ -55,7 +57,13 @@ impl Shared {
             static HELD: Rc<Cell<usize>> = Rc::default();
         }
         let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
-        Self { config, budget, counters: Counters::default(), lists: RefCell::default() }
+        Self {
+            config,
+            budget,
+            routes: Rc::default(),
+            counters: Counters::default(),
+            lists: RefCell::default(),
+        }
     }
 
     /// A stream asks. `None`: it has to wait, and is answered later.

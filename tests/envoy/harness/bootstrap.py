@@ -39,6 +39,8 @@ class Setting:
     answers 413 above this: so it is the sum of that limit and `max_buffered_bytes`, and more."""
     max_header_kb: int = 2048
     idle_timeout: str = "300s"
+    fixed_cluster: str | None = None
+    """A route that does not follow the filter: everything goes to this cluster."""
     retry: Json | None = None
     """`retry_policy` of the routes."""
     compress: bool = False
@@ -195,6 +197,8 @@ def _routes(setting: Setting) -> Json:
     to_chosen: Json = {"cluster_header": ROUTING_HEADER, "timeout": "0s"}
     if setting.filter_at == "upstream":
         to_chosen = {"cluster": "alpha", "timeout": "0s"}
+    if setting.fixed_cluster:
+        to_chosen = {"cluster": setting.fixed_cluster, "timeout": "0s"}
     if setting.retry:
         to_chosen["retry_policy"] = setting.retry
     impatient = {"prefix": "/", "headers": [_exactly("x-test-route", "timeout")]}

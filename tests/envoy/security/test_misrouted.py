@@ -1,0 +1,38 @@
+"""A route that does not follow the filter is noticed with the first answer, and then nothing more is sent that way."""
+
+from __future__ import annotations
+
+import pytest
+from harness import HOST, answer, expect, openai_shapes, plugin, sse
+
+BODY = {"model": "beta/m", "messages": []}
+pytestmark = pytest.mark.skipif(
+    HOST == "native", reason="the native module does not compare clusters (docs/security.md)"
+)
+
+
+def test_the_first_answer_is_replaced_and_the_next_request_not_sent(start_envoy, upstreams):
+    envoy = start_envoy(fixed_cluster="alpha")
+    upstreams["alpha"].next(answer(openai_shapes.completion()))
+    message = expect.gateway_error(envoy.post(body=BODY), 502, "misrouted")
+    assert "routing header" in message and "beta" in message
+    assert len(upstreams["alpha"].requests) == 1
+    assert "misrouted: a request for provider beta went to cluster" in envoy.log()
+    with envoy.sends_nothing():
+        expect.gateway_error(envoy.post(body=BODY), 502, "misrouted")
+    # The provider whose cluster it is goes on.
+    expect.good(envoy.post(body={"model": "alpha/m", "messages": []}))
+
+
+def test_a_stream_is_replaced_too(start_envoy, upstreams):
+    envoy = start_envoy(fixed_cluster="delta", env={**plugin.ENV, "SEVERAL": "1"})
+    upstreams["delta"].next(sse(openai_shapes.chunk({"content": "a"}), "[DONE]"))
+    expect.gateway_error(envoy.post(body={**BODY, "stream": True}), 502, "misrouted")
+
+
+def test_other_names_that_envoy_may_show(start_envoy, upstreams):
+    providers = plugin.providers()
+    providers[1]["upstream_clusters"] = ["nowhere", "al*a"]
+    envoy = start_envoy(config=plugin.configuration(providers=providers), fixed_cluster="alpha")
+    for _ in range(2):
+        expect.good(envoy.post(body=BODY))
