@@ -199,3 +199,17 @@ def test_envoy_takes_what_the_config_map_holds(tmp_path: Path) -> None:
 
 def test_the_module_is_fetched_since_a_config_map_cannot_hold_it() -> None:
     assert Path(MODULE).stat().st_size > 1 << 20, "then say so: docs/kubernetes.md, envoy/istio"
+
+
+def test_make_run_shows_every_mistake_of_a_refused_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import stack  # noqa: PLC0415
+
+    text = stack.CONFIG.read_text()
+    broken = tmp_path / "envoy.yaml"
+    broken.write_text(text.replace("kind: vllm", "kind: vlm").replace("models_allowed", "models_alowed"))
+    monkeypatch.setattr(stack, "CONFIG", broken)
+    with pytest.raises(stack.StackError) as failed, Stack(free_ports(), access_log=subprocess.DEVNULL):
+        pass
+    assert "providers[0].kind: must be one of: openai, vllm" in str(failed.value)
+    assert "virtual_keys[1].models_alowed: unknown field; did you mean `models_allowed`?" in str(failed.value)
+    assert Path(ROOT / str(failed.value).splitlines()[-1].removeprefix("All of it: ")).exists(), "the log stays"
