@@ -150,7 +150,7 @@ mod laws {
             let shown = redacted(&format!("Bearer {key}"), text.as_bytes()).unwrap();
             let shown = String::from_utf8_lossy(&shown).into_owned();
             prop_assert!(!shown.contains(&written) && !shown.contains(&key));
-            prop_assert!(shown.starts_with(&before) || before.contains(&key[..6]) || before.contains('\\') || before.contains('%'));
+            prop_assert!(shown.starts_with(&before) || key.get(..6).is_some_and(|begin| before.contains(begin)) || before.contains('\\') || before.contains('%'));
         }
     }
 }
