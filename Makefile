@@ -116,6 +116,10 @@ envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARG
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
 	@$(VENV_PYTHON) -m pytest tests/envoy tests/docs $(ARGS)
 
+.PHONY: clients
+clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (Go's official SDK)
+	@scripts/clients.sh $(ARGS)
+
 .PHONY: matrix
 matrix: wasm python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
 	@scripts/matrix.sh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from harness import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, HOST, Envoy, Setting, Upstream, responses
@@ -17,6 +18,15 @@ UPSTREAMS = {
 
 Upstreams = dict[str, Upstream]
 StartEnvoy = Callable[..., Envoy]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--clients", action="store_true", help="drive the clients that `make clients` builds")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What `make clients` builds first is its own suite."""
+    return True if collection_path.name == "test_go.py" and not config.getoption("--clients") else None
 
 
 def pytest_sessionstart() -> None:

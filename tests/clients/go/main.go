@@ -175,7 +175,7 @@ func responseStream() (any, error) {
 
 func typedError() (any, error) {
 	params := asked("hi")
-	params.Model = "nowhere-to-be-found/" + model
+	params.Model = "listed/nothing" // a curated list without it
 	_, err := client.Chat.Completions.New(ctx, params)
 	var typed *openai.Error
 	if !errors.As(err, &typed) {
