@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from harness import ROOT, Answer, Envoy, Recorded, Response, Upstream, openai_shapes, responses, sse
+from harness import ROOT, Answer, Envoy, Recorded, Response, Upstream, openai_shapes, plugin, responses, sse
 from harness.plugin import VK
 from harness.responses_scenes import begins, chunk, goes_on
 
@@ -303,3 +303,33 @@ def test_a_session_with_a_compaction(start_envoy, chat_server, tmp_path):
     assert (code, ends(events)) == (0, "All done."), log[-2000:]
     assert (tmp_path / "work" / "made.txt").read_text() == "a\n"
     assert asked == ["before it", "compaction", "after it"]
+
+
+GROQ = {
+    "citation_options", "compound_custom", "disable_tool_validation", "documents", "exclude_domains", "frequency_penalty",
+    "function_call", "functions", "include_domains", "include_reasoning", "logit_bias", "logprobs", "max_completion_tokens",
+    "max_tokens", "messages", "metadata", "model", "n", "parallel_tool_calls", "presence_penalty", "reasoning_effort",
+    "reasoning_format", "response_format", "search_settings", "seed", "service_tier", "stop", "store", "stream",
+    "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user",
+}  # fmt: skip
+"""The members that Groq's API reference lists; its servers answer 400 to any other."""
+
+
+@pytest.mark.parametrize("refused", [[], ["parallel_tool_calls", "stream_options"]], ids=["as it is", "drop_params"])
+def test_a_server_with_a_closed_list_of_parameters(start_envoy, chat_server, tmp_path, refused):
+    """By default nothing goes there that it does not know; `drop_params` takes out what else it refuses."""
+    providers = [
+        {**one, "drop_params": refused} if one["name"] == "alpha" else one for one in plugin.providers()
+    ]
+    server_of(chat_server, begins(0, "call_a", "exec_command"), goes_on(0, '{"cmd":"echo a > made.txt"}'))
+    scripted = chat_server.handler
+
+    def closed(request):
+        unknown = set(request.json()) - (GROQ - set(refused)) if request.body else set()
+        return openai_shapes.error(400, f"property {unknown} is unsupported") if unknown else scripted(request)
+
+    chat_server.handler = closed
+    cli = Cli(start_envoy(config=plugin.configuration(providers=providers)), tmp_path)
+    code, events = cli.run()
+    assert (code, ends(events)) == (0, "All done.")
+    assert (cli.folder / "made.txt").read_text() == "a\n"

@@ -36,6 +36,7 @@ pub(super) struct Offered<'a> {
 const TOOL_MEMBERS: &[&str] = &[
     "type",
     "name",
+    "namespace",
     "description",
     "parameters",
     "strict",
@@ -56,6 +57,7 @@ const MAX_NAME_BYTES: usize = 512;
 struct ToolMembers<'a> {
     kind: Option<Value<'a>>,
     name: Option<Value<'a>>,
+    namespace: Option<Value<'a>>,
     description: Option<Value<'a>>,
     parameters: Option<Value<'a>>,
     strict: Option<Value<'a>>,
@@ -77,6 +79,7 @@ impl<'a> ToolMembers<'a> {
             let slot = match name.as_ref() {
                 "type" => &mut members.kind,
                 "name" => &mut members.name,
+                "namespace" => &mut members.namespace,
                 "description" => &mut members.description,
                 "parameters" => &mut members.parameters,
                 "strict" => &mut members.strict,
@@ -137,7 +140,13 @@ impl<'a> ToolReader<'_, 'a> {
             let path = format!("{path}[{index}]");
             let members = ToolMembers::read(tool, &path)?;
             match kind(&members, &path)?.as_ref() {
-                "function" | "custom" => self.tool(&members, tool, None, &path, again)?,
+                "function" | "custom" => {
+                    // Beside its name, as calls name theirs, in the place of a tool around it.
+                    let namespace = ToolMembers::string(members.namespace, &path, "namespace")?;
+                    let namespace = namespace.and_then(|name| name.as_str());
+                    let namespace = namespace.filter(|name| !name.is_empty());
+                    self.tool(&members, tool, namespace, &path, again)?;
+                }
                 "namespace" => self.namespace(&members, &path, again)?,
                 other => self.dropped.add(other),
             }

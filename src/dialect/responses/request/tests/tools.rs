@@ -287,3 +287,34 @@ fn a_history_keeps_its_names_when_tools_are_listed() {
     assert_eq!(chat["messages"], alone);
     assert_eq!(chat["tools"], json!([chat_function("n__f")]));
 }
+
+#[test]
+fn several_tools_of_one_namespace() {
+    let function = |name: &str| json!({"type": "function", "name": name});
+    let group = |tools: &[Value]| json!({"type": "namespace", "name": "app", "tools": tools});
+    let mut beside = function("i");
+    beside["namespace"] = "app".into();
+    let request = json!({"input": [
+        {"role": "user", "content": "x"},
+        {"type": "function_call", "call_id": "c", "namespace": "app", "name": "h", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "1"},
+    ], "tools": [
+        group(&[function("f"), function("g")]), group(&[function("h")]), beside, function("f"), function("i"),
+    ]});
+    let got = convert(&request, &OPTIONS).unwrap();
+    assert_eq!(got.dropped, Vec::<String>::new());
+    let chat = tree(&got);
+    let names: Vec<&str> = chat["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["function"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["app__f", "app__g", "app__h", "app__i", "f", "i"]);
+    assert_eq!(chat["messages"][1]["tool_calls"][0]["function"]["name"], "app__h");
+    for name in ["f", "g", "h", "i"] {
+        let called = &got.context.tools.0[&format!("app__{name}")];
+        assert_eq!((&*called.name, called.namespace.as_deref()), (name, Some("app")));
+    }
+    assert!(!got.context.tools.0.contains_key("f"));
+}
