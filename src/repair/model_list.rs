@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::drift::trim_drift;
+use super::mend::{Infinite, mend};
 use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
 
@@ -68,6 +70,8 @@ pub enum ListError {
     NotJson,
     /// JSON without a list of models in a known place.
     NoList,
+    /// A list, of which no element has an id under a known name.
+    NoIds,
 }
 
 impl fmt::Display for ListError {
@@ -76,73 +80,161 @@ impl fmt::Display for ListError {
             Self::TooLarge => "the list is too large",
             Self::NotJson => "the answer is not JSON",
             Self::NoList => "the answer holds no list of models",
+            Self::NoIds => "no element of the list names a model",
         })
     }
 }
 
-/// Reads a list of at most `max_bytes`: OpenAI's `{"data": […]}`, a bare array, `{"models": […]}` as
-/// Ollama and llama.cpp write it, or one of these inside `data`. `null` is an empty list. Where
-/// there are several lists, `data` counts. Elements are objects with the id in `id`, `model` or
-/// `name` (the first that is a text), or bare ids; others are passed over.
+/// Members that hold a list or another container of one, the most telling first.
+const CONTAINERS: [&str; 20] = [
+    "data",
+    "models",
+    "model_list",
+    "modelList",
+    "list",
+    "items",
+    "results",
+    "result",
+    "resources",
+    "modelSummaries",
+    "deployments",
+    "engines",
+    "records",
+    "entries",
+    "objects",
+    "values",
+    "response",
+    "payload",
+    "body",
+    "model",
+];
+
+/// How many objects may stand around a list.
+const MAX_CONTAINERS: u8 = 4;
+
+/// Names of the id, the most telling first. What servers call `name` may be for people, so it comes last but
+/// for the names of a single server.
+const IDS: [&str; 13] = [
+    "id",
+    "model",
+    "model_id",
+    "modelId",
+    "model_name",
+    "modelName",
+    "name",
+    "model_uid",
+    "uid",
+    "slug",
+    "key",
+    "identifier",
+    "deployment_id",
+];
+
+/// Reads a list of at most `max_bytes`: OpenAI's `{"data": […]}`, a bare array, or an array or a map by id
+/// inside up to four containers of any of the usual names. `null` is an empty list. Where there are several
+/// lists, `data` counts. Elements are objects that have their id under one of many names (the first that is
+/// a text), or bare ids; others are passed over.
 ///
 /// # Errors
-/// [`ListError`]; never for a single odd element.
+/// [`ListError`]; never for a single odd element, but for a list in which no element has an id.
 pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
     if body.len() > max_bytes {
         return Err(ListError::TooLarge);
     }
-    let root = cursor::parse(body).map_err(|_| ListError::NotJson)?;
-    let elements = find_list(root, 2).ok_or(ListError::NoList)?;
-    let mut list = List::default();
-    for element in elements.elements() {
-        if list.models.len() == MAX_MODELS {
-            list.cut = true;
-            break;
+    let json = body.get(trim_drift(body)).unwrap_or(body);
+    let mended;
+    let root = match cursor::parse(json) {
+        Ok(root) => root,
+        Err(_) => {
+            mended = mend(json, Infinite::Null).ok_or(ListError::NotJson)?;
+            cursor::parse(&mended).map_err(|_| ListError::NotJson)?
         }
-        list.models.extend(model(element));
+    };
+    let found = find_list(root, MAX_CONTAINERS).ok_or(ListError::NoList)?;
+    let mut list = List::default();
+    let mut any = false;
+    let mut add = |id: Option<&str>, element: Value<'_>| {
+        any = true;
+        if list.models.len() < MAX_MODELS {
+            list.models.extend(model(id, element));
+        } else {
+            list.cut = true;
+        }
+    };
+    if found.kind == Kind::BeginObject {
+        for (key, element) in found.members().take(MAX_MODELS + 1) {
+            if let Some(id) = key.as_str() {
+                add(Some(&id), element);
+            }
+        }
+    } else {
+        for element in found.elements().take(MAX_MODELS + 1) {
+            add(None, element);
+        }
     }
-    Ok(list)
+    if any && list.models.is_empty() { Err(ListError::NoIds) } else { Ok(list) }
 }
 
-/// The array of models; the `null` that stands for an empty one.
+/// The array of models, the object whose keys they are, or the `null` that stands for an empty list.
 fn find_list(value: Value<'_>, levels: u8) -> Option<Value<'_>> {
-    match value.kind {
-        Kind::BeginArray => return Some(value),
-        Kind::BeginObject => {}
-        _ => return None,
+    if value.kind == Kind::BeginArray {
+        return Some(value);
     }
-    let levels = levels.checked_sub(1)?;
-    let (data, models) = (value.get("data"), value.get("models"));
-    let found = data.and_then(|data| find_list(data, levels));
-    let found = found.or_else(|| models.filter(|models| models.kind == Kind::BeginArray));
-    found.or_else(|| [data, models].into_iter().flatten().find(Value::is_null))
+    let levels = levels.checked_sub(1).filter(|_| value.kind == Kind::BeginObject)?;
+    let held = || CONTAINERS.iter().filter_map(|name| Some((*name, value.get(name)?)));
+    let found = held().find_map(|(_, inner)| find_list(inner, levels));
+    let found =
+        found.or_else(|| held().find(|(name, inner)| is_map(name, inner)).map(|(_, inner)| inner));
+    found.or_else(|| {
+        let lists = held().filter(|(name, _)| matches!(*name, "data" | "models" | "model_list"));
+        lists.map(|(_, inner)| inner).find(Value::is_null)
+    })
 }
 
-fn model(element: Value<'_>) -> Option<ListedModel> {
+/// Whether an object's keys are ids: it stands where a list should, and says something of each.
+fn is_map(name: &str, value: &Value<'_>) -> bool {
+    let of_models =
+        matches!(name, "data" | "models" | "model_list" | "modelList" | "list" | "items");
+    let mut members = value.members().peekable();
+    of_models
+        && value.kind == Kind::BeginObject
+        && members.peek().is_some()
+        && members.all(|(key, inner)| {
+            inner.kind == Kind::BeginObject && !CONTAINERS.iter().any(|name| key.is(name))
+        })
+}
+
+/// `key`: the id, where the list is a map.
+fn model(key: Option<&str>, element: Value<'_>) -> Option<ListedModel> {
     if element.kind == Kind::String {
         let id = usable_id(element)?;
         return Some(ListedModel { id, created: 0, owned_by: String::new(), extra: Vec::new() });
     }
-    let mut ids = [None, None, None];
+    let mut ids: [Option<String>; IDS.len()] = std::array::from_fn(|_| None);
     let mut created = [None, None];
     let mut owners = [None, None];
     let mut extra = Extra::default();
     for (key, value) in element.members() {
         let Some(name) = key.as_str() else { continue };
         match name.as_ref() {
-            "id" => keep(&mut ids, 0, usable_id(value)),
-            "model" => keep(&mut ids, 1, usable_id(value)),
-            "name" => keep(&mut ids, 2, usable_id(value)),
             "created" => keep(&mut created, 0, seconds(value)),
             "created_at" => keep(&mut created, 1, seconds(value)),
             "owned_by" => keep(&mut owners, 0, owner(value)),
             "organization" => keep(&mut owners, 1, owner(value)),
             "object" => {}
-            _ => extra.add(key, name, value),
+            _ => match IDS.iter().position(|known| *known == name) {
+                Some(at) if matches!(value.kind, Kind::String) => {
+                    keep(&mut ids, at, usable_id(value));
+                }
+                _ => extra.add(key, name, value),
+            },
         }
     }
     Some(ListedModel {
-        id: ids.into_iter().flatten().next()?,
+        id: match key {
+            Some(key) => Some(key.to_owned()).filter(|id| is_usable_id(id))?,
+            None => chosen_id(ids)?,
+        },
         created: created.into_iter().flatten().next().unwrap_or(0),
         owned_by: owners.into_iter().flatten().next().unwrap_or_default(),
         extra: extra.text,
@@ -156,10 +248,21 @@ fn keep<T, const N: usize>(slots: &mut [Option<T>; N], at: usize, value: Option<
     }
 }
 
+/// The first id by [`IDS`]; but Cloudflare's `id` is no name that a request can use, its `name` is.
+fn chosen_id(ids: [Option<String>; IDS.len()]) -> Option<String> {
+    let name = IDS.iter().position(|known| *known == "name");
+    let is_at = |id: &&Option<String>| id.as_ref().is_some_and(|id| id.starts_with('@'));
+    let cloudflares = name.and_then(|at| ids.get(at)).filter(is_at).cloned().flatten();
+    cloudflares.or_else(|| ids.into_iter().flatten().next())
+}
+
 fn usable_id(value: Value<'_>) -> Option<String> {
     let id = value.as_str()?;
-    let usable = !id.is_empty() && id.len() <= MAX_ID && !id.chars().any(char::is_control);
-    usable.then(|| id.into_owned())
+    is_usable_id(&id).then(|| id.into_owned())
+}
+
+fn is_usable_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && !id.chars().any(char::is_control)
 }
 
 fn owner(value: Value<'_>) -> Option<String> {
@@ -237,7 +340,28 @@ mod tests {
             (r#"{"data":null}"#, Ok(vec![])),
             (r#"{"models":null}"#, Ok(vec![])),
             (r#"{"code":0,"data":{"models":[{"id":"a"}]}}"#, Ok(vec!["a"])),
-            (r#"{"data":{"data":{"data":[{"id":"a"}]}}}"#, Err(ListError::NoList)),
+            (r#"{"data":{"data":{"data":[{"id":"a"}]}}}"#, Ok(vec!["a"])),
+            (r#"{"data":{"data":{"data":{"data":[{"id":"a"}]}}}}"#, Ok(vec!["a"])),
+            (
+                r#"{"data":{"data":{"data":{"data":{"data":[{"id":"a"}]}}}}}"#,
+                Err(ListError::NoList),
+            ),
+            (r#"{"code":200,"data":{"list":[{"id":"a"}]}}"#, Ok(vec!["a"])),
+            (r#"{"result":{"models":[{"id":"a"}]}}"#, Ok(vec!["a"])),
+            (r#"{"resources":[{"model_id":"ibm/g"}]}"#, Ok(vec!["ibm/g"])),
+            (r#"{"modelSummaries":[{"modelId":"a","modelName":"A"}]}"#, Ok(vec!["a"])),
+            (r#"{"models":{"llama3":{"context":1},"qwen":{}}}"#, Ok(vec!["llama3", "qwen"])),
+            (r#"{"data":{"a":{"id":"other"}}}"#, Ok(vec!["a"])),
+            (r#"{"models":{"count":3}}"#, Err(ListError::NoList)),
+            (
+                r#"{"result":[{"id":"429b9e8b","name":"@cf/meta/llama"},{"id":"x","name":"y"}]}"#,
+                Ok(vec!["@cf/meta/llama", "x"]),
+            ),
+            (r#"{"models":[{"key":"a","display_name":"A"}]}"#, Ok(vec!["a"])),
+            (r#"{"data":[{"title":"a"},{"title":"b"}]}"#, Err(ListError::NoIds)),
+            (r#"{"data":[{"title":"a"},{"id":"b"}]}"#, Ok(vec!["b"])),
+            ("{\"data\":[{\"id\":\"a\",\"created\":NaN,\"note\":\"x\ty\"}]}", Ok(vec!["a"])),
+            (": wait\n\n[{\"id\":\"a\"}]", Ok(vec!["a"])),
             (r#"{"error":{"message":"no"}}"#, Err(ListError::NoList)),
             (r#"{"data":"x"}"#, Err(ListError::NoList)),
             ("{}", Err(ListError::NoList)),
@@ -258,7 +382,7 @@ mod tests {
                 "{body}"
             );
         }
-        assert_eq!(ids(&format!("[\"{}\"]", "x".repeat(MAX_ID + 1))), Ok(vec![]));
+        assert_eq!(ids(&format!("[\"{}\"]", "x".repeat(MAX_ID + 1))), Err(ListError::NoIds));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum AnswerFault {
     Unreadable,
     /// A `content-encoding` that is no coding: it was taken off.
     Mislabelled,
+    /// Nearly JSON, which was mended.
+    NearlyJson,
     /// A redirect, in whose place an error went on.
     Redirect,
     /// 202 or 204 where an answer was asked for.
@@ -44,6 +46,7 @@ impl AnswerFault {
             Self::Embeddings => "embeddings",
             Self::Unreadable => "unreadable",
             Self::Mislabelled => "mislabelled",
+            Self::NearlyJson => "nearly_json",
             Self::Redirect => "redirect",
             Self::Unfinished => "unfinished",
         }

@@ -167,13 +167,21 @@ fn one(
     }
     match lists.get(route.provider) {
         Some(ListOutcome::Listed(list)) => {
-            let model = list.models.iter().find(|model| *model.id == *route.model);
+            let model = list.models.iter().find(|model| is_reached(&model.id, &route.model));
             let model = model.ok_or_else(|| not_found(config, id))?;
             found(model.created, owner(model, &provider.name), &model.extra)
         }
         Some(ListOutcome::Unlisted) => Err(not_found(config, id)),
         _ => Err(no_answer(&[&provider.name])),
     }
+}
+
+/// Whether a request for `asked` reaches the model that a server lists as `listed`: Ollama takes an id
+/// without a tag for its tag `latest`.
+fn is_reached(listed: &str, asked: &str) -> bool {
+    listed == asked
+        || (!asked.contains(':')
+            && listed.strip_suffix(":latest").is_some_and(|untagged| untagged == asked))
 }
 
 /// The aliases that lead somewhere for this key, by name.

@@ -11,13 +11,14 @@ use crate::policy::ResponseModel;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::from_ok;
+use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{Sniff, sniff};
 use crate::repair::usage;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
 
-/// How much of a good answer is held for its `<prefix>-cache` header. Envoy ends a held answer that
+/// How much of a good answer is held for its `<prefix>-cache` header, and to be mended as a whole. Envoy ends a held answer that
 /// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well
 /// below.
 pub(super) const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
@@ -32,12 +33,20 @@ pub(in super::super) struct Json {
     peek: Peek,
     labelled_json: bool,
     cached: Option<bool>,
+    /// It was nearly JSON, and nobody has asked yet.
+    is_mended: bool,
 }
 
 impl Json {
     /// `labelled_json`: the content-type says so.
     pub(super) fn new(operation: Operation, labelled_json: bool) -> Self {
-        Self { collected: Vec::new(), peek: Peek::new(operation), labelled_json, cached: None }
+        Self {
+            collected: Vec::new(),
+            peek: Peek::new(operation),
+            labelled_json,
+            cached: None,
+            is_mended: false,
+        }
     }
 
     /// Bytes that are kept of it.
@@ -51,6 +60,11 @@ impl Json {
 
     pub(super) fn cached(&self) -> Option<bool> {
         self.cached
+    }
+
+    /// Whether the answer was mended since the last call.
+    pub(super) fn take_mended(&mut self) -> bool {
+        std::mem::take(&mut self.is_mended)
     }
 
     pub(super) fn push(
@@ -73,12 +87,11 @@ impl Json {
                 body.into_owned(),
             );
         }
-        let keep = if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { 0 };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
-        if good && plain && body.len() >= keep {
+        if good && plain && body.len() >= HOLD_FOR_USAGE_BYTES {
             return BodyDecision::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,
@@ -104,6 +117,8 @@ impl Json {
             && !self.peek.look_again()
             && body.first() == Some(&b'{')
             && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
+            // The tokenizer leaves the bytes of texts alone.
+            && std::str::from_utf8(body).is_ok()
     }
 
     fn finish(
@@ -131,6 +146,14 @@ impl Json {
         let span = trim_drift(body);
         let whole = span == (0..body.len());
         let json = body.get(span).unwrap_or_default();
+        let mended = if json.starts_with(b"{") || json.starts_with(b"[") {
+            mend(json, Infinite::Logprob)
+        } else {
+            None
+        };
+        self.is_mended = mended.is_some();
+        let whole = whole && mended.is_none();
+        let json = mended.as_deref().unwrap_or(json);
         let mut edits = Vec::new();
         let parsed = cursor::parse(json);
         if let Ok(answer) = &parsed {

@@ -152,11 +152,8 @@ impl ResponsePhase {
                 embeddings.take_changed().then_some(AnswerFault::Embeddings)
             }
             Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
-            Self::Passing
-            | Self::NoAnswer(_)
-            | Self::Json(_)
-            | Self::Bridged(_)
-            | Self::Swallowing => None,
+            Self::Json(json) => json.take_mended().then_some(AnswerFault::NearlyJson),
+            Self::Passing | Self::NoAnswer(_) | Self::Bridged(_) | Self::Swallowing => None,
         }
     }
 

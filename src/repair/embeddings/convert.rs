@@ -169,6 +169,9 @@ impl EmbeddingsConverter {
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         match (token.depth, token.kind) {
+            (0, Kind::EndObject) if self.position == 0 => {
+                return Err(invalid("there is no vector in it"));
+            }
             (0, Kind::EndObject) => {
                 self.copy(token.start, chunk, base, out);
                 self.close_answer(out);
@@ -216,6 +219,7 @@ impl EmbeddingsConverter {
                     };
                     return Err(invalid(fault));
                 }
+                self.item.any = true;
                 if let VectorConversion::Numbers(base64) = &mut self.vector {
                     let text = self.tail.text(token, chunk, base);
                     base64.push(parse_f32(&text).map_err(invalid)?, out);
@@ -252,6 +256,9 @@ impl EmbeddingsConverter {
                 }
             }
             (ConvertedMember::Embedding, Kind::EndArray) => {
+                if !self.item.any {
+                    return Err(invalid(VectorError::Empty));
+                }
                 if let VectorConversion::Numbers(mut base64) =
                     std::mem::replace(&mut self.vector, VectorConversion::None)
                 {
@@ -261,6 +268,9 @@ impl EmbeddingsConverter {
                 }
             }
             (ConvertedMember::Embedding, Kind::String) => {
+                if token.end - token.start <= 2 {
+                    return Err(invalid(VectorError::Empty));
+                }
                 self.begin_vector()?;
                 if self.format == Format::Float {
                     self.end_text(token, chunk, base, out)?;

@@ -22,9 +22,11 @@ pub use convert::EmbeddingsConverter;
 pub use rebuild::rebuild;
 pub use recognise::{Recogniser, Recognition, WINDOW};
 
+use super::drift::trim_drift;
 use super::error::from_ok;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::operation::Operation;
+use crate::wire::json::cursor;
 
 /// How the client wants its vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,9 +66,19 @@ pub fn answer<'a>(
         }
         Err(fault) => fault.to_answer(),
     };
-    // NaN is no JSON: say so rather than that the body is broken.
-    let error = from_ok(Operation::Embeddings, body).filter(|_| !read::holds_nan(body));
+    let error = from_ok(Operation::Embeddings, body).or_else(|| of_an_item(body));
     Err(Box::new(error.unwrap_or(fault)))
+}
+
+/// What an item says in the place of its vector: batch servers fail item by item.
+fn of_an_item(body: &[u8]) -> Option<ErrorAnswer> {
+    let top = cursor::parse(body.get(trim_drift(body))?).ok()?;
+    let lists = ["data", "embeddings", "results", "predictions", "output"];
+    let items = lists.iter().filter_map(|name| top.get(name)).chain([top]);
+    items
+        .flat_map(|list| list.elements())
+        .filter(|item| item.get("error").is_some_and(|error| !error.is_null()))
+        .find_map(|item| from_ok(Operation::Rerank, item.raw()))
 }
 
 fn invalid(what: impl std::fmt::Display) -> GatewayError {

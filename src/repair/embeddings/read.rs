@@ -143,7 +143,10 @@ pub(super) fn find<'a>(
         (VectorShape::Several(_), None) => return Err(too_many_an_input()),
     };
     let sorted = sort(&mut items);
-    if let Some(inputs) = inputs.filter(|inputs| !items.is_empty() && items.len() != *inputs) {
+    if items.is_empty() && inputs != Some(0) {
+        return Err(invalid("there is no vector in it"));
+    }
+    if let Some(inputs) = inputs.filter(|inputs| items.len() != *inputs) {
         let vectors = items.len();
         return Err(invalid(format!("it holds {vectors} vectors for {inputs} inputs")));
     }
@@ -372,26 +375,4 @@ pub(super) fn numeric(value: &Value<'_>) -> Option<String> {
     }
     // ".5", "+1", "NaN": Rust reads what JSON does not.
     Some(number.to_string())
-}
-
-/// Whether a body that is no JSON holds NaN or Infinity where a value belongs.
-pub(super) fn holds_nan(body: &[u8]) -> bool {
-    let mut bytes = body.iter().enumerate();
-    let mut in_string = false;
-    while let Some((at, &byte)) = bytes.next() {
-        match byte {
-            b'\\' if in_string => {
-                bytes.next();
-            }
-            b'"' => in_string = !in_string,
-            b'N' | b'I' | b'n' | b'i' if !in_string => {
-                let word = body.get(at..at + 3).unwrap_or_default().to_ascii_lowercase();
-                if word == b"nan" || word == b"inf" {
-                    return true;
-                }
-            }
-            _ => {}
-        }
-    }
-    false
 }

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::read::{FoundVectors, Object, VectorItem, VectorValue, find, holds_nan, numeric};
+use super::read::{FoundVectors, Object, VectorItem, VectorValue, find, numeric};
 use super::vector::{ToBase64, ToFloats, VectorError, is_finite, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
 use crate::repair::drift::trim_drift;
+use crate::repair::mend::{Infinite, mend};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
@@ -38,13 +39,16 @@ pub(super) fn count_and_rebuild<'a>(
             lossy.as_bytes()
         }
     };
-    let top = cursor::parse(text).map_err(|error| {
-        if holds_nan(text) {
-            invalid(VectorError::NotFinite)
-        } else {
-            invalid(format!("its JSON is broken: {error}"))
+    let mended;
+    let (text, top) = match cursor::parse(text) {
+        Ok(top) => (text, top),
+        Err(error) => {
+            let broken = || invalid(format!("its JSON is broken: {error}"));
+            mended = mend(text, Infinite::Null).ok_or_else(broken)?;
+            let top = cursor::parse(&mended).map_err(|_| broken())?;
+            (mended.as_slice(), top)
         }
-    })?;
+    };
     let members = Object::read(&top)?;
     let found = find(&top, &members, facts.inputs)?;
     let out = Vec::with_capacity(text.len().saturating_add(256));
@@ -169,7 +173,9 @@ impl EmbeddingsWriter<'_> {
         self.out.push(if format == Format::Base64 { b'"' } else { b'[' });
         let mut as_is = span.start == 0;
         let mut first = true;
+        let mut any = false;
         for element in value.elements().skip(span.start).take(span.len()) {
+            any = true;
             let spelled;
             let text = match element.kind {
                 Kind::Number => element.raw(),
@@ -192,6 +198,9 @@ impl EmbeddingsWriter<'_> {
                 self.out.push(b',');
             }
             self.out.extend_from_slice(text);
+        }
+        if !any {
+            return Err(VectorError::Empty);
         }
         if format == Format::Base64 {
             base64.finish(&mut self.out);
@@ -222,6 +231,9 @@ impl EmbeddingsWriter<'_> {
         let mut floats = ToFloats::new();
         floats.push(text.as_bytes(), &mut decimals)?;
         floats.finish(&mut decimals)?;
+        if decimals == b"[]" {
+            return Err(VectorError::Empty);
+        }
         match format {
             Format::Float => {
                 self.changed = true;

@@ -88,6 +88,8 @@ struct ItemProgress {
     indexed: bool,
     /// The vector's format.
     format: Option<Format>,
+    /// Where it began, behind its bracket.
+    opened: u64,
 }
 
 /// The incremental look at one answer's body.
@@ -289,8 +291,11 @@ impl Recogniser {
                 true
             }
             (3, Kind::EndArray | Kind::EndObject) => {
+                // Between the brackets of an empty vector stands at most a blank.
+                let is_empty = self.member == ExpectedMember::Embedding
+                    && token.start.saturating_sub(self.item.opened) <= 1;
                 self.member = ExpectedMember::Other;
-                true
+                !is_empty
             }
             (3, kind) => match self.member {
                 ExpectedMember::Embedding => {
@@ -301,7 +306,9 @@ impl Recogniser {
                     };
                     let first = self.item.format.is_none();
                     self.item.format = format;
-                    first && format.is_some()
+                    self.item.opened = token.end;
+                    let is_empty = kind == Kind::String && token.end - token.start <= 2;
+                    first && format.is_some() && !is_empty
                 }
                 ExpectedMember::Object => {
                     self.item.labelled = self.carry.text(token, chunk, base) == b"\"embedding\"";

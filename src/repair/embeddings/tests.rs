@@ -86,15 +86,58 @@ fn every_shape_of_two_vectors() {
 }
 
 #[test]
-fn no_vectors_is_an_empty_list() {
-    for body in [
-        r#"{"object":"","data":null,"model":"","usage":{}}"#,
-        r#"{"data":[]}"#,
-        r#"{"embeddings":[]}"#,
+fn one_vector_with_numbers_for_each_input() {
+    for (inputs, body, status, word) in [
+        (Some(1), r#"{"object":"","data":null,"model":"","usage":{}}"#, 502, "no vector"),
+        (Some(2), r#"{"data":[]}"#, 502, "no vector"),
+        (None, r#"{"embeddings":[]}"#, 502, "no vector"),
+        (Some(1), r#"{"data":[{"object":"embedding","index":0,"embedding":[]}]}"#, 502, "empty"),
+        (Some(1), r#"{"data":[{"object":"embedding","index":0,"embedding":[ ]}]}"#, 502, "empty"),
+        (Some(1), r#"{"data":[{"embedding":""}]}"#, 502, "empty"),
+        (Some(2), r#"{"embeddings":[[0.5],[]]}"#, 502, "empty"),
+        (
+            Some(1),
+            r#"{"data":[{"index":0,"error":{"message":"not this one","code":413}}]}"#,
+            413,
+            "not this one",
+        ),
+        (
+            Some(2),
+            r#"{"data":[{"embedding":[1]},{"embedding":null,"error":"worker lost"}]}"#,
+            502,
+            "worker lost",
+        ),
+        (
+            Some(1),
+            r#"{"embeddings":[{"error":{"message":"slow","code":"rate_limit_exceeded"}}]}"#,
+            429,
+            "slow",
+        ),
+        (Some(1), r#"{"data":[{"embedding":[0.5,NaN]}]}"#, 502, "NaN"),
+        (Some(1), r#"{"data":[{"embedding":[0.5,-Infinity]}]}"#, 502, "NaN"),
     ] {
-        let out = rebuilt(1, body);
-        assert_eq!((&out["data"], &out["model"]), (&json!([]), &json!("m")), "{body}");
+        for format in [Format::Float, Format::Base64] {
+            let asked = EmbeddingsFacts { inputs, format, model: "m".to_owned() };
+            let error = answer(body.as_bytes(), &asked).unwrap_err();
+            assert_eq!(error.status, status, "{body}");
+            assert!(error.error.message.contains(word), "{body}: {}", error.error.message);
+            let mut recogniser = Recogniser::new(&asked);
+            recogniser.push(body.as_bytes());
+            assert!(!recogniser.is_canonical(inputs), "{body}");
+        }
     }
+}
+
+#[test]
+fn nearly_json_is_mended_around_the_vectors() {
+    let body = b"{\"data\":[{\"embedding\":[0.5],\"score\":NaN}],\"model\":\"a\tb\xff\"}";
+    let out = answer(body, &facts(1, Format::Float)).unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["data"][0]["score"], Value::Null);
+    assert_eq!(
+        (&out["data"][0]["embedding"], &out["model"]),
+        (&json!([0.5]), &json!("a\tb\u{fffd}"))
+    );
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) const MAX_NUMBER: usize = 2_048;
 pub enum VectorError {
     /// NaN, Infinity, null, or a number beyond f32.
     NotFinite,
+    /// No number at all.
+    Empty,
     /// Something other than numbers.
     NotNumbers,
     /// A string that is not base64 of whole f32s.
@@ -34,6 +36,7 @@ impl fmt::Display for VectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFinite => "a vector holds NaN, Infinity or null, which JSON can't express",
+            Self::Empty => "a vector is empty",
             Self::NotNumbers => "a vector holds something other than numbers",
             Self::NotBase64 => "a vector is a string that is not base64 of 32-bit floats",
         })

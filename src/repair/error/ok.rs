@@ -11,6 +11,7 @@ use super::{context_length, invalid, own, settle, status, text};
 use crate::error::{Code, ErrorAnswer};
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
+use crate::repair::mend::{Infinite, mend};
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -42,7 +43,14 @@ pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
     let json = body.get(trim_drift(body)).unwrap_or(body);
     match cursor::parse(json) {
         Ok(top) => in_value(operation, &top),
-        Err(_) => not_json(operation, json),
+        // What is only nearly JSON is read as what it will leave as.
+        Err(_) => match mend(json, Infinite::Logprob) {
+            Some(mended) => match cursor::parse(&mended) {
+                Ok(top) => in_value(operation, &top),
+                Err(_) => not_json(operation, json),
+            },
+            None => not_json(operation, json),
+        },
     }
 }
 

@@ -26,6 +26,7 @@ mod scan;
 mod sink;
 mod sniff;
 // The recorded streams are files: natively only.
+mod order;
 #[cfg(not(target_arch = "wasm32"))]
 #[cfg(test)]
 mod tests;

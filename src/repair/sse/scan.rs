@@ -141,7 +141,9 @@ fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
     found.is_last = super::typed::is_last(name);
     // An `event:` line with this name would lose the space at its end.
     let is_name = super::typed::is_protocol(name) && !name.ends_with(b" ");
-    let is_event = reader.ended() && is_name && is_utf8(text);
+    // llama.cpp numbers nothing: its events are completed.
+    let is_placed = found.sequence.is_some() || !name.starts_with(b"response.");
+    let is_event = reader.ended() && is_name && is_placed && is_utf8(text);
     is_event.then_some((found, reader.holes))
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness import answer, expect, plugin, responses, sse, wire
+from harness import answer, expect, plugin, quirks, responses, sse, wire
 from harness.plugin import PROVIDER_KEYS
 from harness.responses import ask, assistant, called, item, output, post, text, user
 from harness.responses_scenes import TEXT
@@ -254,3 +254,18 @@ def test_a_retry_of_the_upstream_position(start_envoy, chat_server):
     first, second = responses.chat_only(chat_server)
     assert (first.path, first.body) == (second.path, second.body)
     assert second.json()["messages"] == [user("hi")]
+
+
+def test_a_native_stream_without_numbers_is_completed(kinds, upstreams):
+    """llama.cpp's own Responses API; openai-python raises a TypeError on events without an index."""
+    recorded = next(quirk for quirk in quirks.load() if quirk.id == "r-llamacpp-responses-no-index")
+    upstreams["alpha"].next(recorded.answer(chunks=7))
+    reply = expect.good(kinds.post("/v1/responses", body={"model": "native/m", "input": "hi", "stream": True}))
+    events = [json.loads(line[6:]) for line in reply.body.split(b"\n") if line.startswith(b"data: ")]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[0]["response"]["output"] == [] and events[-1]["type"] == "response.completed"
+    for event in events:
+        if "item" in event or "item_id" in event:
+            assert event["output_index"] == 0, event
+        if "part" in event or event["type"].startswith("response.output_text"):
+            assert event["content_index"] == 0, event

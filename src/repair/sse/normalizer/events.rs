@@ -3,6 +3,8 @@
 use crate::repair::error::Event;
 use crate::telemetry::counters::AnswerFault;
 
+use crate::wire::json::cursor;
+
 use super::super::chunk::{self, Context};
 use super::super::lines::Line;
 use super::super::memo::Recalled;
@@ -125,7 +127,14 @@ impl SseNormalizer {
         let first = self.head == Head::Undecided;
         match typed::repair(text, self.options.kind, first, about) {
             typed::Verdict::Emit(edited, facts) => {
-                self.emit(edited.as_deref().unwrap_or(text), sink);
+                let text = edited.as_deref().unwrap_or(text);
+                match self.in_order(text) {
+                    Some(placed) => {
+                        self.emit(&placed, sink);
+                        self.sequence(facts.sequence.or(Some(self.next_sequence)));
+                    }
+                    None => self.emit(text, sink),
+                }
                 self.event_seen(facts);
             }
             typed::Verdict::Events(events, facts) => {
@@ -140,6 +149,16 @@ impl SseNormalizer {
             typed::Verdict::Chunk => self.chunk(text, about, sink),
             typed::Verdict::Error(answer) => self.fail(*answer, sink),
         }
+    }
+
+    /// An event of a Responses stream with the places that it leaves out.
+    fn in_order(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        if self.options.kind != StreamKind::Responses {
+            return None;
+        }
+        let root = cursor::parse(text).ok()?;
+        let name = root.get("type")?.as_str()?;
+        self.order.complete(text, &root, &name, self.next_sequence)
     }
 
     fn event_seen(&mut self, facts: typed::Facts) {

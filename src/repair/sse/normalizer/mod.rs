@@ -69,6 +69,8 @@ pub struct SseNormalizer {
     tools: Tools,
     cached: Option<bool>,
     next_sequence: u64,
+    /// Where the items of a Responses stream stand.
+    order: super::order::Order,
     /// How the stream failed after its first event.
     failure: Option<AnswerFault>,
     last: Memo<scan::Found>,
@@ -101,6 +103,7 @@ impl SseNormalizer {
             tools: Tools::default(),
             cached: None,
             next_sequence: 0,
+            order: super::order::Order::default(),
             failure: None,
             last: Memo::default(),
             model,
