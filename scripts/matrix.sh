@@ -22,6 +22,10 @@ for version in "${versions[@]}"; do
   log="$CACHE/log/matrix-$version.log"
   mkdir -p "$(dirname "$log")"
   started=$(date +%s)
+  if ! "$program" --mode validate -c envoy/envoy.yaml >"$log" 2>&1; then
+    results+=("Envoy $version: FAILED, envoy/envoy.yaml does not load (${log#"$ROOT/"})") failed=1
+    continue
+  fi
   if (cd tests && ENVOY_BIN=$program limited "$SECONDS_EACH" "$ROOT/.venv/bin/python" -m pytest \
     "${suites[@]/#/envoy/}" -p no:cacheprovider) >"$log" 2>&1; then
     outcome=passed
