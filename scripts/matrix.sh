@@ -12,6 +12,17 @@ read -r -a suites <<<"${MATRIX_SUITES:-access models requests responses answers/
 SECONDS_EACH=${MATRIX_SECONDS:-600}
 export FILTER_WASM="$ROOT/target/wasm32-wasip1/release/openai_gateway_filter.wasm"
 
+# What a version is known not to do (docs/versions.md): said, not run.
+left_out() {
+  case $1 in
+    1.36.*)
+      echo test_20_mb_before_the_model_are_held # the buffer of a virtual host comes too late for a filter
+      echo test_25_mb_are_held_when_the_model_comes_last
+      echo test_a_retry_of_the_upstream_position # the suite sets a runtime flag that this version does not know
+      ;;
+  esac
+}
+
 results=() failed=
 for version in "${versions[@]}"; do
   folder="$CACHE/envoy-$version"
@@ -21,13 +32,15 @@ for version in "${versions[@]}"; do
   say "Envoy $version: ${suites[*]}"
   log="$CACHE/log/matrix-$version.log"
   mkdir -p "$(dirname "$log")"
+  without=$(left_out "$version" | sed 's/^/not /' | paste -sd ' ' - | sed 's/ not / and not /g')
+  [ -z "$without" ] || say "  without: $(left_out "$version" | paste -sd ' ' -)"
   started=$(date +%s)
   if ! "$program" --mode validate -c envoy/envoy.yaml >"$log" 2>&1; then
     results+=("Envoy $version: FAILED, envoy/envoy.yaml does not load (${log#"$ROOT/"})") failed=1
     continue
   fi
   if (cd tests && ENVOY_BIN=$program limited "$SECONDS_EACH" "$ROOT/.venv/bin/python" -m pytest \
-    "${suites[@]/#/envoy/}" -p no:cacheprovider) >"$log" 2>&1; then
+    "${suites[@]/#/envoy/}" -p no:cacheprovider ${without:+-k "$without"}) >"$log" 2>&1; then
     outcome=passed
   else
     outcome=FAILED failed=1

@@ -11,7 +11,7 @@ LIBRARY=libopenai_gateway_filter.so
 
 say "building target/$PROFILE/$LIBRARY"
 scripts/cargo.sh host build --profile "$profile" --features native --lib ${CI:+--locked}
-mkdir -p target/$PROFILE
+mkdir -p "target/$PROFILE"
 # By a rename: an Envoy may have the old one open, and must not see it change.
 cp "target/$profile/$LIBRARY" "target/$PROFILE/$LIBRARY.part"
 mv "target/$PROFILE/$LIBRARY.part" "target/$PROFILE/$LIBRARY"
