@@ -9,6 +9,9 @@
 3. A room of src imports only what the table ROOMS allows it. `error` and `wire` are open to all; tests may use
    anything, but for wire's; command-line programs stand in src/bin, outside of the table.
 
+4. No circle of imports runs through files of different rooms.
+5. docs/design.md names no path that does not exist.
+
 It reads lines as rustfmt lays them out, so it runs after rustfmt's check.
 """
 
@@ -130,6 +133,74 @@ def imports_against_the_table(path, lines):
                 yield number, f"{room} ({sentence}) may import {beside} beside error and wire, not {other}"
 
 
+def paths_of_use(tree):
+    """The single paths of a use tree: `a::{b, c::d}` is `a::b` and `a::c::d`."""
+    before, brace, inside = tree.partition("{")
+    if not brace:
+        return [re.sub(r"\bas\b.*", "", tree).strip()]
+    found, depth, start = [], 0, 0
+    inside = inside[: inside.rindex("}")] + ","
+    for at, byte in enumerate(inside):
+        depth += (byte == "{") - (byte == "}")
+        if byte == "," and depth == 0:
+            found += [before.strip() + path for path in paths_of_use(inside[start:at].strip()) if path]
+            start = at + 1
+    return found
+
+
+def module_of(path):
+    parts = list(path.relative_to(SRC).with_suffix("").parts)
+    return tuple(parts[:-1] if parts[-1] in ("mod", "lib") else parts)
+
+
+def imports(module, text, modules):
+    """The modules that a module's text names, each by its longest path that is a file's."""
+    text = re.sub(r"//.*", "", text)
+    named = [path for use in re.findall(r"\buse ((?:crate|super|self)\b[^;]*);", text) for path in paths_of_use(use)]
+    named += re.findall(r"\b(?:crate|super|self)(?:::\w+)+", re.sub(r"\buse [^;]*;", "", text))
+    for path in named:
+        steps = re.sub(r"\s", "", path).split("::")
+        at = [] if steps[0] == "crate" else list(module)
+        while steps and steps[0] in ("crate", "super", "self"):
+            if steps.pop(0) == "super" and at:
+                at.pop()
+        target = tuple(at)
+        for step in steps:
+            if target + (step,) not in modules:
+                break
+            target += (step,)
+        if target and target != module:
+            yield target
+
+
+def circles_between_rooms(texts):
+    """A circle for each pair of rooms that has one. A module and what stands inside it are one file here."""
+    edges = {module: set(imports(module, text, texts)) & set(texts) for module, text in texts.items()}
+    reach = {}
+    for start in edges:
+        seen, waiting = set(), list(edges[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += edges[module]
+        reach[start] = seen
+    for module, found in reach.items():
+        for other in found:
+            if module[0] < other[0] and module in reach[other]:
+                yield f"{'::'.join(module)} and {'::'.join(other)} import each other"
+
+
+PATH_IN_DOCS = re.compile(r"`([\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.rs|\w+/)`")
+
+
+def paths_that_do_not_exist(page):
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        for path in PATH_IN_DOCS.findall(line):
+            if not ((SRC / path).exists() or (SRC.parent / path).exists()):
+                yield number, path
+
+
 def main():
     files = {path: path.read_text().splitlines() for path in sorted(SRC.rglob("*.rs"))}
     core = {p: lines for p, lines in files.items() if not p.is_relative_to(SRC / "host")}
@@ -149,6 +220,14 @@ def main():
         if not any(path.is_relative_to(n) for n in native):
             for number in tests_absent_from_wasm(lines):
                 breaches.append(f"{name}:{number}: this test's module lacks `use crate::test;` (src/lib.rs)")
+    texts = {
+        module_of(path): "\n".join(line for _, line in code_lines(lines))
+        for path, lines in files.items()
+        if room_of(path) in ROOMS and not any(path.is_relative_to(test) for test in tests)
+    }
+    breaches += [f"src: {circle}" for circle in circles_between_rooms(texts)]
+    page = SRC.parent / "docs" / "design.md"
+    breaches += [f"docs/design.md:{n}: {path} does not exist" for n, path in paths_that_do_not_exist(page)]
     for breach in breaches:
         print(f"error: {breach}", file=sys.stderr)
     return 1 if breaches else 0
