@@ -137,6 +137,10 @@ lint: python-env ## rustfmt, clippy, rustdoc, cargo-deny, the project's own rule
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)
 
+.PHONY: differential
+differential: ## Hold the scanners against real parsers on generated bodies (CASES=20000 of each, SEED)
+	@scripts/differential.sh
+
 .PHONY: bench
 bench: wasm envoy ## Measure the filter beside Envoy without it (PEERS=1: other gateways; PUBLISH=1: docs)
 	@exec $(PYTHON3) bench/run.py $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)

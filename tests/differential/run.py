@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""Runs the filter's two scanners beside real parsers on generated bodies: whatever the filter lets pass and reads as the
+model, no parser may read otherwise. CASES (20000) of each kind; SEED repeats a run. Prints each disagreement, exits 1."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pydantic_core
+from python_multipart.multipart import parse_options_header
+from werkzeug.formparser import FormDataParser
+
+HERE = Path(__file__).resolve().parent
+CASES = int(os.environ.get("CASES", "20000"))
+SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(1 << 30))))
+FEW = 5
+
+NAMES = [
+    *(
+        b"model",
+        b"MODEL",
+        b"Model",
+        b"mod\\u0065l",
+        b"model\\u0000",
+        b"model\\u0000x",
+        b"\\u0000model",
+        b"mode\xc1\xac",
+    ),
+    *(
+        b"mod\xffel",
+        b"\xef\xbb\xbfmodel",
+        b"\\ufeffmodel",
+        b" model",
+        b"model ",
+        b"mo\\u0000del",
+        b"mod\\ud800el",
+    ),
+    *(
+        b"model[]",
+        b"mo_del",
+        b"mod%65l",
+        b"m\\u006fdel\\t",
+        b"models",
+        b"\xed\xa0\x80model",
+        b"x",
+        b"stream",
+        b"model\\",
+    ),
+    *(
+        b"mode\\u006c",
+        b"\xf0\x8f\xbf\xbf",
+        b"mode\xe2\x80\x8bl",
+        b"mod\xc5\xbf",
+        b"m\xd0\xbedel",
+        b"\xc3model",
+        b"",
+    ),
+]
+VALUES = [
+    b'"ok"',
+    b'"denied"',
+    b'"\\u006fk"',
+    b"null",
+    b"1",
+    b'["denied"]',
+    b'{"model":"denied"}',
+    b'"\xff"',
+    b'"\\ud800"',
+]
+OTHER_NAMES = [b"x", b"y", b"models", b"stream", b"mode", b"model_id", b"m\xc3\xb6del"]
+FORM_NAMES = [
+    *(
+        b"model",
+        b"MODEL",
+        b"=?UTF-8?Q?model?=",
+        b"\xef\xbb\xbfmodel",
+        b"mod\xffel",
+        b"mode\xc1\xac",
+        b"model[]",
+        b"%6dodel",
+    ),
+    *(
+        b"model\\",
+        b"a;model",
+        b" model ",
+        b"file",
+        b"x",
+        b"mo%00del",
+        b"model\x00",
+        b"_charset_",
+        b"m\xc5\x8ddel",
+        b"",
+    ),
+]
+FORM_HEADERS = [
+    *(
+        b"",
+        b"Content-Type: text/plain\r\n",
+        b"Content-Type: text/plain; charset=utf-16\r\n",
+        b"X: y\r\n",
+    ),
+    *(
+        b'Content_Disposition: form-data; name="model"\r\n',
+        b"Content-Transfer-Encoding: base64\r\n",
+    ),
+    *(
+        b'content-disposition: form-data; name="model"\r\n',
+        b' name="model"\r\n',
+        b"Content-Length: 2\r\n",
+    ),
+]
+LINES = [b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r"]
+
+
+def json_body(rng: random.Random) -> bytes:
+    members = [
+        b'"'
+        + (rng.choice(NAMES) if rng.random() < 0.4 else rng.choice(OTHER_NAMES))
+        + b'"'
+        + rng.choice([b":", b" : "])
+        + rng.choice(VALUES)
+        for _ in range(rng.randrange(1, 4))
+    ]
+    if rng.random() < 0.7:
+        members.insert(rng.randrange(len(members) + 1), b'"model":"ok"')
+    body = b"{" + rng.choice([b",", b" ,\n"]).join(members) + b"}"
+    return (
+        rng.choice([b"", b"", b"\xef\xbb\xbf", b" "])
+        + mutated(rng, body)
+        + rng.choice([b"", b"", b"\n", b"\x00", b"{}"])
+    )
+
+
+def form_body(rng: random.Random) -> bytes:
+    parts = []
+    for _ in range(rng.randrange(1, 4)):
+        quote = rng.choice([b'"', b'"', b'"', b""])
+        name = rng.choice(FORM_NAMES) if rng.random() < 0.4 else rng.choice(OTHER_NAMES)
+        more = rng.choice([b"", b"", b'; filename="f"', b"; name*=utf-8''model", b'; name="model"'])
+        head = b"Content-Disposition: form-data; name=" + quote + name + quote + more
+        value = rng.choice([b"ok", b"denied", b"a", b"b", b"ok\r\n--XB \r\n", b"a\n--XB\r\n", b""])
+        line = rng.choice(LINES) if rng.random() < 0.3 else b"\r\n"
+        parts.append(
+            b"--XB\r\n"
+            + head
+            + line
+            + (rng.choice(FORM_HEADERS) if rng.random() < 0.4 else b"")
+            + line
+            + value
+            + b"\r\n"
+        )
+    if rng.random() < 0.7:
+        good = b'--XB\r\nContent-Disposition: form-data; name="model"\r\n\r\nok\r\n'
+        parts.insert(rng.randrange(len(parts) + 1), good)
+    return mutated(rng, b"".join(parts) + b"--XB--\r\n")
+
+
+def mutated(rng: random.Random, body: bytes) -> bytes:
+    if rng.random() < 0.8:
+        return body
+    at = rng.randrange(len(body) + 1)
+    piece = (
+        bytes([rng.randrange(256)])
+        if rng.random() < 0.5
+        else rng.choice([b"\\", b'"', b"\r\n", b"\x00", b"%00"])
+    )
+    return body[:at] + piece + body[at + rng.randrange(2) :]
+
+
+def member(value: object) -> str | None:
+    found = value.get("model") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def werkzeug(body: bytes) -> str | None:
+    parsed = FormDataParser().parse(
+        io.BytesIO(body), "multipart/form-data", len(body), {"boundary": "XB"}
+    )
+    values = parsed[1].getlist("model")
+    return values[-1] if values else None
+
+
+def starlette(body: bytes) -> str | None:
+    """As Starlette drives python-multipart."""
+    import python_multipart
+
+    fields: list[tuple[bytes, bytes]] = []
+    state = {"field": b"", "value": b"", "headers": {}, "data": b""}
+
+    def part_begin() -> None:
+        state.update(field=b"", value=b"", headers={}, data=b"")
+
+    def header_end() -> None:
+        state["headers"][state["field"].lower()] = state["value"]
+        state.update(field=b"", value=b"")
+
+    def part_end() -> None:
+        _, options = parse_options_header(state["headers"].get(b"content-disposition", b""))
+        if b"filename" not in options:
+            fields.append((options[b"name"], state["data"]))
+
+    def adds(key: str) -> Callable[[bytes, int, int], None]:
+        def add(data: bytes, start: int, end: int) -> None:
+            state[key] += data[start:end]
+
+        return add
+
+    parser = python_multipart.MultipartParser(
+        "XB",
+        {
+            "on_part_begin": part_begin,
+            "on_part_end": part_end,
+            "on_part_data": adds("data"),
+            "on_header_field": adds("field"),
+            "on_header_value": adds("value"),
+            "on_header_end": header_end,
+        },
+    )
+    parser.write(body)
+    parser.finalize()
+    values = [value for name, value in fields if name == b"model"]
+    return values[-1].decode() if values else None
+
+
+IN_PYTHON: dict[str, dict[str, Callable[[bytes], str | None]]] = {
+    "J": {
+        "json": lambda body: member(json.loads(body)),
+        "json, bad bytes dropped": lambda body: member(json.loads(body.decode("utf-8", "ignore"))),
+        "json, bad bytes replaced": lambda body: member(
+            json.loads(body.decode("utf-8", "replace"))
+        ),
+        "orjson": lambda body: member(orjson.loads(body)),
+        "pydantic": lambda body: member(pydantic_core.from_json(body)),
+    },
+    "F": {"werkzeug": werkzeug, "starlette": starlette},
+}
+COMMANDS = {
+    "Go": [str(HERE.parents[1] / "target/differential-go")],
+    "Node": ["node", str(HERE / "parsers.mjs")],
+}
+
+
+def answers(command: list[str], cases: bytes) -> list[str | None]:
+    done = subprocess.run(command, input=cases, stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def tried(parser: Callable[[bytes], str | None], body: bytes) -> str | None:
+    try:
+        return parser(body)
+    except Exception:  # whatever a parser says when it refuses
+        return None
+
+
+def disagreements(
+    kind: str, bodies: list[bytes], ours: list[str]
+) -> Iterator[tuple[str, bytes, str, str]]:
+    cases = b"".join(b"%s %d\n%s" % (kind.encode(), len(body), body) for body in bodies)
+    passed = answers([ours[0]], cases)
+    read = {name: answers(command, cases) for name, command in COMMANDS.items()}
+    for name, parser in IN_PYTHON[kind].items():
+        read[name] = [
+            tried(parser, body) if id is not None else None
+            for body, id in zip(bodies, passed, strict=True)
+        ]
+    print(f"{kind}: {sum(id is not None for id in passed)} of {len(bodies)} pass", flush=True)
+    for name, ids in read.items():
+        for body, id, other in zip(bodies, passed, ids, strict=True):
+            if id is not None and other is not None and other != id:
+                yield name, body, id, other
+
+
+def main() -> int:
+    rng = random.Random(SEED)
+    print(f"SEED={SEED} CASES={CASES}", flush=True)
+    corpus = {"J": sorted(HERE.glob("corpus/*.json")), "F": sorted(HERE.glob("corpus/*.form"))}
+    found = 0
+    for kind, make in (("J", json_body), ("F", form_body)):
+        bodies = [path.read_bytes() for path in corpus[kind]] + [make(rng) for _ in range(CASES)]
+        for name, body, id, other in disagreements(kind, bodies, sys.argv[1:]):
+            found += 1
+            if found <= FEW:
+                print(f"{name} reads {other!r} where {id!r} passed: {body!r}")
+    print(f"{found} disagreements")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

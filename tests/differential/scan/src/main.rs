@@ -1,0 +1,37 @@
+//! Reads cases from standard input, each `J <length>\n` (JSON) or `F <length>\n` (a form with the boundary XB) and the
+//! body, and writes for each a line: the model id that the filter lets pass, as JSON, or `null` where it refuses.
+
+use std::io::{self, BufRead, Read, Write};
+
+use openai_gateway_filter::policy::model::check_id;
+use openai_gateway_filter::wire::json::scan::JsonScanner;
+use openai_gateway_filter::wire::multipart::FormScanner;
+
+fn json(body: &[u8]) -> Option<String> {
+    let mut scanner = JsonScanner::new(false, check_id);
+    let found = scanner.push(body).ok()?;
+    scanner.finish().ok()?;
+    Some(found?.id)
+}
+
+fn form(body: &[u8]) -> Option<String> {
+    let mut scanner = FormScanner::new(b"XB", check_id);
+    let found = scanner.push(body).ok()?;
+    scanner.finish().ok()?;
+    Some(found?.id)
+}
+
+fn main() -> io::Result<()> {
+    let mut input = io::stdin().lock();
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut line = String::new();
+    while input.read_line(&mut line)? > 0 {
+        let (kind, length) = line.trim().split_once(' ').ok_or(io::ErrorKind::InvalidData)?;
+        let mut body = vec![0; length.parse().map_err(|_| io::ErrorKind::InvalidData)?];
+        input.read_exact(&mut body)?;
+        let id = if kind == "J" { json(&body) } else { form(&body) };
+        writeln!(output, "{}", serde_json::to_string(&id)?)?;
+        line.clear();
+    }
+    output.flush()
+}
