@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "demo"))
-from stack import HOST, PORTS, Stack, free_ports  # noqa: E402
+from stack import HOST, PORTS, Stack, StackError, free_ports  # noqa: E402
 
 ENVOY = os.environ["ENVOY_BIN"]
 MODULE = os.environ["FILTER_WASM"]
@@ -111,8 +111,15 @@ def test_the_minimal_configuration_is_valid(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Stack]:
-    with Stack(free_ports(), access_log=subprocess.DEVNULL) as stack:
-        yield stack
+    for attempt in range(3):  # a free port may be taken by somebody else before Envoy has it
+        try:
+            running = Stack(free_ports(), access_log=subprocess.DEVNULL).__enter__()
+            break
+        except StackError as error:
+            if attempt == 2 or "already in use" not in str(error):
+                raise
+    yield running
+    running.stop()
 
 
 def commands(text: str) -> list[tuple[str, str]]:
