@@ -234,6 +234,22 @@ def responses(scene):
     scene.check(said == expected, repr(expected), repr(said))
 
 
+def messages(scene):
+    """Messages API: Claude Code and Anthropic's SDKs on a server that has never heard of it"""
+    body = {"model": "mock-chat", "max_tokens": 100, "messages": MESSAGES, "stream": True}
+    before = scene.mock.request("POST", "/messages", None, body)
+    scene.show("before", "vLLM", before)
+    scene.check(before.status == 404, "404", before)
+
+    after = scene.gateway.request("POST", "/messages", TEAM, {**body, "model": "vllm/mock-chat"})
+    events = [json.loads(line.removeprefix("data: ")) for line in after.text.splitlines() if line.startswith("data: ")]
+    scene.show("after", "gateway", f"{after.status} {' '.join(event['type'] for event in events)}")
+    scene.check([event["type"] for event in events][-1:] == ["message_stop"], "message_stop at the end", after)
+    said = "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    expected = 'mock-chat heard "hello"; credential: none.'
+    scene.check(said == expected, repr(expected), repr(said))
+
+
 def scoped_models(scene):
     """Model list: what the key may use, of every provider, under the names that it may use"""
     before = scene.mock.request("GET", "/models")
@@ -258,6 +274,7 @@ SCENES = [
     drifting_stream,
     flat_embedding,
     responses,
+    messages,
     scoped_models,
 ]
 

@@ -25,6 +25,7 @@ use self::choice::ToolChoice;
 use self::names::Names;
 use self::params::Params;
 use super::{AnswerContext, AnswerForm};
+use crate::dialect::chat::count::check_values;
 use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
@@ -66,7 +67,8 @@ pub struct ChatRequest {
 /// `body` is one JSON object; its `model` is not looked at.
 ///
 /// # Errors
-/// `invalid_json` when it is no JSON object; `unsupported_parameter`, with the path of the member at
+/// `invalid_json` when it is no JSON object; `request_too_large` for more than
+/// [`MAX_VALUES`](crate::dialect::MAX_VALUES) values; `unsupported_parameter`, with the path of the member at
 /// fault, for state, for what has no form in chat, for malformed values and for calls and outputs that
 /// do not pair up.
 pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
@@ -91,6 +93,7 @@ fn convert(
     options: &ChatRequestOptions<'_>,
     tokenizes: bool,
 ) -> Result<ChatRequest, GatewayError> {
+    check_values(body)?;
     let root = cursor::parse(body).map_err(not_json)?;
     if root.kind != Kind::BeginObject {
         return Err(GatewayError::new(Code::InvalidJson, "The body must be one JSON object."));
