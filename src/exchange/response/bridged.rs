@@ -8,7 +8,8 @@ use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
-use crate::repair::error::from_ok;
+use crate::repair::error::{broken_off, from_ok};
+use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{self, Head, Out, Sniff, SseNormalizer, StreamEnd, StreamKind, sniff};
 use crate::wire::headers::HeaderEdit;
@@ -174,9 +175,14 @@ impl Bridged {
                     return Err(answer.into());
                 }
                 let chat = collected.get(trim_drift(&collected)).unwrap_or_default();
+                let mended = mend(chat, Infinite::Logprob);
+                let chat = mended.as_deref().unwrap_or(chat);
                 let Some(options) = self.options.clone() else {
                     return counted(self.operation, chat);
                 };
+                if let Some(answer) = broken_off(chat) {
+                    return Err(answer.into());
+                }
                 let (answer, cached) = options.whole(chat)?;
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)

@@ -23,6 +23,10 @@ use crate::wire::splice::{Edit, apply};
 /// below.
 pub(super) const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
 
+/// How much of an answer without such a header is held, so that a small one is mended as a whole. Pictures
+/// are larger, and flow.
+const HOLD_TO_MEND_BYTES: usize = 16 * 1024;
+
 /// Where a body has not said by then that it is an event stream, it is none.
 pub(super) const SNIFF_BYTES: usize = 64 * 1024;
 
@@ -87,11 +91,13 @@ impl Json {
                 body.into_owned(),
             );
         }
+        let keep =
+            if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { HOLD_TO_MEND_BYTES };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Verdict::Good && !self.peek.look_again();
-        if good && plain && body.len() >= HOLD_FOR_USAGE_BYTES {
+        if good && plain && body.len() >= keep {
             return BodyDecision::Pass {
                 edits: label(self.labelled_json),
                 body: BodyOut::Same,

@@ -510,6 +510,10 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
     let is_page = is_media_type(content_type, "text/html");
     let operation = route.answered_as();
     match operation {
+        // Speech that is a text is what went wrong, whatever the status says.
+        Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
+            ResponsePhase::Failure(failure::FailureBody::new(502, headers))
+        }
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
             if is_stream || !(is_json || is_page) =>

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use credential::refuses_credential;
 pub use listing::conceal;
-pub use ok::{Event, from_event, from_ok};
+pub use ok::{Event, broken_off, from_event, from_ok};
 pub use status::registered;
 pub use text::MAX_MESSAGE_CHARS;
 

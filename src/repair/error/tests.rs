@@ -314,6 +314,36 @@ fn what_is_no_answer_is_502() {
 }
 
 #[test]
+fn an_answer_that_was_broken_off() {
+    for (body, want) in [
+        (
+            r#"{"choices":[{"message":{"content":"la"},"finish_reason":null}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#,
+            true,
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"la"}}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#,
+            true,
+        ),
+        (
+            r#"{"choices":[{"finish_reason":""}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#,
+            true,
+        ),
+        (
+            r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#,
+            false,
+        ),
+        (
+            r#"{"choices":[{"finish_reason":null}],"usage":{"prompt_tokens":3,"completion_tokens":0}}"#,
+            false,
+        ),
+        (r#"{"choices":[{"finish_reason":null}]}"#, false),
+        (r#"{"choices":[]}"#, false),
+    ] {
+        assert_eq!(broken_off(body.as_bytes()).is_some(), want, "{body}");
+    }
+}
+
+#[test]
 fn events() {
     let plain = Event::default();
     let marked = Event { marked: true, status: None };

@@ -43,6 +43,15 @@ def test_an_error_inside_200_has_its_status(gateway, chat_server, code, status, 
     assert (reply.status, expect.envelope(reply)["message"]) == (status, f"{begin}boom")
 
 
+def test_a_plain_answer_that_was_broken_off_is_not_complete(gateway, chat_server):
+    """Ollama, whose runner died: no finish reason, and a usage of zeros."""
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "la"}, "finish_reason": None}
+    chat_server.next(answer({"object": "chat.completion", "choices": [choice], "usage": usage}))
+    reply = responses.post(gateway, ask())
+    assert "broke" in expect.gateway_error(reply, 502, "invalid_upstream_response")
+
+
 def failed(checked):
     """The error of a stream that failed; nothing of what came before it is lost."""
     assert checked.final["status"] == "failed"
