@@ -12,13 +12,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from contenders import PROVIDER_KEY, VIRTUAL_KEY, Contender
 from work import CHAT, EMBEDDINGS, MODEL, Work
-
-if TYPE_CHECKING:
-    from processes import Load, Proxy
 
 Json = dict[str, Any]
 OK = "http/1.1 200 ok\r\n"
@@ -62,7 +59,14 @@ def of_envoy(contender: Contender, work: Work) -> Expected:
     return Expected(Side(head, exact=body), Side((OK,), exact=answer))
 
 
-def recorded(load: Load, proxy: Proxy, work: Work, rewrites: bool = True) -> Expected:
+class Load(Protocol):
+    """What runs requests through a proxy."""
+
+    def run(self, proxy: Any, work: Work, expected: Expected, seconds: float, *,
+            connections: int, requests: int) -> Any: ...  # fmt: skip
+
+
+def recorded(load: Load, proxy: Any, work: Work, rewrites: bool = True) -> Expected:
     """Sends two requests and says what to expect of all others. Raises Unverified."""
     with tempfile.TemporaryDirectory(prefix="bench-record-") as folder:
         files = Path(folder, "request"), Path(folder, "answer")

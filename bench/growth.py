@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import contenders
 import work
 from measure import measure
 from processes import Envoy
 
-if TYPE_CHECKING:
-    from run import Bench
-
 COUNTS = {"keys": (10, 1_000, 10_000), "aliases": (10, 1_000, 10_000), "allowed": (1, 100, 1_000)}
 COMPARED = ("naive", "this")
+
+
+class Bench(Protocol):
+    """What this part asks of the run that it is a part of."""
+
+    field: list[Envoy]
+    load: Any
+    options: Any
+
+    def section(self, name: str) -> dict[str, Any]: ...
+    def compare(self, row: work.Work, field: list[Envoy]) -> Any: ...
+    def save(self) -> None: ...
 
 
 def run(bench: Bench, module: Path) -> None:
