@@ -3,13 +3,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
-use super::request::{Rewrite, Rewritten, internal, named};
 use crate::dialect::seal::AnswerSealer;
-use crate::dialect::{cache_control, drop_params, messages, responses};
-use crate::error::{Code, GatewayError};
+use crate::dialect::{messages, responses};
 use crate::policy::operation::Operation;
 use crate::policy::{MessagesApi, Provider, ProviderKind, ResponsesApi};
-use crate::wire::splice::{self, Edit};
 
 /// Where the chat request goes, behind the provider's base path.
 pub(super) const CHAT_PATH: &str = "/chat/completions";
@@ -119,49 +116,6 @@ impl Bridge {
         }
     }
 
-    /// Converts the complete body `whole` of a request. `id` makes the ids of its answer unique.
-    ///
-    /// # Errors
-    /// What can't be carried over, and `request_too_large` where the converted request would be.
-    pub fn rewritten(
-        conversion: Conversion,
-        rewrite: &Rewrite<'_>,
-        whole: &[u8],
-        id: String,
-    ) -> Result<Rewritten, GatewayError> {
-        let (provider, decision) = (rewrite.provider, rewrite.decision);
-        let model = &*decision.target.model;
-        let (bridge, body, dropped) = match conversion {
-            Conversion::Responses => {
-                let options = responses_options(rewrite);
-                let chat = responses::request::to_chat(whole, &options)?;
-                let context = Rc::new(chat.context);
-                let seals = context.seals_reasoning || context.form.is_compaction();
-                let sealer = decision.sealer.clone().filter(|_| seals);
-                let sealer = sealer.map(|sealer| Rc::new(AnswerSealer::new(sealer)));
-                (Self::Responses { context, id, sealer }, chat.body, chat.dropped)
-            }
-            Conversion::TokenizeResponses => {
-                let options = responses_options(rewrite);
-                let (body, dropped) = responses::request::to_tokenize(whole, &options)?;
-                (Self::Tokenize(decision.operation), body, dropped)
-            }
-            Conversion::Messages => {
-                let options = messages_options(provider, model);
-                let chat = messages::request::to_chat(whole, &options)?;
-                (Self::Messages { context: Rc::new(chat.context), id }, chat.body, chat.dropped)
-            }
-            Conversion::Tokenize => {
-                let options = messages_options(provider, model);
-                let (body, dropped) = messages::request::to_tokenize(whole, &options)?;
-                (Self::Tokenize(decision.operation), body, dropped)
-            }
-        };
-        let (with, dropped) = settled(rewrite, body, dropped)?;
-        let edits = vec![Edit { span: 0..whole.len(), with }];
-        Ok(Rewritten { edits, bridge: Some(bridge), dropped })
-    }
-
     /// The operation whose answer the upstream gives.
     pub fn answered_as(&self) -> Operation {
         match self {
@@ -169,63 +123,6 @@ impl Bridge {
             Self::Tokenize(operation) => *operation,
         }
     }
-}
-
-fn responses_options<'a>(rewrite: &Rewrite<'a>) -> responses::request::ChatRequestOptions<'a> {
-    let (provider, decision) = (rewrite.provider, rewrite.decision);
-    responses::request::ChatRequestOptions {
-        model: &decision.target.model,
-        stream_usage: provider.stream_usage,
-        reasoning_field: provider.reasoning_field.as_deref(),
-        takes: provider.takes,
-        sealer: decision.sealer.as_deref(),
-        compacts: decision.operation == Operation::ResponsesCompact,
-    }
-}
-
-fn messages_options<'a>(
-    provider: &'a Provider,
-    model: &'a str,
-) -> messages::request::MessagesOptions<'a> {
-    messages::request::MessagesOptions {
-        model,
-        stream_usage: provider.stream_usage,
-        reasoning_field: provider.reasoning_field.as_deref(),
-        cache_control: provider.cache_control,
-        takes: provider.takes,
-        continues: provider.kind == ProviderKind::Vllm,
-    }
-}
-
-/// A converted chat request as its provider gets it, under the cache mode and without what this server
-/// refuses, and all that was left out.
-///
-/// # Errors
-/// `request_too_large` where it is larger than what may be held.
-pub(super) fn settled(
-    rewrite: &Rewrite<'_>,
-    mut chat: Vec<u8>,
-    mut dropped: Vec<String>,
-) -> Result<(Vec<u8>, Option<String>), GatewayError> {
-    let markers = cache_control::edits(rewrite.decision.cache, &chat)?;
-    if !markers.is_empty() {
-        chat = splice::apply(&chat, &markers).ok_or_else(internal)?;
-    }
-    if drop_params::applies(rewrite.provider, Operation::ChatCompletions) {
-        let drops = drop_params::edits(rewrite.provider, Operation::ChatCompletions, &chat)?;
-        chat = splice::apply(&chat, &drops.edits).ok_or_else(internal)?;
-        let mut names = drops.names;
-        names.retain(|name| !dropped.contains(name));
-        dropped.append(&mut names);
-    }
-    let limit = rewrite.config.limits.max_buffered_bytes;
-    if chat.len() as u64 > limit {
-        return Err(GatewayError::new(
-            Code::RequestTooLarge,
-            format!("As a chat request the body would be larger than {limit} bytes."),
-        ));
-    }
-    Ok((chat, named(&dropped)))
 }
 
 /// What makes the ids of an answer unique: Envoy's `x-request-id`, so that they can be found in its

@@ -68,6 +68,12 @@ impl HeaderEdit {
         Self::Set(name.into(), value.into())
     }
 
+    /// Sets `content-length` to `length` bytes.
+    #[must_use]
+    pub fn content_length(length: u64) -> Self {
+        Self::set("content-length", length.to_string())
+    }
+
     /// Removes `name`.
     pub fn remove(name: impl Into<HeaderText>) -> Self {
         Self::Remove(name.into())

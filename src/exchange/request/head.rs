@@ -188,10 +188,6 @@ impl ClientHead {
     }
 }
 
-pub(super) fn content_length(length: u64) -> HeaderEdit {
-    HeaderEdit::set("content-length", length.to_string())
-}
-
 /// What is removed from every governed request.
 pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
     // With room for what is set beside it.

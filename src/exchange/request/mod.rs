@@ -2,6 +2,7 @@
 
 mod attempt;
 mod body;
+mod convert;
 mod head;
 mod rewrite;
 
@@ -29,7 +30,7 @@ use crate::wire::splice;
 use attempt::Attempt;
 use body::{BodyReader, RequestBody, reader};
 use head::{ClientHead, HeadFields, is_beside_prefix, own_headers, removals, under_prefix};
-pub(super) use rewrite::{Rewrite, Rewritten, named};
+use rewrite::Rewrite;
 
 /// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
 static UNNAMED: AtomicU32 = AtomicU32::new(0);

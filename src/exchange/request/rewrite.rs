@@ -4,7 +4,6 @@
 //! What a rewriting does to the body decides how much of it is needed: nothing, the place where the model
 //! stands, or all of it ([`Rewrite::whole`]).
 
-use super::head::content_length;
 use super::internal;
 use crate::dialect::{cache_control, drop_params};
 use crate::error::GatewayError;
@@ -20,7 +19,7 @@ use crate::wire::splice::{self, Edit};
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A decided request and the provider that is to get it.
-pub(in crate::exchange) struct Rewrite<'a> {
+pub(super) struct Rewrite<'a> {
     pub config: &'a Config,
     pub provider: &'a Provider,
     pub decision: &'a Decision,
@@ -28,7 +27,7 @@ pub(in crate::exchange) struct Rewrite<'a> {
 
 /// What becomes of a body.
 #[derive(Debug, Default)]
-pub(in crate::exchange) struct Rewritten {
+pub(super) struct Rewritten {
     /// Edits of the client's body, ascending.
     pub edits: Vec<Edit>,
     /// Set where the body was converted.
@@ -68,7 +67,7 @@ impl<'a> Rewrite<'a> {
             Some(whole) => match self.conversion() {
                 Some(conversion) => {
                     let id = unique_id(request_id);
-                    return Bridge::rewritten(conversion, self, whole, id);
+                    return self.converted(conversion, whole, id);
                 }
                 None if self.edits_markers() => cache_control::edits(self.decision.cache, whole)?,
                 None => Vec::new(),
@@ -118,7 +117,7 @@ impl<'a> Rewrite<'a> {
             edits.retain(|other| other.name() != edit.name());
             edits.push(edit.clone());
         }
-        edits.extend(length.map(content_length));
+        edits.extend(length.map(HeaderEdit::content_length));
         edits.push(HeaderEdit::set(":authority", &provider.authority));
         edits.push(HeaderEdit::set(":path", self.path()));
     }
@@ -187,6 +186,6 @@ impl<'a> Rewrite<'a> {
 }
 
 /// The value of `<prefix>-params-dropped`.
-pub(in crate::exchange) fn named(names: &[String]) -> Option<String> {
+pub(super) fn named(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
