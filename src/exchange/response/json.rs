@@ -173,7 +173,8 @@ impl Json {
             }
         }
         let mut head = if parsed.is_ok() { label(self.labelled_json) } else { Vec::new() };
-        let body = if whole && edits.is_empty() {
+        // What is no JSON even so (subtitles, text) keeps its bytes.
+        let body = if parsed.is_err() || (whole && edits.is_empty()) {
             BodyOut::Same
         } else {
             let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
