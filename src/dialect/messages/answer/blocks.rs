@@ -53,7 +53,7 @@ impl Block {
             }
             Self::Text(text, shown) => events.delta(index, "text_delta", "text", new(text, shown)),
             Self::Call(call) => {
-                events.delta(index, "input_json_delta", "partial_json", call.input.take_new());
+                events.delta(index, "input_json_delta", "partial_json", &call.input.take_new());
             }
         }
     }

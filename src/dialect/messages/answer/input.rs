@@ -1,13 +1,17 @@
 //! The input of a tool call, out of the arguments that the chat server sends as text.
 
-use crate::dialect::chat::text::Text;
+use memchr::memchr;
+
+use crate::dialect::chat::text::{Halves, escaped};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Tokenizer};
 
 /// A call's arguments while they come.
 #[derive(Debug)]
 pub(super) struct Input {
-    text: Text,
+    /// Of the string that holds the text.
+    outer: Halves,
+    text: JsonText,
     /// How far `tokenizer` has read the text.
     read: usize,
     /// How much of the text was shown.
@@ -37,7 +41,8 @@ pub(super) enum State {
 impl Default for Input {
     fn default() -> Self {
         Self {
-            text: Text::default(),
+            outer: Halves::default(),
+            text: JsonText::default(),
             read: 0,
             shown: 0,
             tokenizer: Some(Box::default()),
@@ -50,26 +55,34 @@ impl Default for Input {
 impl Input {
     /// Adds a piece (what stands between the quotes).
     pub(super) fn push(&mut self, inner: &[u8]) {
-        let _new = self.text.push(inner);
+        let mut whole = Vec::with_capacity(inner.len());
+        self.outer.push(inner, &mut whole);
+        self.add(&whole);
     }
 
     /// No piece follows.
     pub(super) fn finish(&mut self) {
-        let _new = self.text.finish();
+        let mut whole = Vec::new();
+        self.outer.finish(&mut whole);
+        self.add(&whole);
+        self.text.finish();
     }
 
-    /// What may be shown of the text and was not: nothing before it is known to be an object.
-    pub(super) fn take_new(&mut self) -> &[u8] {
-        if self.shown == 0 {
-            let raw = self.text.raw();
-            let starts = skip_space(raw).is_some_and(|rest| rest.starts_with(b"{"));
-            if !starts {
-                return &[];
-            }
+    fn add(&mut self, escaped: &[u8]) {
+        // Halves are never alone in it, so that it is Unicode.
+        let text = string::decode(escaped).unwrap_or_default();
+        self.text.push(text.as_bytes());
+    }
+
+    /// What may be shown of the text and was not, escaped: nothing before it is known to be an object.
+    pub(super) fn take_new(&mut self) -> Vec<u8> {
+        let text = &self.text.whole;
+        if self.shown == 0 && !text.trim_ascii_start().starts_with(b"{") {
+            return Vec::new();
         }
-        let new = self.text.raw().get(self.shown..).unwrap_or_default();
-        self.shown = self.text.raw().len();
-        new
+        let new = text.get(self.shown..).unwrap_or_default();
+        self.shown = text.len();
+        escaped(new)
     }
 
     /// What has come so far. Reads each byte once, however often it is asked.
@@ -88,28 +101,20 @@ impl Input {
 
     /// The whole input as JSON: an object.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let text = string::decode(self.text.raw()).unwrap_or_default();
-        match text.trim() {
-            "" | "null" => out.extend_from_slice(b"{}"),
-            object => out.extend_from_slice(object.as_bytes()),
+        match self.text.whole.trim_ascii() {
+            b"" | b"null" => out.extend_from_slice(b"{}"),
+            object => out.extend_from_slice(object),
         }
     }
 
     fn advance(&mut self) {
-        let raw = self.text.raw().get(self.read..).unwrap_or_default();
-        if raw.is_empty() {
-            return;
-        }
-        self.read = self.text.raw().len();
-        let decoded = string::decode(raw);
-        let (Some(tokenizer), Some(text)) = (&mut self.tokenizer, decoded) else {
-            self.tokenizer = None;
-            return;
-        };
+        let text = self.text.whole.get(self.read..).unwrap_or_default();
+        self.read = self.text.whole.len();
+        let Some(tokenizer) = &mut self.tokenizer else { return };
         self.is_told |= !text.trim_ascii().is_empty();
         let mut at = 0;
         loop {
-            match tokenizer.next(text.as_bytes(), &mut at, 0) {
+            match tokenizer.next(text, &mut at, 0) {
                 Ok(Some(token)) => {
                     self.first.get_or_insert(token.kind);
                 }
@@ -123,14 +128,42 @@ impl Input {
     }
 }
 
-/// The escaped text behind its white space.
-fn skip_space(raw: &[u8]) -> Option<&[u8]> {
-    let mut rest = raw;
-    loop {
-        rest = match rest {
-            [b' ', after @ ..] | [b'\\', b'n' | b't' | b'r', after @ ..] => after,
-            [] => return None,
-            _ => return Some(rest),
-        };
+/// A JSON text that grows. Models write it themselves, and half a surrogate pair in one of its strings is nothing that a
+/// strict reader takes.
+#[derive(Debug, Default)]
+struct JsonText {
+    whole: Vec<u8>,
+    halves: Halves,
+    /// An escape whose end has not come.
+    escape: Vec<u8>,
+}
+
+impl JsonText {
+    fn push(&mut self, piece: &[u8]) {
+        let mut text = std::mem::take(&mut self.escape);
+        text.extend_from_slice(piece);
+        let whole = whole_escapes(&text);
+        let (text, escape) = text.split_at_checked(whole).unwrap_or((&text, &[]));
+        self.halves.push(text, &mut self.whole);
+        self.escape = escape.to_vec();
     }
+
+    fn finish(&mut self) {
+        self.halves.finish(&mut self.whole);
+        self.whole.append(&mut self.escape);
+    }
+}
+
+/// How much of a text there is before an escape that it does not hold in full.
+fn whole_escapes(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(next) = text.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+        let start = at + next;
+        let length = if text.get(start + 1) == Some(&b'u') { 6 } else { 2 };
+        if text.len() - start < length {
+            return start;
+        }
+        at = start + length;
+    }
+    text.len()
 }

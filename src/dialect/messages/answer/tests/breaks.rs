@@ -192,3 +192,23 @@ fn a_surrogate_pair_that_is_cut_between_chunks_is_joined() {
             .concat();
     assert_eq!(assembled(&events(stream.as_bytes()))["content"][0]["text"], "😀!\u{fffd}");
 }
+
+#[test]
+fn half_a_pair_in_arguments_is_replaced_and_a_pair_that_is_cut_is_joined() {
+    for (pieces, want) in [
+        (&["{\"a\":\"\\ude00", "\"}"][..], "\u{fffd}"),
+        (&["{\"a\":\"\\ud83d", "\\ude00\"}"], "\u{1f600}"),
+        (&["{\"a\":\"\\ud8", "3d\\", "ude00\"}"], "\u{1f600}"),
+        (&["{\"a\":\"\\", "ud83d", "x\"}"], "\u{fffd}x"),
+        (&["{\"a\":\"\\", "\\ude00\"}"], "\\ude00"),
+        (&["{\"a\":\"\u{1f600}\\n\"}"], "\u{1f600}\n"),
+    ] {
+        let mut chunks = vec![call(0, Some("c"), Some("f"), "")];
+        chunks.extend(pieces.iter().map(|piece| call(0, None, None, piece)));
+        chunks.push(finish("tool_calls"));
+        let got = message(&chunks);
+        assert_eq!(got["content"][0]["input"]["a"], want, "{pieces:?}");
+        let whole = json!({"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": pieces.concat()}}]});
+        assert_eq!(plain(&whole, "tool_calls").unwrap()["content"][0]["input"]["a"], want);
+    }
+}
