@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use openai_gateway_filter::error::ErrorAnswer;
 use openai_gateway_filter::policy::operation::Operation;
+use openai_gateway_filter::repair::chat::{Api, RequestFacts, completion};
 use openai_gateway_filter::repair::drift::trim_drift;
 use openai_gateway_filter::repair::embeddings::{
     self, EmbeddingsFacts, Format, Recogniser, Recognition,
@@ -58,6 +59,14 @@ fn normalise_errors(case: &Case) -> Outcome {
     let upstream = &case.meta["upstream"];
     let status = u16::try_from(upstream["status"].as_u64().unwrap()).unwrap();
     let content_type = upstream["headers"]["content-type"].as_str().map(str::as_bytes);
+    let path = case.meta["request"]["path"].as_str().unwrap();
+    if status < 400 && path.ends_with("/completions") {
+        let api = if path.contains("/chat/") { Api::Chat } else { Api::Completions };
+        return match completion::answer(api, &case.body, RequestFacts::default(), 1 << 20) {
+            Ok(answer) => Outcome { status, body: serde_json::from_slice(&answer.body).unwrap() },
+            Err(answer) => (*answer).into(),
+        };
+    }
     let rewritten = if status >= 400 {
         from_http(status, content_type, &case.body).into_answer()
     } else {

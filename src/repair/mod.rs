@@ -5,6 +5,7 @@
 //! They are pure: bytes in, bytes or a decision out. A good answer is recognised from its first bytes
 //! and never held or rebuilt.
 
+pub mod chat;
 pub mod drift;
 pub mod embeddings;
 pub mod error;

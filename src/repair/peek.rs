@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::chat::finish::is_own;
+use super::error::may_mean_error;
 use crate::policy::operation::Operation;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
@@ -21,21 +23,19 @@ pub enum Verdict {
 /// Longer than any name and any value that is looked at.
 const MAX_TEXT: usize = 32;
 
-/// The string or name that a chunk's end cut, up to [`MAX_TEXT`] bytes of it.
+/// A name or a string value, put together where the end of a chunk cuts it: up to [`MAX_TEXT`] bytes.
 #[derive(Debug, Default)]
-pub(super) struct Carry {
+pub(super) struct TokenText {
     bytes: [u8; MAX_TEXT],
     length: usize,
 }
 
-impl Carry {
+impl TokenText {
     /// The text of `token`, quotes included; cut off where it is too long to be of interest.
     #[inline]
-    pub(super) fn text<'a>(&'a mut self, token: Token, chunk: &'a [u8], base: u64) -> &'a [u8] {
-        let place =
-            |offset: u64| usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
-        let part = chunk.get(place(token.start)..place(token.end)).unwrap_or_default();
-        if token.start >= base {
+    pub(super) fn read<'a>(&'a mut self, token: Token, chunk: Chunk<'a>) -> &'a [u8] {
+        let part = chunk.get(token.start, token.end);
+        if token.start >= chunk.base {
             return part.get(..MAX_TEXT).unwrap_or(part);
         }
         self.append(part);
@@ -43,14 +43,13 @@ impl Carry {
     }
 
     /// Keeps the string that is open at the end of `chunk`, if one is.
-    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: &[u8], base: u64) {
+    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: Chunk<'_>) {
         match tokenizer.open_text() {
             Some((_, start, _)) => {
-                if start >= base {
+                if start >= chunk.base {
                     self.length = 0;
                 }
-                let from = usize::try_from(start.saturating_sub(base)).unwrap_or(usize::MAX);
-                self.append(chunk.get(from..).unwrap_or_default());
+                self.append(chunk.get(start, u64::MAX));
             }
             None => self.length = 0,
         }
@@ -61,6 +60,30 @@ impl Carry {
             *to = *byte;
             self.length += 1;
         }
+    }
+}
+
+/// Bytes of a body, and where they stand in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk<'a> {
+    bytes: &'a [u8],
+    /// Offset of the first one.
+    base: u64,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) fn new(bytes: &'a [u8], base: u64) -> Self {
+        Self { bytes, base }
+    }
+
+    /// What stands in the chunk of the body's bytes from `start` to `end`.
+    #[inline]
+    fn get(self, start: u64, end: u64) -> &'a [u8] {
+        let place = |offset: u64| {
+            let inside = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
+            inside.min(self.bytes.len())
+        };
+        self.bytes.get(place(start)..place(end)).unwrap_or_default()
     }
 }
 
@@ -77,11 +100,63 @@ enum Member {
     Label,
     /// A name of an error: suspect if there is anything in it.
     Error,
-    /// `usage`: no evidence, but asked for later.
     Usage,
-    /// In a choice: `finish_reason`.
+    /// In a choice.
+    Index,
+    Message,
     FinishReason,
+    /// It must be a string.
+    Said,
+    /// It must be a string or null.
+    Content,
+    ToolCalls,
+    Function,
+    Id,
+    Kind,
+    /// It may not say anything.
+    Silent,
     Other,
+}
+
+/// The container whose members or elements are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    Result,
+    Usage,
+    Choices,
+    Choice,
+    Message,
+    ToolCalls,
+    ToolCall,
+    Function,
+}
+
+impl Place {
+    /// How deep what it holds stands.
+    fn depth(self) -> u32 {
+        match self {
+            Self::Top => 1,
+            Self::Result | Self::Usage | Self::Choices => 2,
+            Self::Choice => 3,
+            Self::Message => 4,
+            Self::ToolCalls => 5,
+            Self::ToolCall => 6,
+            Self::Function => 7,
+        }
+    }
+
+    /// What it stands in.
+    fn outer(self) -> Self {
+        match self {
+            Self::Top | Self::Result | Self::Usage | Self::Choices => Self::Top,
+            Self::Choice => Self::Choices,
+            Self::Message => Self::Choice,
+            Self::ToolCalls => Self::Message,
+            Self::ToolCall => Self::ToolCalls,
+            Self::Function => Self::ToolCall,
+        }
+    }
 }
 
 /// Before the value: white space, comments, a byte order mark.
@@ -91,6 +166,29 @@ enum Lead {
     Mark(u8),
     Comment,
     Done,
+}
+
+/// How far the value has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Reading,
+    /// It ended here.
+    Ended(u64),
+    /// It is no JSON, or nothing that is to be read.
+    Broken,
+}
+
+/// Members that an object must have: those that were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Required(u8);
+
+impl Required {
+    const CHOICE: Self = Self(0b11);
+    const CALL: Self = Self(0b111);
+
+    fn see(&mut self, bit: u8) {
+        self.0 |= 1 << bit;
+    }
 }
 
 /// The incremental look at one answer's body.
@@ -104,15 +202,18 @@ pub struct Peek {
     /// There is more than white space among them.
     foreign: bool,
     tokenizer: Tokenizer,
-    carry: Carry,
+    text: TokenText,
+    progress: Progress,
+    place: Place,
     member: Member,
-    in_choices: bool,
-    in_result: bool,
-    late: bool,
-    broken: bool,
-    end: Option<u64>,
-    in_usage: bool,
+    /// Of the choice, or of the tool call.
+    seen: Required,
+    choice_seen: Required,
+    has_calls: bool,
+    /// The choice ends in `stop`.
+    stops: bool,
     usage: Option<Range<u64>>,
+    drifts: bool,
 }
 
 impl Peek {
@@ -127,50 +228,46 @@ impl Peek {
             before: 0,
             foreign: false,
             tokenizer: Tokenizer::new(),
-            carry: Carry::default(),
+            text: TokenText::default(),
+            progress: if anything { Progress::Broken } else { Progress::Reading },
+            place: Place::Top,
             member: Member::Other,
-            in_choices: false,
-            in_result: false,
-            late: false,
-            broken: anything,
-            end: None,
-            in_usage: false,
+            seen: Required::default(),
+            choice_seen: Required::default(),
+            has_calls: false,
+            stops: false,
             usage: None,
+            drifts: false,
         }
     }
 
     /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
     /// never changes once it is no longer [`Verdict::Undecided`].
     ///
-    /// Further bytes of a good answer need not be pushed; [`Peek::end`] and [`Peek::look_again`] are
+    /// Further bytes of a good answer need not be pushed; [`Peek::end`] and [`Peek::drifts`] are
     /// for a caller who does.
-    pub fn push(&mut self, chunk: &[u8]) -> Verdict {
-        let chunk = self.after_lead(chunk);
-        if self.broken || self.end.is_some() || chunk.is_empty() {
+    pub fn push(&mut self, bytes: &[u8]) -> Verdict {
+        let bytes = self.after_lead(bytes);
+        if self.progress != Progress::Reading || bytes.is_empty() {
             return self.verdict;
         }
-        let base = self.tokenizer.base();
+        let chunk = Chunk::new(bytes, self.tokenizer.base());
         let mut at = 0;
-        loop {
+        while self.progress == Progress::Reading {
             // No deeper than something is looked for.
-            let depth = if self.in_choices { 3 } else { 1 + u32::from(self.in_result) };
-            match self.tokenizer.next(chunk, &mut at, depth) {
-                Ok(Some(token)) => {
-                    self.token(token, chunk, base);
-                    if self.end.is_some() {
-                        return self.verdict;
-                    }
-                }
+            match self.tokenizer.next(bytes, &mut at, self.place.depth()) {
+                Ok(Some(token)) => self.token(token, chunk),
                 Ok(None) => break,
                 Err(_) => {
                     // What follows a good beginning has gone to the client already.
-                    self.broken = true;
+                    self.progress = Progress::Broken;
                     self.decide(Verdict::Suspect);
-                    return self.verdict;
                 }
             }
         }
-        self.carry.keep(&self.tokenizer, chunk, base);
+        if self.progress == Progress::Reading {
+            self.text.keep(&self.tokenizer, chunk);
+        }
         self.verdict
     }
 
@@ -191,22 +288,25 @@ impl Peek {
     /// (`data: [DONE]`) may follow it; a client should get neither.
     #[must_use]
     pub fn end(&self) -> Option<u64> {
-        self.end.map(|end| end.saturating_add(self.before as u64))
+        match self.progress {
+            Progress::Ended(end) => Some(end.saturating_add(self.before as u64)),
+            Progress::Reading | Progress::Broken => None,
+        }
     }
 
     /// Where the top-level object `usage` stands, counted from the start of the body.
     #[must_use]
     pub fn usage(&self) -> Option<Range<u64>> {
         let before = self.before as u64;
-        let usage = self.usage.as_ref().filter(|_| !self.in_usage)?;
+        let usage = self.usage.as_ref().filter(|_| self.place != Place::Usage)?;
         Some(usage.start.saturating_add(before)..usage.end.saturating_add(before))
     }
 
-    /// Whether an answer that began well has shown an error since (`finish_reason` of `error`, an
-    /// `error` after `choices`). A caller that still holds it should ask [`super::error::from_ok`].
+    /// Whether an answer that began well has shown something since that is to be repaired, or that may be
+    /// an error (`finish_reason` of `error`, an `error` after `choices`).
     #[must_use]
-    pub fn look_again(&self) -> bool {
-        self.late
+    pub fn drifts(&self) -> bool {
+        self.drifts
     }
 
     fn decide(&mut self, verdict: Verdict) {
@@ -249,59 +349,150 @@ impl Peek {
             return;
         }
         let texts = matches!(self.operation, Operation::Transcriptions | Operation::Translations);
-        self.broken = true;
+        self.progress = Progress::Broken;
         self.decide(if texts && byte != b'<' { Verdict::Good } else { Verdict::Suspect });
     }
 
-    fn token(&mut self, token: Token, chunk: &[u8], base: u64) {
-        match (token.depth, token.kind) {
-            (0, Kind::EndObject) => {
-                self.end = Some(token.end);
-                self.decide(Verdict::Suspect);
+    #[inline]
+    fn token(&mut self, token: Token, chunk: Chunk<'_>) {
+        match token.kind {
+            Kind::EndObject | Kind::EndArray => self.leave(token),
+            Kind::Key if token.depth == self.place.depth() => {
+                let name = self.text.read(token, chunk);
+                self.member = match self.place {
+                    Place::Top => top_name(name, self.operation),
+                    Place::Choice => choice_name(name, self.operation),
+                    Place::Message => message_name(name),
+                    Place::ToolCall => call_name(name),
+                    Place::Function if name == b"\"arguments\"" => Member::Said,
+                    _ => Member::Other,
+                };
             }
-            (1, Kind::Key) => {
-                self.member = name(self.carry.text(token, chunk, base), self.operation);
-            }
-            (1, _) => self.value(token, chunk, base),
-            (2, Kind::Key) => {}
-            (2, kind) if self.in_result && kind != Kind::Null => self.decide(Verdict::Good),
-            (2, Kind::BeginObject) if self.in_choices => self.decide(Verdict::Good),
-            (3, Kind::Key) => {
-                let reason = self.carry.text(token, chunk, base) == b"\"finish_reason\"";
-                self.member = if reason { Member::FinishReason } else { Member::Other };
-            }
-            (3, Kind::String) if self.member == Member::FinishReason => {
-                let reason = self.carry.text(token, chunk, base);
-                self.late |= matches!(reason, b"\"error\"" | b"\"network_error\"");
-            }
+            _ if token.depth == self.place.depth() => self.value(token, chunk),
             _ => {}
         }
     }
 
-    /// A value of the top-level object, or a bracket of one.
-    fn value(&mut self, token: Token, chunk: &[u8], base: u64) {
-        if matches!(token.kind, Kind::EndArray | Kind::EndObject) {
-            if self.in_choices || self.in_result {
-                // It was empty: no result, so any other name counts.
-                self.decide(Verdict::Suspect);
-            }
-            self.in_choices = false;
-            self.in_result = false;
-            if let (true, Some(usage)) = (self.in_usage, &mut self.usage) {
-                usage.end = token.end;
-                self.in_usage = false;
-            }
+    /// The end of a container.
+    fn leave(&mut self, token: Token) {
+        if token.depth + 1 != self.place.depth() {
             return;
         }
+        match self.place {
+            Place::Top => {
+                if token.depth == 0 {
+                    self.progress = Progress::Ended(token.end);
+                    self.decide(Verdict::Suspect);
+                }
+                return;
+            }
+            // It was empty: no result, so any other name counts.
+            Place::Result | Place::Choices => self.decide(Verdict::Suspect),
+            Place::Usage => {
+                if let Some(usage) = &mut self.usage {
+                    usage.end = token.end;
+                }
+            }
+            Place::Choice => {
+                self.drifts |= self.choice_seen != Required::CHOICE;
+                // Most servers say `tool_calls` then.
+                self.drifts |= self.has_calls && self.stops;
+            }
+            Place::ToolCall => self.drifts |= self.seen != Required::CALL,
+            Place::Message | Place::ToolCalls | Place::Function => {}
+        }
+        self.place = self.place.outer();
+        self.member = Member::Other;
+    }
+
+    fn value(&mut self, token: Token, chunk: Chunk<'_>) {
+        match self.place {
+            Place::Top => self.top_value(token, chunk),
+            Place::Result => {
+                if token.kind != Kind::Null {
+                    self.decide(Verdict::Good);
+                }
+            }
+            Place::Usage => {
+                let is_text = token.kind == Kind::String;
+                let is_float =
+                    token.kind == Kind::Number && self.text.read(token, chunk).contains(&b'.');
+                self.drifts |= is_text || is_float;
+            }
+            Place::Choices => {
+                if token.kind == Kind::BeginObject {
+                    self.decide(Verdict::Good);
+                    if is_chat(self.operation) {
+                        self.place = Place::Choice;
+                        self.choice_seen = Required::default();
+                        (self.has_calls, self.stops) = (false, false);
+                    }
+                } else {
+                    self.drifts = true;
+                }
+            }
+            Place::ToolCalls => {
+                self.has_calls = true;
+                self.seen = Required::default();
+                match token.kind {
+                    Kind::BeginObject => self.place = Place::ToolCall,
+                    _ => self.drifts = true,
+                }
+            }
+            Place::Choice | Place::Message | Place::ToolCall | Place::Function => {
+                self.inner_value(token, chunk);
+            }
+        }
+        self.member = Member::Other;
+    }
+
+    /// A value in a choice.
+    fn inner_value(&mut self, token: Token, chunk: Chunk<'_>) {
+        let kind = token.kind;
+        match self.member {
+            Member::Index if kind == Kind::Number => self.choice_seen.see(0),
+            Member::Message if kind == Kind::BeginObject => {
+                self.choice_seen.see(1);
+                self.place = Place::Message;
+            }
+            // The text of a text completion.
+            Member::Text if kind == Kind::String => self.choice_seen.see(1),
+            Member::FinishReason if kind == Kind::String => {
+                let reason = self.text.read(token, chunk);
+                let inner = reason.get(1..reason.len().saturating_sub(1)).unwrap_or_default();
+                self.drifts |= !is_own(inner);
+                self.stops = inner == b"stop";
+            }
+            Member::ToolCalls if kind == Kind::BeginArray => self.place = Place::ToolCalls,
+            Member::Function if kind == Kind::BeginObject => self.place = Place::Function,
+            Member::Said if kind == Kind::String => self.seen.see(0),
+            Member::Id if kind == Kind::String => {
+                if self.text.read(token, chunk) != b"\"\"" {
+                    self.seen.see(1);
+                }
+            }
+            Member::Kind if kind == Kind::String => self.seen.see(2),
+            Member::Content if kind == Kind::String => {}
+            Member::Content | Member::FinishReason | Member::ToolCalls | Member::Silent
+                if kind == Kind::Null => {}
+            Member::Other => {}
+            _ => self.drifts = true,
+        }
+    }
+
+    /// A value of the top-level object.
+    fn top_value(&mut self, token: Token, chunk: Chunk<'_>) {
         match self.member {
             Member::Choices => match token.kind {
-                Kind::BeginArray => self.in_choices = true,
+                Kind::BeginArray => self.place = Place::Choices,
                 _ => self.decide(Verdict::Suspect),
             },
-            Member::Result => self.in_result = token.kind == Kind::BeginArray,
+            Member::Result if token.kind == Kind::BeginArray => self.place = Place::Result,
             Member::Text if token.kind == Kind::String => self.decide(Verdict::Good),
             Member::Label if token.kind == Kind::String => {
-                let label = self.carry.text(token, chunk, base);
+                let label = self.text.read(token, chunk);
+                self.drifts |= is_chat(self.operation)
+                    && !matches!(label, b"\"chat.completion\"" | b"\"text_completion\"");
                 if label.eq_ignore_ascii_case(b"\"error\"") {
                     self.decide(Verdict::Suspect);
                 } else if label.eq_ignore_ascii_case(b"\"response\"")
@@ -312,16 +503,20 @@ impl Peek {
             }
             Member::Usage if token.kind == Kind::BeginObject => {
                 self.usage = Some(token.start..token.end);
-                self.in_usage = true;
+                self.place = Place::Usage;
             }
-            Member::Error if says_something(token, self.carry.text(token, chunk, base)) => {
-                self.late = true;
+            Member::Error if says_something(token, self.text.read(token, chunk)) => {
+                self.drifts = true;
                 self.decide(Verdict::Suspect);
             }
             _ => {}
         }
-        self.member = Member::Other;
     }
+}
+
+/// Whether answers have choices that are read member by member.
+fn is_chat(operation: Operation) -> bool {
+    matches!(operation, Operation::ChatCompletions | Operation::Completions)
 }
 
 fn says_something(token: Token, text: &[u8]) -> bool {
@@ -335,7 +530,7 @@ fn says_something(token: Token, text: &[u8]) -> bool {
 
 /// The meaning of a top-level name (quotes included) in an answer to `operation`. A name spelled with
 /// escapes means nothing here, so it proves nothing good.
-fn name(raw: &[u8], operation: Operation) -> Member {
+fn top_name(raw: &[u8], operation: Operation) -> Member {
     match raw {
         b"\"choices\"" => Member::Choices,
         b"\"usage\"" => Member::Usage,
@@ -344,10 +539,42 @@ fn name(raw: &[u8], operation: Operation) -> Member {
             Member::Text
         }
         b"\"object\"" | b"\"type\"" => Member::Label,
-        b"\"error\"" | b"\"errors\"" | b"\"error_code\"" | b"\"error_msg\"" | b"\"detail\""
-        | b"\"fault\"" | b"\"base_resp\"" | b"\"x_groq\"" | b"\"message\"" | b"\"msg\"" => {
+        _ if may_mean_error(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()) => {
             Member::Error
         }
+        _ => Member::Other,
+    }
+}
+
+fn choice_name(raw: &[u8], operation: Operation) -> Member {
+    match raw {
+        b"\"index\"" => Member::Index,
+        b"\"message\"" if operation == Operation::ChatCompletions => Member::Message,
+        b"\"text\"" if operation == Operation::Completions => Member::Text,
+        b"\"finish_reason\"" => Member::FinishReason,
+        b"\"delta\""
+        | b"\"finishReason\""
+        | b"\"native_finish_reason\""
+        | b"\"usage\""
+        | b"\"error\"" => Member::Silent,
+        _ => Member::Other,
+    }
+}
+
+fn message_name(raw: &[u8]) -> Member {
+    match raw {
+        b"\"content\"" | b"\"reasoning_content\"" | b"\"reasoning\"" => Member::Content,
+        b"\"tool_calls\"" => Member::ToolCalls,
+        b"\"function_call\"" => Member::Silent,
+        _ => Member::Other,
+    }
+}
+
+fn call_name(raw: &[u8]) -> Member {
+    match raw {
+        b"\"function\"" => Member::Function,
+        b"\"id\"" => Member::Id,
+        b"\"type\"" => Member::Kind,
         _ => Member::Other,
     }
 }
@@ -433,15 +660,40 @@ mod tests {
     #[test]
     fn a_late_error_is_noticed() {
         for (body, want) in [
-            (r#"{"choices":[{"finish_reason":"stop"}],"error":null}"#, false),
-            (r#"{"choices":[{"finish_reason":"error"}]}"#, true),
-            (r#"{"choices":[{"message":{"finish_reason":"error"}}]}"#, false),
-            (r#"{"choices":[{"index":0}],"error":{"message":"m"}}"#, true),
-            (r#"{"choices":[{"index":0}],"base_resp":{"status_code":0}}"#, true),
+            (
+                r#"{"choices":[{"index":0,"message":{},"finish_reason":"stop"}],"error":null}"#,
+                false,
+            ),
+            (r#"{"choices":[{"index":0,"message":{},"finish_reason":"error"}]}"#, true),
+            (r#"{"choices":[{"index":0,"message":{"finish_reason":"error"}}]}"#, false),
+            (r#"{"choices":[{"index":0,"message":{}}],"error":{"message":"m"}}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"base_resp":{"status_code":0}}"#, true),
+            (r#"{"choices":[{"index":0}]}"#, true),
+            (r#"{"choices":[{"message":{}}]}"#, true),
+            (r#"{"choices":[{"index":0,"message":{"content":[]}}]}"#, true),
+            (r#"{"choices":[{"index":0,"message":{"content":null}}]}"#, false),
+            (
+                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#,
+                false,
+            ),
+            (
+                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}]}"#,
+                true,
+            ),
+            (
+                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{}}}]}}]}"#,
+                true,
+            ),
+            (
+                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+                true,
+            ),
+            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":"3"}}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, false),
         ] {
             let mut peek = Peek::new(Operation::ChatCompletions);
             assert_eq!(peek.push(body.as_bytes()), Verdict::Good);
-            assert_eq!(peek.look_again(), want, "{body}");
+            assert_eq!(peek.drifts(), want, "{body}");
         }
     }
 }
@@ -469,7 +721,7 @@ mod laws {
                 prop_assert_eq!(whole.push(&body.as_bytes()[..pair[1]]), now);
                 prop_assert_eq!(whole.end(), pieces.end());
                 prop_assert_eq!(whole.skip(), pieces.skip());
-                prop_assert_eq!(whole.look_again(), pieces.look_again());
+                prop_assert_eq!(whole.drifts(), pieces.drifts());
             }
         }
 
@@ -478,7 +730,7 @@ mod laws {
             let mut peek = Peek::new(Operation::ChatCompletions);
             let verdict = peek.push(body.as_bytes());
             let error = crate::repair::error::from_ok(Operation::ChatCompletions, body.as_bytes());
-            if verdict == Verdict::Good && !peek.broken && peek.end.is_some() && !peek.look_again() {
+            if verdict == Verdict::Good && peek.progress != Progress::Broken && peek.end().is_some() && !peek.drifts() {
                 prop_assert_eq!(error, None);
             }
         }

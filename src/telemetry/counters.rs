@@ -28,12 +28,93 @@ pub enum AnswerFault {
     Unreadable,
     /// A `content-encoding` that is no coding: it was taken off.
     Mislabelled,
-    /// Nearly JSON, which was mended.
-    NearlyJson,
     /// A redirect, in whose place an error went on.
     Redirect,
     /// 202 or 204 where an answer was asked for.
     Unfinished,
+    /// A good answer of which something had to be repaired.
+    Repaired(Repair),
+}
+
+/// What was repaired in a good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Framing that no reader of event streams takes for what it is.
+    Framing,
+    /// The end of the stream was not marked as such.
+    Done,
+    /// It stood inside of something else.
+    Wrapped,
+    /// A message where a delta was due, or the other way round.
+    Message,
+    /// Content that was no string.
+    Content,
+    /// Tool calls.
+    ToolCalls,
+    /// A finish reason.
+    FinishReason,
+    /// Token counts: where they stood, or how they were written.
+    Usage,
+    /// JSON that was not quite JSON.
+    Json,
+    /// A stream where none was asked for, or the other way round.
+    Collected,
+    /// A transcription.
+    Transcript,
+}
+
+impl Repair {
+    /// All of them, in the order of their bits.
+    const ALL: [Self; 11] = [
+        Self::Framing,
+        Self::Done,
+        Self::Wrapped,
+        Self::Message,
+        Self::Content,
+        Self::ToolCalls,
+        Self::FinishReason,
+        Self::Usage,
+        Self::Json,
+        Self::Collected,
+        Self::Transcript,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Framing => "repaired_framing",
+            Self::Done => "repaired_done",
+            Self::Wrapped => "repaired_wrapped",
+            Self::Message => "repaired_message",
+            Self::Content => "repaired_content",
+            Self::ToolCalls => "repaired_tool_calls",
+            Self::FinishReason => "repaired_finish_reason",
+            Self::Usage => "repaired_usage",
+            Self::Json => "nearly_json",
+            Self::Collected => "repaired_collected",
+            Self::Transcript => "repaired_transcript",
+        }
+    }
+}
+
+/// A set of repairs of one answer: each kind is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Repairs(u16);
+
+impl Repairs {
+    /// Adds one.
+    pub fn insert(&mut self, repair: Repair) {
+        self.0 |= 1 << repair as u16;
+    }
+
+    /// Adds all of another set.
+    pub fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// What is in it.
+    pub fn iter(self) -> impl Iterator<Item = Repair> {
+        Repair::ALL.into_iter().filter(move |repair| self.0 & (1 << *repair as u16) != 0)
+    }
 }
 
 impl AnswerFault {
@@ -46,9 +127,9 @@ impl AnswerFault {
             Self::Embeddings => "embeddings",
             Self::Unreadable => "unreadable",
             Self::Mislabelled => "mislabelled",
-            Self::NearlyJson => "nearly_json",
             Self::Redirect => "redirect",
             Self::Unfinished => "unfinished",
+            Self::Repaired(repair) => repair.as_str(),
         }
     }
 }

@@ -139,6 +139,7 @@ fn streams(criterion: &mut Criterion) {
                         kind: StreamKind::Chat,
                         max_event_bytes: 10 << 20,
                         response_model: None,
+                        request: Default::default(),
                     });
                     for chunk in black_box(body.as_bytes()).chunks(size) {
                         black_box(normalizer.push(chunk));

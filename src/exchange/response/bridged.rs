@@ -7,11 +7,13 @@ use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
+use crate::repair::chat::{Api, RequestFacts, completion};
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{broken_off, from_ok};
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
-use crate::repair::sse::{self, Head, Out, Sniff, SseNormalizer, StreamEnd, StreamKind, sniff};
+use crate::repair::sse::{self, BodyKind, Head, Out, SseNormalizer, StreamEnd, StreamKind, detect};
+use crate::telemetry::counters::Repairs;
 use crate::wire::headers::HeaderEdit;
 
 /// An answer that is being collected.
@@ -21,10 +23,15 @@ pub(in super::super) struct Bridged {
     options: Option<AnswerOptions>,
     /// The operation whose answer it is.
     operation: Operation,
+    request: RequestFacts,
+    /// Bytes that one event may have.
+    max_event_bytes: usize,
     source: Source,
     /// Bytes of the answer that have come.
     counted: usize,
     cached: Option<bool>,
+    /// What was repaired.
+    repairs: Repairs,
     /// The head has gone on, and Envoy holds nothing of the body.
     head_sent: bool,
 }
@@ -52,7 +59,17 @@ impl Bridged {
             Source::Json(Vec::new(), Box::new(Peek::new(operation)))
         };
         let options = AnswerOptions::new(context, route);
-        Self { options, operation, source, counted: 0, cached: None, head_sent: false }
+        Self {
+            options,
+            operation,
+            request: route.request_facts(),
+            max_event_bytes: context.max_event_bytes(),
+            source,
+            counted: 0,
+            cached: None,
+            repairs: Repairs::default(),
+            head_sent: false,
+        }
     }
 
     /// Bytes that are kept of it.
@@ -62,6 +79,11 @@ impl Bridged {
 
     pub(super) fn is_holding(&self) -> bool {
         self.counted > 0 && !self.head_sent
+    }
+
+    /// What was repaired since the last call.
+    pub(super) fn take_repairs(&mut self) -> Repairs {
+        std::mem::take(&mut self.repairs)
     }
 
     pub(super) fn cached(&self) -> Option<bool> {
@@ -112,13 +134,14 @@ impl Bridged {
                 collected.extend_from_slice(bytes);
                 if seen != peek::Verdict::Good
                     && collected.len() <= SNIFF_BYTES
-                    && sniff(collected) == Sniff::Sse
+                    && detect(collected) == BodyKind::Sse
                     && let Some(answer) = &self.options
                 {
                     let options = sse::Options {
                         kind: StreamKind::Chat,
                         max_event_bytes: context.max_event_bytes(),
                         response_model: None,
+                        request: self.request,
                     };
                     let collected = std::mem::take(collected);
                     let converter = AnswerConverter::new(answer.clone());
@@ -142,7 +165,7 @@ impl Bridged {
     /// Whether what has come can't be an error any more.
     fn is_good(&self) -> bool {
         match &self.source {
-            Source::Json(_, peek) => peek.verdict() == peek::Verdict::Good && !peek.look_again(),
+            Source::Json(_, peek) => peek.verdict() == peek::Verdict::Good && !peek.drifts(),
             Source::Stream(stream) => *stream.0.head() == Head::Stream,
             Source::Encoded | Source::Spent => false,
         }
@@ -171,25 +194,28 @@ impl Bridged {
     fn answer(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, Source::Spent) {
             Source::Json(collected, _) => {
-                if let Some(answer) = from_ok(self.operation, &collected) {
-                    return Err(answer.into());
-                }
-                let chat = collected.get(trim_drift(&collected)).unwrap_or_default();
-                let mended = mend(chat, Infinite::Logprob);
-                let chat = mended.as_deref().unwrap_or(chat);
                 let Some(options) = self.options.clone() else {
-                    return counted(self.operation, chat);
+                    if let Some(answer) = from_ok(self.operation, &collected) {
+                        return Err(answer.into());
+                    }
+                    let json = collected.get(trim_drift(&collected)).unwrap_or_default();
+                    let mended = mend(json, Infinite::Logprob);
+                    return counted(self.operation, mended.as_deref().unwrap_or(json));
                 };
-                if let Some(answer) = broken_off(chat) {
+                let chat =
+                    completion::answer(Api::Chat, &collected, self.request, self.max_event_bytes)?;
+                self.repairs.extend(chat.repairs);
+                if let Some(answer) = broken_off(&chat.body) {
                     return Err(answer.into());
                 }
-                let (answer, cached) = options.whole(chat)?;
+                let (answer, cached) = options.whole(&chat.body)?;
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)
             }
             Source::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
                 let last = sse.finish(StreamEnd::Clean);
+                self.repairs.extend(sse.repairs());
                 if let Head::Error(answer) = sse.head() {
                     return Err(answer.clone().into());
                 }

@@ -4,17 +4,20 @@
 use std::borrow::Cow;
 
 use super::{
-    BodyDecision, BodyOut, ReaderContext, ResponsePhase, Rest, content_length, hold, label, stream,
-    stream_kind,
+    BodyDecision, BodyOut, ReaderContext, ResponsePhase, Rest, content_length, hold, invalid,
+    label, stream, stream_kind,
 };
+use crate::error::ErrorAnswer;
 use crate::policy::ResponseModel;
 use crate::policy::operation::Operation;
+use crate::repair::chat::{Api, collect, completion};
 use crate::repair::drift::trim_drift;
 use crate::repair::error::from_ok;
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
-use crate::repair::sse::{Sniff, sniff};
+use crate::repair::sse::{BodyKind, StreamKind, detect};
 use crate::repair::usage;
+use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
 
@@ -36,9 +39,11 @@ pub(in super::super) struct Json {
     collected: Vec<u8>,
     peek: Peek,
     labelled_json: bool,
+    /// It is an event stream that nobody asked for: it is put together.
+    is_stream: bool,
     cached: Option<bool>,
-    /// It was nearly JSON, and nobody has asked yet.
-    is_mended: bool,
+    /// What was repaired.
+    repairs: Repairs,
 }
 
 impl Json {
@@ -48,9 +53,15 @@ impl Json {
             collected: Vec::new(),
             peek: Peek::new(operation),
             labelled_json,
+            is_stream: false,
             cached: None,
-            is_mended: false,
+            repairs: Repairs::default(),
         }
+    }
+
+    /// What was repaired since the last call.
+    pub(super) fn take_repairs(&mut self) -> Repairs {
+        std::mem::take(&mut self.repairs)
     }
 
     /// Bytes that are kept of it.
@@ -66,11 +77,6 @@ impl Json {
         self.cached
     }
 
-    /// Whether the answer was mended since the last call.
-    pub(super) fn take_mended(&mut self) -> bool {
-        std::mem::take(&mut self.is_mended)
-    }
-
     pub(super) fn push(
         &mut self,
         bytes: &[u8],
@@ -80,23 +86,27 @@ impl Json {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
-        if seen != peek::Verdict::Good
+        if !self.is_stream
             && body.len() <= SNIFF_BYTES
             && let Some(kind) = stream_kind(route.operation)
-            && sniff(&body) == Sniff::Sse
+            && (seen != peek::Verdict::Good || kind == StreamKind::Transcription)
+            && detect(&body) == BodyKind::Sse
         {
-            let reader = stream::Stream::new(kind, context, route, stream::new_head());
-            return BodyDecision::HandOver(
-                ResponsePhase::Stream(Box::new(reader)),
-                body.into_owned(),
-            );
+            if route.facts.stream || kind == StreamKind::Responses {
+                let reader = stream::Stream::new(kind, context, route, stream::new_head());
+                return BodyDecision::HandOver(
+                    ResponsePhase::Stream(Box::new(reader)),
+                    body.into_owned(),
+                );
+            }
+            self.is_stream = true;
         }
         let keep =
             if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { HOLD_TO_MEND_BYTES };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
-        let good = seen == peek::Verdict::Good && !self.peek.look_again();
+        let good = seen == peek::Verdict::Good && !self.peek.drifts() && !self.is_stream;
         if good && plain && body.len() >= keep {
             return BodyDecision::Pass {
                 edits: label(self.labelled_json),
@@ -120,7 +130,7 @@ impl Json {
     fn is_plainly_good(&self, body: &[u8]) -> bool {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
         self.peek.verdict() == peek::Verdict::Good
-            && !self.peek.look_again()
+            && !self.peek.drifts()
             && body.first() == Some(&b'{')
             && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
             // The tokenizer leaves the bytes of texts alone.
@@ -146,22 +156,12 @@ impl Json {
                 rest: Rest::Pass,
             };
         }
-        if let Some(answer) = from_ok(route.operation, body) {
-            return BodyDecision::Fail(answer);
-        }
-        let span = trim_drift(body);
-        let whole = span == (0..body.len());
-        let json = body.get(span).unwrap_or_default();
-        let mended = if json.starts_with(b"{") || json.starts_with(b"[") {
-            mend(json, Infinite::Logprob)
-        } else {
-            None
+        let answer = match self.repaired(body, context, route) {
+            Ok(answer) => answer,
+            Err(error) => return BodyDecision::Fail(*error),
         };
-        self.is_mended = mended.is_some();
-        let whole = whole && mended.is_none();
-        let json = mended.as_deref().unwrap_or(json);
         let mut edits = Vec::new();
-        let parsed = cursor::parse(json);
+        let parsed = cursor::parse(&answer);
         if let Ok(answer) = &parsed {
             // Without usage nothing tells of a hit.
             self.cached = has_usage(route.operation)
@@ -174,14 +174,58 @@ impl Json {
         }
         let mut head = if parsed.is_ok() { label(self.labelled_json) } else { Vec::new() };
         // What is no JSON even so (subtitles, text) keeps its bytes.
-        let body = if parsed.is_err() || (whole && edits.is_empty()) {
+        let is_same = parsed.is_err() || (edits.is_empty() && *answer == *body);
+        let body = if is_same {
             BodyOut::Same
         } else {
-            let body = apply(json, &edits).unwrap_or_else(|| json.to_vec());
+            let body = apply(&answer, &edits).unwrap_or_else(|| answer.to_vec());
             head.push(content_length(body.len()));
             BodyOut::Replace(body)
         };
         BodyDecision::Pass { edits: head, body, rest: Rest::Pass }
+    }
+
+    /// The answer as it should be.
+    fn repaired<'b>(
+        &mut self,
+        body: &'b [u8],
+        context: &ReaderContext<'_>,
+        route: &super::SentRequest,
+    ) -> Result<Cow<'b, [u8]>, Box<ErrorAnswer>> {
+        let api = match route.operation {
+            Operation::ChatCompletions => Some(Api::Chat),
+            Operation::Completions => Some(Api::Completions),
+            _ => None,
+        };
+        if let Some(api) = api {
+            let (request, limit) = (route.request_facts(), context.max_event_bytes());
+            let answer = if self.is_stream {
+                collect::chunks(api, body, request, limit)?
+            } else {
+                completion::answer(api, body, request, limit)?
+            };
+            self.repairs.extend(answer.repairs);
+            return Ok(answer.body);
+        }
+        if self.is_stream {
+            let (answer, repairs) = collect::transcript(body, context.max_event_bytes())?;
+            self.repairs.extend(repairs);
+            return Ok(answer.into());
+        }
+        if let Some(answer) = from_ok(route.operation, body) {
+            return Err(Box::new(answer));
+        }
+        if self.labelled_json && body.trim_ascii().is_empty() {
+            let what = "The upstream answered HTTP 200 with an empty body.";
+            return Err(Box::new(invalid(what).to_answer()));
+        }
+        let json = body.get(trim_drift(body)).unwrap_or_default();
+        let is_json = json.starts_with(b"{") || json.starts_with(b"[");
+        if is_json && let Some(mended) = mend(json, Infinite::Logprob) {
+            self.repairs.insert(Repair::Json);
+            return Ok(mended.into());
+        }
+        Ok(json.into())
     }
 }
 

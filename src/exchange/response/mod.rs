@@ -6,6 +6,7 @@
 //! | 4xx, 5xx | [`failure`] | with the whole body |
 //! | an event stream, or what was asked to be one | [`stream`] | with the first event |
 //! | chat, where a plain Response was asked for | [`bridged`] | with the Response, or once it is known to be good |
+//! | speech | [`speech`] | once it is known to be audio |
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
@@ -20,6 +21,7 @@ mod head;
 mod json;
 mod no_answer;
 mod redact;
+mod speech;
 mod stream;
 
 use std::rc::Rc;
@@ -31,7 +33,8 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config, ResponseModel};
-use crate::telemetry::counters::{self, AnswerFault};
+use crate::repair::chat::RequestFacts;
+use crate::telemetry::counters::{self, AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
 use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use no_answer::NoAnswer;
@@ -54,6 +57,8 @@ pub(super) enum ResponsePhase {
     Bridged(Box<bridged::Bridged>),
     /// An embeddings answer is collected, or changed on its way.
     Embeddings(Box<embeddings::Embeddings>),
+    /// Speech, as long as it may be an error.
+    Speech(Box<speech::Speech>),
     /// An event stream passes through its normaliser.
     Stream(Box<stream::Stream>),
     /// What still comes has been answered for: it is dropped.
@@ -107,6 +112,7 @@ impl ResponsePhase {
             Self::Json(json) => json.push(bytes, end, context),
             Self::Bridged(bridged) => bridged.push(bytes, end, context),
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
+            Self::Speech(speech) => speech.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context),
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
             Self::Passing => pass(BodyOut::Same),
@@ -121,6 +127,7 @@ impl ResponsePhase {
             Self::Json(json) => json.is_holding(),
             Self::Bridged(bridged) => bridged.is_holding(),
             Self::Embeddings(embeddings) => embeddings.is_holding(),
+            Self::Speech(speech) => speech.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
             Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
         }
@@ -133,6 +140,7 @@ impl ResponsePhase {
             Self::Json(json) => json.held(),
             Self::Bridged(bridged) => bridged.held(),
             Self::Embeddings(embeddings) => embeddings.held(),
+            Self::Speech(speech) => speech.held(),
             Self::Stream(stream) => stream.held(),
             Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
         };
@@ -152,8 +160,27 @@ impl ResponsePhase {
                 embeddings.take_changed().then_some(AnswerFault::Embeddings)
             }
             Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
-            Self::Json(json) => json.take_mended().then_some(AnswerFault::NearlyJson),
-            Self::Passing | Self::NoAnswer(_) | Self::Bridged(_) | Self::Swallowing => None,
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Json(_)
+            | Self::Bridged(_)
+            | Self::Speech(_)
+            | Self::Swallowing => None,
+        }
+    }
+
+    /// What was repaired in a good answer, once.
+    fn take_repairs(&mut self) -> Repairs {
+        match self {
+            Self::Json(json) => json.take_repairs(),
+            Self::Bridged(bridged) => bridged.take_repairs(),
+            Self::Stream(stream) => stream.take_repairs(),
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Failure(_)
+            | Self::Embeddings(_)
+            | Self::Speech(_)
+            | Self::Swallowing => Repairs::default(),
         }
     }
 
@@ -167,6 +194,7 @@ impl ResponsePhase {
             | Self::NoAnswer(_)
             | Self::Failure(_)
             | Self::Embeddings(_)
+            | Self::Speech(_)
             | Self::Swallowing => None,
         }
     }
@@ -321,6 +349,9 @@ impl Exchange {
                 let outcome = cache.and_then(|hit| self.cache_outcome(hit));
                 if let Some(fault) = self.response.take_fault() {
                     self.count_answer(fault);
+                }
+                for repair in self.response.take_repairs().iter() {
+                    self.count_answer(AnswerFault::Repaired(repair));
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
@@ -515,19 +546,25 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
             ResponsePhase::Failure(failure::FailureBody::new(502, headers))
         }
         // Partial images are events of a kind of their own; audio is bytes.
-        Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
-            if is_stream || !(is_json || is_page) =>
-        {
+        Operation::Speech if is_stream => ResponsePhase::Passing,
+        Operation::ImageGeneration | Operation::ImageEdit if is_stream || !(is_json || is_page) => {
             ResponsePhase::Passing
+        }
+        Operation::Speech if !(is_stream || is_json || is_page) => {
+            let labelled_text = content_type.to_ascii_lowercase().starts_with(b"text/");
+            ResponsePhase::Speech(Box::new(speech::Speech::new(labelled_text)))
+        }
+        // Lines of JSON: what was said, or nothing, where the server failed.
+        Operation::Transcriptions | Operation::Translations
+            if is_media_type(content_type, "application/x-ndjson") && !route.facts.stream =>
+        {
+            ResponsePhase::Json(json::Json::new(operation, true))
         }
         // Plain text, SRT and VTT are what was asked for, unless that was a stream.
         Operation::Transcriptions | Operation::Translations
             if !is_stream && !is_json && !route.facts.stream =>
         {
             ResponsePhase::Passing
-        }
-        Operation::Transcriptions | Operation::Translations if !is_stream && !is_json => {
-            ResponsePhase::Json(json::Json::new(operation, is_labelled))
         }
         // Anthropic's own events, from a server that speaks them.
         Operation::Messages if is_stream => ResponsePhase::Passing,
@@ -550,6 +587,20 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
             ))),
             _ => ResponsePhase::Json(json::Json::new(operation, is_labelled)),
         },
+    }
+}
+
+impl SentRequest {
+    /// What the answer has to be held against.
+    fn request_facts(&self) -> RequestFacts {
+        let facts = &self.facts;
+        let prompts = facts.prompts.unwrap_or(1).max(1) as u64;
+        RequestFacts {
+            choices: facts.n.unwrap_or(1).max(1).saturating_mul(prompts),
+            // A converted request asks for them, since its answer has to tell them.
+            wants_usage: facts.wants_usage || self.bridge.is_some(),
+            names_tool: facts.names_tool,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{BodyDecision, BodyOut, ReaderContext, Rest};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
-use crate::telemetry::counters::AnswerFault;
+use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// A stream on its way.
@@ -20,6 +20,8 @@ pub(in super::super) struct Stream {
     head: Option<Vec<HeaderEdit>>,
     /// Somebody knows of its failure.
     is_told: bool,
+    /// The body has ended.
+    has_ended: bool,
 }
 
 /// The media type of event streams (WHATWG HTML, "Server-sent events").
@@ -52,13 +54,19 @@ impl Stream {
         let bridge = AnswerOptions::new(context, route).map(AnswerConverter::new);
         // A converter says itself which model answered.
         let response_model = if bridge.is_some() { None } else { context.response_model(route) };
-        let options = Options { kind, max_event_bytes: context.max_event_bytes(), response_model };
+        let options = Options {
+            kind,
+            max_event_bytes: context.max_event_bytes(),
+            response_model,
+            request: route.request_facts(),
+        };
         Self {
             sse: SseNormalizer::new(options),
             bridge,
             held: false,
             head: Some(head),
             is_told: false,
+            has_ended: false,
         }
     }
 
@@ -70,6 +78,7 @@ impl Stream {
     ) -> BodyDecision {
         let mut out = self.sse.push(bytes);
         if end {
+            self.has_ended = true;
             let last = self.sse.finish(StreamEnd::Clean);
             if !last.is_empty() {
                 let mut all = match out {
@@ -146,6 +155,11 @@ impl Stream {
         let failure = self.failure().filter(|_| !self.is_told);
         self.is_told |= failure.is_some();
         failure
+    }
+
+    /// What was repaired, once it is all there.
+    pub(super) fn take_repairs(&mut self) -> Repairs {
+        if std::mem::take(&mut self.has_ended) { self.sse.repairs() } else { Repairs::default() }
     }
 
     pub(super) fn is_holding(&self) -> bool {

@@ -39,7 +39,13 @@ fn an_answer_that_is_not_as_it_should_be_counts_once() {
     let list = format!(r#"{{"object":"list","data":[{item},{item},"#);
 
     for (path, asked, head, pieces, kind) in [
-        (CHAT, chat, &[ok, json][..], &[r#"{"choices":[{"index":0}]}"#][..], None),
+        (
+            CHAT,
+            chat,
+            &[ok, json][..],
+            &[r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"a"}}]}"#][..],
+            None,
+        ),
         (CHAT, chat, &busy, &["busy"], Some("error")),
         (CHAT, chat, &busy, &[], Some("error")),
         (CHAT, chat, &[ok, json], &[r#"{"error":{"message":"busy"}}"#], Some("error_in_200")),
@@ -54,7 +60,7 @@ fn an_answer_that_is_not_as_it_should_be_counts_once() {
             bridged,
             &[ok, sse],
             &["data: {\"choices\":[]}\n\n", done],
-            Some("stream_error"),
+            Some("error_in_200"),
         ),
         (RESPONSES, native, &[ok, sse], &[created, failed, failed], Some("stream_error")),
         (EMBEDDINGS, embed, &[ok, json], &["[[0.5,1]]"], Some("embeddings")),

@@ -52,7 +52,10 @@ fn of_a_request() {
         r#"{"messages":[]}"#,
     ] {
         for has_length in [true, false] {
-            assert_alike((CHAT, body, has_length), (JSON, r#"{"choices":[{"index":0}]}"#));
+            assert_alike(
+                (CHAT, body, has_length),
+                (JSON, r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"a"}}]}"#),
+            );
         }
     }
 }

@@ -369,7 +369,7 @@ fn cache_modes() {
         assert_eq!(get(&host.request.head, "content-length"), Some(length.as_str()));
         let asked = get(&host.request.head, "cache-control");
         assert_eq!(asked, (mode == "disable").then_some("no-cache"));
-        let answer = br#"{"choices":[{"index":0}],"usage":{"cached_tokens":5}}"#;
+        let answer = br#"{"choices":[{"index":0,"message":{"role":"assistant","content":"a"}}],"usage":{"cached_tokens":5}}"#;
         let head = fields(&[(":status", "200"), ("content-type", "application/json")]);
         host.respond(&head, &[answer], End::Alone);
         assert_eq!(get(&host.answer.head, "x-langwatch-cache-mode"), Some(mode));

@@ -5,7 +5,7 @@ use super::recognise::{Tail, is_decimal};
 use super::vector::{ToBase64, ToFloats, VectorError, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
-use crate::repair::peek::Carry;
+use crate::repair::peek::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
@@ -46,7 +46,7 @@ pub struct EmbeddingsConverter {
     format: Format,
     model: String,
     tokenizer: Tokenizer,
-    carry: Carry,
+    text: TokenText,
     tail: Tail,
     /// Everything before this offset has been written or replaced.
     done: u64,
@@ -67,7 +67,7 @@ impl EmbeddingsConverter {
             format: facts.format,
             model: facts.model.clone(),
             tokenizer: Tokenizer::new(),
-            carry: Carry::default(),
+            text: TokenText::default(),
             tail: Tail::default(),
             done: 0,
             member: ConvertedMember::Other,
@@ -107,7 +107,7 @@ impl EmbeddingsConverter {
             VectorConversion::None => self.copy(end, chunk, base, out),
             VectorConversion::Numbers(_) | VectorConversion::Text(_) => self.done = end,
         }
-        self.carry.keep(&self.tokenizer, chunk, base);
+        self.text.keep(&self.tokenizer, Chunk::new(chunk, base));
         self.tail.keep(&self.tokenizer, chunk);
         Ok(())
     }
@@ -183,7 +183,7 @@ impl EmbeddingsConverter {
             (1, Kind::Key) => {
                 self.top.any = true;
                 self.member = ConvertedMember::Other;
-                match self.carry.text(token, chunk, base) {
+                match self.text.read(token, Chunk::new(chunk, base)) {
                     b"\"data\"" => self.member = ConvertedMember::Data,
                     b"\"object\"" => self.top.object = true,
                     b"\"model\"" => self.top.model = true,
@@ -202,7 +202,7 @@ impl EmbeddingsConverter {
             (2, _) => return Err(invalid(VectorError::NotNumbers)),
             (3, Kind::Key) => {
                 self.member = ConvertedMember::Other;
-                match self.carry.text(token, chunk, base) {
+                match self.text.read(token, Chunk::new(chunk, base)) {
                     b"\"embedding\"" => self.member = ConvertedMember::Embedding,
                     b"\"index\"" => self.member = ConvertedMember::Index,
                     b"\"object\"" => self.item.object = true,

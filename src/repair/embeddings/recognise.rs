@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::vector::MAX_NUMBER;
 use super::{EmbeddingsFacts, Format};
-use crate::repair::peek::Carry;
+use crate::repair::peek::{Chunk, TokenText};
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 /// Answers up to this many bytes are always held and checked as a whole: that costs nothing, and finds
@@ -98,7 +98,7 @@ pub struct Recogniser {
     format: Format,
     recognition: Recognition,
     tokenizer: Tokenizer,
-    carry: Carry,
+    text: TokenText,
     tail: Tail,
     member: ExpectedMember,
     in_data: bool,
@@ -130,7 +130,7 @@ impl Recogniser {
             format: facts.format,
             recognition: Recognition::Undecided,
             tokenizer: Tokenizer::new(),
-            carry: Carry::default(),
+            text: TokenText::default(),
             tail: Tail::default(),
             member: ExpectedMember::Other,
             in_data: false,
@@ -181,7 +181,7 @@ impl Recogniser {
         if self.recognition == Recognition::Undecided && self.tokenizer.base() >= WINDOW {
             self.decide();
         }
-        self.carry.keep(&self.tokenizer, chunk, base);
+        self.text.keep(&self.tokenizer, Chunk::new(chunk, base));
         self.tail.keep(&self.tokenizer, chunk);
     }
 
@@ -214,7 +214,7 @@ impl Recogniser {
         match (token.depth, token.kind) {
             (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
             (1, Kind::Key) => {
-                self.member = match self.carry.text(token, chunk, base) {
+                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
                     b"\"data\"" => ExpectedMember::Data,
                     b"\"object\"" => ExpectedMember::Object,
                     b"\"error\"" => ExpectedMember::Error,
@@ -235,7 +235,7 @@ impl Recogniser {
                     self.in_data
                 }
                 ExpectedMember::Object => {
-                    self.says.list = self.carry.text(token, chunk, base) == b"\"list\"";
+                    self.says.list = self.text.read(token, Chunk::new(chunk, base)) == b"\"list\"";
                     self.says.list
                 }
                 ExpectedMember::Model => {
@@ -251,7 +251,7 @@ impl Recogniser {
                 _ => true,
             },
             (2, Kind::Key) if self.in_usage => {
-                self.member = match self.carry.text(token, chunk, base) {
+                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
                     b"\"prompt_tokens\"" => ExpectedMember::PromptTokens,
                     b"\"total_tokens\"" => ExpectedMember::TotalTokens,
                     _ => ExpectedMember::Other,
@@ -282,7 +282,7 @@ impl Recogniser {
             }
             (2, _) => false,
             (3, Kind::Key) => {
-                self.member = match self.carry.text(token, chunk, base) {
+                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
                     b"\"embedding\"" => ExpectedMember::Embedding,
                     b"\"object\"" => ExpectedMember::Object,
                     b"\"index\"" => ExpectedMember::Index,
@@ -311,7 +311,8 @@ impl Recogniser {
                     first && format.is_some() && !is_empty
                 }
                 ExpectedMember::Object => {
-                    self.item.labelled = self.carry.text(token, chunk, base) == b"\"embedding\"";
+                    self.item.labelled =
+                        self.text.read(token, Chunk::new(chunk, base)) == b"\"embedding\"";
                     self.item.labelled
                 }
                 ExpectedMember::Index => {

@@ -7,20 +7,24 @@
 pub mod context_length;
 mod credential;
 mod listing;
+mod names;
 mod ok;
 mod param;
 mod python;
 mod shape;
 mod status;
 mod text;
+mod words;
 
 use serde_json::{Map, Value};
 
 pub use credential::refuses_credential;
 pub use listing::conceal;
+pub use names::may_mean_error;
 pub use ok::{Event, broken_off, from_event, from_ok};
 pub use status::registered;
 pub use text::MAX_MESSAGE_CHARS;
+pub use words::{from_choice, from_words, means_failure, no_answer};
 
 use super::mend::{Infinite, mend};
 use crate::error::{Code, ErrorAnswer, ErrorObject, default_type};

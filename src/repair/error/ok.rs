@@ -4,12 +4,15 @@
 //! `base_resp.status_code` other than 0, `x_groq.error` and a `finish_reason` of `error` count. Where
 //! it holds none, any of the usual names of an error does.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::shape::{self, Draft, truthy};
-use super::{context_length, invalid, own, settle, status, text};
-use crate::error::{Code, ErrorAnswer};
+use super::{context_length, invalid, names, settle, status, text, words};
+use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
+use crate::repair::chat::finish::{self, Finish};
 use crate::repair::drift::trim_drift;
 use crate::repair::mend::{Infinite, mend};
 use crate::wire::json::cursor;
@@ -220,13 +223,22 @@ fn is_result(name: &str) -> bool {
     )
 }
 
+/// Why a choice was broken off.
+#[derive(Default)]
+struct Failure {
+    /// Its finish reason, if that says it.
+    reason: Option<String>,
+    /// What it has under `error`, as JSON.
+    cause: Option<Vec<u8>>,
+}
+
 /// What an answer's members say.
 #[derive(Default)]
 struct Seen {
     /// `choices` has an element.
     choices: bool,
-    /// A choice says that it ended in an error, and what of.
-    failed: Option<Option<Value>>,
+    /// A choice was broken off.
+    failed: Option<Failure>,
     /// Another result that is a list with elements (or, for `text`, any string).
     result: bool,
     /// A result that is an object, as in `{"code":0,"data":{…}}`.
@@ -249,6 +261,7 @@ impl Seen {
                     Kind::String => seen.result |= value.raw().len() > 2,
                     _ => {}
                 },
+                "error" if !words::means_failure(&value) => {}
                 _ if value.raw().len() <= MAX_MEMBER_BYTES => {
                     let text = String::from_utf8_lossy(value.raw());
                     if let Ok(value) = serde_json::from_str(&text) {
@@ -264,19 +277,24 @@ impl Seen {
     fn choices(&mut self, choices: &cursor::Value<'_>) {
         for choice in choices.elements() {
             self.choices = true;
-            let mut ended = false;
-            let mut cause = None;
+            let mut failure = Failure::default();
             for (key, value) in choice.members() {
-                if key.is("finish_reason") {
-                    ended = value
-                        .as_str()
-                        .is_some_and(|reason| matches!(&*reason, "error" | "network_error"));
-                } else if key.is("error") && value.raw().len() <= MAX_MEMBER_BYTES {
-                    cause = serde_json::from_slice(value.raw()).ok();
+                if ["finish_reason", "finishReason", "native_finish_reason"]
+                    .iter()
+                    .any(|name| key.is(name))
+                {
+                    let word = finish::word(&value);
+                    let failed = word.filter(|word| finish::meaning(word) == Finish::Failed);
+                    failure.reason = failure.reason.or(failed.map(Cow::into_owned));
+                } else if key.is("error")
+                    && words::means_failure(&value)
+                    && value.raw().len() <= MAX_MEMBER_BYTES
+                {
+                    failure.cause = Some(value.raw().to_vec());
                 }
             }
-            if ended {
-                self.failed = Some(cause);
+            if failure.reason.is_some() || failure.cause.is_some() {
+                self.failed.get_or_insert(failure);
             }
         }
     }
@@ -314,14 +332,8 @@ fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
     if is_error(&seen) {
         return Some(answer(shape::read(&Value::Object(seen.rest)), kin));
     }
-    let cause = seen.failed?;
-    match cause.as_ref().filter(|cause| truthy(cause)).and_then(shape::read) {
-        Some(draft) => Some(answer(Some(draft), kin)),
-        None => Some(own(
-            Code::UpstreamError,
-            "The upstream broke the answer off: its finish_reason is \"error\".".to_owned(),
-        )),
-    }
+    let failure = seen.failed?;
+    Some(words::from_choice(failure.reason.as_deref(), failure.cause.as_deref()))
 }
 
 /// Responses, batches and files say in `error` what became of *them*: a good answer. So do the events
@@ -360,11 +372,9 @@ fn is_error(seen: &Seen) -> bool {
     if says("object", "error")
         || says("type", "error")
         || nested
-        || ["error", "errors", "fault"].iter().any(|name| seen.truthy(name))
+        || names::ERRORS.iter().any(|name| seen.truthy(name))
         || ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what))
-        || ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode"]
-            .iter()
-            .any(|name| seen.get(name).is_some_and(is_failure_code))
+        || names::CODES.iter().any(|name| seen.get(name).is_some_and(is_failure_code))
         || seen.get("success") == Some(&Value::Bool(false))
     {
         return true;
@@ -380,14 +390,12 @@ fn is_error(seen: &Seen) -> bool {
     if success || known || seen.get("text").is_some() || (seen.wrapped && !failure) {
         return false;
     }
-    ["detail", "message", "msg", "errmsg", "retmsg", "error_msg", "error_message", "errorMessage"]
-        .iter()
-        .any(|name| match seen.get(name) {
-            // {"message":{"role":…}} is a chat message.
-            Some(Value::Object(map)) => !map.contains_key("role") && map.values().any(truthy),
-            Some(value) => truthy(value) && !value.is_number() && !value.is_boolean(),
-            None => false,
-        })
+    names::MESSAGES.iter().any(|name| match seen.get(name) {
+        // {"message":{"role":…}} is a chat message.
+        Some(Value::Object(map)) => !map.contains_key("role") && map.values().any(truthy),
+        Some(value) => truthy(value) && !value.is_number() && !value.is_boolean(),
+        None => false,
+    })
 }
 
 /// An `error` that is only there to say that there is none: 0, 200, `ok`, `{"code":0,"message":"success"}`.
@@ -434,6 +442,11 @@ fn status_of(draft: &Draft) -> Option<u16> {
         .find_map(status::from_number)
         .or_else(|| hints.iter().filter_map(Value::as_str).find_map(status::from_name))
         .or_else(|| hints.iter().filter_map(status::integer).find_map(status::from_vendor))
+}
+
+/// The error that a choice has under `error`.
+pub(super) fn of_cause(cause: &Value) -> Option<ErrorAnswer> {
+    shape::read(cause).map(|draft| answer(Some(draft), Kin::Answer))
 }
 
 fn answer(draft: Option<Draft>, kin: Kin) -> ErrorAnswer {

@@ -25,7 +25,7 @@ pub struct Draft {
 }
 
 /// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 29] = [
+const MESSAGE: [&str; 30] = [
     "message",
     "msg",
     "error_message",
@@ -55,6 +55,7 @@ const MESSAGE: [&str; 29] = [
     "status_message",
     "failure_reason",
     "info",
+    "result_msg",
 ];
 
 const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
@@ -187,6 +188,12 @@ fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
         let list = value.is_array() && name.starts_with("error");
         let mut draft =
             (value.is_object() || list).then(|| read_within(value, budget)).flatten()?;
+        if let Some(deeper) = deepest(value, budget) {
+            draft.message = Some(match draft.message.take() {
+                Some(outer) if !deeper.contains(&outer) => clean(&format!("{outer}: {deeper}")),
+                _ => deeper,
+            });
+        }
         if let (Value::Object(inner), "error", true) = (value, *name, budget.spend(64)) {
             draft.extra = extras(inner, &["message", "type", "param", "code"]);
             // A text under `error` is the message where there is no other: said once is enough.
@@ -204,6 +211,16 @@ fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
             draft
         }
     }
+}
+
+/// What an error object says of the error that it passes on: gateways put a sentence of their own outside,
+/// and the upstream's inside of `value` (Vercel) or `cause`.
+fn deepest(error: &Value, budget: &mut Budget) -> Option<String> {
+    let inner = ["value", "cause"].iter().find_map(|name| error.get(*name))?;
+    if !inner.is_object() {
+        return None;
+    }
+    read_within(inner, budget)?.message
 }
 
 /// The members of one object, containers aside.

@@ -2,12 +2,11 @@
 //! [`crate::repair::error`] to say.
 
 use crate::error::{Code, ErrorAnswer, GatewayError};
-use crate::wire::json::cursor::Value;
 
 use super::StreamEnd;
 
 /// The code of an answer that was cut.
-pub(super) const TRUNCATED: &str = "upstream_stream_truncated";
+pub(in super::super) const TRUNCATED: &str = "upstream_stream_truncated";
 
 /// What can't be read.
 pub(super) fn invalid(message: impl Into<String>) -> ErrorAnswer {
@@ -35,17 +34,4 @@ pub(super) fn to_responses_event(answer: &ErrorAnswer, sequence: u64) -> Vec<u8>
         "sequence_number": sequence,
     });
     format!("event: error\ndata: {event}\n\n").into_bytes()
-}
-
-/// Whether an `error` member says that there is one: not null, false, 0, `""`, `{}` or `[]`.
-pub(super) fn is_truthy(value: &Value<'_>) -> bool {
-    use crate::wire::json::tokenizer::Kind;
-    match value.kind {
-        Kind::BeginObject => value.members().next().is_some(),
-        Kind::BeginArray => value.elements().next().is_some(),
-        Kind::String => value.raw().len() > 2,
-        Kind::Number => value.as_f64() != Some(0.0),
-        Kind::True => true,
-        _ => false,
-    }
 }

@@ -6,39 +6,41 @@
 //! 2. Lines become payloads. A payload is passed on as soon as its JSON is complete, whatever comes
 //!    next; only JSON that goes on over several lines is collected (`pending`).
 //! 3. `scan` reads a payload once. What needs no repair leaves as the very bytes that came in, and a
-//!    chunk whose every event is canonical is not copied at all (`sink`).
-//!    `memo` spares the next payload even that one reading if it has the same shape, and where its whole
-//!    event is in the chunk, steps 1 and 2 as well (`normalizer::lane`).
-//! 4. The rest is looked at member by member and edited in place (`chunk`, `tools`, `usage`, `typed`).
+//!    chunk whose every event is canonical is not copied at all (`output`).
+//!    `template` spares the next payload even that one reading if it has the same shape, and where its
+//!    whole event is in the chunk, steps 1 and 2 as well (`normalizer::fast_path`).
+//! 4. The rest is looked at member by member and edited in place: chunks by the table that plain answers
+//!    are read with ([`super::chat`]), other protocols' events in `typed` and `transcript`.
 //!
 //! The concatenated output depends on the input's bytes alone, not on how they were cut into chunks.
 //! The one exception is meant: usage that follows `[DONE]` in the same chunk is put before it, because
 //! `[DONE]` waits for no other chunk.
 
 mod chunk;
+mod detect;
 mod errors;
 mod lines;
-mod memo;
 mod normalizer;
+mod output;
 mod pending;
 mod sanitize;
 mod scan;
-mod sink;
-mod sniff;
+mod template;
 // The recorded streams are files: natively only.
 mod order;
 #[cfg(not(target_arch = "wasm32"))]
 #[cfg(test)]
 mod tests;
-mod tools;
+mod transcript;
 mod typed;
-mod usage;
 
+pub use detect::{BodyKind, detect};
+pub(super) use errors::TRUNCATED;
 pub use normalizer::SseNormalizer;
-pub use sink::Out;
-pub use sniff::{Sniff, sniff};
+pub use output::Out;
 
 use crate::error::ErrorAnswer;
+use crate::repair::chat::{Api, RequestFacts};
 
 /// Which protocol the stream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +49,20 @@ pub enum StreamKind {
     Chat,
     /// `text_completion` objects, then `[DONE]`.
     Completions,
-    /// `transcript.text.*` events (OpenAI), or chunks with `choices` and `[DONE]` (vLLM).
+    /// `transcript.text.*` events (OpenAI).
     Transcription,
     /// The Responses API's own events: `event:` lines are kept, no `[DONE]` is added.
     Responses,
 }
 
 impl StreamKind {
-    /// Whether chunks have `choices` and nothing else is a chunk.
-    fn is_chunked(self) -> bool {
-        matches!(self, Self::Chat | Self::Completions)
+    /// The API whose chunks these are.
+    fn api(self) -> Option<Api> {
+        match self {
+            Self::Chat => Some(Api::Chat),
+            Self::Completions => Some(Api::Completions),
+            Self::Transcription | Self::Responses => None,
+        }
     }
 }
 
@@ -69,6 +75,8 @@ pub struct Options {
     pub max_event_bytes: usize,
     /// Replaces `model` of every event (Responses: inside `response`).
     pub response_model: Option<String>,
+    /// What was asked for.
+    pub request: RequestFacts,
 }
 
 /// How the upstream's body ended.

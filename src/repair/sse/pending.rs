@@ -91,3 +91,31 @@ fn feed(tokenizer: &mut Tokenizer, bytes: &[u8]) -> Result<(), JsonError> {
     while tokenizer.next(bytes, &mut at, 0)?.is_some() {}
     Ok(())
 }
+
+/// The JSON values of one line that holds several (`{…}{…}`, also with a `data:` or a comma between them),
+/// and whether `[DONE]` follows them. `None` if it holds anything else.
+pub(super) fn values(line: &[u8]) -> Option<(Vec<&[u8]>, bool)> {
+    let mut found = Vec::new();
+    let mut rest = line;
+    loop {
+        rest = rest.trim_ascii_start();
+        while let Some(after) = rest.strip_prefix(b"data:").or_else(|| rest.strip_prefix(b",")) {
+            rest = after.trim_ascii_start();
+        }
+        let is_end = rest.get(..6).is_some_and(|end| end.eq_ignore_ascii_case(b"[DONE]"));
+        if rest.is_empty() || is_end {
+            return (found.len() > usize::from(!is_end)).then_some((found, is_end));
+        }
+        if rest.first() != Some(&b'{') {
+            return None;
+        }
+        let mut tokenizer = Tokenizer::new();
+        let mut at = 0;
+        while !tokenizer.is_complete() {
+            tokenizer.next(rest, &mut at, 0).ok()??;
+        }
+        let (value, after) = rest.split_at_checked(at)?;
+        found.push(value);
+        rest = after;
+    }
+}

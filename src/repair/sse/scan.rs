@@ -7,7 +7,8 @@ use crate::wire::bytes::is_utf8;
 use crate::wire::json::tokenizer::string_end;
 
 use super::StreamKind;
-use super::memo::{Hole, Holes};
+use super::template::{Slot, SlotKind, Slots};
+use crate::repair::chat::finish::is_own;
 
 /// Deeper payloads are read by the slower path, which needs no stack.
 const MAX_DEPTH: u32 = 32;
@@ -32,9 +33,10 @@ impl Found {
 /// A chunk that may leave as it is: one with choices, or with token counts and an empty list of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Chunk {
-    pub(super) has_choices: bool,
-    /// A choice has its finish reason.
-    pub(super) finished: bool,
+    /// The one choice that it tells of.
+    pub(super) choice: Option<u64>,
+    /// It has its finish reason.
+    pub(super) finish: Option<Reason>,
     /// The value of `model` stands here.
     pub(super) model: Option<(usize, usize)>,
     /// It goes on with this tool call: choice and index. Whether that call exists is not known here.
@@ -43,10 +45,17 @@ pub(super) struct Chunk {
     pub(super) counted: bool,
 }
 
+/// A finish reason of OpenAI's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// `stop`, which may have to be another one.
+    Stop,
+    Other,
+}
+
 /// An event that is named by its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Typed {
-    pub(super) sequence: Option<u64>,
     /// The value of `type` stands here, without its quotes.
     pub(super) name: (usize, usize),
     /// It carries a Responses object.
@@ -56,17 +65,17 @@ pub(super) struct Typed {
 }
 
 /// A payload that is as OpenAI would have sent it.
-pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(Found, Holes)> {
-    if kind.is_chunked() {
-        let (found, holes) = chunk(text, kind)?;
-        return Some((Found::Chunk(found), holes));
+pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(Found, Slots)> {
+    if kind.api().is_some() {
+        let (found, slots) = chunk(text, kind)?;
+        return Some((Found::Chunk(found), slots));
     }
-    let (found, holes) = typed(text)?;
-    Some((Found::Event(found), holes))
+    let (found, slots) = typed(text)?;
+    Some((Found::Event(found), slots))
 }
 
 /// A chunk that is as OpenAI would have sent it.
-pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
+pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Slots)> {
     let (object, part): (&[u8], &[u8]) = match kind {
         StreamKind::Chat => (b"chat.completion.chunk", b"delta"),
         StreamKind::Completions => (b"text_completion", b"text"),
@@ -84,7 +93,8 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
                 return Some(());
             }
             reader.array(|reader| {
-                found.has_choices = true;
+                // Chunks of several choices are rare: they are read member by member.
+                found.choice.is_none().then_some(())?;
                 reader.choice(part, &mut found)
             })
         }
@@ -101,17 +111,18 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Holes)> {
         b"choices" | b"model" => None,
         b"usage" | b"error" | b"x_groq" | b"base_resp" => reader.null(),
         // OpenAI's padding against traffic analysis.
-        b"obfuscation" => reader.hole(),
+        b"obfuscation" => reader.slot(SlotKind::Text),
         _ => reader.value(),
     })?;
-    let says_something = found.has_choices || (is_empty && found.counted);
+    let says_something = found.choice.is_some() || (is_empty && found.counted);
     let is_chunk = reader.ended() && says_something && is_utf8(text);
-    is_chunk.then_some((found, reader.holes))
+    is_chunk.then_some((found, reader.slots))
 }
 
 /// An event of OpenAI's own, without `error`.
-fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
+fn typed(text: &[u8]) -> Option<(Typed, Slots)> {
     let mut found = Typed::default();
+    let mut numbered = false;
     let mut name: &[u8] = b"";
     let mut reader = Reader::new(text);
     reader.object(|reader, key| match key {
@@ -125,9 +136,9 @@ fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
         b"sequence_number" => {
             let start = reader.at;
             reader.number()?;
-            reader.holes.push(Hole { start, end: reader.at, is_number: true });
-            let digits = text.get(start..reader.at)?;
-            found.sequence = std::str::from_utf8(digits).ok()?.parse().ok();
+            let kind = SlotKind::Number;
+            reader.slots.push(Slot { start, end: reader.at, kind })?;
+            numbered = true;
             Some(())
         }
         b"response" => {
@@ -135,28 +146,29 @@ fn typed(text: &[u8]) -> Option<(Typed, Holes)> {
             reader.value()
         }
         b"error" => reader.null(),
-        b"delta" | b"obfuscation" => reader.hole(),
+        b"delta" => reader.slot(SlotKind::Content),
+        b"obfuscation" => reader.slot(SlotKind::Text),
         _ => reader.value(),
     })?;
     found.is_last = super::typed::is_last(name);
     // An `event:` line with this name would lose the space at its end.
     let is_name = super::typed::is_protocol(name) && !name.ends_with(b" ");
     // llama.cpp numbers nothing: its events are completed.
-    let is_placed = found.sequence.is_some() || !name.starts_with(b"response.");
+    let is_placed = numbered || !name.starts_with(b"response.");
     let is_event = reader.ended() && is_name && is_placed && is_utf8(text);
-    is_event.then_some((found, reader.holes))
+    is_event.then_some((found, reader.slots))
 }
 
 pub(super) struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     depth: u32,
-    holes: Holes,
+    slots: Slots,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, depth: 0, holes: Holes::default() }
+        Self { text, at: 0, depth: 0, slots: Slots::default() }
     }
 
     /// How far it has read.
@@ -165,7 +177,7 @@ impl<'a> Reader<'a> {
     }
 
     fn choice(&mut self, part: &[u8], found: &mut Chunk) -> Option<()> {
-        let mut has_part = false;
+        let (mut has_part, mut has_reasoning) = (false, false);
         let (mut index, mut call) = (None, None);
         self.object(|reader, key| match key {
             b"index" if index.is_none() => {
@@ -185,26 +197,36 @@ impl<'a> Reader<'a> {
                     }
                     b"tool_calls" => reader.null(),
                     b"role" => reader.value(),
-                    _ => reader.hole(),
+                    b"content" => reader.text_slot(SlotKind::Content),
+                    b"reasoning_content" | b"reasoning" => {
+                        // The same may stand under both names.
+                        let first = !std::mem::replace(&mut has_reasoning, true);
+                        reader.text_slot(if first { SlotKind::Reasoning } else { SlotKind::Text })
+                    }
+                    b"function_call" => None,
+                    _ => reader.slot(SlotKind::Text),
                 })
             }
             b"text" if part == b"text" && !has_part => {
                 has_part = true;
                 (reader.peek()? == b'"').then_some(())?;
-                reader.hole()
+                reader.slot(SlotKind::Content)
             }
             b"finish_reason" => {
                 if reader.peek()? == b'n' {
                     return reader.null();
                 }
-                found.finished = true;
-                is_finish_reason(reader.plain_string()?).then_some(())
+                let reason = reader.plain_string()?;
+                found.finish = Some(if reason == b"stop" { Reason::Stop } else { Reason::Other });
+                is_own(reason).then_some(())
             }
-            b"index" | b"delta" | b"text" => None,
+            b"index" | b"delta" | b"text" | b"message" => None,
+            b"finishReason" | b"native_finish_reason" => reader.null(),
             b"usage" | b"error" => reader.null(),
             _ => reader.value(),
         })?;
         let index = index?;
+        found.choice = Some(index);
         if let Some(call) = call {
             found.call = Some((index, call));
         }
@@ -220,7 +242,7 @@ impl<'a> Reader<'a> {
                 Some(())
             }
             b"function" => reader.object(|reader, key| match key {
-                b"arguments" => reader.hole(),
+                b"arguments" if reader.peek()? == b'"' => reader.slot(SlotKind::Arguments),
                 _ => None,
             }),
             _ => None,
@@ -250,15 +272,22 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.text.get(start..self.at)?).ok()?.parse().ok()
     }
 
+    /// A string or null.
+    fn text_slot(&mut self, kind: SlotKind) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.slot(kind),
+            _ => self.null(),
+        }
+    }
+
     /// A value that nothing depends on; a string may be another one next time.
-    fn hole(&mut self) -> Option<()> {
+    fn slot(&mut self, kind: SlotKind) -> Option<()> {
         if self.peek()? != b'"' {
             return self.value();
         }
         let start = self.at + 1;
         self.string()?;
-        self.holes.push(Hole { start, end: self.at - 1, is_number: false });
-        Some(())
+        self.slots.push(Slot { start, end: self.at - 1, kind })
     }
 
     #[inline]
@@ -411,9 +440,4 @@ impl<'a> Reader<'a> {
         self.at += string_end(self.text.get(self.at..)?)? + 1;
         Some(())
     }
-}
-
-/// OpenAI's own finish reasons.
-pub(super) fn is_finish_reason(reason: &[u8]) -> bool {
-    matches!(reason, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")
 }

@@ -1,15 +1,13 @@
-//! Events that are named by their `type`: OpenAI's Responses and transcription streams, and whole
-//! answers that become such streams.
+//! The Responses API's own events, which are named by their `type`, and whole Responses that become such
+//! streams.
 
 use crate::error::ErrorAnswer;
+use crate::repair::chat::usage;
 use crate::repair::error::{Event, from_event};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{self, Edit};
-
-use super::chunk::Context;
-use super::{StreamKind, errors, usage};
 
 /// What becomes of a payload.
 #[derive(Debug)]
@@ -18,8 +16,6 @@ pub(super) enum Verdict {
     Emit(Option<Vec<u8>>, Facts),
     /// Several events instead of it: name (for the `event:` line) and payload.
     Events(Vec<(&'static str, Vec<u8>)>, Facts),
-    /// It has `choices`: a chunk, not an event.
-    Chunk,
     /// An error that is no event of the protocol, or that may still become a status.
     Error(Box<ErrorAnswer>),
 }
@@ -53,10 +49,10 @@ pub(super) fn is_protocol(name: &[u8]) -> bool {
 }
 
 /// Looks at a payload member by member. `first`: no event has left yet.
-pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<'_>) -> Verdict {
+pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>) -> Verdict {
     let Ok(root) = cursor::parse(text) else { return Verdict::Emit(None, Facts::default()) };
     let name = root.get("type").and_then(|name| name.as_str());
-    let Some(name) = name else { return untyped(text, &root, kind, about) };
+    let Some(name) = name else { return untyped(text, &root, event, model) };
     let sequence = root.get("sequence_number").and_then(|number| number.as_f64());
     let mut facts = Facts {
         ends: is_last(name.as_bytes()),
@@ -64,56 +60,42 @@ pub(super) fn repair(text: &[u8], kind: StreamKind, first: bool, about: Context<
         cached: None,
         sequence: sequence.filter(|number| *number >= 0.0).map(|number| number as u64),
     };
-    // Only the Responses API has an error event of its own, and before its first event an error is
-    // still a status. Names of other protocols' events say little: those that name an error are one.
+    // Before the first event an error is still a status. Names of other protocols' events say little:
+    // those that name an error are one.
     let is_own = is_protocol(name.as_bytes());
     let is_error = name == "error";
-    let fails = if is_error {
-        first || kind != StreamKind::Responses
-    } else {
-        !is_own && (about.event.marked || name.contains("error"))
-    };
-    let event = Event { marked: about.event.marked || is_error, ..about.event };
+    let fails = if is_error { first } else { !is_own && (event.marked || name.contains("error")) };
+    let event = Event { marked: event.marked || is_error, ..event };
     if fails && let Some(answer) = from_event(text, event) {
         return Verdict::Error(Box::new(answer));
     }
     let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);
     facts.cached = counts.map(|counts| crate::repair::usage::cached(&counts));
-    let model = response.and_then(|response| response.get("model"));
-    let edited = match (model, about.response_model) {
-        (Some(model), Some(with)) => {
-            splice::apply(text, &[Edit { span: model.span(), with: string::encode(with) }])
+    let named = response.and_then(|response| response.get("model"));
+    let edited = match (named, model) {
+        (Some(named), Some(with)) => {
+            splice::apply(text, &[Edit { span: named.span(), with: string::encode(with) }])
         }
         _ => None,
     };
     Verdict::Emit(edited, facts)
 }
 
-fn untyped(text: &[u8], root: &Value<'_>, kind: StreamKind, about: Context<'_>) -> Verdict {
-    if root.get("choices").is_some() {
-        return Verdict::Chunk;
-    }
+fn untyped(text: &[u8], root: &Value<'_>, event: Event, model: Option<&str>) -> Verdict {
     // A Responses object has `"error": null` and a `usage`; it is an answer, not an error.
     let object = root.get("object").and_then(|object| object.as_str());
-    if kind == StreamKind::Responses && object.as_deref() == Some("response") {
-        return whole_response(text, root, about);
+    if object.as_deref() == Some("response") {
+        return whole_response(text, root, model);
     }
-    let has_error = root.get("error").as_ref().is_some_and(errors::is_truthy);
-    if kind == StreamKind::Transcription
-        && !has_error
-        && let Some(said) = root.get("text").filter(|said| said.kind == Kind::String)
-    {
-        return whole_transcription(text, root, &said);
-    }
-    match from_event(text, about.event) {
+    match from_event(text, event) {
         Some(answer) => Verdict::Error(Box::new(answer)),
         None => Verdict::Emit(None, Facts::default()),
     }
 }
 
 /// The least that `responses.stream()` can be read from: the first and the last event.
-fn whole_response(text: &[u8], root: &Value<'_>, about: Context<'_>) -> Verdict {
+fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> Verdict {
     let status = root.get("status").and_then(|status| status.as_str());
     let last = match status.as_deref() {
         Some("incomplete") => "response.incomplete",
@@ -121,9 +103,9 @@ fn whole_response(text: &[u8], root: &Value<'_>, about: Context<'_>) -> Verdict 
         _ => "response.completed",
     };
     let mut response = text.trim_ascii().to_vec();
-    if let (Some(model), Some(with)) = (root.get("model"), about.response_model)
+    if let (Some(named), Some(with)) = (root.get("model"), model)
         && let Some(edited) =
-            splice::apply(text, &[Edit { span: model.span(), with: string::encode(with) }])
+            splice::apply(text, &[Edit { span: named.span(), with: string::encode(with) }])
     {
         response = edited;
     }
@@ -142,17 +124,5 @@ fn whole_response(text: &[u8], root: &Value<'_>, about: Context<'_>) -> Verdict 
         sequence: Some(1),
     };
     let events = vec![("response.created", event("response.created", 0)), (last, event(last, 1))];
-    Verdict::Events(events, facts)
-}
-
-fn whole_transcription(text: &[u8], root: &Value<'_>, said: &Value<'_>) -> Verdict {
-    let delta = [&br#"{"type":"transcript.text.delta","delta":"#[..], said.raw(), b"}"].concat();
-    let at = root.span().start + 1;
-    let with = br#""type":"transcript.text.done","#.to_vec();
-    let Some(done) = splice::apply(text, &[Edit { span: at..at, with }]) else {
-        return Verdict::Emit(None, Facts::default());
-    };
-    let facts = Facts { ends: true, ..Facts::default() };
-    let events = vec![("transcript.text.delta", delta), ("transcript.text.done", done)];
     Verdict::Events(events, facts)
 }

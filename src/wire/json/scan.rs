@@ -22,6 +22,9 @@ pub const MAX_NAME_BYTES: usize = 4_096;
 /// The same with its quotes.
 const MAX_KEY_RAW: usize = 2 + MAX_NAME_BYTES;
 
+/// Longer than the names inside of containers that are looked at.
+const MAX_INNER_NAME_RAW: usize = 64;
+
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BodyFacts {
@@ -31,6 +34,14 @@ pub struct BodyFacts {
     pub base64: bool,
     /// How many texts or token lists `input` holds (embeddings).
     pub inputs: Option<usize>,
+    /// The same for `prompt` (text completions).
+    pub prompts: Option<usize>,
+    /// `n`: choices for each prompt; `u64::MAX` where that could not be told.
+    pub n: Option<u64>,
+    /// `"stream_options": {"include_usage": true}`.
+    pub wants_usage: bool,
+    /// `tool_choice` is an object that names a tool.
+    pub names_tool: bool,
 }
 
 /// A member whose value is looked at.
@@ -40,8 +51,24 @@ enum WatchedMember {
     Stream,
     EncodingFormat,
     Input,
+    Prompt,
+    N,
+    StreamOptions,
+    ToolChoice,
     /// Of no interest.
     Other,
+}
+
+/// A top-level value whose members or elements are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Input,
+    Prompt,
+    /// `include_usage` was its last name.
+    StreamOptions {
+        names_usage: bool,
+    },
+    ToolChoice,
 }
 
 /// The incremental scanner of one body.
@@ -58,8 +85,7 @@ pub struct JsonScanner {
     variant_seen: bool,
     opened: bool,
     counts_inputs: bool,
-    /// Inside the array `input`, whose elements are counted.
-    in_input: bool,
+    container: Option<Container>,
     facts: BodyFacts,
 }
 
@@ -77,7 +103,7 @@ impl JsonScanner {
             variant_seen: false,
             opened: false,
             counts_inputs,
-            in_input: false,
+            container: None,
             facts: BodyFacts::default(),
         }
     }
@@ -91,7 +117,7 @@ impl JsonScanner {
         let mut found = None;
         let mut at = 0;
         loop {
-            let depth = if self.in_input { 2 } else { 1 };
+            let depth = if self.container.is_some() { 2 } else { 1 };
             let Some(token) = self.tokenizer.next(chunk, &mut at, depth).map_err(invalid_json)?
             else {
                 break;
@@ -164,7 +190,10 @@ impl JsonScanner {
                 self.partial.clear();
                 return found;
             }
-            _ => self.input_element(token.kind),
+            _ => {
+                self.inside(token, chunk, base);
+                self.partial.clear();
+            }
         }
         Ok(None)
     }
@@ -201,6 +230,8 @@ impl JsonScanner {
             WatchedMember::EncodingFormat
         } else if counts_inputs && is_same(name, b"input") {
             WatchedMember::Input
+        } else if let Some(member) = about_the_answer(name) {
+            member
         } else {
             if names::is_nearly(name, "model") {
                 self.variant_seen = true;
@@ -246,21 +277,51 @@ impl JsonScanner {
             }
             (WatchedMember::Input, Kind::String) => self.facts.inputs = Some(1),
             (WatchedMember::Input, Kind::BeginArray) => {
-                self.in_input = true;
+                self.container = Some(Container::Input);
                 self.facts.inputs = Some(0);
             }
-            (WatchedMember::Other, Kind::EndArray) => self.in_input = false,
+            (WatchedMember::Prompt, Kind::BeginArray) => {
+                self.container = Some(Container::Prompt);
+                self.facts.prompts = Some(0);
+            }
+            (WatchedMember::N, Kind::Number) => {
+                // A number that a chunk's end cut is not kept.
+                let is_whole = token.start >= base;
+                let digits = std::str::from_utf8(self.raw(token, chunk, base)).ok();
+                let n = digits.filter(|_| is_whole).and_then(|digits| digits.parse().ok());
+                self.facts.n = Some(n.unwrap_or(u64::MAX));
+            }
+            (WatchedMember::StreamOptions, Kind::BeginObject) => {
+                self.container = Some(Container::StreamOptions { names_usage: false });
+            }
+            (WatchedMember::ToolChoice, Kind::BeginObject) => {
+                self.container = Some(Container::ToolChoice);
+            }
+            (WatchedMember::Other, Kind::EndArray | Kind::EndObject) => self.container = None,
             _ => {}
         }
         Ok(None)
     }
 
-    /// A list of numbers is one input; a list of strings or of lists is as many as it holds.
-    fn input_element(&mut self, kind: Kind) {
-        match kind {
-            Kind::Number => self.facts.inputs = Some(1),
-            Kind::EndArray | Kind::EndObject | Kind::Key => {}
-            _ => self.facts.inputs = self.facts.inputs.map(|inputs| inputs.saturating_add(1)),
+    /// A token of the container that is looked at.
+    fn inside(&mut self, token: Token, chunk: &[u8], base: u64) {
+        match self.container {
+            Some(Container::Input) => count_element(&mut self.facts.inputs, token.kind),
+            Some(Container::Prompt) => count_element(&mut self.facts.prompts, token.kind),
+            Some(Container::StreamOptions { names_usage }) => {
+                let is_name = token.kind == Kind::Key;
+                if !is_name && names_usage {
+                    self.facts.wants_usage = token.kind == Kind::True;
+                }
+                let names_usage = is_name && self.raw(token, chunk, base) == b"\"include_usage\"";
+                self.container = Some(Container::StreamOptions { names_usage });
+            }
+            Some(Container::ToolChoice) if token.kind == Kind::Key => {
+                let name = self.raw(token, chunk, base);
+                let names = matches!(name, b"\"function\"" | b"\"name\"" | b"\"custom\"");
+                self.facts.names_tool |= names;
+            }
+            Some(Container::ToolChoice) | None => {}
         }
     }
 
@@ -277,7 +338,17 @@ impl JsonScanner {
 
     /// Keeps the part of a string of interest that stands in `chunk`, when the chunk ends inside it.
     fn keep_cut_string(&mut self, chunk: &[u8], base: u64) -> Result<(), GatewayError> {
-        let Some((kind, start, 1)) = self.tokenizer.open_text() else { return Ok(()) };
+        let Some((kind, start, depth @ (1 | 2))) = self.tokenizer.open_text() else {
+            return Ok(());
+        };
+        if depth == 2 {
+            let is_name = kind == Kind::Key && self.container.is_some();
+            let from = start.saturating_sub(base) as usize;
+            let piece = chunk.get(from..).filter(|_| is_name).unwrap_or_default();
+            let room = MAX_INNER_NAME_RAW.saturating_sub(self.partial.len());
+            self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            return Ok(());
+        }
         let limit = match (kind, self.member) {
             (Kind::Key, _) => MAX_KEY_RAW,
             (_, WatchedMember::Model) => MAX_MODEL_RAW,
@@ -293,6 +364,26 @@ impl JsonScanner {
             return Err(invalid_model("\"model\" is too long."));
         }
         Ok(())
+    }
+}
+
+/// A list of numbers is one input; a list of strings or of lists is as many as it holds.
+fn count_element(count: &mut Option<usize>, kind: Kind) {
+    match kind {
+        Kind::Number => *count = Some(1),
+        Kind::EndArray | Kind::EndObject | Kind::Key => {}
+        _ => *count = count.map(|count| count.saturating_add(1)),
+    }
+}
+
+/// Members that say when an answer is complete.
+fn about_the_answer(name: &[u8]) -> Option<WatchedMember> {
+    match name {
+        b"n" => Some(WatchedMember::N),
+        b"prompt" => Some(WatchedMember::Prompt),
+        b"stream_options" => Some(WatchedMember::StreamOptions),
+        b"tool_choice" => Some(WatchedMember::ToolChoice),
+        _ => None,
     }
 }
 

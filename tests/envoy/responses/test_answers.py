@@ -262,7 +262,7 @@ def test_comments_keep_a_connection_alive(gateway, chat_server):
     chat_server.next(sse(chunk({"content": "a"}), b": waiting\n\n", gate, chunk({}, "stop"), "[DONE]"))
     with open_stream(gateway) as client:
         incoming = client.answer()
-        incoming.read_until(lambda body: b": waiting\n\n" in body)
+        incoming.read_until(lambda body: b"\n\n:\n\n" in body)
         gate.open()
         assert responses.stream(incoming.rest()).comments == 1
 

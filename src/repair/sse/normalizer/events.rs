@@ -1,51 +1,51 @@
 //! From payloads to events: passed on as they are, repaired, dropped, or an error.
 
+use crate::repair::chat::Api;
 use crate::repair::error::Event;
 use crate::telemetry::counters::AnswerFault;
 
 use crate::wire::json::cursor;
 
 use super::super::chunk::{self, Context};
-use super::super::lines::Line;
-use super::super::memo::Recalled;
+use super::super::lines::{Line, classify};
+use super::super::output::Output;
 use super::super::pending::Origin;
-use super::super::scan::{Found, Typed};
-use super::super::sink::Sink;
-use super::super::{Head, StreamKind, sanitize, scan, typed};
-use super::SseNormalizer;
+use super::super::scan::{Found, Reason};
+use super::super::template::{Match, Values};
+use super::super::{StreamKind, sanitize, scan, transcript, typed};
+use super::answer::End;
+use super::{SseNormalizer, Stage};
+
+/// Payloads may stand inside of others to this depth.
+const MAX_NESTING: u8 = 4;
 
 impl SseNormalizer {
     /// Passes a payload on if one pass over it shows that it needs no repair.
     #[inline]
-    pub(super) fn canonical(&mut self, text: &[u8], sink: &mut Sink<'_>) -> bool {
-        let found = match self.recall(text) {
-            Some((len, found)) if len == text.len() => found,
+    pub(super) fn canonical(&mut self, text: &[u8], output: &mut Output<'_>) -> bool {
+        let (found, values) = match self.recall(text) {
+            Some((Match { len, values }, found)) if len == text.len() => (found, values),
             _ => {
-                let Some((found, holes)) = scan::payload(text, self.options.kind) else {
+                let Some((found, slots)) = scan::payload(text, self.options.kind) else {
                     return false;
                 };
                 // A renamed model must stand where it stood.
-                let is_in_place = || found.model().is_none_or(|(_, end)| holes.are_behind(end));
+                let is_in_place = || found.model().is_none_or(|(_, end)| slots.are_behind(end));
                 if self.model.is_none() || is_in_place() {
-                    self.last.learn(text, holes, found);
+                    self.template.learn(text, slots, found);
                 }
-                found
+                (found, slots.values(text))
             }
         };
-        self.pass(found, text, None, sink)
+        self.pass(found, values, text, None, output)
     }
 
-    /// If a payload of the last one's shape is what `text` begins with: its length, and what is known
-    /// about it.
+    /// If a payload of the last one's shape is what `text` begins with: its length and values, and what
+    /// is known about it.
     // As a call it would cost more than it does: what it returns would go through memory.
     #[inline(always)]
-    pub(super) fn recall(&self, text: &[u8]) -> Option<(usize, Found)> {
-        let Recalled { len, number } = self.last.recall(text)?;
-        let found = match self.last.found()? {
-            Found::Event(event) => Found::Event(Typed { sequence: number, ..event }),
-            chunk @ Found::Chunk(_) => chunk,
-        };
-        Some((len, found))
+    pub(super) fn recall<'a>(&self, text: &'a [u8]) -> Option<(Match<'a>, Found)> {
+        Some((self.template.find(text)?, self.template.found()?))
     }
 
     /// Passes a payload on; `whole` is its event, if that is canonical from its first field to its blank
@@ -54,100 +54,130 @@ impl SseNormalizer {
     pub(super) fn pass(
         &mut self,
         found: Found,
+        values: Values<'_>,
         text: &[u8],
         whole: Option<&[u8]>,
-        sink: &mut Sink<'_>,
+        output: &mut Output<'_>,
     ) -> bool {
         let renames = self.model.is_some();
-        let is_wrong = match found {
+        match found {
             Found::Chunk(chunk) => {
-                chunk.call.is_some_and(|(choice, index)| !self.tools.has(choice, index))
-                    || (!chunk.has_choices && self.is_error_event())
+                if (chunk.choice.is_none() && self.event.is_error())
                     || (renames && chunk.model.is_none())
+                {
+                    return false;
+                }
+                let calls = &mut self.answer.progress.calls;
+                let is_call_end = chunk.finish == Some(Reason::Stop)
+                    && chunk.choice.is_some_and(|choice| calls.has_any(choice));
+                if is_call_end {
+                    return false;
+                }
+                // Only what goes on with a call passes, and that is noted here.
+                if let Some((choice, index)) = chunk.call
+                    && !calls.goes_on(choice, index, values.arguments)
+                {
+                    return false;
+                }
             }
-            Found::Event(event) => event.is_last || (renames && event.has_response),
-        };
-        if is_wrong {
-            return false;
+            Found::Event(event) => {
+                if event.is_last || (renames && event.has_response) || self.is_over() {
+                    return false;
+                }
+            }
         }
         match (&self.model, found.model(), whole) {
             (Some(_), Some((start, end)), _) => {
-                self.begin(sink);
+                self.begin(output);
                 let (before, after) = (text.get(..start), text.get(end..));
                 let parts = [before, self.model.as_deref(), after];
-                sink.data(parts.map(Option::unwrap_or_default));
+                output.data(parts.map(Option::unwrap_or_default));
             }
             (_, _, Some(whole)) => {
-                self.begin(sink);
-                sink.write(whole);
+                self.begin(output);
+                output.write(whole);
             }
-            (_, _, None) => self.emit(text, sink),
+            (_, _, None) => self.emit(text, output),
         }
         match found {
             Found::Chunk(chunk) => {
                 if chunk.counted {
-                    self.cached = Some(false);
+                    self.answer.cached = Some(false);
                 }
-                if chunk.has_choices {
-                    self.chunk_seen(chunk.finished);
+                if let Some(index) = chunk.choice {
+                    if let Some(choice) = self.answer.progress.choice(index) {
+                        choice.has_deltas = true;
+                        choice.say(values.content, values.reasoning);
+                    }
+                    if let Some(reason) = chunk.finish {
+                        self.answer.progress.finish(index, reason == Reason::Stop);
+                    }
+                    self.answer.chunk(chunk.finish.is_some());
                 }
             }
-            Found::Event(event) => self.sequence(event.sequence),
+            Found::Event(_) => self.event_passed(values),
         }
         true
     }
 
-    fn chunk_seen(&mut self, finished: bool) {
-        self.finished |= finished;
-        self.idle = 0;
+    fn event_passed(&mut self, values: Values<'_>) {
+        self.sequence(values.number);
+        if self.options.kind == StreamKind::Transcription {
+            self.answer.transcript.own_delta(values.content);
+        }
+    }
+
+    /// Whether a transcription has come to its end: it has one last event.
+    pub(super) fn is_over(&self) -> bool {
+        self.options.kind == StreamKind::Transcription && self.answer.end == End::LastEvent
     }
 
     fn sequence(&mut self, number: Option<u64>) {
         if let Some(number) = number {
-            self.next_sequence = number.saturating_add(1);
+            self.answer.next_sequence = number.saturating_add(1);
         }
     }
 
     /// A complete payload that is no canonical one.
-    pub(super) fn json(&mut self, origin: Origin, text: &[u8], sink: &mut Sink<'_>) {
+    pub(super) fn json(&mut self, origin: Origin, text: &[u8], output: &mut Output<'_>) {
         let text = text.trim_ascii();
         if std::str::from_utf8(text).is_err() {
             let mended = sanitize::one_line(text);
-            return self.json(origin, &mended, sink);
+            return self.json(origin, &mended, output);
         }
         let event = Event {
-            marked: origin == Origin::ErrorField || self.is_error_event(),
-            status: self.status_hint,
+            marked: origin == Origin::ErrorField || self.event.is_error(),
+            status: self.event.status_hint,
         };
-        let model = self.options.response_model.clone();
-        let about = Context { event, response_model: model.as_deref() };
-        if self.options.kind.is_chunked() {
-            return self.chunk(text, about, sink);
+        match (self.options.kind.api(), self.options.kind) {
+            (Some(api), _) => self.chunk(api, text, event, MAX_NESTING, output),
+            (None, StreamKind::Transcription) => self.transcript(text, event, output),
+            (None, _) => self.typed(text, event, output),
         }
-        let first = self.head == Head::Undecided;
-        match typed::repair(text, self.options.kind, first, about) {
+    }
+
+    fn typed(&mut self, text: &[u8], event: Event, output: &mut Output<'_>) {
+        let first = matches!(self.stage, Stage::Waiting(_));
+        match typed::repair(text, first, event, self.options.response_model.as_deref()) {
             typed::Verdict::Emit(edited, facts) => {
                 let text = edited.as_deref().unwrap_or(text);
                 match self.in_order(text) {
                     Some(placed) => {
-                        self.emit(&placed, sink);
-                        self.sequence(facts.sequence.or(Some(self.next_sequence)));
+                        self.emit(&placed, output);
+                        self.sequence(facts.sequence.or(Some(self.answer.next_sequence)));
                     }
-                    None => self.emit(text, sink),
+                    None => self.emit(text, output),
                 }
                 self.event_seen(facts);
             }
             typed::Verdict::Events(events, facts) => {
                 for (name, payload) in events {
-                    if self.options.kind == StreamKind::Responses {
-                        self.event = Some(name.as_bytes().to_vec());
-                    }
-                    self.emit(&sanitize::one_line(&payload), sink);
+                    self.event.name = Some(name.as_bytes().to_vec());
+                    self.emit(&sanitize::one_line(&payload), output);
                 }
                 self.event_seen(facts);
             }
-            typed::Verdict::Chunk => self.chunk(text, about, sink),
-            typed::Verdict::Error(answer) => self.fail(*answer, sink),
+            typed::Verdict::Error(answer) => self.fail(*answer, output),
         }
     }
 
@@ -158,80 +188,117 @@ impl SseNormalizer {
         }
         let root = cursor::parse(text).ok()?;
         let name = root.get("type")?.as_str()?;
-        self.order.complete(text, &root, &name, self.next_sequence)
+        self.answer.order.complete(text, &root, &name, self.answer.next_sequence)
     }
 
     fn event_seen(&mut self, facts: typed::Facts) {
-        self.finished |= facts.ends;
-        self.ended_by_event |= facts.ends;
-        if facts.fails {
-            self.failure.get_or_insert(AnswerFault::StreamError);
+        if facts.ends {
+            self.answer.end = End::LastEvent;
         }
-        self.cached = facts.cached.or(self.cached);
+        if facts.fails {
+            self.answer.failure.get_or_insert(AnswerFault::StreamError);
+        }
+        self.answer.cached = facts.cached.or(self.answer.cached);
         self.sequence(facts.sequence);
     }
 
-    fn chunk(&mut self, text: &[u8], about: Context<'_>, sink: &mut Sink<'_>) {
-        match chunk::repair(text, self.options.kind, &mut self.tools, about) {
+    fn transcript(&mut self, text: &[u8], event: Event, output: &mut Output<'_>) {
+        if self.is_over() {
+            return;
+        }
+        match self.answer.transcript.read(text, event) {
+            transcript::Verdict::Own { delta, is_last } => {
+                self.emit(text, output);
+                self.answer.transcript.own_delta(&delta);
+                if is_last {
+                    self.answer.end = End::LastEvent;
+                }
+            }
+            transcript::Verdict::Said(said) => self.say(&said, output),
+            transcript::Verdict::Error(answer) => self.fail(*answer, output),
+        }
+    }
+
+    fn chunk(&mut self, api: Api, text: &[u8], event: Event, nesting: u8, output: &mut Output<'_>) {
+        let about = Context {
+            api,
+            request: self.options.request,
+            event,
+            response_model: self.options.response_model.as_deref(),
+        };
+        match chunk::repair(text, &mut self.answer.progress, about) {
             chunk::Verdict::Emit(edited, facts) => {
-                self.emit(edited.as_deref().unwrap_or(text), sink);
-                self.cached = facts.cached.or(self.cached);
-                if facts.has_choices {
-                    self.chunk_seen(facts.finished);
+                self.emit(edited.as_deref().unwrap_or(text), output);
+                self.answer.cached = facts.cached.or(self.answer.cached);
+                // Also where there is none: it was not idle.
+                self.answer.chunk(facts.finished);
+            }
+            chunk::Verdict::Several(payloads) => {
+                let Some(deeper) = nesting.checked_sub(1) else { return };
+                for payload in payloads {
+                    if !self.is_done() {
+                        self.chunk(api, &payload, event, deeper, output);
+                    }
                 }
             }
             chunk::Verdict::Drop => {
-                self.event = None;
-                self.idle(sink);
+                self.event.name = None;
+                self.idle(output);
             }
             chunk::Verdict::Error(answer, before) => {
                 if let Some(before) = before {
-                    self.event = None;
-                    self.emit(&before, sink);
+                    self.event.name = None;
+                    self.emit(&before, output);
                 }
-                self.fail(*answer, sink);
+                self.fail(*answer, output);
             }
         }
     }
 
     /// Writes one event.
     #[inline]
-    fn emit(&mut self, payload: &[u8], sink: &mut Sink<'_>) {
-        self.begin(sink);
-        sink.data([payload]);
+    pub(super) fn emit(&mut self, payload: &[u8], output: &mut Output<'_>) {
+        self.begin(output);
+        output.data([payload]);
     }
 
     /// Writes what stands before an event's data.
     #[inline]
-    fn begin(&mut self, sink: &mut Sink<'_>) {
-        if self.head == Head::Undecided {
-            self.head = Head::Stream;
+    fn begin(&mut self, output: &mut Output<'_>) {
+        if matches!(self.stage, Stage::Waiting(_)) {
+            self.stage = Stage::Streaming;
         }
-        self.empty_event = false;
-        if let Some(name) = self.event.take()
-            && !self.options.kind.is_chunked()
+        self.event.is_empty = false;
+        if let Some(name) = self.event.name.take()
+            && self.options.kind.api().is_none()
         {
-            sink.write(b"event: ");
-            sink.write(&name);
-            sink.write(b"\n");
+            output.write(b"event: ");
+            output.write(&name);
+            output.write(b"\n");
         }
     }
 
     /// A line behind `[DONE]` in the same chunk: usage still goes before it.
-    pub(super) fn after_done(&mut self, line: Line<'_>, sink: &mut Sink<'_>) {
-        let Line::Data(text) = line else { return };
-        if !self.options.kind.is_chunked() || std::str::from_utf8(text).is_err() {
+    pub(super) fn behind_end(&mut self, line: &[u8], output: &mut Output<'_>) {
+        let (Line::Data(text), Some(api)) = (classify(line), self.options.kind.api()) else {
+            return;
+        };
+        if std::str::from_utf8(text).is_err() || !self.answer.progress.has_choices() {
             return;
         }
-        let model = self.options.response_model.clone();
-        let about = Context { response_model: model.as_deref(), ..Context::default() };
-        let verdict = chunk::repair(text, self.options.kind, &mut self.tools, about);
+        let about = Context {
+            api,
+            request: self.options.request,
+            event: Event::default(),
+            response_model: self.options.response_model.as_deref(),
+        };
+        let verdict = chunk::repair(text, &mut self.answer.progress, about);
         if let chunk::Verdict::Emit(edited, facts) = verdict
             && facts.cached.is_some()
             && !facts.has_choices
         {
-            self.cached = facts.cached;
-            self.emit(edited.as_deref().unwrap_or(text), sink);
+            self.answer.cached = facts.cached;
+            self.emit(edited.as_deref().unwrap_or(text), output);
         }
     }
 }

@@ -1,81 +1,109 @@
 //! The stream's state: what is held, what was seen, how it ends.
 
+mod answer;
+mod ends;
 mod events;
-mod lane;
+mod fast_path;
 mod payloads;
 
 use memchr::memchr2;
 
 use crate::error::ErrorAnswer;
-use crate::telemetry::counters::AnswerFault;
+use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::json::string;
 
 use super::lines::{Line, MARK, classify};
-use super::memo::Memo;
+use super::output::{Out, Output};
 use super::pending::{Origin, Pending};
-use super::sink::{Out, Sink};
-use super::tools::Tools;
-use super::{Head, Options, StreamEnd, StreamKind, errors, scan};
+use super::template::Template;
+use super::{Head, Options, StreamEnd, errors, scan};
+use answer::Answer;
 
-const DONE: &[u8] = b"data: [DONE]\n\n";
-/// Comments that wait for the first event. One more, and the head goes on without it.
-const MAX_HELD_COMMENTS: usize = 64;
+/// Comments that wait for the first event: balancers cut connections that stay silent. One more, and the
+/// head goes on without it.
+const MAX_HELD_COMMENTS: usize = 3;
 /// Their bytes.
 const MAX_HELD_BYTES: usize = 4096;
-/// Comments and empty events that a connection may send after the finish reason before the missing
-/// `[DONE]` is sent for it.
-const MAX_IDLE: u8 = 2;
 
+/// What has been sent of the answer.
+#[derive(Debug)]
+enum Stage {
+    /// Nothing: comments wait for the first event.
+    Waiting(HeldComments),
+    /// Its head, and what has come.
+    Streaming,
+    /// All of it: what still comes is dropped. The head is a stream's, or the error that the answer is.
+    Done(Head),
+}
+
+/// Comments before the first event.
+#[derive(Debug, Default)]
+struct HeldComments {
+    /// As they will leave.
+    written: Vec<u8>,
+    count: usize,
+    /// Their length as they came, however they were cut into chunks.
+    bytes: usize,
+}
+
+/// What has been read of a line that has not ended.
+#[derive(Debug)]
+struct LineBuffer {
+    partial: Vec<u8>,
+    /// The last line ended in CR at the end of a chunk: a LF that follows belongs to it.
+    skip_lf: bool,
+    /// No line has ended yet: a byte order mark may stand before this one.
+    is_first: bool,
+}
+
+impl LineBuffer {
+    fn unmarked<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        if self.is_first { line.strip_prefix(MARK).unwrap_or(line) } else { line }
+    }
+}
+
+/// The event that is being read.
+#[derive(Debug, Default)]
+struct EventBuffer {
+    /// Its `event:` name.
+    name: Option<Vec<u8>>,
+    /// Its payload, as long as that is not complete.
+    payload: Option<Pending>,
+    /// A field was read since the last blank line, and no payload.
+    is_empty: bool,
+    /// From a `:HTTP_STATUS/400` comment (DashScope).
+    status_hint: Option<u16>,
+}
+
+impl EventBuffer {
+    fn is_error(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(b"error"))
+    }
+}
+
+/// Whether the answer goes on behind a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// `[DONE]` was read in the chunk that is being read: only usage may still go before it.
-    Ending,
-    /// Everything was sent. What comes is dropped.
-    Done,
+enum Flow {
+    GoesOn,
+    /// It was `[DONE]`.
+    Ended,
 }
 
 /// Turns an upstream's event stream into the canonical one (see the module's documentation).
 ///
 /// It holds at most one line or event, never more than `max_event_bytes` of it, and a little about the
-/// stream: which tool calls there are, whether it has finished.
+/// stream: which tool calls there are, what its choices have said, whether they have finished.
 #[derive(Debug)]
 pub struct SseNormalizer {
     options: Options,
-    head: Head,
-    phase: Phase,
-    /// The last line ended in CR at the end of a chunk: a LF that follows belongs to it.
-    skip_lf: bool,
-    at_start: bool,
-    /// A line that has not ended yet.
-    partial: Vec<u8>,
-    pending: Option<Pending>,
-    /// The `event:` name for the next payload.
-    event: Option<Vec<u8>>,
-    /// A field was read since the last blank line, and no payload.
-    empty_event: bool,
-    /// From a `:HTTP_STATUS/400` comment (DashScope).
-    status_hint: Option<u16>,
-    /// Comments that wait for the first event.
-    held: Vec<u8>,
-    held_comments: usize,
-    /// Length of the comments that wait, however they were cut into chunks.
-    held_bytes: usize,
-    /// A finish reason, or the protocol's last event.
-    finished: bool,
-    /// It was the protocol's last event: no `[DONE]` is due.
-    ended_by_event: bool,
-    idle: u8,
-    tools: Tools,
-    cached: Option<bool>,
-    next_sequence: u64,
-    /// Where the items of a Responses stream stand.
-    order: super::order::Order,
-    /// How the stream failed after its first event.
-    failure: Option<AnswerFault>,
-    last: Memo<scan::Found>,
     /// The `model` that replaces the upstream's, as JSON.
     model: Option<Vec<u8>>,
+    stage: Stage,
+    lines: LineBuffer,
+    event: EventBuffer,
+    answer: Answer,
+    /// The last payload that needed no repair.
+    template: Template<scan::Found>,
 }
 
 impl SseNormalizer {
@@ -85,70 +113,67 @@ impl SseNormalizer {
         let model = options.response_model.as_deref().map(string::encode);
         Self {
             options,
-            head: Head::Undecided,
-            phase: Phase::Open,
-            skip_lf: false,
-            at_start: true,
-            partial: Vec::new(),
-            pending: None,
-            event: None,
-            empty_event: false,
-            status_hint: None,
-            held: Vec::new(),
-            held_comments: 0,
-            held_bytes: 0,
-            finished: false,
-            ended_by_event: false,
-            idle: 0,
-            tools: Tools::default(),
-            cached: None,
-            next_sequence: 0,
-            order: super::order::Order::default(),
-            failure: None,
-            last: Memo::default(),
             model,
+            stage: Stage::Waiting(HeldComments::default()),
+            lines: LineBuffer { partial: Vec::new(), skip_lf: false, is_first: true },
+            event: EventBuffer::default(),
+            answer: Answer::default(),
+            template: Template::default(),
         }
     }
 
     /// What is known about the answer's head.
     #[must_use]
     pub fn head(&self) -> &Head {
-        &self.head
+        static UNDECIDED: Head = Head::Undecided;
+        static STREAM: Head = Head::Stream;
+        match &self.stage {
+            Stage::Waiting(_) => &UNDECIDED,
+            Stage::Streaming => &STREAM,
+            Stage::Done(head) => head,
+        }
     }
 
     /// Whether prompt tokens came from the upstream's cache; `None` until token counts were seen.
     #[must_use]
     pub fn cached(&self) -> Option<bool> {
-        self.cached
+        self.answer.cached
     }
 
     /// Whether everything was sent: what the upstream still sends is dropped.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.phase == Phase::Done
+        matches!(self.stage, Stage::Done(_))
     }
 
     /// How the stream failed after its first event, if it did. Before, that is [`Self::head`]'s to say.
     #[must_use]
     pub fn failure(&self) -> Option<AnswerFault> {
-        self.failure
+        self.answer.failure
+    }
+
+    /// What had to be repaired so far.
+    #[must_use]
+    pub fn repairs(&self) -> Repairs {
+        self.answer.progress.repairs
     }
 
     /// Reads the next bytes of the upstream's body. While the head is undecided, and after an error
     /// that became the answer itself, there is no output.
     #[must_use]
     pub fn push(&mut self, chunk: &[u8]) -> Out {
-        let mut sink = Sink::new(chunk, std::mem::take(&mut self.held));
-        if self.phase != Phase::Done {
-            self.read(chunk, &mut sink);
+        if self.is_done() {
+            return Out::Bytes(Vec::new());
         }
-        match self.head {
-            Head::Stream => sink.finish(),
-            Head::Undecided => {
-                self.held = sink.into_bytes();
+        let mut output = Output::new(chunk, self.take_held());
+        self.read(chunk, &mut output);
+        match &mut self.stage {
+            Stage::Streaming | Stage::Done(Head::Stream | Head::Undecided) => output.finish(),
+            Stage::Waiting(held) => {
+                held.written = output.into_bytes();
                 Out::Bytes(Vec::new())
             }
-            Head::Error(_) => Out::Bytes(Vec::new()),
+            Stage::Done(Head::Error(_)) => Out::Bytes(Vec::new()),
         }
     }
 
@@ -156,211 +181,192 @@ impl SseNormalizer {
     /// is decided now.
     #[must_use]
     pub fn finish(&mut self, end: StreamEnd) -> Vec<u8> {
-        let mut sink = Sink::new(b"", std::mem::take(&mut self.held));
-        let partial = std::mem::take(&mut self.partial);
-        if self.phase == Phase::Open && !partial.is_empty() {
-            self.line(&partial, &mut sink);
+        let mut output = Output::new(b"", self.take_held());
+        let partial = std::mem::take(&mut self.lines.partial);
+        let mut flow = Flow::GoesOn;
+        if !self.is_done() && !partial.is_empty() {
+            flow = self.line(&partial, &mut output);
         }
-        if self.phase == Phase::Open {
-            self.resolve(true, &mut sink);
+        if !self.is_done() && flow == Flow::GoesOn {
+            self.resolve(true, &mut output);
         }
-        match self.phase {
-            Phase::Done => {}
-            Phase::Ending => self.write_done(&mut sink),
-            Phase::Open if self.ended_by_event => self.phase = Phase::Done,
-            Phase::Open if self.finished => self.write_done(&mut sink),
-            Phase::Open => self.fail(errors::truncated(end), &mut sink),
+        if !self.is_done() {
+            match flow {
+                Flow::Ended => self.marked_end(&mut output),
+                Flow::GoesOn => self.unmarked_end(end, &mut output),
+            }
         }
-        if matches!(self.head, Head::Error(_)) { Vec::new() } else { sink.into_bytes() }
+        if matches!(self.stage, Stage::Done(Head::Error(_))) {
+            return Vec::new();
+        }
+        output.into_bytes()
     }
 
     /// Bytes of what has not gone on yet: the event or line that goes on in the next chunk, and comments.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let pending = self.pending.as_ref().map_or(0, |pending| pending.len());
-        self.partial.len().saturating_add(pending).saturating_add(self.held.len())
+        let pending = self.event.payload.as_ref().map_or(0, Pending::len);
+        let comments = match &self.stage {
+            Stage::Waiting(held) => held.written.len(),
+            Stage::Streaming | Stage::Done(_) => 0,
+        };
+        let transcript = self.answer.transcript.len();
+        [pending, comments, transcript]
+            .into_iter()
+            .fold(self.lines.partial.len(), usize::saturating_add)
     }
 
     /// Ends the stream with an error of the gateway's own: what is still to be sent. Before the first event it becomes
     /// [`Self::head`]'s.
     #[must_use]
     pub fn abort(&mut self, answer: ErrorAnswer) -> Vec<u8> {
-        let mut sink = Sink::new(b"", std::mem::take(&mut self.held));
-        if self.phase != Phase::Done {
-            self.fail(answer, &mut sink);
+        let mut output = Output::new(b"", self.take_held());
+        if !self.is_done() {
+            self.fail(answer, &mut output);
         }
-        self.partial = Vec::new();
-        self.pending = None;
-        if matches!(self.head, Head::Error(_)) { Vec::new() } else { sink.into_bytes() }
+        self.drop_buffers();
+        if matches!(self.stage, Stage::Done(Head::Error(_))) {
+            return Vec::new();
+        }
+        output.into_bytes()
     }
 
     /// As if no payload had come before.
     #[cfg(test)]
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn forget(&mut self) {
-        self.last = Memo::default();
+        self.template = Template::default();
     }
 
-    fn read(&mut self, chunk: &[u8], sink: &mut Sink<'_>) {
-        let mut rest = chunk;
-        if self.skip_lf && !rest.is_empty() {
-            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
-            self.skip_lf = false;
+    fn take_held(&mut self) -> Vec<u8> {
+        match &mut self.stage {
+            Stage::Waiting(held) => std::mem::take(&mut held.written),
+            Stage::Streaming | Stage::Done(_) => Vec::new(),
         }
+    }
+
+    fn read(&mut self, chunk: &[u8], output: &mut Output<'_>) {
+        let mut rest = chunk;
+        if self.lines.skip_lf && !rest.is_empty() {
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            self.lines.skip_lf = false;
+        }
+        let mut flow = Flow::GoesOn;
         loop {
-            rest = self.repeats(rest, sink);
+            if flow == Flow::GoesOn {
+                rest = self.repeats(rest, output);
+            }
             let Some(end) = memchr2(b'\n', b'\r', rest) else { break };
             let Some((line, after)) = rest.split_at_checked(end) else { break };
             rest = match after {
                 [b'\r', b'\n', after @ ..] => after,
                 [b'\r'] => {
-                    self.skip_lf = true;
+                    self.lines.skip_lf = true;
                     &[]
                 }
                 [_, after @ ..] => after,
                 [] => &[],
             };
-            if self.partial.is_empty() {
-                self.line(line, sink);
+            if flow == Flow::Ended {
+                self.behind_end(line, output);
+                continue;
+            }
+            if self.lines.partial.is_empty() {
+                flow = self.line(line, output);
             } else {
-                let mut whole = std::mem::take(&mut self.partial);
+                let mut whole = std::mem::take(&mut self.lines.partial);
                 whole.extend_from_slice(line);
-                self.line(&whole, sink);
+                flow = self.line(&whole, output);
                 whole.clear();
-                self.partial = whole;
+                self.lines.partial = whole;
             }
-            if self.phase == Phase::Done {
-                break;
+            if self.is_done() {
+                return self.drop_buffers();
             }
         }
-        if self.phase == Phase::Open && !rest.is_empty() {
-            self.keep(rest, sink);
+        if flow == Flow::GoesOn && !rest.is_empty() {
+            flow = self.keep(rest, output);
         }
-        if self.phase == Phase::Ending {
-            self.write_done(sink);
+        if flow == Flow::Ended && !self.is_done() {
+            self.marked_end(output);
         }
-        if self.phase == Phase::Done {
-            self.partial = Vec::new();
-            self.pending = None;
+        if self.is_done() {
+            self.drop_buffers();
         }
+    }
+
+    fn drop_buffers(&mut self) {
+        self.lines.partial = Vec::new();
+        self.event = EventBuffer::default();
     }
 
     /// Keeps the beginning of a line, unless it already says all it can say.
-    fn keep(&mut self, rest: &[u8], sink: &mut Sink<'_>) {
+    fn keep(&mut self, rest: &[u8], output: &mut Output<'_>) -> Flow {
         /// `data: "[DONE]` with room for white space.
         const SHORT: usize = 64;
-        if self.partial.len().saturating_add(rest.len()) > self.options.max_event_bytes {
-            return self.fail(self.oversized(), sink);
+        if self.lines.partial.len().saturating_add(rest.len()) > self.options.max_event_bytes {
+            self.fail(self.oversized(), output);
+            return Flow::GoesOn;
         }
-        self.partial.extend_from_slice(rest);
-        if self.partial.len() <= SHORT && classify(self.unmarked(&self.partial)) == Line::Done {
-            self.done(sink);
+        self.lines.partial.extend_from_slice(rest);
+        let partial = &self.lines.partial;
+        if partial.len() <= SHORT && classify(self.lines.unmarked(partial)) == Line::Done {
+            return self.done(output);
         }
-    }
-
-    fn unmarked<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        if self.at_start { line.strip_prefix(MARK).unwrap_or(line) } else { line }
+        Flow::GoesOn
     }
 
     #[inline]
-    fn line(&mut self, line: &[u8], sink: &mut Sink<'_>) {
+    fn line(&mut self, line: &[u8], output: &mut Output<'_>) -> Flow {
         let (limit, len) = (self.options.max_event_bytes, line.len());
-        let line = classify(self.unmarked(line));
-        self.at_start = false;
-        if self.phase == Phase::Ending {
-            return self.after_done(line, sink);
-        }
+        let line = classify(self.lines.unmarked(line));
+        self.lines.is_first = false;
         if len > limit {
-            return self.fail(self.oversized(), sink);
+            self.fail(self.oversized(), output);
+            return Flow::GoesOn;
         }
         match line {
-            Line::Data(value) => self.payload(Origin::Data, value, sink),
-            Line::Blank => self.resolve(false, sink),
-            Line::Comment(text) => self.comment(text, sink),
-            Line::Done => self.done(sink),
+            Line::Data(value) => self.payload(Origin::Data, value, output),
+            Line::Blank => self.resolve(false, output),
+            Line::Comment(text) => self.comment(text, output),
+            Line::Done => return self.done(output),
             Line::Event(name) => {
-                self.empty_event = true;
+                self.event.is_empty = true;
                 let is_name = !name.is_empty() && std::str::from_utf8(name).is_ok();
-                self.event = is_name.then(|| name.to_vec());
+                self.event.name = is_name.then(|| name.to_vec());
             }
-            Line::Field => self.empty_event = true,
-            Line::Error(value) => self.payload(Origin::ErrorField, value, sink),
-            Line::Bare(text) => self.payload(Origin::Bare, text, sink),
+            Line::Field => self.event.is_empty = true,
+            Line::Error(value) => self.payload(Origin::ErrorField, value, output),
+            Line::Bare(text) => self.payload(Origin::Bare, text, output),
         }
+        Flow::GoesOn
     }
 
-    fn comment(&mut self, line: &[u8], sink: &mut Sink<'_>) {
+    fn comment(&mut self, line: &[u8], output: &mut Output<'_>) {
         let text = line.strip_prefix(b":").unwrap_or(line).trim_ascii();
         if let Some(status) = text.strip_prefix(b"HTTP_STATUS/") {
             let status = std::str::from_utf8(status).ok().and_then(|status| status.parse().ok());
-            self.status_hint = status.filter(|status| (400..600).contains(status));
+            self.event.status_hint = status.filter(|status| (400..600).contains(status));
             return;
         }
-        match std::str::from_utf8(line) {
-            Ok(_) => sink.write(line),
-            Err(_) => sink.write(String::from_utf8_lossy(line).as_bytes()),
-        }
-        sink.write(b"\n\n");
-        if self.head == Head::Undecided {
-            self.held_comments += 1;
-            self.held_bytes = self.held_bytes.saturating_add(line.len());
-            if self.held_comments > MAX_HELD_COMMENTS || self.held_bytes > MAX_HELD_BYTES {
-                self.head = Head::Stream;
+        // They keep idle connections alive; their words may be anything, a key among it.
+        output.write(b":\n\n");
+        if let Stage::Waiting(held) = &mut self.stage {
+            held.count += 1;
+            held.bytes = held.bytes.saturating_add(line.len());
+            if held.count > MAX_HELD_COMMENTS || held.bytes > MAX_HELD_BYTES {
+                self.stage = Stage::Streaming;
             }
         }
-        self.idle(sink);
-    }
-
-    /// A comment or an event without payload. Two of them after the finish reason: the upstream keeps
-    /// the connection open and will not send `[DONE]`.
-    fn idle(&mut self, sink: &mut Sink<'_>) {
-        if !self.finished || self.ended_by_event {
-            return;
-        }
-        self.idle = self.idle.saturating_add(1);
-        if self.idle >= MAX_IDLE {
-            self.write_done(sink);
-        }
+        self.idle(output);
     }
 
     /// `[DONE]` was read.
-    fn done(&mut self, sink: &mut Sink<'_>) {
-        if self.pending.is_some() {
-            self.resolve(false, sink);
+    fn done(&mut self, output: &mut Output<'_>) -> Flow {
+        if self.event.payload.is_some() {
+            self.resolve(false, output);
         }
-        if self.phase == Phase::Open {
-            self.phase = Phase::Ending;
-        }
-    }
-
-    fn write_done(&mut self, sink: &mut Sink<'_>) {
-        if self.head == Head::Undecided {
-            self.head = Head::Stream;
-        }
-        sink.write(DONE);
-        self.phase = Phase::Done;
-    }
-
-    /// The answer is an error from here on.
-    fn fail(&mut self, answer: ErrorAnswer, sink: &mut Sink<'_>) {
-        self.phase = Phase::Done;
-        if self.head == Head::Undecided {
-            sink.clear();
-            self.head = Head::Error(answer);
-            return;
-        }
-        let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
-        self.failure.get_or_insert(if is_cut {
-            AnswerFault::StreamCut
-        } else {
-            AnswerFault::StreamError
-        });
-        if self.options.kind == StreamKind::Responses {
-            sink.write(&errors::to_responses_event(&answer, self.next_sequence));
-            return;
-        }
-        sink.data([&answer.error.to_envelope()]);
-        sink.write(DONE);
+        Flow::Ended
     }
 
     fn oversized(&self) -> ErrorAnswer {

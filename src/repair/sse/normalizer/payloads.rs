@@ -1,54 +1,73 @@
 //! From lines to payloads: what is complete goes on at once, what is not waits for its other lines.
 
 use crate::repair::error::{Event, from_event};
+use crate::telemetry::counters::Repair;
 use crate::wire::json::{JsonError, cursor};
 
-use super::super::pending::{Origin, Pending, State};
-use super::super::sink::Sink;
-use super::super::{errors, sanitize};
-use super::{Phase, SseNormalizer};
+use super::super::output::Output;
+use super::super::pending::{Origin, Pending, State, values};
+use super::super::{StreamKind, errors, sanitize};
+use super::SseNormalizer;
 
 impl SseNormalizer {
     /// One line of a payload. The payload goes on as soon as it is complete.
     #[inline]
-    pub(super) fn payload(&mut self, origin: Origin, line: &[u8], sink: &mut Sink<'_>) {
-        if self.pending.is_some() {
-            return self.more(origin, line, sink);
+    pub(super) fn payload(&mut self, origin: Origin, line: &[u8], output: &mut Output<'_>) {
+        if self.event.payload.is_some() {
+            return self.more(origin, line, output);
         }
         match line.first() {
             Some(b'{' | b'[') => {}
             None => {
-                self.empty_event = true;
+                self.event.is_empty = true;
                 return;
             }
-            // Text. Only after `event: error`, or in an `error:` field, does it say something.
-            Some(_) if origin == Origin::ErrorField => return self.text(line, true, sink),
+            // Text. After `event: error`, or in an `error:` field, it is an error at once.
+            Some(_) if origin == Origin::ErrorField => return self.text(line, true, output),
             Some(_) if origin == Origin::Data => {
-                self.pending = Some(Pending::new(origin, line));
+                self.event.payload = Some(Pending::new(origin, line));
                 return;
             }
-            Some(_) => return,
+            Some(_) => return self.text(line, false, output),
         }
-        if origin != Origin::ErrorField && self.canonical(line, sink) {
+        if origin != Origin::ErrorField && self.canonical(line, output) {
+            if origin == Origin::Bare {
+                self.answer.progress.repairs.insert(Repair::Framing);
+            }
             return;
         }
         match cursor::parse(line) {
-            Ok(_) => self.json(origin, line, sink),
-            Err(JsonError::Truncated) => self.pending = Some(Pending::new(origin, line)),
-            Err(_) => {
-                let mended = sanitize::one_line(line);
-                if cursor::parse(&mended).is_ok() {
-                    self.json(origin, &mended, sink);
-                } else {
-                    self.pending = Some(Pending::new(origin, line));
-                }
+            Ok(_) => self.json(origin, line, output),
+            Err(JsonError::Truncated) => self.event.payload = Some(Pending::new(origin, line)),
+            Err(_) => self.odd(origin, line, output),
+        }
+    }
+
+    /// A line that begins like JSON, and is none: nearly JSON, or several values.
+    fn odd(&mut self, origin: Origin, line: &[u8], output: &mut Output<'_>) {
+        let mended = sanitize::one_line(line);
+        if cursor::parse(&mended).is_ok() {
+            self.answer.progress.repairs.insert(Repair::Json);
+            return self.json(origin, &mended, output);
+        }
+        let Some((values, is_end)) = values(&mended) else {
+            self.event.payload = Some(Pending::new(origin, line));
+            return;
+        };
+        self.answer.progress.repairs.insert(Repair::Framing);
+        for value in values {
+            if !self.is_done() && !self.canonical(value, output) {
+                self.json(origin, value, output);
             }
+        }
+        if is_end && !self.is_done() {
+            self.marked_end(output);
         }
     }
 
     /// A further line while a payload is not complete.
-    fn more(&mut self, origin: Origin, line: &[u8], sink: &mut Sink<'_>) {
-        let Some(mut pending) = self.pending.take() else { return };
+    fn more(&mut self, origin: Origin, line: &[u8], output: &mut Output<'_>) {
+        let Some(mut pending) = self.event.payload.take() else { return };
         let starts_json = matches!(line.first(), Some(b'{' | b'['));
         let restart = match (pending.origin, origin) {
             // A stray beginning of JSON without a field name must not swallow an event.
@@ -57,82 +76,103 @@ impl SseNormalizer {
             _ => false,
         };
         if restart {
-            return self.payload(origin, line, sink);
+            return self.payload(origin, line, output);
         }
         if !pending.is_open() {
             if starts_json && cursor::parse(line).is_ok() {
-                self.incomplete(&pending, false, sink);
-                if self.phase == Phase::Open {
-                    self.payload(origin, line, sink);
+                self.incomplete(&pending, false, output);
+                if !self.is_done() {
+                    self.payload(origin, line, output);
                 }
                 return;
             }
             if origin == Origin::Bare {
-                self.pending = Some(pending);
+                self.event.payload = Some(pending);
                 return;
             }
         }
         pending.push(line);
         if pending.len() > self.options.max_event_bytes {
-            return self.fail(self.oversized(), sink);
+            return self.fail(self.oversized(), output);
         }
         if pending.state() == State::Complete {
+            self.answer.progress.repairs.insert(Repair::Framing);
             let mended = sanitize::one_line(pending.text());
-            return self.json(pending.origin, &mended, sink);
+            return self.json(pending.origin, &mended, output);
         }
-        self.pending = Some(pending);
+        self.event.payload = Some(pending);
     }
 
     /// A blank line, or the end: what is pending is all there is of it.
-    pub(super) fn resolve(&mut self, at_end: bool, sink: &mut Sink<'_>) {
-        if let Some(pending) = self.pending.take() {
+    pub(super) fn resolve(&mut self, at_end: bool, output: &mut Output<'_>) {
+        let mut was_error = false;
+        if let Some(pending) = self.event.payload.take() {
             if pending.origin == Origin::Bare && !at_end {
-                self.pending = Some(pending);
+                self.event.payload = Some(pending);
             } else {
-                self.incomplete(&pending, at_end, sink);
+                self.incomplete(&pending, at_end, output);
             }
-        } else if self.empty_event && !at_end {
-            self.idle(sink);
+        } else if self.event.is_empty {
+            was_error = self.event.is_error();
+            if !at_end {
+                self.idle(output);
+            }
         }
-        self.empty_event = false;
-        self.status_hint = None;
+        if was_error {
+            self.answer.words.add_error_event();
+        }
+        self.event.is_empty = false;
+        self.event.status_hint = None;
         // The error may come behind a stray blank line; other names belong to their own event only.
-        if !self.is_error_event() {
-            self.event = None;
+        if !self.event.is_error() {
+            self.event.name = None;
         }
     }
 
-    fn incomplete(&mut self, pending: &Pending, at_end: bool, sink: &mut Sink<'_>) {
+    fn incomplete(&mut self, pending: &Pending, at_end: bool, output: &mut Output<'_>) {
         let text = pending.text();
         let mended = sanitize::one_line(text);
-        if cursor::parse(&mended).is_ok() {
-            return self.json(pending.origin, &mended, sink);
+        if cursor::parse(&mended).is_ok() && pending.starts_json() {
+            self.answer.progress.repairs.insert(Repair::Json);
+            return self.json(pending.origin, &mended, output);
         }
-        if !pending.starts_json() {
-            return self.text(text, self.is_error_event(), sink);
+        // `[END]`, and Python's `str()` of a dict, are texts.
+        if !pending.starts_json() || text.starts_with(b"[") || text.starts_with(b"{'") {
+            return self.text(text, self.event.is_error(), output);
         }
         let last = pending.last_line();
         if pending.origin != Origin::Bare
             && last.first() == Some(&b'{')
             && cursor::parse(last).is_ok()
         {
-            return self.payload(pending.origin, last, sink);
+            return self.payload(pending.origin, last, output);
         }
         // At the end this is a cut answer, and told as such.
         if !at_end && pending.origin != Origin::Bare {
-            self.fail(errors::invalid("The upstream sent an event that is not JSON."), sink);
+            self.fail(errors::invalid("The upstream sent an event that is not JSON."), output);
         }
     }
 
-    fn text(&mut self, text: &[u8], is_error: bool, sink: &mut Sink<'_>) {
-        let event = Event { marked: true, status: self.status_hint };
-        match is_error.then(|| from_event(text, event)).flatten() {
-            Some(answer) => self.fail(answer, sink),
-            None => self.idle(sink),
+    /// What was sent where JSON was due. `is_error`: the framing says what it is.
+    fn text(&mut self, text: &[u8], is_error: bool, output: &mut Output<'_>) {
+        let event = Event { marked: true, status: self.event.status_hint };
+        if let Some(answer) = is_error.then(|| from_event(text, event)).flatten() {
+            return self.fail(answer, output);
         }
+        let is_page = text.trim_ascii().first() == Some(&b'<');
+        if self.options.kind == StreamKind::Transcription && !is_page && !is_labelled_error(text) {
+            if self.is_over() {
+                return;
+            }
+            let said = self.answer.transcript.line(text);
+            return self.say(&said, output);
+        }
+        self.answer.words.add(text);
+        self.idle(output);
     }
+}
 
-    pub(super) fn is_error_event(&self) -> bool {
-        self.event.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(b"error"))
-    }
+/// `error: …`, which is no transcription.
+fn is_labelled_error(text: &[u8]) -> bool {
+    text.get(..6).is_some_and(|label| label.eq_ignore_ascii_case(b"error:"))
 }

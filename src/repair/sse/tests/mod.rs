@@ -1,6 +1,7 @@
 //! Tests of the stream normaliser: recorded streams of real servers, single shapes, and laws that
 //! hold for every stream.
 
+mod drift;
 mod laws;
 mod recorded;
 mod repeats;
@@ -12,7 +13,7 @@ use super::*;
 use serde_json::Value;
 
 fn options(kind: StreamKind) -> Options {
-    Options { kind, max_event_bytes: 1 << 20, response_model: None }
+    Options { kind, max_event_bytes: 1 << 20, response_model: None, request: Default::default() }
 }
 
 /// The stream that one JSON answer becomes.

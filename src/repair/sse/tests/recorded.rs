@@ -24,6 +24,16 @@ impl Case {
         if self.meta["upstream"]["close"] == "reset" { StreamEnd::Reset } else { StreamEnd::Clean }
     }
 
+    pub(super) fn options(&self) -> Options {
+        let body = &self.meta["request"]["body"];
+        let request = RequestFacts {
+            choices: body["n"].as_u64().unwrap_or(1),
+            wants_usage: body["stream_options"]["include_usage"] == true,
+            names_tool: body["tool_choice"].is_object(),
+        };
+        Options { request, ..options(self.kind()) }
+    }
+
     pub(super) fn is_compressed(&self) -> bool {
         self.meta["upstream"]["headers"].get("content-encoding").is_some()
     }
@@ -115,7 +125,7 @@ fn mismatch(expected: &Value, by_parts: bool, out: &[u8], head: &Head) -> Option
         .map(|(at, call)| {
             let id = call["id"].as_str().unwrap();
             let made = got.tool_calls.get(at).map(|call| call.0.clone()).unwrap_or_default();
-            let id = if id.starts_with('<') && made.len() > 8 { made } else { id.to_owned() };
+            let id = if id.starts_with('<') && !made.is_empty() { made } else { id.to_owned() };
             let member = |name: &str| call[name].as_str().unwrap().to_owned();
             (id, member("name"), member("arguments"))
         })
@@ -130,7 +140,7 @@ fn mismatch(expected: &Value, by_parts: bool, out: &[u8], head: &Head) -> Option
 fn recorded_streams() {
     let mut checked = 0;
     for case in cases().iter().filter(|case| case.asked_for_stream() && !case.is_compressed()) {
-        let whole = run(options(case.kind()), &[&case.body], case.end());
+        let whole = run(case.options(), &[&case.body], case.end());
         let expected = &case.meta["expected"];
         let by_parts = case.meta.get("tier").is_some();
         let any = expected["one_of"].as_array().cloned().unwrap_or_else(|| vec![expected.clone()]);
@@ -143,7 +153,7 @@ fn recorded_streams() {
             String::from_utf8_lossy(&whole.0)
         );
         for step in [1, 2, 3, 7, 64, 150, 1000] {
-            let cut = run(options(case.kind()), &in_steps(&case.body, step), case.end());
+            let cut = run(case.options(), &in_steps(&case.body, step), case.end());
             assert!(cut == whole, "{} in steps of {step}", case.id);
         }
         checked += 1;
@@ -154,12 +164,12 @@ fn recorded_streams() {
 #[test]
 fn recorded_json_bodies_are_told_from_streams() {
     for case in cases().iter().filter(|case| !case.is_compressed()) {
-        let is_json = matches!(sniff(&case.body), Sniff::Json(_));
+        let is_json = matches!(detect(&case.body), BodyKind::Json(_));
         // A stream may begin with a bare JSON line; a body that was not asked as a stream is JSON.
         let is_plain = !case.asked_for_stream() && case.meta["request"]["body"].is_object();
         assert!(is_json || !is_plain, "{}", case.id);
         if is_plain {
-            let Sniff::Json(start) = sniff(&case.body) else { panic!("{}", case.id) };
+            let BodyKind::Json(start) = detect(&case.body) else { panic!("{}", case.id) };
             serde_json::from_slice::<Value>(&case.body[start..]).unwrap();
         }
     }

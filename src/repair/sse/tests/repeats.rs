@@ -145,7 +145,7 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
         let response_model = renamed.then(|| "my \"own\"".to_owned());
-        let options = Options { kind, max_event_bytes: limit, response_model };
+        let options = Options { kind, max_event_bytes: limit, response_model, request: Default::default() };
         let read = read_slowly(&options, &body);
         for chunks in [vec![&body[..]], cut(&body, &cuts), in_steps(&body, 1)] {
             prop_assert_eq!(told(&options, &chunks, false), read.clone());

@@ -2,10 +2,10 @@
 
 use super::*;
 
-const HEL: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#;
-const LO: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#;
-const STOP: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-const USAGE: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+pub(super) const HEL: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#;
+pub(super) const LO: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#;
+pub(super) const STOP: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+pub(super) const USAGE: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
 
 pub(super) fn data(payloads: &[&str]) -> String {
     payloads.iter().map(|payload| format!("data: {payload}\n\n")).collect()
@@ -39,7 +39,7 @@ fn canonical_chunks_are_not_copied() {
     }
     assert_eq!(normalizer.finish(StreamEnd::Clean), b"");
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
-    let whole = format!(": hi\n\n{}:\n\n{}", data(&[HEL]), data(&[STOP, USAGE, "[DONE]"]));
+    let whole = format!(":\n\n{}:\n\n{}", data(&[HEL]), data(&[STOP, USAGE, "[DONE]"]));
     assert_eq!(normalizer.push(whole.as_bytes()), Out::Unchanged);
     assert!(normalizer.is_done());
     assert_eq!(normalizer.cached(), Some(false));
@@ -115,7 +115,7 @@ fn what_is_not_json_is_mended_or_an_error() {
     assert_eq!(got.text, "H\u{fffd}l");
     let nan = with_choice(r#"{"index":0,"delta":{"content":"a"},"logprobs":[NaN,-Infinity]}"#);
     let got = read_chat(&data(&[&nan, STOP]));
-    assert_eq!(got.events[0]["choices"][0]["logprobs"], serde_json::json!([null, null]));
+    assert_eq!(got.events[0]["choices"][0]["logprobs"], serde_json::json!([null, -9999.0]));
     let tab = HEL.replace("Hel", "H\tl");
     assert_eq!(read_chat(&data(&[&tab, STOP])).text, "H\tl");
     let got = read_chat(&data(&[HEL, r#"{"id":"c","choi"#, STOP]));
@@ -183,12 +183,18 @@ fn finish_reasons() {
         ("\"eos\"", Some("stop")),
         ("\"max_tokens\"", Some("length")),
         ("\"length\"", Some("length")),
-        ("\"insufficient_system_resource\"", Some("insufficient_system_resource")),
+        ("\"sensitive\"", Some("content_filter")),
+        ("\"model_context_window_exceeded\"", Some("length")),
+        ("\"MAX_TOKENS\"", Some("length")),
+        ("{\"type\":\"stop\",\"matched\":2}", Some("stop")),
+        ("\"a_reason_of_its_own\"", Some("a_reason_of_its_own")),
     ] {
         let chunk = with_choice(&format!(r#"{{"index":0,"delta":{{}},"finish_reason":{reason}}}"#));
         assert_eq!(read_chat(&data(&[&chunk, "[DONE]"])).finish.as_deref(), want);
     }
-    for reason in ["error", "network_error"] {
+    for reason in
+        ["error", "network_error", "abort", "Insufficient_System_Resource", "engine_failure"]
+    {
         let chunk = with_choice(&format!(
             r#"{{"index":0,"delta":{{"content":"x"}},"finish_reason":"{reason}"}}"#
         ));
@@ -233,7 +239,10 @@ fn ends() {
     let (out, _) =
         run(options(StreamKind::Chat), &[data(&[HEL, STOP]).as_bytes()], StreamEnd::Reset);
     assert_eq!(out, data(&[HEL, STOP, "[DONE]"]).as_bytes());
-    assert_eq!(chat(b"data: [DONE]\n\n"), ("data: [DONE]\n\n".to_owned(), Head::Stream));
+    assert_eq!(
+        head_error("data: [DONE]\n\n").error.code.as_deref(),
+        Some("invalid_upstream_response")
+    );
 }
 
 #[test]
@@ -261,14 +270,14 @@ fn comments_wait_for_the_first_event_but_not_for_ever() {
     assert_eq!(*normalizer.head(), Head::Undecided);
     assert_eq!(normalizer.push(b":b\r\n\r\n"), Out::Bytes(vec![]));
     let event = data(&[HEL]);
-    let want = format!(": a\n\n:b\n\n{event}");
+    let want = format!(":\n\n:\n\n{event}");
     assert_eq!(normalizer.push(event.as_bytes()), Out::Bytes(want.into_bytes()));
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     let pushes = (0..).take_while(|_| {
         let _ = normalizer.push(b": keep-alive\n\n");
         *normalizer.head() == Head::Undecided
     });
-    assert_eq!(pushes.count(), 64);
+    assert_eq!(pushes.count(), 3);
 }
 
 #[test]

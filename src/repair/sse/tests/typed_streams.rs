@@ -14,7 +14,7 @@ fn responses(body: &str) -> (String, Head) {
 #[test]
 fn responses_pass_unchanged() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Responses));
-    for event in [CREATED, DELTA, ": ping\n\n", COMPLETED] {
+    for event in [CREATED, DELTA, ":\n\n", COMPLETED] {
         assert_eq!(normalizer.push(event.as_bytes()), Out::Unchanged, "{event}");
     }
     assert_eq!(normalizer.cached(), Some(true));
@@ -103,7 +103,12 @@ fn transcriptions() {
     let json = run(r#"{"text":"Hi","usage":{"input_tokens":1}}"#);
     assert_eq!(json, (whole, Head::Stream));
     let chunk = "data: {\"object\":\"transcription.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
-    assert_eq!(run(chunk).0, format!("{chunk}data: [DONE]\n\n"));
+    let done = "data: {\"type\":\"transcript.text.done\",\"text\":\"Hi\"}\n\n";
+    assert_eq!(run(chunk).0, format!("{delta}{done}"));
+    assert_eq!(
+        run(&format!("{chunk}data: [DONE]\n\n")).0,
+        format!("{delta}{done}data: [DONE]\n\n")
+    );
     assert!(
         matches!(run("data: {\"error\":{\"message\":\"no\",\"code\":400}}\n\n").1, Head::Error(answer) if answer.status == 400)
     );

@@ -183,8 +183,12 @@ fn in_pieces(body: &[u8], random: &mut Random) -> Vec<u8> {
 
 /// Through the normaliser, as in the filter; in pieces of up to `size` bytes.
 fn normalised(body: &[u8], size: u64, random: &mut Random) -> Vec<u8> {
-    let options_sse =
-        sse::Options { kind: StreamKind::Chat, max_event_bytes: 4096, response_model: None };
+    let options_sse = sse::Options {
+        kind: StreamKind::Chat,
+        max_event_bytes: 4096,
+        response_model: None,
+        request: Default::default(),
+    };
     let mut normalizer = SseNormalizer::new(options_sse);
     let mut converter = ResponseConverter::new(options(true));
     let mut out = Vec::new();

@@ -5,12 +5,17 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{ResponseConverter, grammar, options};
+use crate::repair::chat::RequestFacts;
 use crate::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
 
 /// The events of a body in pieces of `size` bytes; `None` where it is an HTTP error instead.
-fn converted(body: &[u8], size: usize) -> Option<Vec<u8>> {
-    let limits =
-        sse::Options { kind: StreamKind::Chat, max_event_bytes: 1 << 20, response_model: None };
+fn converted(body: &[u8], request: RequestFacts, size: usize) -> Option<Vec<u8>> {
+    let limits = sse::Options {
+        kind: StreamKind::Chat,
+        max_event_bytes: 1 << 20,
+        response_model: None,
+        request,
+    };
     let mut normalizer = SseNormalizer::new(limits);
     let mut converter = ResponseConverter::new(options(true));
     let mut out = Vec::new();
@@ -46,11 +51,19 @@ fn every_recorded_stream_keeps_its_text_calls_and_end() {
             || meta["upstream"]["headers"].get("content-encoding").is_some()
             || expected["kind"] != "sse"
             || pending.lines().any(|line| line == id)
+            // A Response has one answer.
+            || meta["request"]["body"].get("n").is_some()
         {
             continue;
         }
         let body = std::fs::read(path.join("upstream.body")).unwrap();
-        let Some(out) = converted(&body, usize::MAX) else { continue };
+        let asked = &meta["request"]["body"];
+        let request = RequestFacts {
+            choices: asked["n"].as_u64().unwrap_or(1),
+            wants_usage: asked["stream_options"]["include_usage"] == true,
+            names_tool: false,
+        };
+        let Some(out) = converted(&body, request, usize::MAX) else { continue };
         seen += 1;
         let events = grammar::check(&out);
         let last = &events.last().unwrap()["response"];
@@ -75,7 +88,7 @@ fn every_recorded_stream_keeps_its_text_calls_and_end() {
             assert_eq!((&call["name"], &call["arguments"]), (&want["name"], &want["arguments"]));
         }
         assert!(last["usage"].is_object() || !expected["usage"].is_object(), "{id}");
-        let events_in_pieces = converted(&body, 7).unwrap();
+        let events_in_pieces = converted(&body, request, 7).unwrap();
         assert_eq!(grammar::check(&events_in_pieces).last().unwrap()["response"], *last, "{id}");
     }
     assert!(seen > 20, "{seen} recordings");

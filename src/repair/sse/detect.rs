@@ -4,7 +4,7 @@ use super::lines::{Line, MARK, classify};
 
 /// The kind of a body, from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sniff {
+pub enum BodyKind {
     /// Nothing but white space, comments or half a field name so far.
     NeedMore,
     /// An event stream.
@@ -21,9 +21,9 @@ pub enum Sniff {
 /// Judges by the first bytes of a body (all that came so far). Reads until the first line that says
 /// something.
 #[must_use]
-pub fn sniff(body: &[u8]) -> Sniff {
+pub fn detect(body: &[u8]) -> BodyKind {
     if MARK.starts_with(body) {
-        return Sniff::NeedMore;
+        return BodyKind::NeedMore;
     }
     let mut rest = body.strip_prefix(MARK).unwrap_or(body);
     loop {
@@ -34,27 +34,31 @@ pub fn sniff(body: &[u8]) -> Sniff {
                 None => (rest, None),
             };
         match line.first() {
-            None => return Sniff::NeedMore,
-            Some(b'{') => return Sniff::Json(body.len() - rest.len()),
-            Some(b'<') => return Sniff::Html,
+            None => return BodyKind::NeedMore,
+            Some(b'{') => return BodyKind::Json(body.len() - rest.len()),
+            Some(b'<') => return BodyKind::Html,
             Some(_) => {}
         }
         if after.is_none() && is_half_field(line) {
-            return Sniff::NeedMore;
+            return BodyKind::NeedMore;
         }
         match classify(line) {
-            Line::Done | Line::Data(_) => return Sniff::Sse,
-            Line::Event(_) | Line::Error(_) | Line::Field => return Sniff::Sse,
+            Line::Done | Line::Data(_) => return BodyKind::Sse,
+            Line::Event(_) | Line::Error(_) | Line::Field => return BodyKind::Sse,
             Line::Bare(_) if line.first() == Some(&b'[') => {
                 let half = after.is_none() && b"[DONE]".starts_with(&line.to_ascii_uppercase());
-                return if half { Sniff::NeedMore } else { Sniff::Json(body.len() - rest.len()) };
+                return if half {
+                    BodyKind::NeedMore
+                } else {
+                    BodyKind::Json(body.len() - rest.len())
+                };
             }
-            Line::Bare(_) => return Sniff::Text,
+            Line::Bare(_) => return BodyKind::Text,
             Line::Comment(_) | Line::Blank => {}
         }
         match after {
             Some(after) => rest = after,
-            None => return Sniff::NeedMore,
+            None => return BodyKind::NeedMore,
         }
     }
 }
@@ -73,25 +77,25 @@ mod tests {
     #[test]
     fn table() {
         for (body, want) in [
-            (&b""[..], Sniff::NeedMore),
-            (b"\xef\xbb", Sniff::NeedMore),
-            (b"\n\r\n ", Sniff::NeedMore),
-            (b": keep-alive\n\n", Sniff::NeedMore),
-            (b"da", Sniff::NeedMore),
-            (b"data: {", Sniff::Sse),
-            (b"\xef\xbb\xbfdata:", Sniff::Sse),
-            (b": x\n\nevent: a\n", Sniff::Sse),
-            (b"id:1\n", Sniff::Sse),
-            (b"\n\n{\"a\"", Sniff::Json(2)),
-            (b": x\n\n{", Sniff::Json(5)),
-            (b"[", Sniff::NeedMore),
-            (b"[{", Sniff::Json(0)),
-            (b"[DONE]", Sniff::Sse),
-            (b"<!doctype html>", Sniff::Html),
-            (b"Not Found", Sniff::Text),
-            (b"dataset\n", Sniff::Text),
+            (&b""[..], BodyKind::NeedMore),
+            (b"\xef\xbb", BodyKind::NeedMore),
+            (b"\n\r\n ", BodyKind::NeedMore),
+            (b": keep-alive\n\n", BodyKind::NeedMore),
+            (b"da", BodyKind::NeedMore),
+            (b"data: {", BodyKind::Sse),
+            (b"\xef\xbb\xbfdata:", BodyKind::Sse),
+            (b": x\n\nevent: a\n", BodyKind::Sse),
+            (b"id:1\n", BodyKind::Sse),
+            (b"\n\n{\"a\"", BodyKind::Json(2)),
+            (b": x\n\n{", BodyKind::Json(5)),
+            (b"[", BodyKind::NeedMore),
+            (b"[{", BodyKind::Json(0)),
+            (b"[DONE]", BodyKind::Sse),
+            (b"<!doctype html>", BodyKind::Html),
+            (b"Not Found", BodyKind::Text),
+            (b"dataset\n", BodyKind::Text),
         ] {
-            assert_eq!(sniff(body), want, "{}", String::from_utf8_lossy(body));
+            assert_eq!(detect(body), want, "{}", String::from_utf8_lossy(body));
         }
     }
 }

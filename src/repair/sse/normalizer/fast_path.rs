@@ -1,18 +1,19 @@
-//! The fast lane: events like the last one, which most of a stream's are. Framing and payload are
+//! The fast path: events like the last one, which most of a stream's are. Framing and payload are
 //! compared where they stand in the chunk; nothing is cut into lines. What is not alike, or not whole,
 //! is left to the lines.
 
+use super::super::output::Output;
 use super::super::scan::Found;
-use super::super::sink::Sink;
-use super::{Phase, SseNormalizer};
+use super::{SseNormalizer, Stage};
+use crate::repair::sse::template::Match;
 use crate::wire::bytes::strip_prefix;
 
 impl SseNormalizer {
     /// Passes on the events of the last one's shape that `rest` begins with. Returns what follows.
     #[inline]
-    pub(super) fn repeats<'c>(&mut self, mut rest: &'c [u8], sink: &mut Sink<'_>) -> &'c [u8] {
+    pub(super) fn repeats<'c>(&mut self, mut rest: &'c [u8], output: &mut Output<'_>) -> &'c [u8] {
         while self.is_between_events()
-            && let Some(after) = self.repeat(rest, sink)
+            && let Some(after) = self.repeat(rest, output)
         {
             rest = after;
         }
@@ -21,20 +22,20 @@ impl SseNormalizer {
 
     /// Whether nothing that was read before belongs to the event that comes.
     fn is_between_events(&self) -> bool {
-        self.phase == Phase::Open
-            && self.partial.is_empty()
-            && self.pending.is_none()
-            && self.event.is_none()
+        !matches!(self.stage, Stage::Done(_))
+            && self.lines.partial.is_empty()
+            && self.event.payload.is_none()
+            && self.event.name.is_none()
     }
 
-    fn repeat<'c>(&mut self, event: &'c [u8], sink: &mut Sink<'_>) -> Option<&'c [u8]> {
+    fn repeat<'c>(&mut self, event: &'c [u8], output: &mut Output<'_>) -> Option<&'c [u8]> {
         let fields = self.without_name(event)?;
         let value = fields.strip_prefix(b"data:")?;
         let (payload, is_spaced) = match value.strip_prefix(b" ") {
             Some(payload) => (payload, true),
             None => (value, false),
         };
-        let (len, found) = self.recall(payload)?;
+        let (Match { len, values }, found) = self.recall(payload)?;
         let (payload, behind) = payload.split_at_checked(len)?;
         // A lone CR may be half of a line end.
         let (after, is_closed, is_plain) = match behind {
@@ -49,12 +50,12 @@ impl SseNormalizer {
             return None;
         }
         let whole = if is_canonical { event.get(..len) } else { None };
-        if !self.pass(found, payload, whole, sink) {
+        if !self.pass(found, values, payload, whole, output) {
             return None;
         }
         // As the blank line does.
         if is_closed {
-            self.status_hint = None;
+            self.event.status_hint = None;
         }
         Some(after)
     }
@@ -63,9 +64,9 @@ impl SseNormalizer {
     /// the payload says again; else all of it.
     #[inline]
     fn without_name<'c>(&self, event: &'c [u8]) -> Option<&'c [u8]> {
-        let Found::Event(known) = self.last.found()? else { return Some(event) };
+        let Found::Event(known) = self.template.found()? else { return Some(event) };
         let Some(line) = event.strip_prefix(b"event: ") else { return Some(event) };
-        let name = self.last.text().get(known.name.0..known.name.1)?;
+        let name = self.template.text().get(known.name.0..known.name.1)?;
         strip_prefix(line, name)?.strip_prefix(b"\n")
     }
 }

@@ -11,15 +11,15 @@ pub enum Out {
 
 /// Output for one chunk. As long as what is written equals the chunk's own bytes, nothing is copied.
 #[derive(Debug)]
-pub(super) struct Sink<'a> {
+pub(super) struct Output<'a> {
     chunk: &'a [u8],
     /// While `copied` is `None`: the output is `chunk[..same]`.
     same: usize,
     copied: Option<Vec<u8>>,
 }
 
-impl<'a> Sink<'a> {
-    /// A sink for the output of `chunk`; `before` goes first.
+impl<'a> Output<'a> {
+    /// An output for the output of `chunk`; `before` goes first.
     pub(super) fn new(chunk: &'a [u8], before: Vec<u8>) -> Self {
         Self { chunk, same: 0, copied: (!before.is_empty()).then_some(before) }
     }

@@ -1,0 +1,449 @@
+//! Tool calls: which one a delta goes on with, with one id and one name a call, and what each is made of.
+//!
+//! The SDKs put deltas together by `index` and join strings, so a missing index, a repeated id, an empty
+//! name and arguments that are no string all end in a broken call.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sha2::{Digest, Sha256};
+
+use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::tokenizer::Kind;
+
+use super::content::quoted_json;
+use super::edits::{member, name_of};
+use super::progress::{Beyond, Sent};
+
+/// Calls of one answer that are kept apart. No model makes so many; beyond, deltas pass untouched.
+const MAX_CALLS: usize = 4096;
+
+/// The calls of an answer so far.
+#[derive(Debug, Default)]
+pub(in super::super) struct Calls {
+    calls: Vec<Call>,
+}
+
+/// One call. Ids and names are kept as hashes: their length is the upstream's choice.
+#[derive(Debug)]
+struct Call {
+    choice: u64,
+    /// The index that the upstream gave it.
+    upstream: Option<u64>,
+    /// The index that the client knows it by.
+    index: u64,
+    id: u64,
+    name: u64,
+    arguments: Sent,
+}
+
+/// What makes a missing id unique, and the same each time the answer is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Seed<'a> {
+    /// The answer's `id`, raw.
+    pub(in super::super) id: &'a [u8],
+    /// The answer's `created`, raw.
+    pub(in super::super) created: &'a [u8],
+}
+
+/// Where a call stands.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Place {
+    pub(in super::super) choice: u64,
+    /// In its list.
+    pub(in super::super) position: usize,
+    /// It is the only one of its list.
+    pub(in super::super) is_alone: bool,
+}
+
+/// The members of a call, or of a delta, that matter.
+#[derive(Default)]
+struct Parts<'a> {
+    index: Option<u64>,
+    /// The index is a number, as it should be.
+    has_plain_index: bool,
+    has_kind: bool,
+    id: Option<Value<'a>>,
+    /// The object `function`.
+    function: Option<Value<'a>>,
+    name: Option<Value<'a>>,
+    arguments: Option<Value<'a>>,
+    /// Name and arguments stand beside the index, not in an object of their own.
+    is_flat: bool,
+    /// A call of another type, whose members are its own.
+    is_other: bool,
+}
+
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn is_filled(value: &Value<'_>) -> bool {
+    value.kind == Kind::String && value.raw().len() > 2
+}
+
+/// Names under which the arguments stand, OpenAI's first.
+fn is_arguments(key: &Key<'_>) -> bool {
+    ["arguments", "parameters", "input"].iter().any(|name| key.is(name))
+}
+
+impl<'a> Parts<'a> {
+    fn read(call: &Value<'a>) -> Self {
+        let mut parts = Self::default();
+        let (mut name, mut arguments) = (None, None);
+        for (key, value) in call.members() {
+            if key.is("index") {
+                let digits = if value.kind == Kind::String { value.inner() } else { value.raw() };
+                parts.index = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
+                parts.has_plain_index = value.kind == Kind::Number && parts.index.is_some();
+            } else if key.is("id") {
+                parts.id = Some(value);
+            } else if key.is("type") {
+                parts.has_kind = is_filled(&value);
+            } else if key.is("function") && value.kind == Kind::String {
+                name = Some(value);
+            } else if key.is("function") {
+                parts.function = Some(value).filter(|value| value.kind == Kind::BeginObject);
+            } else if key.is("custom") {
+                parts.is_other = value.kind == Kind::BeginObject;
+            } else if key.is("name") {
+                name = Some(value);
+            } else if is_arguments(&key) {
+                arguments = arguments.or(Some(value));
+            }
+        }
+        match parts.function {
+            Some(function) => {
+                for (key, value) in function.members() {
+                    if key.is("name") {
+                        parts.name = Some(value);
+                    } else if is_arguments(&key) {
+                        parts.arguments = parts.arguments.or(Some(value));
+                    }
+                }
+            }
+            None if parts.is_other => {}
+            None => {
+                (parts.name, parts.arguments) = (name, arguments);
+                parts.is_flat = name.is_some() || arguments.is_some();
+            }
+        }
+        parts
+    }
+
+    /// Whether the function's members are not as they should be, in the place and under the name that
+    /// they should have.
+    fn is_odd(&self) -> bool {
+        let arguments = self.function.and_then(|function| function.get("arguments"));
+        self.is_flat
+            || self.arguments.is_some_and(|given| {
+                arguments.is_none() || !matches!(given.kind, Kind::String | Kind::Null)
+            })
+    }
+
+    /// The arguments as a JSON string, if there are any.
+    fn text(&self) -> Option<Vec<u8>> {
+        let given = self.arguments.filter(|given| !given.is_null())?;
+        Some(if given.kind == Kind::String { given.raw().to_vec() } else { quoted_json(&given) })
+    }
+
+    fn id(&self) -> Option<u64> {
+        self.id.filter(is_filled).map(|id| hash(id.raw()))
+    }
+
+    fn name(&self) -> Option<u64> {
+        self.name.filter(is_filled).map(|name| hash(name.raw()))
+    }
+}
+
+/// What is to be written of a call that needs a repair.
+#[derive(Default)]
+struct Rewrite<'a> {
+    index: Option<u64>,
+    id: Id<'a>,
+    adds_kind: bool,
+    drops_name: bool,
+    /// In the place of the arguments that are there, if any.
+    arguments: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+enum Id<'a> {
+    /// As it is.
+    #[default]
+    Same,
+    Dropped,
+    New(&'a [u8]),
+}
+
+impl Calls {
+    /// What replaces the delta at `place`, or `None` when it is right.
+    pub(in super::super) fn delta(
+        &mut self,
+        delta: &Value<'_>,
+        place: Place,
+        seed: Seed<'_>,
+    ) -> Option<Vec<u8>> {
+        let parts = Parts::read(delta);
+        let (id, name) = (parts.id(), parts.name());
+        let text = parts.text();
+        let said = text.as_deref().and_then(inside).unwrap_or_default();
+        let found = self.find(&parts, id, name, place);
+        if let Some(call) = found.and_then(|at| self.calls.get_mut(at)) {
+            call.arguments.add(said);
+            // Only the first delta says what is called.
+            let drops_id = parts.id.is_some();
+            let drops_name = parts.name.is_some() && (name.is_none() || name == Some(call.name));
+            let is_right = parts.has_plain_index && parts.index == Some(call.index);
+            return (!is_right || drops_id || drops_name || parts.is_odd()).then(|| {
+                let id = if drops_id { Id::Dropped } else { Id::Same };
+                let index = Some(call.index);
+                let rewrite = Rewrite { index, id, drops_name, arguments: text, adds_kind: false };
+                rewrite.write(delta, &parts)
+            });
+        }
+        if self.calls.len() >= MAX_CALLS {
+            return None;
+        }
+        let taken = |index| self.calls.iter().any(|c| c.choice == place.choice && c.index == index);
+        let index = match parts.index {
+            Some(index) if !taken(index) => index,
+            _ => self.next_index(place.choice),
+        };
+        let new_id = id.is_none().then(|| made_up_id(seed, place.choice, index));
+        let mut call = Call {
+            choice: place.choice,
+            upstream: parts.index,
+            index,
+            id: id.unwrap_or_else(|| new_id.as_deref().map_or(0, hash)),
+            name: name.unwrap_or(0),
+            arguments: Sent::default(),
+        };
+        call.arguments.add(said);
+        self.calls.push(call);
+        let is_right = parts.has_plain_index && parts.index == Some(index) && new_id.is_none();
+        (!is_right || parts.is_odd()).then(|| {
+            let id = new_id.as_deref().map_or(Id::Same, Id::New);
+            let adds_kind = parts.is_flat && !parts.has_kind;
+            let rewrite =
+                Rewrite { index: Some(index), id, adds_kind, drops_name: false, arguments: text };
+            rewrite.write(delta, &parts)
+        })
+    }
+
+    /// What replaces a call of a whole answer, or `None` when it is right.
+    pub(in super::super) fn whole(
+        &mut self,
+        call: &Value<'_>,
+        place: Place,
+        seed: Seed<'_>,
+    ) -> Option<Vec<u8>> {
+        let parts = Parts::read(call);
+        let index = place.position as u64;
+        let new_id = parts.id().is_none().then(|| made_up_id(seed, place.choice, index));
+        if self.calls.len() < MAX_CALLS {
+            self.calls.push(Call {
+                choice: place.choice,
+                upstream: None,
+                index,
+                id: parts.id().unwrap_or(0),
+                name: parts.name().unwrap_or(0),
+                arguments: Sent::default(),
+            });
+        }
+        // A call without arguments is one of a function that takes none.
+        let text = parts.text().or_else(|| Some(b"\"{}\"".to_vec())).filter(|_| !parts.is_other);
+        let lacks = !parts.is_other && parts.arguments.is_none_or(|given| given.is_null());
+        let adds_kind = !parts.has_kind && !parts.is_other;
+        (new_id.is_some() || parts.is_odd() || lacks || adds_kind).then(|| {
+            let id = new_id.as_deref().map_or(Id::Same, Id::New);
+            let rewrite =
+                Rewrite { index: None, id, adds_kind, drops_name: false, arguments: text };
+            rewrite.write(call, &parts)
+        })
+    }
+
+    /// The delta for a call of a whole message behind deltas, or of a message that grows: what goes
+    /// beyond what was sent. `None` where that is nothing.
+    pub(in super::super) fn beyond(
+        &mut self,
+        call: &Value<'_>,
+        place: Place,
+        seed: Seed<'_>,
+    ) -> Option<Vec<u8>> {
+        let parts = Parts::read(call);
+        let (id, position) = (parts.id(), place.position as u64);
+        let is_same = |known: &Call| known.choice == place.choice && id == Some(known.id);
+        let is_there = |known: &Call| known.choice == place.choice && known.index == position;
+        let at = self.calls.iter().position(is_same);
+        let at = at.or_else(|| self.calls.iter().position(is_there));
+        let Some(known) = at.and_then(|at| self.calls.get_mut(at)) else {
+            return Some(self.delta(call, place, seed).unwrap_or_else(|| call.raw().to_vec()));
+        };
+        let text = parts.text()?;
+        let Beyond::More(more) = known.arguments.beyond(inside(&text)?) else { return None };
+        if more.is_empty() {
+            return None;
+        }
+        known.arguments.add(more);
+        let mut out =
+            format!("{{\"index\":{},\"function\":{{\"arguments\":\"", known.index).into_bytes();
+        out.extend_from_slice(more);
+        out.extend_from_slice(b"\"}}");
+        Some(out)
+    }
+
+    /// Whether a delta with this index, and no id or name, goes on with a call as it is. Then these are
+    /// further arguments.
+    pub(in super::super) fn goes_on(&mut self, choice: u64, index: u64, arguments: &[u8]) -> bool {
+        let newest = |call: &&mut Call| {
+            call.choice == choice && call.upstream.unwrap_or(call.index) == index
+        };
+        match self.calls.iter_mut().rev().find(newest) {
+            Some(call) if call.index == index => {
+                call.arguments.add(arguments);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a choice has made a call.
+    pub(in super::super) fn has_any(&self, choice: u64) -> bool {
+        self.calls.iter().any(|call| call.choice == choice)
+    }
+
+    fn next_index(&self, choice: u64) -> u64 {
+        let of_choice = self.calls.iter().filter(|call| call.choice == choice);
+        of_choice.map(|call| call.index.saturating_add(1)).max().unwrap_or(0)
+    }
+
+    /// The call that a delta goes on with; `None` for a new one.
+    fn find(
+        &self,
+        delta: &Parts<'_>,
+        id: Option<u64>,
+        name: Option<u64>,
+        place: Place,
+    ) -> Option<usize> {
+        let newest = |test: &dyn Fn(&Call) -> bool| {
+            self.calls.iter().rposition(|call| call.choice == place.choice && test(call))
+        };
+        // One id with another index and another name is another call whose id is not its own.
+        let is_other = |call: &Call| {
+            name.is_some_and(|name| name != call.name)
+                && delta.index.is_some()
+                && call.upstream.is_some()
+                && delta.index != call.upstream
+        };
+        if let Some(at) = id.and_then(|id| newest(&|call| call.id == id && !is_other(call))) {
+            return Some(at);
+        }
+        // An id that is new together with a name is a new call, whatever its index says. A new id
+        // alone is not: some servers make one up for each delta.
+        if name.is_some() && id.is_some() {
+            return None;
+        }
+        match delta.index {
+            Some(index) => {
+                let same = newest(&|call| call.upstream.unwrap_or(call.index) == index);
+                // What says neither what is called nor which call it is goes on with the last one.
+                same.or_else(|| if id.or(name).is_none() { newest(&|_| true) } else { None })
+            }
+            None if name.is_some() => None,
+            None if place.is_alone => newest(&|_| true),
+            None => newest(&|call| call.index == place.position as u64),
+        }
+    }
+}
+
+/// What stands between the quotes.
+fn inside(quoted: &[u8]) -> Option<&[u8]> {
+    quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+fn made_up_id(seed: Seed<'_>, choice: u64, index: u64) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    digest.update(seed.id);
+    digest.update(seed.created);
+    digest.update(choice.to_le_bytes());
+    digest.update(index.to_le_bytes());
+    let mut id = String::from("\"call_");
+    for byte in digest.finalize().iter().take(12) {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id.push('"');
+    id.into_bytes()
+}
+
+impl Rewrite<'_> {
+    /// The call again, member by member. What is not named here keeps its bytes.
+    fn write(&self, call: &Value<'_>, parts: &Parts<'_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(call.raw().len().saturating_add(64));
+        out.push(b'{');
+        if let Some(index) = self.index {
+            out.extend_from_slice(format!("\"index\":{index}").as_bytes());
+        }
+        if let Id::New(id) = self.id {
+            member(&mut out, b"\"id\"", id);
+        }
+        if self.adds_kind {
+            member(&mut out, b"\"type\"", b"\"function\"");
+        }
+        for (key, value) in call.members() {
+            let is_replaced = (self.index.is_some() && key.is("index"))
+                || (!matches!(self.id, Id::Same) && key.is("id"))
+                || (self.adds_kind && key.is("type"))
+                || (parts.is_flat && (key.is("name") || key.is("function") || is_arguments(&key)));
+            if is_replaced {
+                continue;
+            }
+            if let (true, Some(function)) = (key.is("function"), parts.function) {
+                member(&mut out, name_of(call, &key), &self.function(&function, parts));
+                continue;
+            }
+            member(&mut out, name_of(call, &key), value.raw());
+        }
+        if parts.is_flat {
+            let mut function = vec![b'{'];
+            if let Some(name) = parts.name.filter(|_| !self.drops_name) {
+                member(&mut function, b"\"name\"", name.raw());
+            }
+            self.write_arguments(&mut function);
+            function.push(b'}');
+            member(&mut out, b"\"function\"", &function);
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn function(&self, function: &Value<'_>, parts: &Parts<'_>) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        let mut is_written = false;
+        for (key, value) in function.members() {
+            if key.is("name") && self.drops_name {
+                continue;
+            }
+            let is_given = is_arguments(&key)
+                && parts.arguments.is_some_and(|given| given.span() == value.span());
+            if is_given && self.arguments.is_some() {
+                self.write_arguments(&mut out);
+                is_written = true;
+                continue;
+            }
+            member(&mut out, name_of(function, &key), value.raw());
+        }
+        if !is_written && parts.arguments.is_none() {
+            self.write_arguments(&mut out);
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn write_arguments(&self, out: &mut Vec<u8>) {
+        if let Some(arguments) = &self.arguments {
+            member(out, b"\"arguments\"", arguments);
+        }
+    }
+}

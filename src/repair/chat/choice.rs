@@ -1,0 +1,546 @@
+//! One choice of an answer: what it says, and how it ends.
+
+use std::borrow::Cow;
+
+use crate::repair::error::means_failure;
+use crate::telemetry::counters::Repair;
+use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::string;
+use crate::wire::json::tokenizer::Kind;
+
+use super::calls::{Place, Seed};
+use super::edits::{Edits, member, name_of};
+use super::finish::{self, Finish};
+use super::progress::{Beyond, Progress};
+use super::{Api, Form, RequestFacts, content, usage};
+
+/// What all choices of one text have in common.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Context<'a> {
+    pub(in super::super) api: Api,
+    pub(in super::super) form: Form,
+    pub(in super::super) request: RequestFacts,
+    pub(in super::super) seed: Seed<'a>,
+}
+
+/// What one choice said.
+#[derive(Debug, Default)]
+pub(in super::super) struct Seen<'v> {
+    pub(in super::super) finished: bool,
+    /// It was broken off.
+    pub(in super::super) failure: Option<Failure<'v>>,
+    /// Token counts that stand in the choice.
+    pub(in super::super) usage: Option<Value<'v>>,
+    /// It says something that a client could show.
+    pub(in super::super) has_content: bool,
+    /// There is a message, or a text.
+    pub(in super::super) has_answer: bool,
+    /// Where its finish reason stands.
+    pub(in super::super) reason: Option<Value<'v>>,
+}
+
+/// Why a choice was broken off.
+#[derive(Debug)]
+pub(in super::super) struct Failure<'v> {
+    /// Its finish reason, if that says it.
+    pub(in super::super) reason: Option<Cow<'v, str>>,
+    /// What it has under `error`.
+    pub(in super::super) cause: Option<Value<'v>>,
+}
+
+/// The members of a choice that matter.
+#[derive(Default)]
+struct Fields<'v> {
+    index: Option<Value<'v>>,
+    delta: Option<(Key<'v>, Value<'v>)>,
+    message: Option<(Key<'v>, Value<'v>)>,
+    text: Option<Value<'v>>,
+    usage: Option<Value<'v>>,
+    error: Option<Value<'v>>,
+    finish_reason: Option<Value<'v>>,
+    finish_reason_in_camel_case: Option<Value<'v>>,
+    native_finish_reason: Option<Value<'v>>,
+}
+
+impl<'v> Fields<'v> {
+    fn read(choice: &Value<'v>) -> Self {
+        let mut this = Self::default();
+        for (key, value) in choice.members() {
+            match key.as_str().as_deref() {
+                Some("index") => this.index = Some(value),
+                Some("delta") => this.delta = Some((key, value)),
+                Some("message") => this.message = Some((key, value)),
+                Some("text") => this.text = Some(value),
+                Some("usage") => this.usage = Some(value).filter(usage::counts),
+                Some("error") => this.error = Some(value).filter(means_failure),
+                Some("finish_reason") => this.finish_reason = Some(value),
+                Some("finishReason") => this.finish_reason_in_camel_case = Some(value),
+                Some("native_finish_reason") => this.native_finish_reason = Some(value),
+                _ => {}
+            }
+        }
+        this
+    }
+
+    /// The first reason that says something, and what it means.
+    fn ending(&self) -> Option<(Cow<'v, str>, Finish)> {
+        [self.finish_reason, self.finish_reason_in_camel_case]
+            .into_iter()
+            .flatten()
+            .filter_map(|value| finish::word(&value))
+            .map(|word| (finish::meaning(&word), word))
+            .find(|(meaning, _)| *meaning != Finish::Unfinished)
+            .map(|(meaning, word)| (word, meaning))
+    }
+
+    fn failure(&self, ending: Option<&(Cow<'v, str>, Finish)>) -> Option<Failure<'v>> {
+        let is_failure = |word: &Cow<'_, str>| finish::meaning(word) == Finish::Failed;
+        let native = self.native_finish_reason.and_then(|value| finish::word(&value));
+        let reason = ending.map(|(word, _)| word.clone()).filter(is_failure);
+        let reason = reason.or_else(|| native.filter(is_failure));
+        let is_failure = reason.is_some() || self.error.is_some();
+        is_failure.then_some(Failure { reason, cause: self.error })
+    }
+}
+
+fn is_object(value: &Value<'_>) -> bool {
+    value.kind == Kind::BeginObject
+}
+
+/// A string that is not empty.
+fn is_filled(value: &Value<'_>) -> bool {
+    value.kind == Kind::String && value.raw().len() > 2
+}
+
+/// Reads and repairs one choice of `edits`' text.
+pub(in super::super) fn repair<'v>(
+    choice: &Value<'v>,
+    position: usize,
+    about: Context<'_>,
+    progress: &mut Progress,
+    edits: &mut Edits<'_>,
+) -> Seen<'v> {
+    let fields = Fields::read(choice);
+    let index = index(choice, &fields, position, edits);
+    let mut reader = Reader { choice, index, about, progress, edits };
+    let has_answer = match (about.api, about.form) {
+        (Api::Chat, Form::Chunk) => reader.chunk(&fields),
+        (Api::Chat, Form::Whole) => reader.whole(&fields),
+        (Api::Completions, _) => reader.text(&fields),
+    };
+    let has_content = fields.text.is_some_and(|text| is_filled(&text))
+        || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
+    let (finished, failure) = reader.finish(&fields);
+    Seen {
+        finished,
+        failure,
+        usage: fields.usage,
+        has_content,
+        has_answer,
+        reason: fields.finish_reason,
+    }
+}
+
+/// The choice's index, which must be a number.
+fn index(choice: &Value<'_>, fields: &Fields<'_>, position: usize, edits: &mut Edits<'_>) -> u64 {
+    match fields.index.and_then(|index| index.as_f64()) {
+        Some(number) if number >= 0.0 => return number as u64,
+        _ => {}
+    }
+    let own = position.to_string();
+    match fields.index {
+        Some(index) => edits.replace(&index, own),
+        None => edits.insert(choice, format!("\"index\":{own}").as_bytes()),
+    }
+    position as u64
+}
+
+/// Whether a delta or message says something.
+fn says(body: &Value<'_>) -> bool {
+    body.members().any(|(key, value)| {
+        !key.is("role")
+            && (matches!(value.kind, Kind::String | Kind::BeginArray | Kind::BeginObject))
+            && value.raw().len() > 2
+    })
+}
+
+struct Reader<'r, 'v, 't> {
+    choice: &'r Value<'v>,
+    index: u64,
+    about: Context<'r>,
+    progress: &'r mut Progress,
+    edits: &'r mut Edits<'t>,
+}
+
+impl<'v> Reader<'_, 'v, '_> {
+    fn note(&mut self, repair: Repair) {
+        self.progress.repairs.insert(repair);
+    }
+
+    /// A choice of a chat chunk: it has to have a `delta`.
+    fn chunk(&mut self, fields: &Fields<'v>) -> bool {
+        let delta = fields.delta.filter(|(_, delta)| is_object(delta));
+        let message = fields.message.filter(|(_, message)| is_object(message));
+        match (delta, message) {
+            (Some((_, delta)), None) => self.body(&delta, true),
+            (Some((_, delta)), Some((_, message))) => {
+                self.body(&delta, true);
+                self.beside(&delta, &message);
+            }
+            (None, Some(message)) => self.message_in_chunk(message, fields.delta.map(|(_, v)| v)),
+            (None, None) => {
+                let text = fields.text.filter(is_filled);
+                let delta = match text {
+                    Some(text) => [b"{\"content\":", text.raw(), b"}"].concat(),
+                    None => b"{}".to_vec(),
+                };
+                if let Some(text) = text {
+                    self.note(Repair::Message);
+                    self.say(text.inner(), b"");
+                }
+                match fields.delta {
+                    Some((_, value)) => self.edits.replace(&value, delta),
+                    None => self.edits.insert(self.choice, &[b"\"delta\":", &delta[..]].concat()),
+                }
+            }
+        }
+        true
+    }
+
+    /// A choice of a whole chat answer: it has to have a `message`.
+    fn whole(&mut self, fields: &Fields<'v>) -> bool {
+        let message = fields.message.filter(|(_, message)| is_object(message));
+        let delta = fields.delta.filter(|(_, delta)| is_object(delta));
+        match (message, delta, fields.text.filter(|text| text.kind == Kind::String)) {
+            (Some((_, message)), ..) => self.body(&message, false),
+            (None, Some((key, delta)), _) => {
+                self.note(Repair::Message);
+                if let Some((other, value)) = fields.message {
+                    // It is there, and says nothing.
+                    self.edits.rename(&other, b"\"delta\"");
+                    self.edits.replace(&value, &b"null"[..]);
+                }
+                self.edits.rename(&key, b"\"message\"");
+                self.body(&delta, false);
+            }
+            (None, None, Some(text)) => {
+                self.note(Repair::Message);
+                let message = [b"{\"role\":\"assistant\",\"content\":", text.raw(), b"}"].concat();
+                match fields.message {
+                    Some((_, value)) => self.edits.replace(&value, message),
+                    None => {
+                        let member = [b"\"message\":", &message[..]].concat();
+                        self.edits.insert(self.choice, &member);
+                    }
+                }
+            }
+            (None, None, None) => return false,
+        }
+        true
+    }
+
+    /// A choice of a text completion: it has to have a `text`.
+    fn text(&mut self, fields: &Fields<'v>) -> bool {
+        if let Some(text) = fields.text.filter(|text| text.kind == Kind::String) {
+            self.say(text.inner(), b"");
+            return true;
+        }
+        let bodies = [fields.message, fields.delta].into_iter().flatten();
+        let said = bodies.filter_map(|(_, body)| body.get("content")).next();
+        let said = said.or(fields.text).filter(|said| !said.is_null());
+        let text = match &said {
+            Some(said) if said.kind == Kind::String => said.inner().to_vec(),
+            Some(said) => content::read(said).text,
+            None => Vec::new(),
+        };
+        if said.is_some() {
+            self.note(Repair::Message);
+        }
+        self.say(&text, b"");
+        let quoted = [b"\"", &text[..], b"\""].concat();
+        match fields.text {
+            Some(given) => self.edits.replace(&given, quoted),
+            None => self.edits.insert(self.choice, &[b"\"text\":", &quoted[..]].concat()),
+        }
+        said.is_some() || self.about.form == Form::Chunk
+    }
+
+    fn say(&mut self, content: &[u8], reasoning: &[u8]) {
+        if let Some(choice) = self.progress.choice(self.index) {
+            choice.say(content, reasoning);
+        }
+    }
+
+    /// A whole `message` where a delta was due: all of it if it is the first thing that is said, else what
+    /// goes beyond what was said.
+    fn message_in_chunk(&mut self, (key, message): (Key<'v>, Value<'v>), delta: Option<Value<'v>>) {
+        self.note(Repair::Message);
+        let is_first = !self.has_said();
+        let written = if is_first {
+            self.body(&message, false);
+            None
+        } else {
+            Some(self.beyond(&message))
+        };
+        match (delta, written) {
+            (None, written) => {
+                self.edits.rename(&key, b"\"delta\"");
+                if let Some(written) = written {
+                    self.edits.replace(&message, written);
+                }
+            }
+            (Some(delta), Some(written)) => self.edits.replace(&delta, written),
+            // Each name once: they change places.
+            (Some(delta), None) => {
+                self.edits.replace(&delta, &b"{}"[..]);
+                self.edits.rename(&key, b"\"delta\"");
+            }
+        }
+    }
+
+    fn has_said(&mut self) -> bool {
+        let has_calls = self.progress.calls.has_any(self.index);
+        self.progress.choice(self.index).is_some_and(|choice| choice.has_said()) || has_calls
+    }
+
+    /// A `message` beside a delta: some servers repeat there all that was said so far, others say it
+    /// there alone.
+    fn beside(&mut self, delta: &Value<'v>, message: &Value<'v>) {
+        let is_silent = delta.get("content").is_none_or(|content| !is_filled(&content));
+        let whole = message.get("content").filter(is_filled);
+        let (true, Some(whole)) = (is_silent, whole) else { return };
+        let Some(choice) = self.progress.choice(self.index) else { return };
+        let Beyond::More(more) = choice.content.beyond(whole.inner()) else { return };
+        if more.is_empty() {
+            return;
+        }
+        choice.say(more, b"");
+        self.note(Repair::Message);
+        let quoted = [b"\"", more, b"\""].concat();
+        match delta.get("content") {
+            Some(content) => {
+                self.edits.undo(&content);
+                self.edits.replace(&content, quoted);
+            }
+            None => self.edits.insert(delta, &[b"\"content\":", &quoted[..]].concat()),
+        }
+    }
+
+    /// A delta of what a message says beyond what was said.
+    fn beyond(&mut self, message: &Value<'v>) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        let mut reasoned = false;
+        for (key, value) in message.members() {
+            let is_content = key.is("content");
+            let is_reasoning = key.is("reasoning_content") || key.is("reasoning");
+            if is_content || is_reasoning {
+                let text: Cow<'_, [u8]> = match value.kind {
+                    Kind::String => Cow::Borrowed(value.inner()),
+                    Kind::Null => continue,
+                    _ if is_content => Cow::Owned(content::read(&value).text),
+                    _ => Cow::Owned(content::reasoning(&value)),
+                };
+                if is_reasoning && std::mem::replace(&mut reasoned, true) {
+                    continue;
+                }
+                let more = self.more(&text, is_content);
+                if !more.is_empty() {
+                    let quoted = [b"\"", more, b"\""].concat();
+                    member(&mut out, name_of(message, &key), &quoted);
+                }
+            } else if key.is("tool_calls") {
+                let calls = self.calls_beyond(&value);
+                if calls.len() > 2 {
+                    member(&mut out, b"\"tool_calls\"", &calls);
+                }
+            } else if !value.is_null() && !is_said(&key) {
+                member(&mut out, name_of(message, &key), value.raw());
+            }
+        }
+        out.push(b'}');
+        out
+    }
+
+    /// What `text` adds to what the choice has said.
+    fn more<'x>(&mut self, text: &'x [u8], is_content: bool) -> &'x [u8] {
+        let Some(choice) = self.progress.choice(self.index) else { return b"" };
+        let sent = if is_content { choice.content } else { choice.reasoning };
+        let more = match sent.beyond(text) {
+            Beyond::More(more) => more,
+            // Only messages have come, and this one is not what was said and more: they are pieces.
+            Beyond::Unrelated if !choice.has_deltas => text,
+            Beyond::Unrelated => b"",
+        };
+        if is_content {
+            choice.say(more, b"")
+        } else {
+            choice.say(b"", more)
+        }
+        more
+    }
+
+    fn calls_beyond(&mut self, calls: &Value<'v>) -> Vec<u8> {
+        let mut out = vec![b'['];
+        let count = calls.elements().count();
+        for (position, call) in calls.elements().enumerate() {
+            let place = Place { choice: self.index, position, is_alone: count == 1 };
+            if let Some(delta) = self.progress.calls.beyond(&call, place, self.about.seed) {
+                if out.len() > 1 {
+                    out.push(b',');
+                }
+                out.extend(delta);
+            }
+        }
+        out.push(b']');
+        out
+    }
+
+    /// A delta or a message that leaves as such. `is_delta`: it came as a delta.
+    fn body(&mut self, body: &Value<'v>, is_delta: bool) {
+        let mut reasoning: Option<Value<'v>> = None;
+        let mut thought = Vec::new();
+        let mut refused = Vec::new();
+        let (mut has_role, mut has_refusal) = (false, false);
+        let mut said = Vec::new();
+        let mut says: &[u8] = b"";
+        for (key, value) in body.members() {
+            match key.as_str().as_deref() {
+                Some("role") => has_role = true,
+                Some("refusal") => has_refusal = is_filled(&value),
+                Some("content") => match value.kind {
+                    Kind::String => says = value.inner(),
+                    Kind::Null => {}
+                    _ => {
+                        self.note(Repair::Content);
+                        let read = content::read(&value);
+                        (said, thought, refused) = (read.text, read.reasoning, read.refusal);
+                        let has_text = !said.is_empty();
+                        let quoted = [b"\"", &said[..], b"\""].concat();
+                        let with = if has_text { &quoted[..] } else { b"null" };
+                        self.edits.replace(&value, with);
+                    }
+                },
+                Some("reasoning_content" | "reasoning") => {
+                    if matches!(value.kind, Kind::BeginArray | Kind::BeginObject) {
+                        self.note(Repair::Content);
+                        let text = content::reasoning(&value);
+                        self.edits.replace(&value, [b"\"", &text[..], b"\""].concat());
+                    }
+                    if reasoning.is_none_or(|told| !is_filled(&told)) {
+                        reasoning = Some(value);
+                    }
+                }
+                Some("tool_calls") => self.calls(&value),
+                Some("function_call") => self.function_call(&value),
+                _ => {}
+            }
+        }
+        if !thought.is_empty() && reasoning.is_none_or(|told| !is_filled(&told)) {
+            let quoted = [b"\"", &thought[..], b"\""].concat();
+            match body.get("reasoning_content") {
+                Some(told) => self.edits.replace(&told, quoted),
+                None => {
+                    self.edits.insert(body, &[b"\"reasoning_content\":", &quoted[..]].concat());
+                }
+            }
+        }
+        if !refused.is_empty() && !has_refusal {
+            let quoted = [b"\"", &refused[..], b"\""].concat();
+            match body.get("refusal") {
+                Some(told) => self.edits.replace(&told, quoted),
+                None => self.edits.insert(body, &[b"\"refusal\":", &quoted[..]].concat()),
+            }
+        }
+        if self.about.form == Form::Whole && !has_role {
+            self.edits.insert(body, b"\"role\":\"assistant\"");
+        }
+        let reasons = reasoning.map(|told| told.inner()).filter(|inner| !inner.is_empty());
+        let content = if said.is_empty() { says } else { &said };
+        if let Some(choice) = self.progress.choice(self.index) {
+            choice.has_deltas |= is_delta;
+            choice.say(content, reasons.unwrap_or(&thought));
+        }
+    }
+
+    fn calls(&mut self, calls: &Value<'v>) {
+        let is_one = is_object(calls);
+        let list: Vec<Value<'v>> = match calls.kind {
+            Kind::BeginObject if calls.members().next().is_some() => vec![*calls],
+            Kind::BeginObject | Kind::String => {
+                self.note(Repair::ToolCalls);
+                return self.edits.replace(calls, &b"null"[..]);
+            }
+            _ => calls.elements().filter(is_object).collect(),
+        };
+        for (position, call) in list.iter().enumerate() {
+            let place = Place { choice: self.index, position, is_alone: list.len() == 1 };
+            let (made, seed) = (&mut self.progress.calls, self.about.seed);
+            let with = match self.about.form {
+                Form::Whole => made.whole(call, place, seed),
+                Form::Chunk => made.delta(call, place, seed),
+            };
+            match with {
+                Some(with) if is_one => self.edits.replace(call, [b"[", &with[..], b"]"].concat()),
+                Some(with) => self.edits.replace(call, with),
+                None if is_one => self.edits.enclose(call),
+                None => continue,
+            }
+            self.note(Repair::ToolCalls);
+        }
+    }
+
+    /// The call of the API before tools.
+    fn function_call(&mut self, call: &Value<'v>) {
+        let arguments = call.get("arguments");
+        if let Some(arguments) = arguments.filter(|a| !matches!(a.kind, Kind::String | Kind::Null))
+        {
+            self.note(Repair::ToolCalls);
+            self.edits.replace(&arguments, content::quoted_json(&arguments));
+        }
+    }
+
+    /// How the choice ends.
+    fn finish(&mut self, fields: &Fields<'v>) -> (bool, Option<Failure<'v>>) {
+        let ending = fields.ending();
+        let failure = fields.failure(ending.as_ref());
+        if let Some(cause) = &fields.error {
+            self.edits.replace(cause, &b"null"[..]);
+        }
+        let meaning = ending.as_ref().map(|(_, meaning)| *meaning).filter(|_| failure.is_none());
+        let stops = meaning == Some(Finish::As("stop"));
+        let calls = self.about.api == Api::Chat && self.progress.calls.has_any(self.index);
+        let reason: Option<Vec<u8>> = match meaning {
+            // OpenAI itself says stop where the request named the function.
+            Some(Finish::As("stop")) if calls && !self.about.request.names_tool => {
+                Some(b"\"tool_calls\"".to_vec())
+            }
+            Some(Finish::As(own)) => Some(format!("\"{own}\"").into_bytes()),
+            Some(Finish::Other) => ending.as_ref().map(|(word, _)| string::encode(word)),
+            _ => None,
+        };
+        let raw = reason.as_deref().unwrap_or(b"null");
+        match fields.finish_reason {
+            Some(given) if given.raw() == raw => {}
+            Some(given) => {
+                self.note(Repair::FinishReason);
+                self.edits.replace(&given, raw);
+            }
+            None if reason.is_some() => {
+                self.note(Repair::FinishReason);
+                self.edits.insert(self.choice, &[b"\"finish_reason\":", raw].concat());
+            }
+            None => {}
+        }
+        if reason.is_some() {
+            self.progress.finish(self.index, stops);
+        }
+        (reason.is_some(), failure)
+    }
+}
+
+/// Members of a message that were said already when a stream ends with all of it.
+fn is_said(key: &Key<'_>) -> bool {
+    ["role", "reasoning_details", "function_call", "refusal", "audio"]
+        .iter()
+        .any(|name| key.is(name))
+}

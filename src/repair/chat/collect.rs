@@ -1,0 +1,309 @@
+//! A stream put together, for a client that did not ask for one.
+
+use super::edits::member;
+use super::{Api, RequestFacts, completion::Completion};
+use crate::error::{Code, ErrorAnswer};
+use crate::repair::error::{Event, from_event, no_answer};
+use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind, TRUNCATED};
+use crate::telemetry::counters::{Repair, Repairs};
+use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::tokenizer::Kind;
+
+/// The completion that the chunks of `body` add up to.
+///
+/// # Errors
+/// The error that the stream is or ends in.
+pub fn chunks(
+    api: Api,
+    body: &[u8],
+    request: RequestFacts,
+    max_event_bytes: usize,
+) -> Result<Completion<'static>, Box<ErrorAnswer>> {
+    let kind = match api {
+        Api::Chat => StreamKind::Chat,
+        Api::Completions => StreamKind::Completions,
+    };
+    let (stream, repairs) = canonical(kind, body, request, max_event_bytes)?;
+    let mut collected = Collected::default();
+    for payload in payloads(&stream) {
+        let Ok(chunk) = cursor::parse(payload) else { continue };
+        if chunk.get("error").is_some_and(|error| !error.is_null())
+            && let Some(mut answer) = from_event(payload, Event::default())
+        {
+            // The normaliser's own errors are about a bad answer.
+            if answer.error.code.as_deref().is_some_and(is_own) {
+                answer.status = 502;
+            }
+            return Err(Box::new(answer));
+        }
+        collected.chunk(&chunk, api);
+    }
+    if collected.choices.is_empty() {
+        return Err(Box::new(no_answer(body)));
+    }
+    Ok(Completion { body: collected.write(api).into(), repairs })
+}
+
+/// Whether a code is one that the normaliser gives.
+fn is_own(code: &str) -> bool {
+    [Code::UpstreamError.as_str(), Code::InvalidUpstreamResponse.as_str(), TRUNCATED]
+        .contains(&code)
+}
+
+/// The transcription that the events of `body` add up to.
+///
+/// # Errors
+/// The error that the stream is or ends in.
+pub fn transcript(
+    body: &[u8],
+    max_event_bytes: usize,
+) -> Result<(Vec<u8>, Repairs), Box<ErrorAnswer>> {
+    let request = RequestFacts::default();
+    let (stream, repairs) = canonical(StreamKind::Transcription, body, request, max_event_bytes)?;
+    let done = payloads(&stream).filter_map(|payload| cursor::parse(payload).ok()).last();
+    let Some(done) = done else { return Err(Box::new(no_answer(body))) };
+    if let Some(answer) = from_event(done.raw(), Event::default()) {
+        return Err(Box::new(answer));
+    }
+    let mut out = vec![b'{'];
+    for (key, value) in done.members().filter(|(key, _)| !key.is("type")) {
+        member(&mut out, super::edits::name_of(&done, &key), value.raw());
+    }
+    out.push(b'}');
+    Ok((out, repairs))
+}
+
+fn canonical(
+    kind: StreamKind,
+    body: &[u8],
+    request: RequestFacts,
+    max_event_bytes: usize,
+) -> Result<(Vec<u8>, Repairs), Box<ErrorAnswer>> {
+    let options = Options { kind, max_event_bytes, response_model: None, request };
+    let mut sse = SseNormalizer::new(options);
+    let mut stream = match sse.push(body) {
+        Out::Unchanged => body.to_vec(),
+        Out::Bytes(bytes) => bytes,
+    };
+    stream.extend(sse.finish(StreamEnd::Clean));
+    if let Head::Error(answer) = sse.head() {
+        return Err(Box::new(answer.clone()));
+    }
+    let mut repairs = sse.repairs();
+    repairs.insert(Repair::Collected);
+    Ok((stream, repairs))
+}
+
+/// The payloads of a canonical stream, without its `[DONE]`.
+fn payloads(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = stream.split(|&byte| byte == b'\n');
+    lines.filter_map(|line| line.strip_prefix(b"data: ")).filter(|line| line.first() == Some(&b'{'))
+}
+
+/// A completion as far as it is put together. Values are kept as JSON, texts as what stands between the
+/// quotes.
+#[derive(Default)]
+struct Collected {
+    /// `id`, `created`, `model` and what else stands beside the choices; the newest counts.
+    members: Vec<(Vec<u8>, Vec<u8>)>,
+    choices: Vec<Choice>,
+}
+
+#[derive(Default)]
+struct Choice {
+    index: u64,
+    /// Texts by their names.
+    texts: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Other members of the deltas; the newest counts.
+    others: Vec<(Vec<u8>, Vec<u8>)>,
+    calls: Vec<Call>,
+    /// The lists of `logprobs`: their elements.
+    logprobs: Vec<(Vec<u8>, Vec<u8>)>,
+    finish_reason: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Call {
+    index: u64,
+    /// Its own members (`id`, `type`).
+    members: Vec<(Vec<u8>, Vec<u8>)>,
+    name: Vec<u8>,
+    arguments: Vec<u8>,
+}
+
+/// Puts a member in its place, or in that of the one with its name.
+fn put(members: &mut Vec<(Vec<u8>, Vec<u8>)>, key: &[u8], value: &[u8]) {
+    match members.iter_mut().find(|(known, _)| known == key) {
+        Some((_, known)) => *known = value.to_vec(),
+        None => members.push((key.to_vec(), value.to_vec())),
+    }
+}
+
+/// Adds to the text with this name.
+fn add(texts: &mut Vec<(Vec<u8>, Vec<u8>)>, key: &[u8], inner: &[u8]) {
+    match texts.iter_mut().find(|(known, _)| known == key) {
+        Some((_, known)) => known.extend_from_slice(inner),
+        None => texts.push((key.to_vec(), inner.to_vec())),
+    }
+}
+
+fn whole_number(value: &Value<'_>) -> u64 {
+    value.as_f64().map_or(0, |number| number as u64)
+}
+
+impl Collected {
+    fn chunk(&mut self, chunk: &Value<'_>, api: Api) {
+        for (key, value) in chunk.members() {
+            if key.is("choices") {
+                value.elements().for_each(|choice| self.choice(&choice, api));
+            } else if !key.is("object") && !value.is_null() {
+                put(&mut self.members, super::edits::name_of(chunk, &key), value.raw());
+            }
+        }
+    }
+
+    fn choice(&mut self, value: &Value<'_>, api: Api) {
+        let index = value.get("index").map_or(0, |index| whole_number(&index));
+        let known = self.choices.iter().position(|choice| choice.index == index);
+        let at = known.unwrap_or_else(|| {
+            self.choices.push(Choice { index, ..Choice::default() });
+            self.choices.len() - 1
+        });
+        let Some(choice) = self.choices.get_mut(at) else { return };
+        for (key, member) in value.members() {
+            if key.is("finish_reason") && !member.is_null() {
+                choice.finish_reason = Some(member.raw().to_vec());
+            } else if key.is("delta") && api == Api::Chat {
+                choice.delta(&member);
+            } else if key.is("text") && api == Api::Completions {
+                add(&mut choice.texts, b"\"text\"", member.inner());
+            } else if key.is("logprobs") {
+                choice.logprobs(&member);
+            }
+        }
+    }
+
+    fn write(mut self, api: Api) -> Vec<u8> {
+        self.choices.sort_by_key(|choice| choice.index);
+        let mut out = match api {
+            Api::Chat => b"{\"object\":\"chat.completion\"".to_vec(),
+            Api::Completions => b"{\"object\":\"text_completion\"".to_vec(),
+        };
+        for (key, value) in &self.members {
+            member(&mut out, key, value);
+        }
+        out.extend_from_slice(b",\"choices\":[");
+        for (position, choice) in self.choices.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            choice.write(api, &mut out);
+        }
+        out.extend_from_slice(b"]}");
+        out
+    }
+}
+
+impl Choice {
+    fn delta(&mut self, delta: &Value<'_>) {
+        for (key, value) in delta.members() {
+            let name = super::edits::name_of(delta, &key);
+            if key.is("tool_calls") {
+                value.elements().for_each(|call| self.call(&call));
+            } else if key.is("role") || value.is_null() {
+            } else if value.kind == Kind::String {
+                add(&mut self.texts, name, value.inner());
+            } else {
+                put(&mut self.others, name, value.raw());
+            }
+        }
+    }
+
+    fn call(&mut self, value: &Value<'_>) {
+        let index = value.get("index").map_or(0, |index| whole_number(&index));
+        let known = self.calls.iter().position(|call| call.index == index);
+        let at = known.unwrap_or_else(|| {
+            self.calls.push(Call { index, ..Call::default() });
+            self.calls.len() - 1
+        });
+        let Some(call) = self.calls.get_mut(at) else { return };
+        for (key, member) in value.members() {
+            if key.is("function") {
+                let text = |name: &str| member.get(name).map(|text| text.inner().to_vec());
+                call.name.extend(text("name").unwrap_or_default());
+                call.arguments.extend(text("arguments").unwrap_or_default());
+            } else if !key.is("index") && !member.is_null() {
+                put(&mut call.members, super::edits::name_of(value, &key), member.raw());
+            }
+        }
+    }
+
+    fn logprobs(&mut self, logprobs: &Value<'_>) {
+        for (key, list) in logprobs.members().filter(|(_, list)| list.kind == Kind::BeginArray) {
+            let name = super::edits::name_of(logprobs, &key);
+            for one in list.elements() {
+                let is_first = self.logprobs.iter().all(|(known, _)| known != name);
+                let element = [if is_first { &b""[..] } else { b"," }, one.raw()].concat();
+                add(&mut self.logprobs, name, &element);
+            }
+        }
+    }
+
+    fn write(&self, api: Api, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{{\"index\":{}", self.index).as_bytes());
+        match api {
+            Api::Chat => {
+                out.extend_from_slice(b",\"message\":{\"role\":\"assistant\"");
+                if !self.texts.iter().any(|(name, _)| name == b"\"content\"") {
+                    out.extend_from_slice(b",\"content\":null");
+                }
+                self.write_texts(out);
+                for (key, value) in &self.others {
+                    member(out, key, value);
+                }
+                self.write_calls(out);
+                out.push(b'}');
+            }
+            Api::Completions => self.write_texts(out),
+        }
+        if !self.logprobs.is_empty() {
+            let mut lists = vec![b'{'];
+            for (key, elements) in &self.logprobs {
+                member(&mut lists, key, &[b"[", &elements[..], b"]"].concat());
+            }
+            lists.push(b'}');
+            member(out, b"\"logprobs\"", &lists);
+        }
+        member(out, b"\"finish_reason\"", self.finish_reason.as_deref().unwrap_or(b"null"));
+        out.push(b'}');
+    }
+
+    fn write_texts(&self, out: &mut Vec<u8>) {
+        for (key, inner) in &self.texts {
+            member(out, key, &[b"\"", &inner[..], b"\""].concat());
+        }
+    }
+
+    fn write_calls(&self, out: &mut Vec<u8>) {
+        if self.calls.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"tool_calls\":[");
+        for (position, call) in self.calls.iter().enumerate() {
+            out.extend_from_slice(if position > 0 { b",{" } else { b"{" });
+            for (key, value) in &call.members {
+                member(out, key, value);
+            }
+            let function = [
+                b"{\"name\":\"",
+                &call.name[..],
+                b"\",\"arguments\":\"",
+                &call.arguments[..],
+                b"\"}",
+            ];
+            member(out, b"\"function\"", &function.concat());
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+}

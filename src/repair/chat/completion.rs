@@ -1,0 +1,168 @@
+//! A whole chat or text completion.
+//!
+//! It has a choice with a message or a text. Where it has none, it may stand inside of something else, or
+//! come as a stream; else it is an error, with whatever words are in it.
+
+use std::borrow::Cow;
+
+use super::choice::{self, Seen};
+use super::edits::Edits;
+use super::progress::Progress;
+use super::root::{Root, counts};
+use super::{Api, Form, RequestFacts, collect, container};
+use crate::error::ErrorAnswer;
+use crate::policy::operation::Operation;
+use crate::repair::drift::trim_drift;
+use crate::repair::error::{from_choice, from_ok, from_words, no_answer};
+use crate::repair::mend::{Infinite, mend};
+use crate::repair::sse::{BodyKind, detect};
+use crate::telemetry::counters::{Repair, Repairs};
+use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::tokenizer::Kind;
+
+/// An answer as it leaves.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completion<'a> {
+    /// One JSON object.
+    pub body: Cow<'a, [u8]>,
+    /// What had to be repaired.
+    pub repairs: Repairs,
+}
+
+/// The operation that an API is.
+fn operation(api: Api) -> Operation {
+    match api {
+        Api::Chat => Operation::ChatCompletions,
+        Api::Completions => Operation::Completions,
+    }
+}
+
+/// Reads and repairs the body of a plain answer with a status of success.
+///
+/// # Errors
+/// The error that it is, or that it is no answer.
+pub fn answer(
+    api: Api,
+    body: &[u8],
+    request: RequestFacts,
+    max_event_bytes: usize,
+) -> Result<Completion<'_>, Box<ErrorAnswer>> {
+    let mut repairs = Repairs::default();
+    let json = body.get(trim_drift(body)).unwrap_or_default();
+    if json.len() < body.trim_ascii().len() {
+        repairs.insert(Repair::Framing);
+    }
+    let text = match mend(json, Infinite::Logprob) {
+        Some(mended) if cursor::parse(&mended).is_ok() => {
+            repairs.insert(Repair::Json);
+            Cow::Owned(mended)
+        }
+        _ => Cow::Borrowed(json),
+    };
+    let Ok(root) = cursor::parse(&text) else {
+        return of_stream(api, body, request, max_event_bytes);
+    };
+    if container::has_choice(&root) {
+        let repaired = whole(api, &text, &root, request, &mut repairs)?;
+        let body = repaired.map_or(text, Cow::Owned);
+        return Ok(Completion { body, repairs });
+    }
+    if root.kind == Kind::String {
+        return Err(Box::new(from_words(&text)));
+    }
+    let error = from_ok(operation(api), &text);
+    match (container::inside(&root).as_slice(), error) {
+        (_, Some(answer)) if root.kind == Kind::BeginObject => Err(Box::new(answer)),
+        ([inner], _) => {
+            repairs.insert(Repair::Wrapped);
+            let text = inner.raw().to_vec();
+            let Ok(root) = cursor::parse(&text) else {
+                return Err(Box::new(no_answer(&text)));
+            };
+            let repaired = whole(api, &text, &root, request, &mut repairs)?;
+            let body = Cow::Owned(repaired.unwrap_or(text));
+            Ok(Completion { body, repairs })
+        }
+        ([], Some(answer)) => Err(Box::new(answer)),
+        ([], None) => Err(Box::new(no_answer(&text))),
+        // Several: the chunks of a stream.
+        _ => of_stream(api, body, request, max_event_bytes),
+    }
+}
+
+/// Chunks, one to a line or in a list, where one completion was due.
+fn of_stream(
+    api: Api,
+    body: &[u8],
+    request: RequestFacts,
+    max_event_bytes: usize,
+) -> Result<Completion<'static>, Box<ErrorAnswer>> {
+    let is_list = body.trim_ascii_start().first() == Some(&b'[');
+    let error = if is_list { None } else { from_ok(operation(api), body) };
+    let has_lines = body.trim_ascii().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    if let Some(answer) = error.filter(|_| !has_lines) {
+        return Err(Box::new(answer));
+    }
+    let collected = collect::chunks(api, body, request, max_event_bytes);
+    collected.map_err(|answer| match from_ok(operation(api), body) {
+        // It is no stream either.
+        Some(error) if !is_list && detect(body) != BodyKind::Sse => Box::new(error),
+        _ => answer,
+    })
+}
+
+/// The completion `text` repaired; `None` if it is right.
+fn whole(
+    api: Api,
+    text: &[u8],
+    value: &Value<'_>,
+    request: RequestFacts,
+    repairs: &mut Repairs,
+) -> Result<Option<Vec<u8>>, Box<ErrorAnswer>> {
+    let root = Root::read(value);
+    let mut edits = Edits::new(text);
+    let mut progress = Progress::default();
+    let choices = root.choices(&mut edits, &mut progress);
+    if root.may_be_error()
+        && let Some(answer) = from_ok(operation(api), text)
+    {
+        return Err(Box::new(answer));
+    }
+    let about = choice::Context { api, form: Form::Whole, request, seed: root.seed() };
+    let seen: Vec<Seen<'_>> = choices
+        .iter()
+        .enumerate()
+        .map(|(position, choice)| {
+            choice::repair(choice, position, about, &mut progress, &mut edits)
+        })
+        .collect();
+    if let Some(failure) = seen.iter().find_map(|seen| seen.failure.as_ref()) {
+        let cause = failure.cause.map(|cause| cause.raw());
+        return Err(Box::new(from_choice(failure.reason.as_deref(), cause)));
+    }
+    if !seen.iter().any(|seen| seen.has_answer) {
+        return Err(Box::new(no_answer(text)));
+    }
+    let object: &[u8] = match api {
+        Api::Chat => b"\"chat.completion\"",
+        Api::Completions => b"\"text_completion\"",
+    };
+    match root.object {
+        Some(found) if found.raw() == object => {}
+        Some(found) => edits.replace(&found, object),
+        None => {}
+    }
+    let inner = seen.iter().find_map(|seen| seen.usage);
+    let nested = inner.or(root.x_groq.and_then(|value| value.get("usage")));
+    if root.usage.is_none_or(|usage| !super::usage::counts(&usage)) && nested.is_none() {
+        // Zeros stay as they are: nothing came before that they could hide.
+    } else {
+        counts(value, root.usage, nested, &mut edits, &mut progress);
+    }
+    // It says that all went well, which clients would take for an error all the same.
+    if let Some(error) = root.error.filter(|error| !error.is_null()) {
+        edits.replace(&error, &b"null"[..]);
+    }
+    repairs.extend(progress.repairs);
+    Ok(edits.apply())
+}

@@ -1,0 +1,84 @@
+//! Edits of one JSON text, collected while it is read.
+
+use crate::wire::json::cursor::{Key, Value};
+use crate::wire::splice::{self, Edit};
+
+/// Edits of `text`, in any order.
+#[derive(Debug)]
+pub(in super::super) struct Edits<'t> {
+    text: &'t [u8],
+    edits: Vec<Edit>,
+}
+
+impl<'t> Edits<'t> {
+    pub(in super::super) fn new(text: &'t [u8]) -> Self {
+        Self { text, edits: Vec::new() }
+    }
+
+    /// The text that is edited.
+    pub(in super::super) fn text(&self) -> &'t [u8] {
+        self.text
+    }
+
+    /// Puts `with` where `value` stands.
+    pub(in super::super) fn replace(&mut self, value: &Value<'_>, with: impl Into<Vec<u8>>) {
+        self.edits.push(Edit { span: value.span(), with: with.into() });
+    }
+
+    /// Gives a member another name (quotes included).
+    pub(in super::super) fn rename(&mut self, key: &Key<'_>, with: &[u8]) {
+        self.edits.push(Edit { span: key.span(), with: with.to_vec() });
+    }
+
+    /// Makes `value` the one element of a list.
+    pub(in super::super) fn enclose(&mut self, value: &Value<'_>) {
+        let span = value.span();
+        self.edits.push(Edit { span: span.start..span.start, with: b"[".to_vec() });
+        self.edits.push(Edit { span: span.end..span.end, with: b"]".to_vec() });
+    }
+
+    /// Adds a member at the end of `object`.
+    pub(in super::super) fn insert(&mut self, object: &Value<'_>, member: &[u8]) {
+        let at = object.span().end.saturating_sub(1);
+        // Several members may be added at one place: each after the first needs its comma too.
+        let is_first =
+            object.members().next().is_none() && !self.edits.iter().any(|e| e.span == (at..at));
+        let mut with = if is_first { Vec::new() } else { vec![b','] };
+        with.extend_from_slice(member);
+        self.edits.push(Edit { span: at..at, with });
+    }
+
+    /// Takes back what was to be done at the place of `value`.
+    pub(in super::super) fn undo(&mut self, value: &Value<'_>) {
+        self.edits.retain(|edit| edit.span != value.span());
+    }
+
+    /// The edited text; `None` when nothing is to be edited.
+    pub(in super::super) fn apply(&mut self) -> Option<Vec<u8>> {
+        if self.edits.is_empty() {
+            return None;
+        }
+        // Stable: of several insertions at one place the first stays the first.
+        self.edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        splice::apply(self.text, &self.edits)
+    }
+}
+
+/// Adds a member to an object that is being written.
+pub(in super::super) fn member(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.extend_from_slice(key);
+    out.push(b':');
+    out.extend_from_slice(value);
+}
+
+/// The bytes of a name that stands somewhere inside `within`.
+pub(in super::super) fn name_of<'a>(within: &Value<'a>, key: &Key<'_>) -> &'a [u8] {
+    let (base, span) = (within.span().start, key.span());
+    within
+        .raw()
+        .get(span.start.saturating_sub(base)..span.end.saturating_sub(base))
+        .unwrap_or(b"\"\"")
+}

@@ -1,0 +1,163 @@
+//! What a finish reason means, in OpenAI's own five or another server's words.
+
+use std::borrow::Cow;
+
+use crate::wire::json::cursor::Value;
+use crate::wire::json::tokenizer::Kind;
+
+/// What a finish reason says of its choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Finish {
+    /// It goes on.
+    Unfinished,
+    /// It is complete, or complete as far as it may be: OpenAI's word for that.
+    As(&'static str),
+    /// It is complete, in a word that says no more than that.
+    Other,
+    /// It was broken off: what was said is no answer.
+    Failed,
+}
+
+/// Words that stand for each of OpenAI's, without case and without what joins their parts.
+const MEANINGS: [(Finish, &[&str]); 7] = [
+    (
+        Finish::Unfinished,
+        &["", "null", "none", "unfinished", "inprogress", "finishreasonunspecified", "unspecified"],
+    ),
+    (
+        Finish::As("stop"),
+        // TGI, Together, Anthropic, Cohere, Gemini, Reka, and what their proxies let through.
+        &[
+            "stop",
+            "eos",
+            "eostoken",
+            "endturn",
+            "stopsequence",
+            "stopstring",
+            "endoftext",
+            "endofsequence",
+            "end",
+            "complete",
+            "completed",
+            "completion",
+            "done",
+            "finish",
+            "finished",
+            "success",
+            "normal",
+            "stopped",
+            "finishreasonstop",
+            "pauseturn",
+        ],
+    ),
+    (
+        Finish::As("length"),
+        &[
+            "length",
+            "maxtokens",
+            "modellength",
+            "maxoutputtokens",
+            "maxlength",
+            "maxnewtokens",
+            "tokenlimit",
+            "contextlength",
+            "contextwindow",
+            "modelcontextwindowexceeded",
+            "contextwindowexceeded",
+            "contextlengthexceeded",
+            "finishreasonmaxtokens",
+            "truncated",
+            "lengthlimit",
+        ],
+    ),
+    (Finish::As("tool_calls"), &["toolcalls", "tooluse", "toolcall", "functioncalls"]),
+    (
+        Finish::As("content_filter"),
+        &[
+            "contentfilter",
+            "contentfiltered",
+            "sensitive",
+            "safety",
+            "finishreasonsafety",
+            "recitation",
+            "blocklist",
+            "prohibitedcontent",
+            "spii",
+            "imagesafety",
+            "moderation",
+            "guardrail",
+            "guardrails",
+            "guardrailintervened",
+            "refusal",
+            "blocked",
+            "flagged",
+            "riskcontrol",
+        ],
+    ),
+    (Finish::As("function_call"), &["functioncall"]),
+    (
+        Finish::Failed,
+        &[
+            "abort",
+            "aborted",
+            "insufficientsystemresource",
+            "insufficientsystemresources",
+            "cancel",
+            "cancelled",
+            "canceled",
+            "interrupted",
+            "overloaded",
+            "unavailable",
+            "malformedfunctioncall",
+            "unexpectedtoolcall",
+            "crashed",
+            "killed",
+            "preempted",
+            "evicted",
+        ],
+    ),
+];
+
+/// Parts of words that no finished answer has.
+const FAILURES: [&str; 7] =
+    ["error", "abort", "fail", "exception", "timeout", "timedout", "unavailable"];
+
+/// What `reason` means.
+pub(in super::super) fn meaning(reason: &str) -> Finish {
+    if let Some(own) = own(reason) {
+        return Finish::As(own);
+    }
+    // The longest word of the table has 27 letters.
+    let letters = reason.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
+    let word: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    let known = MEANINGS.iter().find(|(_, words)| words.contains(&word.as_str()));
+    match known {
+        Some((meaning, _)) => *meaning,
+        None if FAILURES.iter().any(|part| word.contains(part)) => Finish::Failed,
+        None => Finish::Other,
+    }
+}
+
+/// OpenAI's own words.
+fn own(reason: &str) -> Option<&'static str> {
+    ["stop", "length", "tool_calls", "content_filter", "function_call"]
+        .into_iter()
+        .find(|own| *own == reason)
+}
+
+/// Whether `reason` is one of OpenAI's own, as it must be written.
+pub(in super::super) fn is_own(reason: &[u8]) -> bool {
+    matches!(reason, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")
+}
+
+/// The word that a value says its reason with: its own, or that of an object (SGLang's
+/// `{"type": "stop", "matched": 2}`).
+pub(in super::super) fn word<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
+    match value.kind {
+        Kind::String => value.as_str(),
+        Kind::BeginObject => ["type", "reason", "name", "finish_reason"]
+            .into_iter()
+            .find_map(|name| value.get(name).and_then(|word| word.as_str())),
+        _ => None,
+    }
+}

@@ -1,0 +1,133 @@
+//! What each choice of an answer has said so far.
+//!
+//! Some servers end a stream with the whole message, or send a message that grows: what was said already
+//! must not be said again. Texts are not kept for that: their length and their last bytes tell whether
+//! another text begins with them.
+
+use crate::telemetry::counters::Repairs;
+
+use super::calls::Calls;
+
+/// Choices of one answer that are told apart. Nobody asks for so many.
+const MAX_CHOICES: usize = 1024;
+
+/// A text as far as it was sent: what stands between the quotes of JSON strings, escapes and all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Sent {
+    bytes: u64,
+    /// The last eight bytes, the newest lowest.
+    tail: u64,
+}
+
+/// How a whole text relates to what was sent of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Beyond<'a> {
+    /// It begins with it, and goes on like this (maybe with nothing).
+    More(&'a [u8]),
+    /// It is another text, or the same one written in another way.
+    Unrelated,
+}
+
+impl Sent {
+    #[inline]
+    pub(in super::super) fn add(&mut self, inner: &[u8]) {
+        self.bytes = self.bytes.saturating_add(inner.len() as u64);
+        match inner.last_chunk() {
+            Some(last) => self.tail = u64::from_be_bytes(*last),
+            None => {
+                for byte in inner {
+                    self.tail = (self.tail << 8) | u64::from(*byte);
+                }
+            }
+        }
+    }
+
+    pub(in super::super) fn is_empty(self) -> bool {
+        self.bytes == 0
+    }
+
+    pub(in super::super) fn beyond(self, whole: &[u8]) -> Beyond<'_> {
+        let parts = usize::try_from(self.bytes).ok().and_then(|len| whole.split_at_checked(len));
+        let Some((said, more)) = parts else { return Beyond::Unrelated };
+        let mut same = Self::default();
+        same.add(said);
+        // An escape may not be torn apart.
+        let is_text = crate::wire::json::string::decode(more).is_some();
+        if same == self && is_text { Beyond::More(more) } else { Beyond::Unrelated }
+    }
+}
+
+/// What one choice has said.
+#[derive(Debug, Default)]
+pub(in super::super) struct Choice {
+    index: u64,
+    pub(in super::super) content: Sent,
+    pub(in super::super) reasoning: Sent,
+    /// A delta has come. Until then, each `message` may be a piece or all there is so far.
+    pub(in super::super) has_deltas: bool,
+    /// It has ended, and said nothing since.
+    finished: bool,
+}
+
+impl Choice {
+    /// Whether it has said anything.
+    pub(in super::super) fn has_said(&self) -> bool {
+        !self.content.is_empty() || !self.reasoning.is_empty()
+    }
+
+    pub(in super::super) fn say(&mut self, content: &[u8], reasoning: &[u8]) {
+        self.content.add(content);
+        self.reasoning.add(reasoning);
+        if !(content.is_empty() && reasoning.is_empty()) {
+            self.finished = false;
+        }
+    }
+}
+
+/// An answer as far as it has come.
+#[derive(Debug, Default)]
+pub(in super::super) struct Progress {
+    choices: Vec<Choice>,
+    pub(in super::super) calls: Calls,
+    /// What had to be repaired.
+    pub(in super::super) repairs: Repairs,
+}
+
+impl Progress {
+    /// The choice with this index; `None` if there are too many.
+    #[inline]
+    pub(in super::super) fn choice(&mut self, index: u64) -> Option<&mut Choice> {
+        let known = self.choices.iter().position(|choice| choice.index == index);
+        let at = match known {
+            Some(at) => at,
+            None if self.choices.len() < MAX_CHOICES => {
+                self.choices.push(Choice { index, ..Choice::default() });
+                self.choices.len() - 1
+            }
+            None => return None,
+        };
+        self.choices.get_mut(at)
+    }
+
+    /// Whether any choice was told of.
+    pub(in super::super) fn has_choices(&self) -> bool {
+        !self.choices.is_empty()
+    }
+
+    /// A choice has its finish reason. `stops`: it says `stop`, which some servers say where the
+    /// reasoning ends and the text begins.
+    #[inline]
+    pub(in super::super) fn finish(&mut self, index: u64, stops: bool) {
+        let has_calls = self.calls.has_any(index);
+        if let Some(choice) = self.choice(index) {
+            let only_reasoned = choice.content.is_empty() && !choice.reasoning.is_empty();
+            choice.finished = !(stops && only_reasoned && !has_calls);
+        }
+    }
+
+    /// Whether as many choices as were asked for have ended, and none has gone on since.
+    pub(in super::super) fn is_settled(&self, asked: u64) -> bool {
+        let finished = self.choices.iter().filter(|choice| choice.finished).count();
+        finished as u64 >= asked && finished == self.choices.len()
+    }
+}

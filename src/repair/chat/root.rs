@@ -1,0 +1,137 @@
+//! What stands beside the choices of a completion or a chunk.
+
+use super::calls::Seed;
+use super::edits::Edits;
+use super::progress::Progress;
+use super::usage;
+use crate::repair::error::means_failure;
+use crate::repair::usage::cached;
+use crate::telemetry::counters::Repair;
+use crate::wire::json::cursor::Value;
+use crate::wire::json::tokenizer::Kind;
+
+/// The members of a completion or a chunk that matter.
+#[derive(Default)]
+pub(in super::super) struct Root<'a> {
+    pub(in super::super) id: Option<Value<'a>>,
+    pub(in super::super) object: Option<Value<'a>>,
+    pub(in super::super) created: Option<Value<'a>>,
+    pub(in super::super) model: Option<Value<'a>>,
+    pub(in super::super) choices: Option<Value<'a>>,
+    pub(in super::super) usage: Option<Value<'a>>,
+    pub(in super::super) error: Option<Value<'a>>,
+    pub(in super::super) base_resp: Option<Value<'a>>,
+    pub(in super::super) x_groq: Option<Value<'a>>,
+    pub(in super::super) kind: Option<Value<'a>>,
+    has_code: bool,
+    /// It says something that no other member of a chunk says.
+    has_others: bool,
+}
+
+impl<'a> Root<'a> {
+    pub(in super::super) fn read(root: &Value<'a>) -> Self {
+        let mut this = Self::default();
+        for (key, value) in root.members() {
+            let Some(name) = key.as_str() else { continue };
+            let slot = match &*name {
+                "id" => &mut this.id,
+                "object" => &mut this.object,
+                "created" => &mut this.created,
+                "model" => &mut this.model,
+                "choices" => &mut this.choices,
+                "usage" => &mut this.usage,
+                "error" => &mut this.error,
+                "base_resp" => &mut this.base_resp,
+                "x_groq" => &mut this.x_groq,
+                "type" => &mut this.kind,
+                "code" | "error_code" => {
+                    this.has_code = true;
+                    continue;
+                }
+                "system_fingerprint" | "service_tier" | "provider" | "obfuscation" => continue,
+                _ => {
+                    this.has_others |= value.raw().len() > 2 && !value.is_null();
+                    continue;
+                }
+            };
+            *slot = Some(value);
+        }
+        this
+    }
+
+    /// Whether there is one of the names of an error that count even beside choices.
+    pub(in super::super) fn may_be_error(&self) -> bool {
+        let x_groq = self.x_groq.and_then(|value| value.get("error"));
+        let status = self.base_resp.and_then(|value| value.get("status_code"));
+        [self.error, x_groq, status].iter().flatten().any(means_failure)
+    }
+
+    /// A frame with a `type` of its own and no code is chatter, even if it has a message.
+    pub(in super::super) fn is_chatter(&self) -> bool {
+        let kind = self.kind.and_then(|kind| kind.as_str());
+        kind.is_some_and(|kind| !kind.to_ascii_lowercase().contains("error")) && !self.has_code
+    }
+
+    /// A frame of the answer's own that says something beside its choices, such as citations.
+    pub(in super::super) fn has_own_members(&self) -> bool {
+        let has_id = self.id.is_some_and(|id| id.kind == Kind::String && id.raw().len() > 2);
+        has_id && self.has_others && self.kind.is_none()
+    }
+
+    /// The choices that are objects; one that stands for its list is made one.
+    pub(in super::super) fn choices(
+        &self,
+        edits: &mut Edits<'_>,
+        progress: &mut Progress,
+    ) -> Vec<Value<'a>> {
+        let is_object = |value: &Value<'_>| value.kind == Kind::BeginObject;
+        match self.choices {
+            Some(one) if is_object(&one) && one.members().next().is_some() => {
+                progress.repairs.insert(Repair::Wrapped);
+                edits.enclose(&one);
+                vec![one]
+            }
+            Some(choices) => choices.elements().filter(is_object).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    pub(in super::super) fn seed(&self) -> Seed<'a> {
+        Seed {
+            id: self.id.map_or(&b""[..], |id| id.raw()),
+            created: self.created.map_or(&b""[..], |created| created.raw()),
+        }
+    }
+}
+
+/// Puts the token counts where clients look, as numbers. Returns whether they say "cached".
+pub(in super::super) fn counts(
+    root: &Value<'_>,
+    own: Option<Value<'_>>,
+    nested: Option<Value<'_>>,
+    edits: &mut Edits<'_>,
+    progress: &mut Progress,
+) -> Option<bool> {
+    let nested = nested.filter(usage::counts);
+    let counts = own.filter(usage::counts).or(nested);
+    let Some(counts) = counts else {
+        // A placeholder must not hide counts that came before.
+        if let Some(own) = own.filter(|own| !own.is_null()) {
+            edits.replace(&own, &b"null"[..]);
+        }
+        return None;
+    };
+    let numbers = usage::canonical(&counts);
+    match own {
+        Some(own) if own.raw() == &*numbers => {}
+        Some(own) => {
+            progress.repairs.insert(Repair::Usage);
+            edits.replace(&own, numbers);
+        }
+        None => {
+            progress.repairs.insert(Repair::Usage);
+            edits.insert(root, &[b"\"usage\":", &numbers[..]].concat());
+        }
+    }
+    Some(cached(&counts))
+}

@@ -1,0 +1,315 @@
+//! Whole answers: what is repaired, kind by kind.
+
+use serde_json::{Value, json};
+
+use super::completion::answer;
+use super::{Api, RequestFacts};
+use crate::error::ErrorAnswer;
+use crate::test;
+
+const MAX: usize = 1 << 20;
+
+fn read_as(api: Api, body: &str, request: RequestFacts) -> Result<Value, Box<ErrorAnswer>> {
+    match answer(api, body.as_bytes(), request, MAX) {
+        Ok(completion) => Ok(serde_json::from_slice(&completion.body).unwrap()),
+        Err(answer) => Err(answer),
+    }
+}
+
+fn chat(body: &str) -> Result<Value, Box<ErrorAnswer>> {
+    read_as(Api::Chat, body, RequestFacts::default())
+}
+
+fn with_choice(choice: &str) -> String {
+    format!(
+        r#"{{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{choice}]}}"#
+    )
+}
+
+/// The choice that leaves for one that comes.
+fn choice(choice: &str) -> Value {
+    chat(&with_choice(choice)).unwrap()["choices"][0].clone()
+}
+
+fn fails(body: &str) -> ErrorAnswer {
+    *chat(body).unwrap_err()
+}
+
+#[test]
+fn what_is_right_keeps_its_bytes() {
+    for body in [
+        with_choice(
+            r#"{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop","logprobs":null}"#,
+        ),
+        with_choice(
+            r#"{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}"#,
+        ),
+        with_choice(
+            r#"{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]},"finish_reason":"tool_calls"}"#,
+        ),
+    ] {
+        let completion = answer(Api::Chat, body.as_bytes(), RequestFacts::default(), MAX).unwrap();
+        assert_eq!(completion.body, body.as_bytes());
+        assert_eq!(completion.repairs.iter().count(), 0);
+    }
+}
+
+#[test]
+fn a_message_under_another_name() {
+    for given in [
+        r#"{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}"#,
+        r#"{"index":0,"message":null,"delta":{"content":"Hi"},"finish_reason":"stop"}"#,
+        r#"{"index":0,"text":"Hi","finish_reason":"stop"}"#,
+        r#"{"message":{"content":"Hi"},"finish_reason":"stop"}"#,
+    ] {
+        let got = choice(given);
+        let message = &got["message"];
+        assert_eq!((&message["role"], &message["content"]), (&json!("assistant"), &json!("Hi")));
+        assert_eq!(got["index"], 0, "{given}");
+    }
+    for given in [
+        r#"{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"eos_token"}]}"#,
+        r#"{"choices":[{"index":0,"text":"Hi","finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"text":[{"type":"text","text":"Hi"}],"finish_reason":"eos"}]}"#,
+    ] {
+        let got = read_as(Api::Completions, given, RequestFacts::default()).unwrap();
+        assert_eq!(got["choices"][0]["text"], "Hi", "{given}");
+        assert_eq!(got["choices"][0]["finish_reason"], "stop", "{given}");
+    }
+}
+
+#[test]
+fn content_that_is_no_string() {
+    for (content, text, reasoning) in [
+        (r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#, json!("ab"), Value::Null),
+        (
+            r#"[{"type":"thinking","thinking":[{"type":"text","text":"h\n"}]},{"type":"text","text":"a"}]"#,
+            json!("a"),
+            json!("h\n"),
+        ),
+        (r#"[{"type":"thinking","thinking":"h"}]"#, Value::Null, json!("h")),
+        (r#"["a","b"]"#, json!("ab"), Value::Null),
+        (r#"{"type":"text","text":"a"}"#, json!("a"), Value::Null),
+        (r#"{"parts":[{"text":"a"}]}"#, json!("a"), Value::Null),
+        (r#"{"city":"Oslo"}"#, json!(r#"{"city":"Oslo"}"#), Value::Null),
+        ("[1,2]", json!("[1,2]"), Value::Null),
+        ("7", json!("7"), Value::Null),
+        (
+            r#"[{"type":"reference","ids":[1]},{"type":"text","text":"a"}]"#,
+            json!(r#"{"type":"reference","ids":[1]}a"#),
+            Value::Null,
+        ),
+    ] {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"role":"assistant","content":{content}}},"finish_reason":"stop"}}"#
+        ));
+        assert_eq!(got["message"]["content"], text, "{content}");
+        assert_eq!(got["message"]["reasoning_content"], reasoning, "{content}");
+    }
+    let got =
+        choice(r#"{"index":0,"message":{"content":"a","reasoning":[{"text":"h"},{"text":"m"}]}}"#);
+    assert_eq!(got["message"]["reasoning"], "hm");
+}
+
+#[test]
+fn tool_calls_that_are_not_as_they_should_be() {
+    for calls in [
+        r#"[{"id":"t","type":"function","function":{"name":"f","arguments":{"a":1}}}]"#,
+        r#"{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}"#,
+        r#"[{"id":"t","name":"f","arguments":{"a":1}}]"#,
+        r#"[{"id":"t","function":{"name":"f","parameters":{"a":1}}}]"#,
+        r#"[{"id":"t","function":"f","arguments":"{\"a\":1}"}]"#,
+        r#"[{"id":"t","type":"function","function":{"name":"f","arguments":{"a":1}}},null]"#,
+    ] {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"role":"assistant","content":null,"tool_calls":{calls}}},"finish_reason":"stop"}}"#
+        ));
+        let call = &got["message"]["tool_calls"][0];
+        let want = json!({"id": "t", "type": "function", "function": {"name": "f", "arguments": r#"{"a":1}"#}});
+        assert_eq!(*call, want, "{calls}");
+        assert_eq!(got["finish_reason"], "tool_calls", "{calls}");
+    }
+    let got = choice(r#"{"index":0,"message":{"tool_calls":[{"function":{"name":"f"}}]}}"#);
+    let call = &got["message"]["tool_calls"][0];
+    assert!(call["id"].as_str().unwrap().starts_with("call_"));
+    assert_eq!((&call["type"], &call["function"]["arguments"]), (&json!("function"), &json!("{}")));
+    let got = choice(
+        r#"{"index":0,"message":{"function_call":{"name":"f","arguments":{"a":1}}},"finish_reason":"function_call"}"#,
+    );
+    assert_eq!(got["message"]["function_call"]["arguments"], r#"{"a":1}"#);
+}
+
+#[test]
+fn a_call_that_the_request_named_ends_in_stop() {
+    let body = with_choice(
+        r#"{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}"#,
+    );
+    let request = RequestFacts { names_tool: true, ..RequestFacts::default() };
+    let got = read_as(Api::Chat, &body, request).unwrap();
+    assert_eq!(got["choices"][0]["finish_reason"], "stop");
+}
+
+#[test]
+fn finish_reasons() {
+    for (given, want) in [
+        (r#""finish_reason":"eos_token""#, json!("stop")),
+        (r#""finish_reason":"STOP""#, json!("stop")),
+        (r#""finish_reason":{"type":"length","length":16}"#, json!("length")),
+        (r#""finish_reason":null,"finishReason":"MAX_TOKENS""#, json!("length")),
+        (r#""finishReason":"SAFETY""#, json!("content_filter")),
+        (r#""finish_reason":"sensitive""#, json!("content_filter")),
+        (r#""finish_reason":"model_context_window_exceeded""#, json!("length")),
+        (r#""finish_reason":"null""#, Value::Null),
+        (r#""finish_reason":"stop","native_finish_reason":"STOP""#, json!("stop")),
+        (r#""finish_reason":"its_own""#, json!("its_own")),
+    ] {
+        let got = choice(&format!(r#"{{"index":0,"message":{{"content":"a"}},{given}}}"#));
+        assert_eq!(got["finish_reason"], want, "{given}");
+    }
+}
+
+#[test]
+fn failures_under_other_names() {
+    for (given, words, status) in [
+        (r#""finish_reason":"abort""#, "abort", 502),
+        (r#""finish_reason":"ERROR""#, "ERROR", 502),
+        (r#""finish_reason":"insufficient_system_resource""#, "insufficient_system_resource", 502),
+        (r#""finish_reason":"engine_failure""#, "engine_failure", 502),
+        (r#""finish_reason":{"type":"abort","message":"m"}"#, "abort", 502),
+        (r#""finish_reason":"stop","native_finish_reason":"network_error""#, "network_error", 502),
+        (r#""finish_reason":null,"error":{"code":503,"message":"gone"}"#, "gone", 503),
+        (r#""finish_reason":"stop","error":"gone""#, "gone", 502),
+    ] {
+        let answer =
+            fails(&with_choice(&format!(r#"{{"index":0,"message":{{"content":"a"}},{given}}}"#)));
+        assert!(answer.error.message.contains(words), "{given}: {}", answer.error.message);
+        assert_eq!(answer.status, status, "{given}");
+    }
+}
+
+#[test]
+fn an_error_that_says_success_is_none() {
+    for error in [
+        r#"{"code":0,"message":"success"}"#,
+        r#"{"code":"0","message":""}"#,
+        r#"{"code":200,"message":"ok"}"#,
+        r#""success""#,
+        "0",
+    ] {
+        let body = with_choice(r#"{"index":0,"message":{"role":"assistant","content":"a"}}"#);
+        let body = body.replacen('{', &format!(r#"{{"error":{error},"#), 1);
+        assert_eq!(chat(&body).unwrap()["error"], Value::Null, "{error}");
+    }
+}
+
+#[test]
+fn one_level_is_looked_through() {
+    let inner = with_choice(
+        r#"{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"eos"}"#,
+    );
+    for body in [
+        format!(r#"{{"code":0,"msg":"ok","data":{inner}}}"#),
+        format!(r#"{{"success":true,"result":{inner}}}"#),
+        format!("[{inner}]"),
+        format!(r#"{{"response":[{inner}]}}"#),
+        format!("data: {inner}\n\ndata: [DONE]\n\n"),
+        inner.replace("[{", "{").replace("}]", "}"),
+    ] {
+        let got = chat(&body).unwrap();
+        assert_eq!(got["choices"][0]["message"]["content"], "a", "{body}");
+        assert_eq!(got["choices"][0]["finish_reason"], "stop", "{body}");
+    }
+}
+
+#[test]
+fn no_answer_is_an_error_with_its_words() {
+    for (body, words) in [
+        ("{}", ""),
+        (r#"{"id":"","object":"","choices":null,"usage":null}"#, ""),
+        (r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1}}"#, ""),
+        (r#"{"choices":[{"index":0,"message":null,"finish_reason":"content_filter"}]}"#, ""),
+        (r#"{"choices":[{"index":0,"finish_reason":"stop"}]}"#, ""),
+        (r#"{"retcode":-1,"retmsg":"not loaded"}"#, "not loaded"),
+        (r#"{"status":"error","error_description":"bad key"}"#, "bad key"),
+        (r#"{"code":500,"data":{"error":"no worker"}}"#, "no worker"),
+        (r#"{"result":{"msg":"no worker"}}"#, "no worker"),
+        ("\"no worker\"", "no worker"),
+        ("no worker", "no worker"),
+        ("null", ""),
+        ("[]", ""),
+    ] {
+        let answer = fails(body);
+        assert!(answer.status >= 400, "{body}");
+        assert!(answer.error.message.contains(words), "{body}: {}", answer.error.message);
+    }
+}
+
+#[test]
+fn nearly_json_is_mended() {
+    for (logprob, want) in
+        [("NaN", Value::Null), ("-Infinity", json!(-9999.0)), ("Infinity", Value::Null)]
+    {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"content":"a"}},"logprobs":{{"content":[{{"logprob":{logprob}}}]}}}}"#
+        ));
+        assert_eq!(got["logprobs"]["content"][0]["logprob"], want);
+    }
+    let got = choice("{\"index\":0,\"message\":{\"content\":\"a\tb\nc\"}}");
+    assert_eq!(got["message"]["content"], "a\tb\nc");
+}
+
+#[test]
+fn counts_stand_at_the_top_as_numbers() {
+    for body in [
+        r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":{"prompt_tokens":"3","total_tokens":"5"}}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":{"prompt_tokens":3.0,"total_tokens":5.0}}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"},"usage":{"prompt_tokens":3,"total_tokens":5}}]}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":null,"x_groq":{"usage":{"prompt_tokens":3,"total_tokens":5}}}"#,
+    ] {
+        let got = chat(body).unwrap();
+        assert_eq!(got["usage"]["prompt_tokens"], 3, "{body}");
+        assert_eq!(got["usage"]["total_tokens"], 5, "{body}");
+    }
+}
+
+#[test]
+fn a_stream_is_put_together() {
+    let chunks = [
+        r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","reasoning_content":"h"}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"H\ud83d"},"logprobs":{"content":[{"token":"a"}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"\ude00"},"logprobs":{"content":[{"token":"b"}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\""}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]},"finish_reason":"tool_calls"}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"eos"}],"usage":{"total_tokens":7}}"#,
+    ];
+    let sse: String = chunks.map(|chunk| format!("data: {chunk}\n\n")).concat();
+    let want = json!({
+        "object": "chat.completion", "id": "c", "created": 1, "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "reasoning_content": "h", "content": "H😀"},
+             "logprobs": {"content": [{"token": "a"}, {"token": "b"}]}, "finish_reason": "stop"},
+            {"index": 1, "message": {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]},
+             "finish_reason": "tool_calls"},
+        ],
+        "usage": {"total_tokens": 7},
+    });
+    for body in [
+        format!("{sse}data: [DONE]\n\n"),
+        sse,
+        chunks.join("\n"),
+        format!("[{}]", chunks.join(",")),
+    ] {
+        assert_eq!(chat(&body).unwrap(), want, "{body}");
+    }
+    let cut = format!("data: {}\n\ndata: {}\n\n", chunks[0], chunks[1]);
+    assert_eq!(fails(&cut).status, 502);
+    let error = format!("{cut}data: {{\"error\":{{\"message\":\"busy\",\"code\":429}}}}\n\n");
+    assert_eq!((fails(&error).status, &*fails(&error).error.message), (429, "busy"));
+    let text = read_as(
+        Api::Completions,
+        "data: {\"choices\":[{\"index\":0,\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"index\":0,\"text\":\"b\",\"finish_reason\":\"stop\"}]}\n\n",
+        RequestFacts::default(),
+    );
+    assert_eq!(text.unwrap()["choices"][0]["text"], "ab");
+}

@@ -1,0 +1,24 @@
+//! Names that mean an error, in one table: for the look at an answer's first bytes, for whole answers and
+//! for the events of a stream.
+
+/// They hold the error itself.
+pub(super) const ERRORS: [&str; 3] = ["error", "errors", "fault"];
+
+/// They hold its code.
+pub(super) const CODES: [&str; 6] =
+    ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode"];
+
+/// They hold an error of a vendor's own, also beside a result.
+const VENDORS: [&str; 2] = ["base_resp", "x_groq"];
+
+/// They hold what an error says, where nothing says that all went well.
+pub(super) const MESSAGES: [&str; 8] =
+    ["detail", "message", "msg", "errmsg", "retmsg", "error_msg", "error_message", "errorMessage"];
+
+/// Whether a top-level name may mean an error.
+#[must_use]
+pub fn may_mean_error(name: &[u8]) -> bool {
+    [&ERRORS[..], &CODES, &VENDORS, &MESSAGES]
+        .iter()
+        .any(|names| names.iter().any(|known| known.as_bytes() == name))
+}

@@ -1,0 +1,147 @@
+//! Failures that are told in a word or a sentence: a choice that was broken off, a text where JSON was due.
+
+use serde_json::Value;
+
+use super::ok::of_cause;
+use super::{Code, ErrorAnswer, of_text, own, settle, shape};
+use crate::wire::json::cursor;
+use crate::wire::json::tokenizer::Kind;
+
+/// What an answer that is broken off or no answer stands for.
+const BAD_GATEWAY: u16 = 502;
+
+/// Whether the value of an `error` member says that there is an error: something, and not that all went
+/// well.
+#[must_use]
+pub fn means_failure(value: &cursor::Value<'_>) -> bool {
+    match value.kind {
+        Kind::BeginObject => {
+            let code = ["code", "status", "error_code"].iter().find_map(|name| value.get(name));
+            let is_success = code.is_some_and(|code| says_success(&code));
+            !is_success && value.members().any(|(_, member)| says_something(&member))
+        }
+        _ => says_something(value) && !says_success(value),
+    }
+}
+
+/// Not null, false, 0, or empty.
+fn says_something(value: &cursor::Value<'_>) -> bool {
+    match value.kind {
+        Kind::BeginObject => value.members().any(|(_, member)| !member.is_null()),
+        Kind::BeginArray => value.elements().next().is_some(),
+        Kind::String => !value.inner().trim_ascii().is_empty(),
+        Kind::Number => value.as_f64() != Some(0.0),
+        Kind::True => true,
+        _ => false,
+    }
+}
+
+/// 0, 200, `ok`, `success` and their like.
+fn says_success(code: &cursor::Value<'_>) -> bool {
+    let word = match code.kind {
+        Kind::Number => String::from_utf8_lossy(code.raw()),
+        Kind::String => code.as_str().unwrap_or_default(),
+        _ => return false,
+    };
+    ["0", "200", "20000", "ok", "success", "succeeded", "none", "null", "no error"]
+        .iter()
+        .any(|good| word.trim().eq_ignore_ascii_case(good))
+}
+
+/// The error of a choice that was broken off: with `reason` as its finish reason, and `cause` (JSON) under
+/// `error`.
+#[must_use]
+pub fn from_choice(reason: Option<&str>, cause: Option<&[u8]>) -> ErrorAnswer {
+    let cause = cause.and_then(|cause| serde_json::from_slice::<Value>(cause).ok());
+    if let Some(answer) = cause.and_then(|cause| of_cause(&cause)) {
+        return answer;
+    }
+    let reason = reason.unwrap_or("error");
+    own(
+        Code::UpstreamError,
+        format!("The upstream broke the answer off: its finish_reason is {reason:?}."),
+    )
+}
+
+/// The error that a text is which came where JSON was due: its words are the message.
+#[must_use]
+pub fn from_words(words: &[u8]) -> ErrorAnswer {
+    let text = String::from_utf8_lossy(words);
+    let mut text = text.trim();
+    let unquoted = serde_json::from_str::<String>(text);
+    if let Ok(inner) = &unquoted {
+        text = inner.trim();
+    }
+    // What comes behind "Error:" says which.
+    if let Some((label, rest)) = text.split_once(':')
+        && label.eq_ignore_ascii_case("error")
+        && !rest.trim().is_empty()
+    {
+        text = rest.trim();
+    }
+    let json = serde_json::from_str::<Value>(text).ok();
+    let draft = json.as_ref().and_then(shape::read).or_else(|| of_text(text, None));
+    settle(BAD_GATEWAY, draft, || "The upstream reported an error without saying which.".to_owned())
+}
+
+/// The error of an answer without an answer in it: whatever words are in it are the message.
+#[must_use]
+pub fn no_answer(body: &[u8]) -> ErrorAnswer {
+    /// Members that hold what was meant.
+    const CONTAINERS: [&str; 4] = ["data", "result", "response", "body"];
+    let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let inside = CONTAINERS.iter().filter_map(|name| value.get(name));
+    let told = std::iter::once(&value).chain(inside).filter_map(shape::read);
+    match told.into_iter().find(|draft| draft.message.is_some()) {
+        Some(draft) => settle(BAD_GATEWAY, Some(draft), String::new),
+        None => own(
+            Code::InvalidUpstreamResponse,
+            "The upstream's answer has no choices with a message or a text.".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn what_says_that_all_went_well_is_no_error() {
+        for (value, want) in [
+            ("null", false),
+            ("false", false),
+            ("0", false),
+            ("\"\"", false),
+            ("\"ok\"", false),
+            ("\"Success\"", false),
+            ("{}", false),
+            ("[]", false),
+            (r#"{"code":0,"message":"success"}"#, false),
+            (r#"{"code":"0","message":""}"#, false),
+            (r#"{"code":200,"message":"OK"}"#, false),
+            (r#"{"code":null,"message":null}"#, false),
+            ("true", true),
+            ("\"no worker\"", true),
+            (r#"{"message":"no worker"}"#, true),
+            (r#"{"code":1302,"message":"busy"}"#, true),
+            (r#"[{"message":"no worker"}]"#, true),
+        ] {
+            let parsed = cursor::parse(value.as_bytes()).unwrap();
+            assert_eq!(means_failure(&parsed), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn words_are_the_message() {
+        for (words, want) in [
+            ("upstream worker went away", "upstream worker went away"),
+            ("error: worker panicked", "worker panicked"),
+            ("\"worker died\"", "worker died"),
+            ("<html><title>Bad gateway</title></html>", "Bad gateway"),
+            ("\"{\\\"error\\\":{\\\"message\\\":\\\"no quota\\\"}}\"", "no quota"),
+        ] {
+            assert_eq!(from_words(words.as_bytes()).error.message, want);
+        }
+    }
+}
