@@ -31,15 +31,21 @@ pub(in super::super) enum Beyond<'a> {
 impl Sent {
     #[inline]
     pub(in super::super) fn add(&mut self, inner: &[u8]) {
-        self.bytes = self.bytes.saturating_add(inner.len() as u64);
-        match inner.last_chunk() {
-            Some(last) => self.tail = u64::from_be_bytes(*last),
-            None => {
-                for byte in inner {
-                    self.tail = (self.tail << 8) | u64::from(*byte);
-                }
-            }
+        self.bytes = self.bytes.wrapping_add(inner.len() as u64);
+        if let Some(last) = inner.last_chunk() {
+            self.tail = u64::from_be_bytes(*last);
+            return;
         }
+        // Pieces are short: two loads that overlap, instead of a loop.
+        let (bits, value) = match (inner.first_chunk(), inner.last_chunk()) {
+            (Some(first), Some(last)) => {
+                let over = inner.len() - 4;
+                let first = u64::from(u32::from_be_bytes(*first));
+                (inner.len(), (first << (8 * over)) | u64::from(u32::from_be_bytes(*last)))
+            }
+            _ => (inner.len(), inner.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte))),
+        };
+        self.tail = (self.tail << (8 * bits)) | value;
     }
 
     pub(in super::super) fn is_empty(self) -> bool {
@@ -76,9 +82,12 @@ impl Choice {
     }
 
     pub(in super::super) fn say(&mut self, content: &[u8], reasoning: &[u8]) {
-        self.content.add(content);
-        self.reasoning.add(reasoning);
-        if !(content.is_empty() && reasoning.is_empty()) {
+        if !content.is_empty() {
+            self.content.add(content);
+            self.finished = false;
+        }
+        if !reasoning.is_empty() {
+            self.reasoning.add(reasoning);
             self.finished = false;
         }
     }
@@ -88,6 +97,8 @@ impl Choice {
 #[derive(Debug, Default)]
 pub(in super::super) struct Progress {
     choices: Vec<Choice>,
+    /// The one that was told of last.
+    latest: usize,
     pub(in super::super) calls: Calls,
     /// What had to be repaired.
     pub(in super::super) repairs: Repairs,
@@ -97,16 +108,21 @@ impl Progress {
     /// The choice with this index; `None` if there are too many.
     #[inline]
     pub(in super::super) fn choice(&mut self, index: u64) -> Option<&mut Choice> {
+        // Nearly always there is one, or the same is told of again.
+        if self.choices.get(self.latest).is_none_or(|latest| latest.index != index) {
+            self.latest = self.place(index)?;
+        }
+        self.choices.get_mut(self.latest)
+    }
+
+    #[cold]
+    fn place(&mut self, index: u64) -> Option<usize> {
         let known = self.choices.iter().position(|choice| choice.index == index);
-        let at = match known {
-            Some(at) => at,
-            None if self.choices.len() < MAX_CHOICES => {
-                self.choices.push(Choice { index, ..Choice::default() });
-                self.choices.len() - 1
-            }
-            None => return None,
-        };
-        self.choices.get_mut(at)
+        if known.is_none() && self.choices.len() < MAX_CHOICES {
+            self.choices.push(Choice { index, ..Choice::default() });
+            return self.choices.len().checked_sub(1);
+        }
+        known
     }
 
     /// Whether any choice was told of.

@@ -143,6 +143,8 @@ impl<T: Copy> Template<T> {
     }
 
     /// The payload of the same shape that `text` begins with.
+    // As a call its result would go through memory.
+    #[inline(always)]
     pub(super) fn find<'a>(&self, text: &'a [u8]) -> Option<Match<'a>> {
         self.found.as_ref()?;
         let (mut rest, mut done) = (text, 0);

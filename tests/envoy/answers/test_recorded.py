@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 from harness import headers
@@ -43,3 +44,15 @@ def test_quirk_in_pieces_of_one_byte(gateway, upstreams, quirk):
     assert differences(expected(quirk), outcome(quirk, pieces)) is None
     assert (pieces.status, pieces.body) == (whole.status, whole.body)
     assert pieces.header("content-type") == whole.header("content-type")
+
+
+@pytest.mark.parametrize("quirk", params(ANSWERS))
+def test_quirk_in_random_pieces(gateway, upstreams, quirk):
+    """Cut where the case's own name says, so that a failure comes again."""
+    dice, left, sizes = random.Random(quirk.id), len(quirk.upstream_body), []
+    while left > 0:
+        sizes.append(min(left, dice.choice([1, 2, 3, 5, 8, 13, 40, 200, 3000])))
+        left -= sizes[-1]
+    whole = ask(gateway, upstreams, quirk)
+    pieces = ask(gateway, upstreams, quirk, chunks=sizes or None)
+    assert (pieces.status, pieces.body) == (whole.status, whole.body)

@@ -8,7 +8,9 @@ import pytest
 from harness.messages import ask, assembled, error_of, post, well_formed
 from harness.quirks import ANSWERS, expected, params, recorded
 
-CHAT = [quirk for quirk in ANSWERS if quirk.category in "AB" and quirk.path == "/v1/chat/completions"]
+# A message has one answer: what was recorded with `n` has several.
+CHAT = [quirk for quirk in ANSWERS if quirk.category in "AB" and quirk.path == "/v1/chat/completions"
+        and b'"n":' not in quirk.request_body]
 STOPS = {"stop": {"end_turn", "stop_sequence"}, "length": {"max_tokens"}, "content_filter": {"refusal"},
          "tool_calls": {"tool_use"}, "function_call": {"tool_use"}, None: {"end_turn", "tool_use", "max_tokens", "refusal"}}  # fmt: skip
 
