@@ -291,6 +291,9 @@ impl Choice {
         out.extend_from_slice(b",\"tool_calls\":[");
         for (position, call) in self.calls.iter().enumerate() {
             out.extend_from_slice(if position > 0 { b",{" } else { b"{" });
+            if !call.members.iter().any(|(name, _)| name == b"\"type\"") {
+                member(out, b"\"type\"", b"\"function\"");
+            }
             for (key, value) in &call.members {
                 member(out, key, value);
             }

@@ -306,6 +306,13 @@ fn a_stream_is_put_together() {
     assert_eq!(fails(&cut).status, 502);
     let error = format!("{cut}data: {{\"error\":{{\"message\":\"busy\",\"code\":429}}}}\n\n");
     assert_eq!((fails(&error).status, &*fails(&error).error.message), (429, "busy"));
+    // What no chunk said of a call is filled in.
+    let bare = chat(
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    );
+    let call = &bare.unwrap()["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["type"], "function");
+    assert!(call["id"].as_str().unwrap().starts_with("call_"));
     let text = read_as(
         Api::Completions,
         "data: {\"choices\":[{\"index\":0,\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"index\":0,\"text\":\"b\",\"finish_reason\":\"stop\"}]}\n\n",
