@@ -38,7 +38,12 @@ fn run<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<(Vec<u8>, ResponseConverter)> {
     let kind = StreamKind::Chat;
-    let limits = sse::Options { kind, max_event_bytes: 16 * 1024, response_model: None, request: Default::default() };
+    let limits = sse::Options {
+        kind,
+        max_event_bytes: 16 * 1024,
+        response_model: None,
+        request: Default::default(),
+    };
     let mut normalizer = SseNormalizer::new(limits);
     let mut converter = ResponseConverter::new(options(stream));
     let mut out = Vec::new();

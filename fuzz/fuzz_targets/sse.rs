@@ -9,7 +9,12 @@ use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks};
 
 fn run<'a>(kind: StreamKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Head, Vec<u8>) {
-    let options = Options { kind, max_event_bytes: 16 * 1024, response_model: None, request: Default::default() };
+    let options = Options {
+        kind,
+        max_event_bytes: 16 * 1024,
+        response_model: None,
+        request: Default::default(),
+    };
     let mut normalizer = SseNormalizer::new(options);
     let mut out = Vec::new();
     for chunk in chunks {

@@ -7,13 +7,13 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::{memchr_iter, memmem};
-use openai_gateway_filter::wire::json::scan;
-use openai_gateway_filter::wire::multipart;
+use openai_gateway_filter::policy::operation::Operation;
 use openai_gateway_filter::repair::embeddings::{self, EmbeddingsFacts, Format, Recogniser};
 use openai_gateway_filter::repair::error;
 use openai_gateway_filter::repair::peek::Peek;
-use openai_gateway_filter::policy::operation::Operation;
 use openai_gateway_filter::repair::sse::{Options, SseNormalizer, StreamEnd, StreamKind};
+use openai_gateway_filter::wire::json::scan;
+use openai_gateway_filter::wire::multipart;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -71,7 +71,8 @@ fn requests(criterion: &mut Criterion) {
         let mut group = group(criterion, name, body.len());
         group.bench_function("this", |bencher| {
             bencher.iter(|| {
-                let mut scanner = scan::JsonScanner::new(false, openai_gateway_filter::policy::model::check_id);
+                let mut scanner =
+                    scan::JsonScanner::new(false, openai_gateway_filter::policy::model::check_id);
                 for chunk in black_box(body.as_bytes()).chunks(CHUNK) {
                     black_box(scanner.push(chunk).unwrap());
                 }
@@ -97,7 +98,10 @@ fn forms(criterion: &mut Criterion) {
     let mut group = group(criterion, "multipart-4m", body.len());
     group.bench_function("this", |bencher| {
         bencher.iter(|| {
-            let mut scanner = multipart::FormScanner::new(b"frontier", openai_gateway_filter::policy::model::check_id);
+            let mut scanner = multipart::FormScanner::new(
+                b"frontier",
+                openai_gateway_filter::policy::model::check_id,
+            );
             for chunk in black_box(&body).chunks(CHUNK) {
                 black_box(scanner.push(chunk).unwrap());
             }

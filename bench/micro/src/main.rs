@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::exchange::{
     Exchange, Next, Note, RequestStep, ResponseStep, Surroundings,
 };
+use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::wire::headers::Headers;
 
 const REQUEST: &[u8] = br#"{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant. Answer in one sentence."},{"role":"user","content":"while before about before through a every asks tokens model tokens for through every that while about a.\n\n"}],"temperature":0.7,"max_tokens":256}"#;
