@@ -28,7 +28,12 @@ fn run<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<(Vec<u8>, MessageConverter)> {
     let kind = StreamKind::Chat;
-    let limits = sse::Options { kind, max_event_bytes: 16 * 1024, response_model: None };
+    let limits = sse::Options {
+        kind,
+        max_event_bytes: 16 * 1024,
+        response_model: None,
+        request: Default::default(),
+    };
     let mut normalizer = SseNormalizer::new(limits);
     let mut converter = MessageConverter::new(options(stream));
     let mut out = Vec::new();
