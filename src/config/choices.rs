@@ -1,6 +1,8 @@
 //! The names that stand for a choice, each in one place.
 
-use crate::policy::{CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi};
+use crate::policy::{
+    AnswerHeader, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi,
+};
 
 /// A choice by name.
 pub(super) trait Choice: Copy + 'static {
@@ -26,6 +28,9 @@ macro_rules! choices {
 }
 
 choices! {
+    AnswerHeader {
+        "provider" => Provider, "model" => Model, "request_id" => RequestId, "cache_mode" => CacheMode, "cache" => Cache
+    }
     AuthMode { "bearer" => Bearer, "api_key" => ApiKey, "header" => Header, "none" => None }
     CacheMode { "respect" => Respect, "disable" => Disable, "force" => Force }
     MessagesApi { "chat" => Chat, "native" => Native }

@@ -12,16 +12,17 @@ mod virtual_key;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::choices::Choice;
 use super::document;
-use super::field::{Field, Integer};
+use super::field::{Field, Integer, OneOf};
 use super::problems::{Path, Problems, ROOT};
 use super::raw::{RawCache, RawConfig, RawLimits, RawRouting};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
-    CacheMode, Config, HeaderNames, Limits, Outside, Providers, ResponseModel, Secret,
-    WithheldHeaders,
+    AnswerHeader, AnswerHeaders, CacheMode, Config, HeaderNames, Limits, Outside, Providers,
+    ResponseModel, Secret, WithheldHeaders,
 };
 use names::Names;
 
@@ -66,7 +67,9 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
         }
     };
     raw.unknown.report(ROOT, problems);
-    let headers = headers(raw.header_prefix, raw.routing, problems);
+    let answers = answer_headers(raw.answer_headers, problems);
+    let headers = headers(raw.header_prefix, raw.routing, problems)
+        .map(|names| HeaderNames { answers, ..names });
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
     let keys = virtual_key::compile(raw.virtual_keys, &names, env, problems);
     let aliases =
@@ -98,6 +101,17 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
         headers: headers?,
     };
     Some(config)
+}
+
+fn answer_headers(
+    raw: Field<Vec<Field<OneOf<AnswerHeader>>>>,
+    problems: &mut Problems,
+) -> AnswerHeaders {
+    let at = ROOT.field("answer_headers");
+    match raw.given(&at, problems) {
+        None => AnswerHeaders::ALL,
+        Some(list) => choices(list, &at, problems).into_iter().collect(),
+    }
 }
 
 /// `None` if a name is wrong.
@@ -252,6 +266,14 @@ fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option
     let raw = raw.given(at, problems)?;
     raw.unknown.report(at, problems);
     raw.mode.choice(&at.field("mode"), problems)
+}
+
+/// The elements of a list of names that stand for a choice; the others are reported.
+fn choices<T: Choice>(raw: Vec<Field<OneOf<T>>>, at: &Path<'_>, problems: &mut Problems) -> Vec<T> {
+    raw.into_iter()
+        .enumerate()
+        .filter_map(|(index, item)| item.choice(&at.item(index), problems))
+        .collect()
 }
 
 /// The elements of a list that are strings and that `is_good` accepts; the others are reported.

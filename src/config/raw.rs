@@ -20,7 +20,8 @@ use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
 #[cfg(not(target_arch = "wasm32"))]
 use super::schema::{self, Schema};
 use crate::policy::{
-    CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi, Secret,
+    AnswerHeader, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi,
+    Secret,
 };
 
 /// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
@@ -82,6 +83,8 @@ objects! {
         /// The `model` in answers: as the server wrote it (upstream, the default), or the id that the
         /// client asked for (requested).
         pub response_model: Field<OneOf<ResponseModel>>,
+        /// Which headers answers get: provider, model, request_id, cache_mode, cache. Default: all; []: none.
+        pub answer_headers: Field<Vec<Field<OneOf<AnswerHeader>>>>,
         /// A variable of vm_config.environment_variables that holds the secret under which clients bring
         /// back what only the gateway may read: reasoning and compactions. Absent: each virtual key itself.
         pub seal_key_env: Field<String>,

@@ -30,7 +30,7 @@ use std::rc::Rc;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
-use crate::policy::{CacheMode, Config, HeaderNames, ProviderId};
+use crate::policy::{AnswerHeader, CacheMode, Config, HeaderNames, ProviderId};
 use crate::telemetry::counters;
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::scan::BodyFacts;
@@ -317,7 +317,9 @@ impl Reply {
     /// A reply with this JSON.
     fn json(status: u16, body: Vec<u8>, names: &HeaderNames, request_id: Option<&str>) -> Self {
         let mut headers = vec![(Cow::Borrowed("content-type"), "application/json".to_owned())];
-        if let Some(id) = request_id {
+        if let Some(id) = request_id
+            && names.answers.has(AnswerHeader::RequestId)
+        {
             headers.push((names.request_id.to_string().into(), id.to_owned()));
         }
         Self { status, headers, body, code: None }

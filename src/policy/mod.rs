@@ -19,7 +19,9 @@ pub use provider::{
     Takes,
 };
 pub use secret::Secret;
-pub use settings::{CacheMode, HeaderNames, Limits, Outside, ResponseModel};
+pub use settings::{
+    AnswerHeader, AnswerHeaders, CacheMode, HeaderNames, Limits, Outside, ResponseModel,
+};
 pub use withheld::WithheldHeaders;
 
 use key::VirtualKeys;

@@ -76,9 +76,52 @@ impl Default for Limits {
     }
 }
 
+/// `answer_headers`: one of the headers that answers of a routed request may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AnswerHeader {
+    /// The provider's name.
+    Provider,
+    /// The upstream model id.
+    Model,
+    /// Envoy's `x-request-id`.
+    RequestId,
+    /// The cache mode in force.
+    CacheMode,
+    /// Hit, miss or bypass.
+    Cache,
+}
+
+/// Those that an operator has chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerHeaders(u8);
+
+impl AnswerHeaders {
+    /// Without a choice.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// Whether answers get it.
+    #[must_use]
+    pub fn has(self, header: AnswerHeader) -> bool {
+        self.0 & Self::bit(header) != 0
+    }
+
+    fn bit(header: AnswerHeader) -> u8 {
+        1 << header as u8
+    }
+}
+
+impl FromIterator<AnswerHeader> for AnswerHeaders {
+    fn from_iter<I: IntoIterator<Item = AnswerHeader>>(headers: I) -> Self {
+        Self(headers.into_iter().fold(0, |bits, header| bits | Self::bit(header)))
+    }
+}
+
 /// The gateway's own header names, all lower case, made once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderNames {
+    /// Which of them answers get.
+    pub answers: AnswerHeaders,
     /// `routing.cluster_header`: Envoy's route reads the cluster from it.
     pub cluster: Rc<str>,
     /// `header_prefix` itself, `x-langwatch` by default.
@@ -102,11 +145,12 @@ pub struct HeaderNames {
 }
 
 impl HeaderNames {
-    /// Names for a `header_prefix` and a `cluster_header`, both lower case.
+    /// Names for a `header_prefix` and a `cluster_header`, both lower case. Answers get all of them.
     #[must_use]
     pub fn new(prefix: &str, cluster: &str) -> Self {
         let name = |suffix: &str| format!("{prefix}-{suffix}").into();
         Self {
+            answers: AnswerHeaders::ALL,
             cluster: cluster.into(),
             prefix: prefix.into(),
             cache: name("cache"),

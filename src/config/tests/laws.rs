@@ -8,7 +8,7 @@ use super::*;
 const SECRET: &str = "s3cr3t";
 
 /// The names of all members, so that random objects look like configurations.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 49] = [
     "providers",
     "virtual_keys",
     "model_aliases",
@@ -19,6 +19,7 @@ const NAMES: [&str; 48] = [
     "limits",
     "models_cache_seconds",
     "response_model",
+    "answer_headers",
     "name",
     "kind",
     "base_url",

@@ -73,6 +73,8 @@ fn top_level() {
         ("/outside", json!("s3cret"), "outside", "pass, refuse"),
         ("/limits", json!({"max_held_bytes": 0}), "limits.max_held_bytes", "1 or more"),
         ("/response_model", json!("s3cret"), "response_model", "upstream, requested"),
+        ("/answer_headers", json!("model"), "answer_headers", "a list"),
+        ("/answer_headers", json!(["s3cret"]), "answer_headers[0]", "provider, model, request_id"),
         ("/seal_key_env", json!("NO_SUCH"), "seal_key_env", "no environment variable"),
         ("/seal_key_env", json!(1), "seal_key_env", "a string"),
     ]);
@@ -367,6 +369,7 @@ fn no_mistake_hides_another() {
         ),
         ("/models_cache_seconds", json!(-1), "models_cache_seconds"),
         ("/response_model", json!("no"), "response_model"),
+        ("/answer_headers", json!(["model", "no"]), "answer_headers[1]"),
         ("/model_aliases", json!({"a": "nowhere/x"}), "model_aliases.a"),
         ("/providers/0/name", json!("a/b"), "providers[0].name"),
         ("/providers/0/kind", json!("no"), "providers[0].kind"),

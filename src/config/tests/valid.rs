@@ -70,11 +70,15 @@ fn everything_set() {
         ("/limits", json!({"max_request_bytes": 100, "max_buffered_bytes": 50})),
         ("/models_cache_seconds", json!(0)),
         ("/response_model", json!("requested")),
+        ("/answer_headers", json!(["cache", "model", "cache"])),
         ("/seal_key_env", json!("GROQ_API_KEY")),
     ])
     .unwrap();
     assert_eq!(config.cache, CacheMode::Disable);
-    assert_eq!(config.headers, HeaderNames::new("x-acme", "x-route-to"));
+    let answers = [AnswerHeader::Model, AnswerHeader::Cache].into_iter().collect();
+    assert_eq!(config.headers, HeaderNames { answers, ..HeaderNames::new("x-acme", "x-route-to") });
+    let has = |header| config.headers.answers.has(header);
+    assert!(has(AnswerHeader::Model) && has(AnswerHeader::Cache) && !has(AnswerHeader::Provider));
     assert_eq!(config.path_prefix, "/llm/v1");
     let limits = Limits { max_request_bytes: 100, max_buffered_bytes: 50, ..Limits::default() };
     assert_eq!(config.limits, limits);

@@ -8,8 +8,8 @@ use super::{
     label, stream, stream_kind,
 };
 use crate::error::ErrorAnswer;
-use crate::policy::ResponseModel;
 use crate::policy::operation::Operation;
+use crate::policy::{AnswerHeader, ResponseModel};
 use crate::repair::chat::{Api, collect, completion};
 use crate::repair::drift::trim_drift;
 use crate::repair::error::from_ok;
@@ -101,8 +101,11 @@ impl Json {
             }
             self.is_stream = true;
         }
-        let keep =
-            if has_usage(route.operation) { HOLD_FOR_USAGE_BYTES } else { HOLD_TO_MEND_BYTES };
+        let is_told = context.config.headers.answers.has(AnswerHeader::Cache);
+        let keep = match has_usage(route.operation) && is_told {
+            true => HOLD_FOR_USAGE_BYTES,
+            false => HOLD_TO_MEND_BYTES,
+        };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;

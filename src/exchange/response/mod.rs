@@ -32,7 +32,7 @@ use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, req
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
-use crate::policy::{CacheMode, Config, ResponseModel};
+use crate::policy::{AnswerHeader, CacheMode, Config, ResponseModel};
 use crate::repair::chat::RequestFacts;
 use crate::telemetry::counters::{self, AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
@@ -358,7 +358,7 @@ impl Exchange {
                     edits.extend(self.own_headers());
                 }
                 match outcome {
-                    Some(outcome) if in_head => {
+                    Some(outcome) if in_head && self.answers_have(AnswerHeader::Cache) => {
                         edits.push(HeaderEdit::set(&self.config.headers.cache, outcome));
                     }
                     Some(outcome) => self.notes.push((Note::Cache, outcome.to_owned())),
@@ -436,26 +436,36 @@ impl Exchange {
         let mut edits = Vec::with_capacity(self.forged.len() + 6);
         edits.extend_from_slice(&self.forged);
         if let Some(route) = self.request.route() {
-            if let Some(provider) = self.config.providers.get(route.provider) {
+            if self.answers_have(AnswerHeader::Provider)
+                && let Some(provider) = self.config.providers.get(route.provider)
+            {
                 edits.push(HeaderEdit::set(&names.provider, &provider.name));
             }
-            let model = match route.model.trim() {
-                model if model.len() == route.model.len() => HeaderText::from(&route.model),
-                model => model.to_owned().into(),
-            };
             // The provider's default has no name here.
-            if !route.model.is_empty() {
+            if self.answers_have(AnswerHeader::Model) && !route.model.is_empty() {
+                let model = match route.model.trim() {
+                    model if model.len() == route.model.len() => HeaderText::from(&route.model),
+                    model => model.to_owned().into(),
+                };
                 edits.push(HeaderEdit::set(&names.model, model));
             }
-            edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
+            if self.answers_have(AnswerHeader::CacheMode) {
+                edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
+            }
             if let Some(dropped) = route.dropped.clone() {
                 edits.push(HeaderEdit::set(&names.params_dropped, dropped));
             }
         }
-        if let Some(id) = &self.request_id {
+        if let Some(id) = &self.request_id
+            && self.answers_have(AnswerHeader::RequestId)
+        {
             edits.push(HeaderEdit::set(&names.request_id, id));
         }
         edits
+    }
+
+    fn answers_have(&self, header: AnswerHeader) -> bool {
+        self.config.headers.answers.has(header)
     }
 
     fn count_answer(&mut self, fault: AnswerFault) {

@@ -106,6 +106,29 @@ fn a_long_answer_goes_on_early_without_its_cache_header() {
 }
 
 #[test]
+fn an_answer_without_its_cache_header_goes_on_earlier_and_the_access_log_says_it() {
+    let config = config_with(json!({"answer_headers": ["model"]}));
+    let host = answered(&config, CHAT, ASKED, &JSON, GOOD, 10);
+    assert_eq!(host.answer.body, GOOD);
+    assert_eq!(get(&host.answer.head, "x-langwatch-model"), Some("gpt-4o-mini"));
+    for name in ["provider", "request-id", "cache-mode", "cache"] {
+        assert_eq!(get(&host.answer.head, &format!("x-langwatch-{name}")), None);
+    }
+    assert_eq!(host.note(Note::Cache), Some("miss"));
+
+    let body = format!(r#"{{"choices":[{{"text":"{}"}}],"usage":{{}}}}"#, "x".repeat(100_000));
+    let mut host = send(&config, CHAT, &[], ASKED);
+    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
+    host.answer_step(step, false);
+    for chunk in body.as_bytes().chunks(4_096) {
+        host.answer_body(chunk, false);
+        assert!(host.answer.held.len() < 20_000, "{} bytes are held", host.answer.held.len());
+    }
+    host.answer_body(b"", true);
+    assert_eq!(host.answer.body, body.as_bytes());
+}
+
+#[test]
 fn errors_become_envelopes() {
     let html = [(":status", "502"), ("content-type", "text/html"), ("retry-after", "7")];
     let flat = [(":status", "200"), ("content-type", "application/json")];
