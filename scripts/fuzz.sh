@@ -38,7 +38,7 @@ for target in $targets; do
   [ ! -d "fuzz/seeds/$target" ] || seeds=("fuzz/seeds/$target")
   # libFuzzer tells every input that reaches something new: thousands of lines.
   if ! "$TOOL/bin/cargo-fuzz" fuzz run --sanitizer "$sanitizer" "$target" "fuzz/corpus/$target" \
-    ${seeds[@]+"${seeds[@]}"} -- -max_total_time="$SECONDS_EACH" -rss_limit_mb=4096 \
+    ${seeds[@]+"${seeds[@]}"} -- -max_total_time="$SECONDS_EACH" -seed="${SEED:-0}" -rss_limit_mb=4096 \
     -print_final_stats=1 >"$LOGS/$target.log" 2>&1; then
     tail -n 60 "$LOGS/$target.log" >&2
     die "$target failed (all of it: ${LOGS#"$ROOT/"}/$target.log)"

@@ -144,7 +144,8 @@ fn of_text(text: &str, content_type: Option<&[u8]>) -> Option<Draft> {
             ..Draft::default()
         });
     }
-    Some(Draft { message: Some(text::clean(&text::collapse(text))), ..Draft::default() })
+    // Without its control characters a text may be JSON after all: read as it would be when it comes back.
+    shape::read(&Value::from(text::clean(&text::collapse(text))))
 }
 
 /// A body that is no text: compressed although not asked for, or garbage.
