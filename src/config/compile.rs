@@ -9,16 +9,16 @@ mod provider;
 mod request_headers;
 mod virtual_key;
 
+use std::sync::Arc;
+
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::choices::Choice;
-use super::document;
+use super::document::{self, Document};
 use super::field::{Field, Integer, OneOf};
 use super::problems::{Path, Problems, ROOT};
 use super::raw::{RawCache, RawConfig, RawLimits, RawRouting};
 use super::text::{self, CREDENTIAL_HEADERS};
-use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
     AnswerHeader, AnswerHeaders, CacheMode, Config, HeaderNames, Limits, Outside, Providers,
@@ -44,7 +44,7 @@ impl Config {
     pub fn from_plugin_configuration(bytes: &[u8], env: Env<'_>) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let config = document::read(bytes, &mut problems)
-            .and_then(|value| compile(value, env, &mut problems));
+            .and_then(|document| compile(document, env, &mut problems));
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => {
@@ -57,8 +57,9 @@ impl Config {
     }
 }
 
-fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config> {
-    let raw = match Field::<RawConfig>::deserialize(value) {
+fn compile(document: Document<'_>, env: Env<'_>, problems: &mut Problems) -> Option<Config> {
+    let Document { rest, keys } = document;
+    let raw = match Field::<RawConfig>::deserialize(rest) {
         Ok(raw) => raw.given(ROOT, problems)?,
         // Every mistake is kept in its field; serde's own text would show the value.
         Err(_) => {
@@ -71,7 +72,7 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
     let headers = headers(raw.header_prefix, raw.routing, problems)
         .map(|names| HeaderNames { answers, ..names });
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
-    let keys = virtual_key::compile(raw.virtual_keys, &names, env, problems);
+    let keys = virtual_key::compile(raw.virtual_keys, keys, &names, env, problems);
     let aliases =
         alias::compile(raw.model_aliases, &ROOT.field("model_aliases"), &names, None, problems);
     // Each part is checked before one that is wrong ends the matter: no mistake hides another.
@@ -81,7 +82,7 @@ fn compile(value: Value, env: Env<'_>, problems: &mut Problems) -> Option<Config
         withheld: WithheldHeaders::new(auth_headers),
         outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
-        virtual_keys: VirtualKeys::new(keys),
+        virtual_keys: Arc::new(keys),
         aliases: AliasTable::new(aliases),
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
         limits: limits(raw.limits, problems),

@@ -1,19 +1,76 @@
-//! From the bytes that Envoy hands over to one tree of values.
+//! From the bytes that Envoy hands over to one tree of values, and the virtual keys beside it.
+//!
+//! There may be a hundred thousand keys: they are never a tree together, but read one by one ([`Keys`]).
 //!
 //! JSON text (`google.protobuf.StringValue`) and the protobuf bytes of `google.protobuf.Struct` are
 //! both read. JSON that names a member twice is refused: two readers could take either.
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 use super::problems::{Path, Problems, ROOT};
 use super::structpb;
 
-/// The tree, or `None` after reporting why there is none. Nesting is bounded by the decoders: 128
+/// The member whose elements are read one by one.
+pub(super) const KEYS: &str = "virtual_keys";
+
+/// What an operator wrote.
+#[derive(Debug, PartialEq)]
+pub(super) struct Document<'a> {
+    /// All but the list of virtual keys.
+    pub rest: Value,
+    /// The list of virtual keys; empty where there is none, or something else in its place, which is in `rest` then.
+    pub keys: Keys<'a>,
+}
+
+/// The virtual keys, unread.
+#[derive(Debug, PartialEq)]
+pub(super) enum Keys<'a> {
+    /// A list in JSON.
+    Json(&'a str),
+    /// Each a `google.protobuf.Value`.
+    Protobuf(Vec<&'a [u8]>),
+}
+
+impl Keys<'_> {
+    /// Hands out one after the other; `at` is the list's place.
+    pub fn each<T: for<'de> Deserialize<'de>>(
+        self,
+        at: &Path<'_>,
+        problems: &mut Problems,
+        mut take: impl FnMut(usize, T, &mut Problems),
+    ) {
+        let mut take = |index, value, problems: &mut Problems| match T::deserialize(value) {
+            Ok(key) => take(index, key, problems),
+            // Every mistake is kept in its field; serde's own text would show the value.
+            Err::<_, serde_json::Error>(_) => problems.add(&at.item(index), "can't be read"),
+        };
+        match self {
+            Self::Json(list) => {
+                let mut json = serde_json::Deserializer::from_str(list);
+                let read = json.deserialize_seq(Items { at, problems: &mut *problems, take });
+                if let Err(error) = read {
+                    problems.add(at, format!("not valid JSON: {error}"));
+                }
+            }
+            Self::Protobuf(list) => {
+                for (index, item) in list.into_iter().enumerate() {
+                    if let Some(value) = structpb::item(item, &at.item(index), problems) {
+                        take(index, value, problems);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was written, or `None` after reporting why there is nothing. Nesting is bounded by the decoders: 128
 /// levels of JSON, 100 nested protobuf messages.
-pub(super) fn read(bytes: &[u8], problems: &mut Problems) -> Option<Value> {
+pub(super) fn read<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
     if bytes.trim_ascii().is_empty() {
         problems.add(ROOT, "empty; give a JSON object, or a google.protobuf.Struct");
         return None;
@@ -26,14 +83,86 @@ pub(super) fn read(bytes: &[u8], problems: &mut Problems) -> Option<Value> {
         return None;
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = Tree { at: ROOT, problems }.deserialize(&mut json);
-    match value.and_then(|value| json.end().map(|()| value)) {
-        Ok(value) => Some(value),
+    let document = json.deserialize_map(Root { problems });
+    match document.and_then(|document| json.end().map(|()| document)) {
+        Ok(document) => Some(document),
         Err(error) => {
             // Every type is accepted, so this is a syntax error: its text holds a position, no value.
             problems.add(ROOT, format!("not valid JSON: {error}"));
             None
         }
+    }
+}
+
+/// Reads the whole configuration.
+struct Root<'p> {
+    problems: &'p mut Problems,
+}
+
+impl<'de> Visitor<'de> for Root<'_> {
+    type Value = Document<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Self::Value, A::Error> {
+        let mut members = Map::new();
+        let mut keys: Option<&RawValue> = None;
+        while let Some(name) = input.next_key::<String>()? {
+            let at = ROOT.field(&name);
+            if name == KEYS {
+                let raw = input.next_value::<&RawValue>()?;
+                if keys.is_some() {
+                    self.problems.add(&at, "given twice");
+                }
+                keys = keys.or(Some(raw));
+                continue;
+            }
+            let value = input.next_value_seed(Tree { at: &at, problems: self.problems })?;
+            if members.contains_key(&name) {
+                self.problems.add(&at, "given twice");
+            } else {
+                members.insert(name, value);
+            }
+        }
+        let keys = match keys.map(RawValue::get) {
+            Some(list) if list.starts_with('[') => Keys::Json(list),
+            None => Keys::Protobuf(Vec::new()),
+            Some(other) => {
+                // Of the wrong type; which one, and not what it holds, is all that is told.
+                let value = serde_json::from_str(other).unwrap_or(Value::Null);
+                members.insert(KEYS.to_owned(), value);
+                Keys::Protobuf(Vec::new())
+            }
+        };
+        Ok(Document { rest: Value::Object(members), keys })
+    }
+}
+
+/// Hands out the elements of a list.
+struct Items<'p, F> {
+    at: &'p Path<'p>,
+    problems: &'p mut Problems,
+    take: F,
+}
+
+impl<'de, F: FnMut(usize, Value, &mut Problems)> Visitor<'de> for Items<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut input: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            let at = self.at.item(index);
+            match input.next_element_seed(Tree { at: &at, problems: self.problems })? {
+                Some(value) => (self.take)(index, value, self.problems),
+                None => break,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -129,8 +258,49 @@ mod tests {
         let mut problems = Problems::default();
         let text = br#" { "a": [1, -2, 0.5, "x", null, true, {"b": {}}] }"#;
         let value = read(text, &mut problems).unwrap();
-        assert_eq!(value, serde_json::from_slice::<Value>(text).unwrap());
+        assert_eq!(value.rest, serde_json::from_slice::<Value>(text).unwrap());
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn the_list_of_virtual_keys_is_read_apart() {
+        for (text, rest, keys) in [
+            (r#"{"a":1}"#, r#"{"a":1}"#, Keys::Protobuf(Vec::new())),
+            (
+                r#"{"virtual_keys": [1, {"b": [ ]}] ,"a":1}"#,
+                r#"{"a":1}"#,
+                Keys::Json(r#"[1, {"b": [ ]}]"#),
+            ),
+            (
+                r#"{"virtual_keys":{"b":1}}"#,
+                r#"{"virtual_keys":{"b":1}}"#,
+                Keys::Protobuf(Vec::new()),
+            ),
+            (r#"{"virtual_keys":null}"#, r#"{"virtual_keys":null}"#, Keys::Protobuf(Vec::new())),
+        ] {
+            let mut problems = Problems::default();
+            let rest = serde_json::from_str(rest).unwrap();
+            let want = Document { rest, keys };
+            assert_eq!(read(text.as_bytes(), &mut problems), Some(want), "{text}");
+            assert!(problems.is_empty());
+        }
+        let twice = br#"{"a":1,"virtual_keys":[1],"virtual_keys":[2],"virtual_keys":3}"#;
+        let mut problems = Problems::default();
+        assert_eq!(read(twice, &mut problems).unwrap().keys, Keys::Json("[1]"));
+        let told = "virtual_keys: given twice";
+        assert_eq!(problems.to_string(), format!("{told}\n{told}"));
+    }
+
+    #[test]
+    fn keys_come_one_by_one_with_their_mistakes() {
+        let mut problems = Problems::default();
+        let mut seen = Vec::new();
+        let keys = Keys::Json(r#"[1, {"a":2,"a":3}, null]"#);
+        let at = ROOT.field(KEYS);
+        keys.each(&at, &mut problems, |index, key: Value, _| seen.push((index, key.to_string())));
+        let want = [(0, "1"), (1, r#"{"a":2}"#), (2, "null")];
+        assert_eq!(seen, want.map(|(index, key)| (index, key.to_owned())));
+        assert_eq!(problems.to_string(), "virtual_keys[1].a: given twice");
     }
 
     #[test]

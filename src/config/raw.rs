@@ -9,7 +9,9 @@
 //! made of the same declarations, and a member's comment is its description there.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
@@ -62,7 +64,7 @@ objects! {
         /// The upstream servers; at least one.
         pub providers: Field<Vec<Field<RawProvider>>>,
         /// The keys that clients hold. Without one, every request is refused with 401.
-        pub virtual_keys: Field<Vec<Field<RawVirtualKey>>>,
+        pub virtual_keys: Field<Streamed<RawVirtualKey>>,
         /// Names for models, for every virtual key; a key's own entry wins.
         pub model_aliases: Field<RawAliases>,
         /// How the provider's prompt cache is used, for keys without their own.
@@ -209,6 +211,25 @@ objects! {
         pub target: Field<String>,
         /// Its share, 1 or more. Required.
         pub weight: Field<Integer>,
+    }
+}
+
+/// A list that is not read with the rest but item by item ([`super::document::Keys`]): as a member it is there only
+/// where it is no list, and so never right.
+pub(super) struct Streamed<T>(Infallible, PhantomData<T>);
+
+impl<T: Shape> Shape for Streamed<T> {
+    const EXPECTED: &'static str = Vec::<Field<T>>::EXPECTED;
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn schema() -> Schema {
+        Vec::<Field<T>>::schema()
+    }
+}
+
+impl<'de, T: Shape> Deserialize<'de> for Streamed<T> {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(de::Error::custom(Self::EXPECTED))
     }
 }
 

@@ -2,17 +2,23 @@
 //!
 //! Envoy's documentation has a Struct arrive as JSON; Envoy 1.40 passes its protobuf bytes.
 
+use std::str;
+
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as PbValue};
 use serde_json::{Map, Number, Value};
 
+use super::document::{Document, KEYS, Keys};
 use super::problems::{Path, Problems, ROOT};
 
 /// Tag of `Struct.fields` (field 1, length-delimited); as text it is a line feed.
 const FIELDS: u8 = 0x0a;
 /// Tag of the value of a map entry (field 2, length-delimited).
 const ENTRY_VALUE: u8 = 0x12;
+
+/// Tag of a value that is a list (field 6, length-delimited). A list's elements have the tag [`FIELDS`].
+const LIST_VALUE: u8 = 0x32;
 
 /// Tells a Struct from JSON text. A Struct that holds anything begins with its first map entry and
 /// has a tag for that entry's value. The first byte alone does not tell (JSON text may begin with a
@@ -21,15 +27,103 @@ pub(super) fn is_struct(bytes: &[u8]) -> bool {
     bytes.first() == Some(&FIELDS) && bytes.contains(&ENTRY_VALUE)
 }
 
-/// The Struct as a JSON value; all numbers are doubles. `None` after reporting why there is none.
-pub(super) fn decode(bytes: &[u8], problems: &mut Problems) -> Option<Value> {
-    match Struct::decode(bytes) {
-        Ok(root) => Some(object(root, ROOT, problems)),
+/// The Struct, its numbers all doubles, and the virtual keys beside it. `None` after reporting why there is none.
+pub(super) fn decode<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
+    let document = split(bytes, problems);
+    if document.is_none() {
+        problems.add(ROOT, "neither JSON text nor a well-formed google.protobuf.Struct");
+    }
+    document
+}
+
+/// Reads the outermost message by hand, so that the list of virtual keys stays as it is written. Of a name that comes
+/// twice the last counts, as in every map of protobuf.
+fn split<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
+    let mut members = Map::new();
+    let mut keys = Vec::new();
+    for entry in fields(bytes) {
+        let (Some(FIELDS), entry) = entry? else { continue };
+        let (mut name, mut member) = ("", &[][..]);
+        for field in fields(entry) {
+            match field? {
+                (Some(FIELDS), text) => name = str::from_utf8(text).ok()?,
+                (Some(ENTRY_VALUE), value) => member = value,
+                _ => {}
+            }
+        }
+        if name == KEYS
+            && let Some(list) = list(member)
+        {
+            keys = list;
+            members.remove(name);
+            continue;
+        }
+        if name == KEYS {
+            keys = Vec::new();
+        }
+        let member = PbValue::decode(member).ok()?;
+        members.insert(name.to_owned(), value(member, &ROOT.field(name), problems));
+    }
+    Some(Document { rest: Value::Object(members), keys: Keys::Protobuf(keys) })
+}
+
+/// The elements of a value that is a list.
+fn list(value: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut items = None;
+    for field in fields(value) {
+        match field? {
+            (Some(LIST_VALUE), list) => {
+                let items = items.get_or_insert_with(Vec::new);
+                for item in fields(list) {
+                    if let (Some(FIELDS), item) = item? {
+                        items.push(item);
+                    }
+                }
+            }
+            // Of several kinds the last counts.
+            _ => items = None,
+        }
+    }
+    items
+}
+
+/// One element of the list of virtual keys.
+pub(super) fn item(bytes: &[u8], at: &Path<'_>, problems: &mut Problems) -> Option<Value> {
+    match PbValue::decode(bytes) {
+        Ok(item) => Some(value(item, at, problems)),
         Err(_) => {
-            problems.add(ROOT, "neither JSON text nor a well-formed google.protobuf.Struct");
+            problems.add(at, "not a well-formed google.protobuf.Value");
             None
         }
     }
+}
+
+/// The fields of a message: the tag and the bytes of each that is length-delimited, no tag for another. `None` where the
+/// message is malformed, which ends it.
+fn fields(message: &[u8]) -> impl Iterator<Item = Option<(Option<u8>, &[u8])>> {
+    /// The bytes of a message's numbers that have none of their own length.
+    const FIXED: [(usize, usize); 2] = [(1, 8), (5, 4)];
+    let mut rest = message;
+    let mut next = move || {
+        let tag = prost::decode_length_delimiter(&mut rest).ok()?;
+        let length = match tag & 7 {
+            0 => prost::decode_length_delimiter(&mut rest).map(|_| 0).ok()?,
+            2 => prost::decode_length_delimiter(&mut rest).ok()?,
+            other => FIXED.iter().find(|(kind, _)| *kind == other)?.1,
+        };
+        let (field, after) = rest.split_at_checked(length)?;
+        rest = after;
+        Some(((tag & 7 == 2).then(|| u8::try_from(tag).ok()).flatten(), field, rest.is_empty()))
+    };
+    let mut is_over = message.is_empty();
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let field = next();
+        is_over = field.is_none_or(|(_, _, is_last)| is_last);
+        Some(field.map(|(tag, bytes, _)| (tag, bytes)))
+    })
 }
 
 // The recursion below goes no deeper than prost let the message be (100 nested messages).
@@ -102,8 +196,47 @@ pub(super) mod tests {
         let bytes = encode(&from);
         assert!(is_struct(&bytes));
         let mut problems = Problems::default();
-        assert_eq!(decode(&bytes, &mut problems), Some(from));
+        assert_eq!(decode(&bytes, &mut problems).map(|document| document.rest), Some(from));
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn the_list_of_virtual_keys_is_read_apart() {
+        let entry = |name: &str, value: PbValue| {
+            let bytes = Struct { fields: [(name.to_owned(), value)].into() }.encode_to_vec();
+            assert!(!bytes.is_empty());
+            bytes
+        };
+        let list = |items: Value| to_pb(&items);
+        let (one, other) = (entry(KEYS, list(json!([1, 2]))), entry(KEYS, list(json!([]))));
+        let wrong = entry(KEYS, to_pb(&json!("s3cret")));
+        for (bytes, want, rest) in [
+            (one.clone(), vec![json!(1.0), json!(2.0)], json!({})),
+            (other.clone(), vec![], json!({})),
+            // The last of a name counts.
+            ([other, one.clone()].concat(), vec![json!(1.0), json!(2.0)], json!({})),
+            ([one.clone(), wrong.clone()].concat(), vec![], json!({KEYS: "s3cret"})),
+            ([wrong, one].concat(), vec![json!(1.0), json!(2.0)], json!({})),
+        ] {
+            let mut problems = Problems::default();
+            let document = decode(&bytes, &mut problems).unwrap();
+            assert_eq!(document.rest, rest);
+            let mut seen = Vec::new();
+            document.keys.each(ROOT, &mut problems, |_, key: Value, _| seen.push(key));
+            assert!(problems.is_empty() && seen == want, "{seen:?} {want:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_no_value_is_named() {
+        let mut problems = Problems::default();
+        let at = ROOT.field(KEYS);
+        let keys = Keys::Protobuf(vec![b"\x12\x01", b"\x20\x01"]);
+        keys.each(&at, &mut problems, |index, _: Value, _| assert_eq!(index, 1));
+        assert_eq!(
+            problems.to_string(),
+            "virtual_keys[0]: not a well-formed google.protobuf.Value"
+        );
     }
 
     #[test]

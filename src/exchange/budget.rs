@@ -8,7 +8,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
@@ -26,7 +28,7 @@ pub struct Budget {
     /// Of the whole worker: after a new configuration, streams of the old one still hold theirs.
     total: Rc<Cell<usize>>,
     /// By the key's id.
-    by_key: RefCell<HashMap<String, usize>>,
+    by_key: RefCell<HashMap<Arc<str>, usize>>,
     by_provider: RefCell<HashMap<ProviderId, usize>>,
 }
 
@@ -58,7 +60,7 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Rc<Budget>,
-    key: Option<Rc<VirtualKey>>,
+    key: Option<Arc<VirtualKey>>,
     provider: Option<ProviderId>,
     held: usize,
 }
@@ -76,7 +78,7 @@ impl Account {
     pub(super) fn set(
         &mut self,
         bytes: usize,
-        key: Option<&Rc<VirtualKey>>,
+        key: Option<&Arc<VirtualKey>>,
         provider: Option<ProviderId>,
     ) -> Result<(), GatewayError> {
         // Nearly all events change nothing.
@@ -97,10 +99,7 @@ impl Account {
         };
         let of_key = self.key.as_ref().map_or(0, |key| {
             let mut held = budget.by_key.borrow_mut();
-            match held.get_mut(&key.id) {
-                Some(held) => add(held),
-                None => add(held.entry(key.id.clone()).or_default()),
-            }
+            add(held.entry(Arc::clone(&key.id)).or_default())
         });
         let of_provider = self
             .provider
@@ -134,9 +133,13 @@ impl Account {
         let budget = &*self.budget;
         budget.total.set(budget.total.get().saturating_sub(bytes));
         if let Some(key) = &self.key
-            && let Some(held) = budget.by_key.borrow_mut().get_mut(&key.id)
+            && let Entry::Occupied(mut held) = budget.by_key.borrow_mut().entry(Arc::clone(&key.id))
         {
-            *held = held.saturating_sub(bytes);
+            *held.get_mut() = held.get().saturating_sub(bytes);
+            // There may be very many keys: only those that hold something are known here.
+            if *held.get() == 0 {
+                held.remove();
+            }
         }
         if let Some(id) = self.provider
             && let Some(held) = budget.by_provider.borrow_mut().get_mut(&id)
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn everything_is_given_back() {
         let budget = budget(100, 60, 50);
-        let key = Rc::new(test_key("a"));
+        let key = Arc::new(test_key("a"));
         let mut account = Account::new(Rc::clone(&budget));
         for (bytes, provider, want) in [
             (40, None, true),
@@ -189,11 +192,11 @@ mod tests {
             assert_eq!(budget.held(), bytes);
         }
         let mut other = Account::new(Rc::clone(&budget));
-        assert!(other.set(40, Some(&Rc::new(test_key("b"))), None).is_ok());
-        assert!(other.set(41, Some(&Rc::new(test_key("b"))), None).is_err());
+        assert!(other.set(40, Some(&Arc::new(test_key("b"))), None).is_ok());
+        assert!(other.set(41, Some(&Arc::new(test_key("b"))), None).is_err());
         drop((account, other));
         assert_eq!(budget.held(), 0);
-        assert!(budget.by_key.borrow().values().all(|held| *held == 0));
+        assert!(budget.by_key.borrow().is_empty());
         assert!(budget.by_provider.borrow().values().all(|held| *held == 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::dialect::seal::Sealer;
 use crate::policy::CacheMode;
@@ -14,7 +15,7 @@ use crate::wire::json::scan::BodyFacts;
 #[derive(Debug)]
 pub(super) struct Decision {
     /// Whose request it is.
-    pub key: Rc<VirtualKey>,
+    pub key: Arc<VirtualKey>,
     pub operation: Operation,
     /// Where it may go.
     pub target: Target,

@@ -26,6 +26,7 @@ pub use surroundings::Surroundings;
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
@@ -158,7 +159,7 @@ pub struct Exchange {
     /// Envoy's `x-request-id`.
     request_id: Option<Rc<str>>,
     /// Whose request it is.
-    key: Option<Rc<VirtualKey>>,
+    key: Option<Arc<VirtualKey>>,
     /// A note says so.
     is_noted: bool,
     /// Unix seconds of the request's head.
@@ -282,7 +283,7 @@ impl Exchange {
         if let Some(key) = &self.key
             && !std::mem::replace(&mut self.is_noted, true)
         {
-            self.notes.push((Note::Request, key.id.clone()));
+            self.notes.push((Note::Request, key.id.to_string()));
         }
     }
 

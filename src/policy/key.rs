@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -21,11 +21,11 @@ pub const MAX_KEY_BYTES: usize = 4_096;
 #[derive(Debug)]
 pub struct VirtualKey {
     /// Shown in logs, metrics and headers; never the key.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its literal has so few characters that it could be guessed.
     pub is_short: bool,
     /// The providers that it may use.
-    pub bound: Bound,
+    pub bound: Arc<Bound>,
     /// `models_allowed`.
     pub allowed: Allowlist,
     /// The key's own aliases.
@@ -39,19 +39,23 @@ pub struct VirtualKey {
 }
 
 /// The providers that a key is bound to, in order; the first is the primary.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bound {
     order: Box<[ProviderId]>,
     /// One bit a provider.
     bits: Box<[u64]>,
 }
 
-/// All virtual keys, found by digest.
+/// All virtual keys, found by digest and by id.
 #[derive(Default)]
 pub struct VirtualKeys {
-    list: Vec<Rc<VirtualKey>>,
-    /// By the first 8 bytes of the digest; the rest is compared in constant time.
-    by_digest: HashMap<[u8; 8], Vec<(Digest, usize)>>,
+    list: Vec<Arc<VirtualKey>>,
+    /// Each digest and its key's place in `list`, sorted.
+    digests: Vec<(Digest, u32)>,
+    /// Where in `digests` those with these first 8 bytes begin; the rest is compared in constant time.
+    by_prefix: HashMap<[u8; 8], u32>,
+    /// Places in `list`, sorted by id.
+    by_id: Vec<u32>,
 }
 
 /// The SHA-256 of a key's bytes.
@@ -105,19 +109,55 @@ impl Bound {
     }
 }
 
+/// A table to which keys are added one by one.
+#[derive(Default)]
+pub(crate) struct VirtualKeysBuilder {
+    list: Vec<Arc<VirtualKey>>,
+    digests: Vec<(Digest, u32)>,
+}
+
+impl VirtualKeysBuilder {
+    /// Adds a key. The caller has checked that its digests and its id are new.
+    pub(crate) fn push(&mut self, digests: &[Digest], key: VirtualKey) {
+        let at = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.digests.extend(digests.iter().map(|digest| (*digest, at)));
+        self.list.push(Arc::new(key));
+    }
+
+    /// The table, with all that finds a key.
+    pub(crate) fn build(self) -> VirtualKeys {
+        let Self { mut list, mut digests } = self;
+        list.shrink_to_fit();
+        digests.shrink_to_fit();
+        digests.sort_unstable();
+        let mut by_prefix = HashMap::with_capacity(digests.len());
+        for ((digest, _), at) in digests.iter().zip(0..) {
+            by_prefix.entry(prefix(digest)).or_insert(at);
+        }
+        let id = |at: &u32| list.get(*at as usize).map(|key| &*key.id);
+        let mut by_id: Vec<u32> = (0..).take(list.len()).collect();
+        by_id.sort_unstable_by(|one, other| id(one).cmp(&id(other)));
+        VirtualKeys { list, digests, by_prefix, by_id }
+    }
+}
+
 impl VirtualKeys {
     /// Builds the table. The caller has checked that digests are unique.
     #[must_use]
-    pub fn new(keys: Vec<(Vec<Digest>, VirtualKey)>) -> Self {
-        let mut table = Self { list: Vec::with_capacity(keys.len()), by_digest: HashMap::new() };
-        table.by_digest.reserve(keys.len());
-        for (index, (digests, key)) in keys.into_iter().enumerate() {
-            for digest in digests {
-                table.by_digest.entry(bucket(&digest)).or_default().push((digest, index));
-            }
-            table.list.push(Rc::new(key));
+    pub fn new(keys: impl IntoIterator<Item = (Vec<Digest>, VirtualKey)>) -> Self {
+        let mut builder = VirtualKeysBuilder::default();
+        for (digests, key) in keys {
+            builder.push(&digests, key);
         }
-        table
+        builder.build()
+    }
+
+    /// The key of an id.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&Arc<VirtualKey>> {
+        let known = |at: &u32| self.list.get(*at as usize);
+        let at = self.by_id.binary_search_by(|at| known(at).map(|key| &*key.id).cmp(&Some(id)));
+        known(self.by_id.get(at.ok()?)?)
     }
 
     /// Finds the presented key and checks that it may be used now. `clock` tells Unix seconds; it is
@@ -129,7 +169,7 @@ impl VirtualKeys {
         &self,
         presented: &[u8],
         clock: impl Fn() -> u64,
-    ) -> Result<Rc<VirtualKey>, GatewayError> {
+    ) -> Result<Arc<VirtualKey>, GatewayError> {
         let key = self.find(presented).ok_or_else(|| {
             GatewayError::new(
                 Code::InvalidApiKey,
@@ -155,26 +195,29 @@ impl VirtualKeys {
                 ),
             ));
         }
-        Ok(Rc::clone(key))
+        Ok(Arc::clone(key))
     }
 
     /// The key that was presented, whether it may be used or not: for logs and metrics.
     #[must_use]
-    pub fn known(&self, presented: &[u8]) -> Option<Rc<VirtualKey>> {
+    pub fn known(&self, presented: &[u8]) -> Option<Arc<VirtualKey>> {
         self.find(presented).cloned()
     }
 
-    fn find(&self, presented: &[u8]) -> Option<&Rc<VirtualKey>> {
+    fn find(&self, presented: &[u8]) -> Option<&Arc<VirtualKey>> {
         if presented.len() > MAX_KEY_BYTES {
             return None;
         }
         let digest = digest(presented);
-        let (_, index) = self
-            .by_digest
-            .get(&bucket(&digest))?
+        let prefix = prefix(&digest);
+        let first = *self.by_prefix.get(&prefix)?;
+        let (_, at) = self
+            .digests
+            .get(first as usize..)?
             .iter()
+            .take_while(|(known, _)| known.starts_with(&prefix))
             .find(|(known, _)| bool::from(known.ct_eq(&digest)))?;
-        self.list.get(*index)
+        self.list.get(*at as usize)
     }
 
     /// How many keys there are.
@@ -190,7 +233,7 @@ impl VirtualKeys {
     }
 
     /// The keys, in the order of the configuration.
-    pub fn iter(&self) -> impl Iterator<Item = &Rc<VirtualKey>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<VirtualKey>> {
         self.list.iter()
     }
 }
@@ -202,7 +245,7 @@ impl fmt::Debug for VirtualKeys {
     }
 }
 
-fn bucket(digest: &Digest) -> [u8; 8] {
+fn prefix(digest: &Digest) -> [u8; 8] {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -283,9 +326,9 @@ fn several_keys(header: &str) -> GatewayError {
 #[cfg(test)]
 pub(crate) fn test_key(id: &str) -> VirtualKey {
     VirtualKey {
-        id: id.to_owned(),
+        id: id.into(),
         is_short: false,
-        bound: Bound::new([ProviderId(0)]),
+        bound: Arc::new(Bound::new([ProviderId(0)])),
         allowed: Allowlist::All,
         aliases: AliasTable::default(),
         cache: None,
@@ -318,6 +361,33 @@ mod tests {
     }
 
     #[test]
+    fn is_found_by_its_id() {
+        let ids = ["b", "a", "c", "B"];
+        let keys = VirtualKeys::new(ids.map(|id| (vec![digest(id.as_bytes())], key(id))));
+        for id in ids {
+            assert_eq!(keys.by_id(id).map(|key| &*key.id), Some(id));
+        }
+        assert!(keys.by_id("").is_none() && keys.by_id("ab").is_none());
+        assert_eq!(keys.iter().map(|key| &*key.id).collect::<Vec<_>>(), ids);
+    }
+
+    #[test]
+    fn digests_that_begin_alike_are_told_apart() {
+        let mut digests: Vec<Digest> = vec![digest(b"vk-a"); 4];
+        for (digest, last) in digests.iter_mut().zip(1..) {
+            digest[31] ^= last;
+        }
+        let mut table: Vec<_> =
+            digests.into_iter().map(|digest| (vec![digest], key("decoy"))).collect();
+        table.push((vec![digest(b"vk-a"), digest(b"vk-b")], key("real")));
+        let keys = VirtualKeys::new(table);
+        for presented in [b"vk-a", b"vk-b"] {
+            assert_eq!(&*keys.authenticate(presented, || 0).unwrap().id, "real");
+        }
+        assert!(keys.authenticate(b"vk-c", || 0).is_err());
+    }
+
+    #[test]
     fn authenticates_by_digest() {
         let keys = VirtualKeys::new(vec![
             (vec![digest(b"vk-a")], key("a")),
@@ -343,7 +413,7 @@ mod tests {
             (&[b'x'; 1 << 20], 0, Err(Code::InvalidApiKey)),
         ] {
             let got = keys.authenticate(presented, || now);
-            assert_eq!(got.as_ref().map(|key| key.id.as_str()).map_err(|e| e.code), want);
+            assert_eq!(got.as_ref().map(|key| &*key.id).map_err(|e| e.code), want);
             if let Err(error) = got {
                 let secret = String::from_utf8_lossy(presented);
                 assert!(secret.is_empty() || !error.message.contains(&*secret));
@@ -357,7 +427,7 @@ mod tests {
         let mut near = real;
         near[31] ^= 1;
         let keys = VirtualKeys::new(vec![(vec![near], key("near")), (vec![real], key("real"))]);
-        assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap().id, "real");
+        assert_eq!(&*keys.authenticate(b"vk-a", || 0).unwrap().id, "real");
         let keys = VirtualKeys::new(vec![(vec![near], key("near"))]);
         assert_eq!(keys.authenticate(b"vk-a", || 0).unwrap_err().code, Code::InvalidApiKey);
     }

@@ -3,6 +3,7 @@
 //! `config` makes these types from what an operator writes. They are immutable and shared by all requests of a
 //! worker.
 
+pub mod intern;
 pub mod key;
 pub mod model;
 pub mod operation;
@@ -24,6 +25,8 @@ pub use settings::{
 };
 pub use withheld::WithheldHeaders;
 
+use std::sync::Arc;
+
 use key::VirtualKeys;
 use model::AliasTable;
 
@@ -32,8 +35,9 @@ use model::AliasTable;
 pub struct Config {
     /// Providers in the order of the configuration.
     pub providers: Providers,
-    /// The virtual keys, by digest.
-    pub virtual_keys: VirtualKeys,
+    /// The virtual keys, by digest. They are what a configuration may have many of, so all threads of a process can
+    /// share them.
+    pub virtual_keys: Arc<VirtualKeys>,
     /// Aliases for every virtual key; a key's own entry wins.
     pub aliases: AliasTable,
     /// `cache.mode` for keys without one.

@@ -3,7 +3,7 @@
 mod alias;
 mod allowlist;
 
-pub use alias::{AliasTable, AliasTarget, Targets};
+pub use alias::{AliasEntry, AliasTable, AliasTarget, Targets};
 pub use allowlist::{Allowlist, Patterns};
 
 use std::rc::Rc;

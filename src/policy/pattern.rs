@@ -1,7 +1,7 @@
 //! Patterns in which `*` stands for any run of characters, none and `/` included.
 
 /// One pattern, case-sensitive. Every character but `*` stands for itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(Box<str>);
 
 impl Pattern {

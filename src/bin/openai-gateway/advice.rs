@@ -120,7 +120,7 @@ fn expired(report: &mut Report<'_>, keys: &[Node], config: &Config, places: &Pla
     #[expect(clippy::disallowed_methods, reason = "a program of its own: there is no host to ask")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for key in config.virtual_keys.iter() {
-        let index = keys.iter().position(|raw| raw.text_of("id") == key.id);
+        let index = keys.iter().position(|raw| raw.text_of("id") == &*key.id);
         if let Some(index) = index.filter(|_| key.expires_at.is_some_and(|at| at <= now)) {
             let path = format!("virtual_keys[{index}].expires_at");
             report.warning(places.line(&path), path, "has passed: this key is refused");

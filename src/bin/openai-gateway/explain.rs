@@ -62,7 +62,7 @@ pub fn operation(name: &str) -> Option<Operation> {
 
 /// What becomes of a request, as JSON (docs/reference.md, "The tool").
 pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
-    let found = config.virtual_keys.iter().find(|key| key.id == question.key);
+    let found = config.virtual_keys.by_id(question.key);
     let Some(key) = found else { return refused("invalid_api_key", None, None) };
     if key.revoked {
         return refused("virtual_key_revoked", None, None);
@@ -75,7 +75,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         .map(Node::items)
         .unwrap_or_default()
         .iter()
-        .find(|raw| raw.text_of("id") == key.id);
+        .find(|raw| raw.text_of("id") == &*key.id);
     let alias = alias(config, key, question.model);
     let routes = match routes(config, key, question, total_weight(raw_key, tree, alias.as_deref()))
     {

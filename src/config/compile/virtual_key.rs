@@ -1,17 +1,22 @@
 //! `virtual_keys`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::super::document::Keys;
 use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
-use super::super::raw::{OneOrMany, RawVirtualKey};
+use super::super::raw::{OneOrMany, RawVirtualKey, Streamed};
 use super::super::text;
 use super::{Env, Names, alias, cache, strings};
 use crate::policy::Secret;
-use crate::policy::key::{self, Bound, Digest, MAX_KEY_BYTES, VirtualKey};
+use crate::policy::intern::Interned;
+use crate::policy::key::{
+    self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder,
+};
 use crate::policy::model::{AliasTable, Allowlist};
 
 /// The longest `id`: it goes into headers and metric names.
@@ -23,43 +28,48 @@ const SAFE_KEY_BYTES: usize = 16;
 /// Where ids and digests were seen first.
 #[derive(Default)]
 struct Seen {
-    ids: HashMap<String, usize>,
+    ids: HashMap<Arc<str>, usize>,
     digests: HashMap<Digest, usize>,
 }
 
-/// The keys that are good.
+/// The keys that are good. They are read one by one, each when the one before it is compiled: there may be very many.
 pub(super) fn compile(
-    raw: Field<Vec<Field<RawVirtualKey>>>,
+    raw: Field<Streamed<RawVirtualKey>>,
+    keys: Keys<'_>,
     names: &Names,
     env: Env<'_>,
     problems: &mut Problems,
-) -> Vec<(Vec<Digest>, VirtualKey)> {
+) -> VirtualKeys {
     let at = ROOT.field("virtual_keys");
-    let raw = raw.given(&at, problems).unwrap_or_default();
-    let every_provider = Bound::new(names.ids());
+    let _not_a_list = raw.given(&at, problems);
+    let every_provider = Arc::new(Bound::new(names.ids()));
     let mut seen = Seen::default();
-    let mut compiled = Vec::with_capacity(raw.len());
-    for (index, key) in raw.into_iter().enumerate() {
+    let mut shared = Interned::default();
+    let mut compiled = VirtualKeysBuilder::default();
+    keys.each(&at, problems, |index, key: Field<RawVirtualKey>, problems| {
         let at = at.item(index);
-        let Some(key) = key.given(&at, problems) else { continue };
+        let Some(key) = key.given(&at, problems) else { return };
         key.unknown.report(&at, problems);
         let hashed = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
         let (digests, is_short) =
             hashed.map_or((None, false), |(digests, short)| (Some(digests), short));
-        let compiled_key = virtual_key(key, is_short, names, &every_provider, &at, problems);
+        let compiled_key =
+            virtual_key(key, is_short, names, &every_provider, &mut shared, &at, problems);
         for digest in digests.iter().flatten() {
             if let Some(first) = first_seen(&mut seen.digests, *digest, index) {
                 problems.add(&at, format!("the same key as virtual_keys[{first}]"));
             }
         }
         if let Some(key) = &compiled_key
-            && let Some(first) = first_seen(&mut seen.ids, key.id.clone(), index)
+            && let Some(first) = first_seen(&mut seen.ids, Arc::clone(&key.id), index)
         {
             problems.add(&at.field("id"), format!("the same as virtual_keys[{first}].id"));
         }
-        compiled.extend(digests.zip(compiled_key));
-    }
-    compiled
+        if let (Some(digests), Some(key)) = (digests, compiled_key) {
+            compiled.push(&digests, key);
+        }
+    });
+    compiled.build()
 }
 
 /// The index at which `value` was seen before, if it was.
@@ -76,7 +86,8 @@ fn virtual_key(
     raw: RawVirtualKey,
     is_short: bool,
     names: &Names,
-    every_provider: &Bound,
+    every_provider: &Arc<Bound>,
+    shared: &mut Interned,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<VirtualKey> {
@@ -89,8 +100,9 @@ fn virtual_key(
         );
     }
     let bound = match raw.providers.is_there() {
-        true => bound(raw.providers, names, &at.field("providers"), problems),
-        false => Some(every_provider.clone()),
+        true => bound(raw.providers, names, &at.field("providers"), problems)
+            .map(|bound| shared.bound.intern(bound)),
+        false => Some(Arc::clone(every_provider)),
     };
     let at_allowed = at.field("models_allowed");
     let allowed = match raw.models_allowed.given(&at_allowed, problems) {
@@ -99,20 +111,20 @@ fn virtual_key(
             let rule = "an entry must not be empty or hold control characters, nor `^`, `$`, `(`, `[` or `|`: entries \
                         are no regular expressions, only `*` stands for any run of characters";
             let entries = strings(list, &at_allowed, problems, is_entry, rule);
-            Allowlist::only(entries, |name| names.get(name).is_some())
+            Allowlist::interned(entries, |name| names.get(name).is_some(), shared)
         }
     };
     let at_aliases = at.field("model_aliases");
-    let aliases = alias::compile(raw.model_aliases, &at_aliases, names, bound.as_ref(), problems);
+    let aliases = alias::compile(raw.model_aliases, &at_aliases, names, bound.as_deref(), problems);
     let cache = cache(raw.cache, &at.field("cache"), problems);
     let revoked = raw.revoked.given(&at.field("revoked"), problems).unwrap_or(false);
     let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);
     Some(VirtualKey {
-        id: id?,
+        id: id?.into(),
         is_short,
         bound: bound?,
         allowed,
-        aliases: AliasTable::new(aliases),
+        aliases: AliasTable::interned(aliases, shared),
         cache,
         revoked,
         expires_at,

@@ -70,7 +70,7 @@ fn ten_thousand_keys() {
             let id = format!("alias-{}", number % 1_000);
             let denied = crate::policy::model::resolve(&config, &key, &id, || 0).unwrap_err();
             assert_eq!(denied.code, crate::error::Code::ModelNotAllowed);
-            assert_eq!(key.id, format!("team-{number}"));
+            assert_eq!(*key.id, *format!("team-{number}"));
         }
         println!("authenticate + resolve, {form}: {:?} a request", clock.elapsed() / 10_000);
     }

@@ -46,7 +46,7 @@ fn defaults() {
     assert!(provider.drop_params.is_empty());
 
     let key = config.virtual_keys.authenticate(b"vk-s3cret", || u64::MAX).unwrap();
-    assert_eq!(key.id, "team");
+    assert_eq!(&*key.id, "team");
     assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id]);
     assert!(key.allowed.allows(None, "groq", "m"));
     assert!(key.cache.is_none() && key.expires_at.is_none() && !key.revoked);
@@ -274,7 +274,7 @@ fn a_key_is_rotated_under_one_name() {
     let config = with(&[("/virtual_keys", json!([key]))]).unwrap();
     for presented in [&b"vk-old"[..], b"vk-new"] {
         let key = config.virtual_keys.authenticate(presented, || 0).unwrap();
-        assert_eq!(key.id, "rotating");
+        assert_eq!(&*key.id, "rotating");
     }
     assert_eq!(config.virtual_keys.len(), 1);
 }

@@ -14,6 +14,7 @@ pub use fetch::{Dispatch, FetchProgress, Fetches, ListOutcome, ListOutcomes};
 pub use show::{ModelsAnswer, Want, answer, needed};
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Reply;
 use super::face::Face;
@@ -24,7 +25,7 @@ use crate::policy::{Config, ProviderId};
 /// A request for the model list, or for one model, of a virtual key.
 #[derive(Debug)]
 pub struct ModelsQuery {
-    pub(super) key: Rc<VirtualKey>,
+    pub(super) key: Arc<VirtualKey>,
     pub(super) want: Want,
     pub(super) style: Style,
     pub(super) request_id: Option<Rc<str>>,

@@ -1,4 +1,4 @@
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn config() -> Config {
     Config::from_plugin_configuration(text.to_string().as_bytes(), &|_| None).expect("valid")
 }
 
-fn key(config: &Config, id: &str) -> Rc<VirtualKey> {
+fn key(config: &Config, id: &str) -> Arc<VirtualKey> {
     config.virtual_keys.authenticate(format!("vk-{id}").as_bytes(), || 0).expect("known")
 }
 

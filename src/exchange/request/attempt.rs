@@ -6,6 +6,7 @@
 //! share and no client can write.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::head::HeadFields;
 use crate::dialect::seal::Sealer;
@@ -20,7 +21,7 @@ use crate::wire::model_span::ModelSpan;
 /// What was decided about the request.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub key: Rc<VirtualKey>,
+    pub key: Arc<VirtualKey>,
     pub operation: Operation,
     target: Target,
     cache: CacheMode,
@@ -42,7 +43,7 @@ impl Attempt {
         let (id, route) = note.split_once(' ')?;
         let (operation, route) = route.split_once(' ')?;
         let (provider, model) = route.split_once('/')?;
-        let key = config.virtual_keys.iter().find(|key| key.id == id)?.clone();
+        let key = Arc::clone(config.virtual_keys.by_id(id)?);
         Some(Self {
             operation: Operation::from_note(operation)?,
             target: Target { provider: config.providers.by_name(provider)?, model: model.into() },

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::body::too_large;
 use super::rewrite::Rewrite;
@@ -122,7 +123,7 @@ impl<'a> HeadFields<'a> {
 /// What is kept of a client's head while the body is read.
 #[derive(Debug)]
 pub(super) struct ClientHead {
-    pub key: Rc<VirtualKey>,
+    pub key: Arc<VirtualKey>,
     pub cache: CacheMode,
     pub operation: Operation,
     /// Seals for this key, where the operation has something to seal.
@@ -147,7 +148,7 @@ impl ClientHead {
     /// `request_too_large`, and a model in the query.
     pub fn read(
         config: &Config,
-        key: Rc<VirtualKey>,
+        key: Arc<VirtualKey>,
         target: &Target<'_>,
         headers: &Headers,
         fields: &HeadFields<'_>,

@@ -8,6 +8,7 @@ mod rewrite;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bridge::{counts_input_tokens, counts_tokens};
@@ -338,7 +339,7 @@ impl Exchange {
     /// that would name its provider.
     fn without_body(
         &mut self,
-        key: Rc<VirtualKey>,
+        key: Arc<VirtualKey>,
         target: &Target<'_>,
     ) -> Result<RequestStep, GatewayError> {
         let lists = |id| {

@@ -1,26 +1,34 @@
 //! `model_aliases`: names of the operator's own, each for one target or a weighted split.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::policy::ProviderId;
+use crate::policy::intern::Interned;
+
+/// A name and where it leads.
+pub type AliasEntry = (Arc<str>, Arc<Targets>);
 
 /// `model_aliases`: exact names, and beginnings of names, which are written with a `*` at their end.
-#[derive(Debug, Default)]
+///
+/// Sorted lists, since there may be one of them for each of a hundred thousand keys.
+#[derive(Debug, Clone, Default)]
 pub struct AliasTable {
-    by_name: HashMap<Box<str>, Targets>,
+    /// By name.
+    by_name: Arc<[AliasEntry]>,
     /// The longest first.
-    by_prefix: Vec<(Box<str>, Targets)>,
+    by_prefix: Arc<[AliasEntry]>,
 }
 
 /// Where an alias leads: one target, or several by weight.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Targets {
     /// At least one; `cumulative` weights ascend.
     choices: Vec<(u64, AliasTarget)>,
 }
 
 /// A configured provider and its model id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AliasTarget {
     /// The provider.
     pub provider: ProviderId,
@@ -32,32 +40,47 @@ impl AliasTable {
     /// A table of names; the last of equal names counts.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = (String, Targets)>) -> Self {
-        let mut by_name = HashMap::new();
-        let mut by_prefix: HashMap<Box<str>, Targets> = HashMap::new();
+        Self::interned(entries, &mut Interned::default())
+    }
+
+    /// Like [`new`](Self::new), sharing with other tables what is equal.
+    pub fn interned(
+        entries: impl IntoIterator<Item = (String, Targets)>,
+        shared: &mut Interned,
+    ) -> Self {
+        let mut by_name: HashMap<Arc<str>, Arc<Targets>> = HashMap::new();
+        let mut by_prefix: HashMap<Arc<str>, Arc<Targets>> = HashMap::new();
         for (name, targets) in entries {
-            match name.strip_suffix('*') {
-                Some(prefix) => by_prefix.insert(prefix.into(), targets),
-                None => by_name.insert(name.into_boxed_str(), targets),
+            let (table, name) = match name.strip_suffix('*') {
+                Some(prefix) => (&mut by_prefix, prefix),
+                None => (&mut by_name, name.as_str()),
             };
+            table.insert(shared.names.intern(name), shared.targets.intern(targets));
         }
-        let mut by_prefix: Vec<_> = by_prefix.into_iter().collect();
+        let mut by_name: Vec<AliasEntry> = by_name.into_iter().collect();
+        by_name.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut by_prefix: Vec<AliasEntry> = by_prefix.into_iter().collect();
         by_prefix.sort_unstable_by(|(one, _), (other, _)| {
             other.len().cmp(&one.len()).then_with(|| one.cmp(other))
         });
-        Self { by_name, by_prefix }
+        Self {
+            by_name: shared.aliases.intern(by_name),
+            by_prefix: shared.aliases.intern(by_prefix),
+        }
     }
 
-    /// The targets of an exact name, O(length of the name).
+    /// The targets of an exact name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Targets> {
-        self.by_name.get(name)
+        let at = self.by_name.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        self.by_name.get(at).map(|(_, targets)| &**targets)
     }
 
     /// The targets of the longest beginning of `name` that is written with a `*`.
     #[must_use]
     pub fn get_by_prefix(&self, name: &str) -> Option<&Targets> {
         let found = self.by_prefix.iter().find(|(prefix, _)| name.starts_with(&**prefix));
-        found.map(|(_, targets)| targets)
+        found.map(|(_, targets)| &**targets)
     }
 
     /// What `name` stands for: a key's own alias or a global one, exact names first, then beginnings.
@@ -69,14 +92,14 @@ impl AliasTable {
             .or_else(|| global.get_by_prefix(name))
     }
 
-    /// The exact names, in no particular order.
+    /// The exact names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(AsRef::as_ref)
+        self.by_name.iter().map(|(name, _)| &**name)
     }
 
-    /// The exact names with their targets, in no particular order.
+    /// The exact names with their targets, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Targets)> {
-        self.by_name.iter().map(|(name, targets)| (name.as_ref(), targets))
+        self.by_name.iter().map(|(name, targets)| (&**name, &**targets))
     }
 
     /// How many names there are, those with a `*` among them.

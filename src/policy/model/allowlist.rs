@@ -1,36 +1,36 @@
 //! `models_allowed`.
 
-use std::collections::{HashMap, HashSet};
 use std::iter;
+use std::sync::Arc;
 
+use crate::policy::intern::Interned;
 use crate::policy::pattern::Pattern;
 
 /// `models_allowed`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Allowlist {
     /// Absent: everything.
     #[default]
     All,
     /// Only what an entry matches; no entry, nothing.
-    Only(Patterns),
+    Only(Arc<Patterns>),
 }
 
 /// Patterns in which `*` stands for any run of characters, `/` included. Entries without a `*` are
-/// looked up, so that a long list of exact ids costs no more than a short one.
+/// looked up in sorted lists, so that a long list of exact ids costs hardly more than a short one.
 ///
 /// An entry whose text before the first `/` is the name of a provider means this provider: it says nothing about
 /// aliases, nor about another provider's own id that is spelled the same (`openrouter` has a model `groq/llama`).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct Patterns {
     /// Of any alias and any provider's own id.
-    exact: HashSet<Box<str>>,
-    /// Of one provider, cut at the first `/`: a provider's name holds none, so `provider/model` is found without
-    /// joining the two.
-    qualified: HashMap<Box<str>, HashSet<Box<str>>>,
+    exact: Box<[Arc<str>]>,
+    /// Of one provider: `provider/model`.
+    qualified: Box<[Arc<str>]>,
     /// Held against each spelling.
-    wild: Vec<Pattern>,
+    wild: Box<[Pattern]>,
     /// Held against `provider/model` alone.
-    wild_qualified: Vec<Pattern>,
+    wild_qualified: Box<[Pattern]>,
 }
 
 impl Allowlist {
@@ -40,21 +40,35 @@ impl Allowlist {
         entries: impl IntoIterator<Item = String>,
         is_provider: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut patterns = Patterns::default();
+        Self::interned(entries, is_provider, &mut Interned::default())
+    }
+
+    /// Like [`only`](Self::only), sharing with other lists what is equal.
+    pub fn interned(
+        entries: impl IntoIterator<Item = String>,
+        is_provider: impl Fn(&str) -> bool,
+        shared: &mut Interned,
+    ) -> Self {
+        let (mut exact, mut qualified) = (Vec::new(), Vec::new());
+        let (mut wild, mut wild_qualified) = (Vec::new(), Vec::new());
         for entry in entries {
-            let qualified = entry.split_once('/').filter(|(provider, _)| is_provider(provider));
-            match (entry.contains('*'), qualified) {
-                (true, Some(_)) => patterns.wild_qualified.push(Pattern::new(&entry)),
-                (true, None) => patterns.wild.push(Pattern::new(&entry)),
-                (false, Some((provider, model))) => {
-                    patterns.qualified.entry(provider.into()).or_default().insert(model.into());
-                }
-                (false, None) => {
-                    patterns.exact.insert(entry.into_boxed_str());
-                }
+            let is_qualified =
+                entry.split_once('/').is_some_and(|(provider, _)| is_provider(provider));
+            match (entry.contains('*'), is_qualified) {
+                (true, true) => wild_qualified.push(Pattern::new(&entry)),
+                (true, false) => wild.push(Pattern::new(&entry)),
+                (false, true) => qualified.push(shared.names.intern(entry.as_str())),
+                (false, false) => exact.push(shared.names.intern(entry.as_str())),
             }
         }
-        Self::Only(patterns)
+        exact.sort_unstable();
+        qualified.sort_unstable();
+        Self::Only(shared.patterns.intern(Patterns {
+            exact: exact.into(),
+            qualified: qualified.into(),
+            wild: wild.into(),
+            wild_qualified: wild_qualified.into(),
+        }))
     }
 
     /// Whether an entry matches the alias's name (if one was used), `provider/model`, or the
@@ -86,12 +100,14 @@ impl Allowlist {
 
 impl Patterns {
     fn matches(&self, id: &str) -> bool {
-        self.exact.contains(id) || self.wild.iter().any(|pattern| pattern.matches(id.bytes()))
+        self.exact.binary_search_by(|known| (**known).cmp(id)).is_ok()
+            || self.wild.iter().any(|pattern| pattern.matches(id.bytes()))
     }
 
     fn matches_joined(&self, provider: &str, model: &str) -> bool {
         let joined = provider.bytes().chain(iter::once(b'/')).chain(model.bytes());
-        self.qualified.get(provider).is_some_and(|models| models.contains(model))
+        let is_listed = |known: &Arc<str>| known.bytes().cmp(joined.clone());
+        self.qualified.binary_search_by(is_listed).is_ok()
             || self
                 .wild
                 .iter()
