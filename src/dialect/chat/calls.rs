@@ -12,6 +12,9 @@ pub(crate) const LEGACY: u64 = u64::MAX;
 /// is looked at with all before it.
 pub(crate) const MAX_NAME_BYTES: usize = 512;
 
+/// A call that nobody can answer.
+pub(crate) const NAMELESS: &str = "The upstream called a tool without saying which.";
+
 /// What one delta says of a call. Strings are what stands between the quotes.
 #[derive(Debug, Default)]
 pub(crate) struct CallDelta<'a> {

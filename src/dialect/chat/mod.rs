@@ -5,6 +5,7 @@
 //! What is said comes as it stands in the JSON, escaped ([`text`]), so that it goes on without being
 //! decoded. [`mod@write`] holds what all requests are written with.
 
+pub(crate) mod arguments;
 pub(crate) mod calls;
 pub(crate) mod count;
 pub(crate) mod memo;

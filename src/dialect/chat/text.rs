@@ -1,7 +1,9 @@
 //! Strings that are kept as they came: escaped, so that they go from one JSON text into another
 //! without being decoded. Only surrogate halves need care.
 
-use memchr::memchr;
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem};
 
 use crate::wire::json::string;
 
@@ -65,6 +67,21 @@ impl Halves {
             }
         }
     }
+}
+
+/// A whole JSON text without halves of surrogate pairs. Clients that cut texts by UTF-16 units send such halves, and
+/// strict servers refuse the request for it: with it every later one of the session, since it has them in its history.
+pub(crate) fn without_halves(json: &[u8]) -> Cow<'_, [u8]> {
+    let may_be = |at: usize| matches!(json.get(at + 2), Some(b'd' | b'D'));
+    if !memmem::find_iter(json, b"\\u").any(may_be) {
+        return Cow::Borrowed(json);
+    }
+    // A backslash stands nowhere but in strings, and each string ends before the next one begins.
+    let mut whole = Vec::with_capacity(json.len());
+    let mut halves = Halves::default();
+    halves.push(json, &mut whole);
+    halves.finish(&mut whole);
+    Cow::Owned(whole)
 }
 
 /// The UTF-16 unit of `\uXXXX`.
@@ -167,6 +184,18 @@ mod tests {
         assert_eq!(joined(&["\\ude00", "\\ud83d", "x"]), "\\ufffd\\ufffdx");
         assert_eq!(joined(&["\\ud83d\\ud83d\\ude00"]), "\\ufffd\\ud83d\\ude00");
         assert_eq!(joined(&["\\ud83d\\n"]), "\\ufffd\\n");
+    }
+
+    #[test]
+    fn a_text_loses_lone_halves_alone() {
+        for (json, want) in [
+            (r#"{"a":"\ud83d\ude00 \\ud83d"}"#, None),
+            (r#"{"a":"\u00e9"}"#, None),
+            (r#"{"a":"\ud83d","b\uDE00":1}"#, Some(r#"{"a":"\ufffd","b\ufffd":1}"#)),
+            (r#"["\ud83d\ud83d\ude00\n"]"#, Some(r#"["\ufffd\ud83d\ude00\n"]"#)),
+        ] {
+            assert_eq!(without_halves(json.as_bytes()), want.unwrap_or(json).as_bytes());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod pieces;
+mod reports;
 mod request;
 mod response;
 

@@ -1,5 +1,6 @@
 //! The content blocks of a message.
 
+use super::citations::Citations;
 use super::events::Events;
 use super::input::Input;
 use crate::dialect::chat::text::{Text, quoted};
@@ -8,7 +9,7 @@ use crate::dialect::chat::text::{Text, quoted};
 #[derive(Debug)]
 pub(super) enum Block {
     Thinking(Text, Shown),
-    Text(Text, Shown),
+    Text(Text, Shown, Citations),
     Call(Call),
 }
 
@@ -36,7 +37,7 @@ impl Block {
             out.extend_from_slice(b",\"content_block\":");
             match self {
                 Self::Thinking(..) => write_thinking(b"", out),
-                Self::Text(..) => write_text(b"", out),
+                Self::Text(..) => write_text(b"", &Citations::default(), out),
                 Self::Call(call) => {
                     call.write_head(out);
                     out.extend_from_slice(b"{}}");
@@ -51,7 +52,10 @@ impl Block {
             Self::Thinking(text, shown) => {
                 events.delta(index, "thinking_delta", "thinking", new(text, shown));
             }
-            Self::Text(text, shown) => events.delta(index, "text_delta", "text", new(text, shown)),
+            Self::Text(text, shown, citations) => {
+                events.delta(index, "text_delta", "text", new(text, shown));
+                citations.show(index, events);
+            }
             Self::Call(call) => {
                 events.delta(index, "input_json_delta", "partial_json", &call.input.take_new());
             }
@@ -61,7 +65,7 @@ impl Block {
     /// Nothing is added any more.
     pub(super) fn finish(&mut self) {
         match self {
-            Self::Thinking(text, _) | Self::Text(text, _) => {
+            Self::Thinking(text, _) | Self::Text(text, ..) => {
                 let _new = text.finish();
             }
             Self::Call(call) => call.input.finish(),
@@ -72,7 +76,7 @@ impl Block {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Thinking(text, _) => write_thinking(text.raw(), out),
-            Self::Text(text, _) => write_text(text.raw(), out),
+            Self::Text(text, _, citations) => write_text(text.raw(), citations, out),
             Self::Call(call) => {
                 call.write_head(out);
                 call.input.write(out);
@@ -94,9 +98,10 @@ fn write_thinking(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"signature\":\"\"}");
 }
 
-fn write_text(text: &[u8], out: &mut Vec<u8>) {
+fn write_text(text: &[u8], citations: &Citations, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
     quoted(text, out);
+    citations.write(out);
     out.push(b'}');
 }
 

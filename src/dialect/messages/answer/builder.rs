@@ -9,9 +9,10 @@ use std::collections::HashSet;
 
 use super::MessageOptions;
 use super::blocks::{Block, Call};
+use super::citations::{Citations, citation};
 use super::events::Events;
 use super::input::State;
-use crate::dialect::chat::calls::{CallDelta, Places, add_name, clean};
+use crate::dialect::chat::calls::{CallDelta, NAMELESS, Places, add_name, clean};
 use crate::dialect::chat::text::{Text, escaped, number};
 use crate::dialect::chat::usage::Usage;
 use crate::dialect::chat::{Answer, ChatHead, Finish};
@@ -175,10 +176,10 @@ impl Builder {
             let text = Text::default();
             self.blocks.push(match kind {
                 Words::Thinking => Block::Thinking(text, 0),
-                Words::Text => Block::Text(text, 0),
+                Words::Text => Block::Text(text, 0, Citations::default()),
             });
         }
-        if let Some(Block::Thinking(text, _) | Block::Text(text, _)) = self.blocks.last_mut() {
+        if let Some(Block::Thinking(text, _) | Block::Text(text, ..)) = self.blocks.last_mut() {
             let _new = text.push(inner);
         }
         self.show(false);
@@ -221,6 +222,10 @@ impl Builder {
         if let Block::Call(call) = block {
             let may_grow = is_last && !is_end && call.input.state() == State::Blank;
             if may_grow && !call.is_named {
+                return false;
+            }
+            if call.name.trim_ascii().is_empty() {
+                self.invalid(NAMELESS);
                 return false;
             }
             self.settle(index);
@@ -366,7 +371,26 @@ impl Answer for Builder {
         self.words(Words::Text, inner);
     }
 
-    fn annotation(&mut self, _annotation: &Value<'_>) {}
+    /// Belongs to the last text. Where that is closed it goes into a block of its own.
+    fn annotation(&mut self, annotation: &Value<'_>) {
+        let Some(citation) = citation(annotation) else { return };
+        if !self.spend(citation.len()) {
+            return;
+        }
+        let texts = self.blocks.iter().rposition(|block| matches!(block, Block::Text(..)));
+        let index = match texts.filter(|index| *index >= self.open) {
+            Some(index) => index,
+            None if self.spend(BLOCK_BYTES) => {
+                self.blocks.push(Block::Text(Text::default(), 0, Citations::default()));
+                self.blocks.len().saturating_sub(1)
+            }
+            None => return,
+        };
+        if let Some(Block::Text(_, _, citations)) = self.blocks.get_mut(index) {
+            citations.push(citation);
+        }
+        self.show(false);
+    }
 
     fn call(&mut self, delta: &CallDelta<'_>) {
         let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();

@@ -2,15 +2,14 @@
 
 use memchr::memchr;
 
+use crate::dialect::chat::arguments::Arguments;
 use crate::dialect::chat::text::{Halves, escaped};
-use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Tokenizer};
 
 /// A call's arguments while they come.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// Of the string that holds the text.
-    outer: Halves,
+    arguments: Arguments,
     text: JsonText,
     /// How far `tokenizer` has read the text.
     read: usize,
@@ -41,7 +40,7 @@ pub(super) enum State {
 impl Default for Input {
     fn default() -> Self {
         Self {
-            outer: Halves::default(),
+            arguments: Arguments::default(),
             text: JsonText::default(),
             read: 0,
             shown: 0,
@@ -55,23 +54,13 @@ impl Default for Input {
 impl Input {
     /// Adds a piece (what stands between the quotes).
     pub(super) fn push(&mut self, inner: &[u8]) {
-        let mut whole = Vec::with_capacity(inner.len());
-        self.outer.push(inner, &mut whole);
-        self.add(&whole);
+        self.text.push(&self.arguments.decoded(inner));
     }
 
     /// No piece follows.
     pub(super) fn finish(&mut self) {
-        let mut whole = Vec::new();
-        self.outer.finish(&mut whole);
-        self.add(&whole);
+        self.text.push(&self.arguments.finish_decoded());
         self.text.finish();
-    }
-
-    fn add(&mut self, escaped: &[u8]) {
-        // Halves are never alone in it, so that it is Unicode.
-        let text = string::decode(escaped).unwrap_or_default();
-        self.text.push(text.as_bytes());
     }
 
     /// What may be shown of the text and was not, escaped: nothing before it is known to be an object.

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod builder;
+mod citations;
 mod events;
 mod input;
 mod stream;
@@ -15,6 +16,8 @@ mod tests;
 use std::rc::Rc;
 
 pub use stream::MessageConverter;
+#[cfg(test)]
+pub(crate) use tests::assembled;
 
 use super::MessageContext;
 use crate::dialect::chat::read;

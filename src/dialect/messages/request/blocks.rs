@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Escaped;
+use super::tools::chat_name;
 use crate::dialect::chat::text::escaped;
 use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
@@ -138,10 +139,16 @@ impl<'a> Content<'a> {
             "document" => self.document(block, mark, at, dropped)?,
             "search_result" => self.push_text(Cow::Owned(search_result(block)), mark, opens),
             "tool_reference" => {
-                let name = block.get("tool_name").filter(|name| name.kind == Kind::String);
-                let name = name.map_or(&b""[..], |name| name.inner());
-                let text = [b"Tool available: ", name].concat();
-                self.push_text(Cow::Owned(text), mark, opens);
+                let name = block.get("tool_name").and_then(|name| name.as_str());
+                let name = name.unwrap_or_default();
+                let text = format!("Tool available: {}", chat_name(&name));
+                self.push_text(Cow::Owned(escaped(text.as_bytes())), mark, opens);
+            }
+            // What stands in the place of the messages before it.
+            "compaction" => {
+                if let Some(text) = block.get("content").filter(|text| text.kind == Kind::String) {
+                    self.push_text(Cow::Borrowed(text.inner()), mark, opens);
+                }
             }
             _ => return Ok(false),
         }
@@ -158,6 +165,10 @@ impl<'a> Content<'a> {
         let text = |name: &str| {
             block.get(name).filter(|text| text.kind == Kind::String && !text.inner().is_empty())
         };
+        let cites = block.get("citations").and_then(|citations| citations.get("enabled"));
+        if cites.and_then(|cites| cites.as_bool()) == Some(true) {
+            dropped.add("document.citations");
+        }
         let Some(holder) = block.get("source").filter(|source| source.kind == Kind::BeginObject)
         else {
             return Err(must_be(at.path(".source"), "an object"));
@@ -196,6 +207,9 @@ impl<'a> Content<'a> {
             _ => {
                 if let Some(source) = source("document", block, at, dropped)? {
                     let mark = mark.filter(|mark| !mark.is_null());
+                    if text("context").is_some() {
+                        dropped.add("document.context");
+                    }
                     self.parts.push(Part::File { source, name: text("title"), mark });
                 }
             }

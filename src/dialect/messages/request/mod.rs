@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 use super::MessageContext;
 use crate::dialect::chat::count::check_values;
+use crate::dialect::chat::text::without_halves;
 use crate::dialect::chat::write::{Dropped, Out, not_json};
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
@@ -73,6 +74,7 @@ pub fn to_chat(
     body: &[u8],
     options: &MessagesOptions<'_>,
 ) -> Result<ChatFromMessages, GatewayError> {
+    let body = &*without_halves(body);
     let root = object(body)?;
     let params = Params::read(&root)?;
     params.check_settings()?;
@@ -107,6 +109,7 @@ pub fn to_tokenize(
     body: &[u8],
     options: &MessagesOptions<'_>,
 ) -> Result<(Vec<u8>, Vec<String>), GatewayError> {
+    let body = &*without_halves(body);
     let root = object(body)?;
     let params = Params::read(&root)?;
     let mut out = Out::new(body, options.takes, Dropped::default());

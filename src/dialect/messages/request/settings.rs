@@ -15,6 +15,16 @@ const MAX_USER: usize = 64;
 const LOW_BUDGET: f64 = 4_096.0;
 const MEDIUM_BUDGET: f64 = 16_384.0;
 
+/// Parameters of Anthropic's own of which nothing is read here. (Others are any chat server's, and pass.)
+const ONLY_ANTHROPIC: &[&str] = &[
+    "anthropic_beta",
+    "anthropic_version",
+    "billing_policy",
+    "diagnostics",
+    "fallback_credit_token",
+    "user_profile_id",
+];
+
 /// Writes the settings. `written`: members that the chat request has already and the Messages API does not.
 ///
 /// # Errors
@@ -183,6 +193,10 @@ impl Writer<'_, '_> {
     fn rest(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
         for &(key, value) in &params.rest {
             let name = key.as_str().unwrap_or_default();
+            if ONLY_ANTHROPIC.contains(&&*name) {
+                self.out.dropped.add(&name);
+                continue;
+            }
             if self.written.contains(&&*name) {
                 return Err(GatewayError::new(
                     Code::DuplicateParameter,

@@ -201,8 +201,8 @@ impl<'a> Reader<'a, '_> {
             match &*kind {
                 "tool_use" => turn.calls.push(call(&block, at)?),
                 "thinking" => {
-                    let text = string(&block, "thinking", &at)?;
-                    turn.thinking.extend(Some(text).filter(|text| !text.inner().is_empty()));
+                    let text = block.get("thinking").filter(|text| text.kind == Kind::String);
+                    turn.thinking.extend(text.filter(|text| !text.inner().is_empty()));
                 }
                 // Only the server that sealed it can read it.
                 "redacted_thinking" => {}

@@ -1,7 +1,8 @@
 //! Tool calls: which item each delta belongs to, and by which name and id the client knows it.
 
-use crate::dialect::chat::calls::{CallDelta, MAX_NAME_BYTES, add_name, clean};
-use crate::dialect::chat::text::{Text, escaped, quoted};
+use crate::dialect::chat::arguments::ArgumentsText;
+use crate::dialect::chat::calls::{CallDelta, MAX_NAME_BYTES, NAMELESS, add_name, clean};
+use crate::dialect::chat::text::{escaped, quoted};
 use crate::wire::json::string;
 
 use super::CalledTool;
@@ -74,6 +75,9 @@ impl Builder {
             .get_mut(slot)
             .map(|slot| std::mem::replace(slot, CallSlot::Open(index)));
         let Some(CallSlot::Awaited { id, name, early }) = opened else { return };
+        if name.trim_ascii().is_empty() {
+            return self.invalid(NAMELESS);
+        }
         let made_up = || format!("call_{}_{index}", self.options.id).into_bytes();
         let mut call_id = if id.is_empty() { made_up() } else { id };
         if !self.calls.ids.insert(call_id.clone()) {
@@ -84,7 +88,7 @@ impl Builder {
         let said = if custom {
             CallPayload::Input(CustomInput::default())
         } else {
-            CallPayload::Arguments(Text::default())
+            CallPayload::Arguments(ArgumentsText::default())
         };
         if self.open(ItemContent::Call(OutputCall { call_id, name, namespace, said })) {
             self.arguments(index, &early);

@@ -1,6 +1,7 @@
 //! Output items as the Responses API shows them.
 
 use super::custom::CustomInput;
+use crate::dialect::chat::arguments::ArgumentsText;
 use crate::dialect::chat::text::{Text, number, quoted};
 
 /// Where an item stands.
@@ -141,7 +142,7 @@ pub(super) struct OutputCall {
 /// What a tool is called with.
 #[derive(Debug)]
 pub(super) enum CallPayload {
-    Arguments(Text),
+    Arguments(ArgumentsText),
     Input(CustomInput),
 }
 

@@ -26,6 +26,7 @@ use self::names::Names;
 use self::params::Params;
 use super::{AnswerContext, AnswerForm};
 use crate::dialect::chat::count::check_values;
+use crate::dialect::chat::text::without_halves;
 use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
@@ -93,6 +94,7 @@ fn convert(
     options: &ChatRequestOptions<'_>,
     tokenizes: bool,
 ) -> Result<ChatRequest, GatewayError> {
+    let body = &*without_halves(body);
     check_values(body)?;
     let root = cursor::parse(body).map_err(not_json)?;
     if root.kind != Kind::BeginObject {

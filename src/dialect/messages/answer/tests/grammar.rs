@@ -7,7 +7,7 @@ use super::*;
 ///
 /// # Panics
 /// At the first event that is out of place.
-pub(in super::super) fn assembled(events: &str) -> Value {
+pub(crate) fn assembled(events: &str) -> Value {
     let mut message = Value::Null;
     let mut open: Option<(u64, String)> = None;
     let mut next = 0;
@@ -55,6 +55,15 @@ pub(in super::super) fn assembled(events: &str) -> Value {
                 let (index, json) = open.as_mut().expect("a delta without its block");
                 assert_eq!(data["index"], *index, "{event}");
                 let block = message["content"].as_array_mut().unwrap().last_mut().unwrap();
+                if data["delta"]["type"] == "citations_delta" {
+                    assert_eq!(block["type"], "text", "{event}");
+                    let cited = &mut block["citations"];
+                    let cited = if cited.is_null() { json!([]) } else { cited.take() };
+                    let mut cited: Vec<Value> = serde_json::from_value(cited).unwrap();
+                    cited.push(data["delta"]["citation"].clone());
+                    block["citations"] = cited.into();
+                    continue;
+                }
                 let (kind, member) = match block["type"].as_str().unwrap() {
                     "text" => ("text_delta", "text"),
                     "thinking" => ("thinking_delta", "thinking"),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dialect::messages::MessageContext;
-pub(super) use grammar::assembled;
+pub(crate) use grammar::assembled;
 
 pub(super) fn options(stream: bool) -> MessageOptions {
     let renamed = [("short_0123".to_owned(), "a very long name".to_owned())].into_iter().collect();

@@ -137,7 +137,7 @@ fn tool_calls() {
         (
             json!([{"id":"a","type":"function","function":{"name":"plain","arguments":"{\"q\":1}"}},
                 {"id":"b","type":"function","function":{"name":"unknown","arguments":""}}]),
-            json!([call(0, "a", "plain", "{\"q\":1}"), call(1, "b", "unknown", "")]),
+            json!([call(0, "a", "plain", "{\"q\":1}"), call(1, "b", "unknown", "{}")]),
         ),
         // No id, one id for two, the index a constant.
         (
@@ -156,7 +156,7 @@ fn tool_calls() {
                 {"id":"c","name":"plain","arguments":"{}"}]),
             json!([
                 call(0, "a", "plain", "{\"q\":[\"é\"]}"),
-                call(1, "b", "plain", ""),
+                call(1, "b", "plain", "{}"),
                 call(2, "c", "plain", "{}")
             ]),
         ),
