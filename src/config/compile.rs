@@ -12,13 +12,15 @@ mod virtual_key;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::choices::Choice;
-use super::document::{self, Document};
+use super::document::{self, Document, Keys};
 use super::field::{Field, Integer, OneOf};
 use super::problems::{Path, Problems, ROOT};
 use super::raw::{RawCache, RawConfig, RawLimits, RawRouting};
 use super::text::{self, CREDENTIAL_HEADERS};
+use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
     AnswerHeader, AnswerHeaders, CacheMode, Config, HeaderNames, Limits, Outside, Providers,
@@ -43,22 +45,73 @@ impl Config {
     /// environment is repeated there.
     pub fn from_plugin_configuration(bytes: &[u8], env: Env<'_>) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let config = document::read(bytes, &mut problems)
-            .and_then(|document| compile(document, env, &mut problems));
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => {
-                if problems.is_empty() {
-                    problems.add(ROOT, "could not be compiled, for a reason that was not found");
-                }
-                Err(problems)
+        let config = document::read(bytes, &mut problems).and_then(|Document { rest, keys }| {
+            compile(rest, KeySource::Listed(keys), env, &mut problems)
+        });
+        complete(config, problems)
+    }
+
+    /// Like [`from_plugin_configuration`](Self::from_plugin_configuration), with what other threads need to have the same
+    /// configuration without the cost of its virtual keys.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn for_threads(bytes: &[u8], env: Env<'_>) -> Result<(Self, SharedConfig), Problems> {
+        let mut problems = Problems::default();
+        let read = document::read(bytes, &mut problems).and_then(|Document { rest, keys }| {
+            let config = compile(rest.clone(), KeySource::Listed(keys), env, &mut problems)?;
+            let keys = Arc::clone(&config.virtual_keys);
+            Some((config, SharedConfig { rest, keys }))
+        });
+        complete(read, problems)
+    }
+}
+
+/// A good configuration as threads share it: the virtual keys compiled, the small rest as it was written. The rest is
+/// compiled by each thread, since every request counts references to parts of it, which costs more across threads.
+pub struct SharedConfig {
+    rest: Value,
+    keys: Arc<VirtualKeys>,
+}
+
+impl SharedConfig {
+    /// The configuration for one thread. `env` as when it was read.
+    ///
+    /// # Errors
+    /// What is wrong with it now: the environment may have changed.
+    pub fn of_thread(&self, env: Env<'_>) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let keys = KeySource::Compiled(Arc::clone(&self.keys));
+        let config = compile(self.rest.clone(), keys, env, &mut problems);
+        complete(config, problems)
+    }
+}
+
+/// Where the virtual keys come from.
+enum KeySource<'a> {
+    Listed(Keys<'a>),
+    Compiled(Arc<VirtualKeys>),
+}
+
+/// What was made, as long as nothing is wrong.
+fn complete<T>(made: Option<T>, mut problems: Problems) -> Result<T, Problems> {
+    match made {
+        Some(made) if problems.is_empty() => Ok(made),
+        _ => {
+            if problems.is_empty() {
+                problems.add(ROOT, "could not be compiled, for a reason that was not found");
             }
+            Err(problems)
         }
     }
 }
 
-fn compile(document: Document<'_>, env: Env<'_>, problems: &mut Problems) -> Option<Config> {
-    let Document { rest, keys } = document;
+fn compile(
+    rest: Value,
+    keys: KeySource<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Option<Config> {
     let raw = match Field::<RawConfig>::deserialize(rest) {
         Ok(raw) => raw.given(ROOT, problems)?,
         // Every mistake is kept in its field; serde's own text would show the value.
@@ -72,7 +125,12 @@ fn compile(document: Document<'_>, env: Env<'_>, problems: &mut Problems) -> Opt
     let headers = headers(raw.header_prefix, raw.routing, problems)
         .map(|names| HeaderNames { answers, ..names });
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
-    let keys = virtual_key::compile(raw.virtual_keys, keys, &names, env, problems);
+    let keys = match keys {
+        KeySource::Listed(keys) => {
+            Arc::new(virtual_key::compile(raw.virtual_keys, keys, &names, env, problems))
+        }
+        KeySource::Compiled(keys) => keys,
+    };
     let aliases =
         alias::compile(raw.model_aliases, &ROOT.field("model_aliases"), &names, None, problems);
     // Each part is checked before one that is wrong ends the matter: no mistake hides another.
@@ -82,7 +140,7 @@ fn compile(document: Document<'_>, env: Env<'_>, problems: &mut Problems) -> Opt
         withheld: WithheldHeaders::new(auth_headers),
         outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
-        virtual_keys: Arc::new(keys),
+        virtual_keys: keys,
         aliases: AliasTable::new(aliases),
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
         limits: limits(raw.limits, problems),

@@ -16,6 +16,7 @@ mod structpb;
 mod summary;
 mod text;
 
+pub use compile::SharedConfig;
 pub use problems::{Path, Problems, ROOT};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;

@@ -53,6 +53,24 @@ fn defaults() {
 }
 
 #[test]
+fn threads_share_the_virtual_keys() {
+    fn crosses_threads<T: Send + Sync>(_: &T) {}
+    let text = base().to_string();
+    let (config, shared) = Config::for_threads(text.as_bytes(), &env).unwrap();
+    crosses_threads(&shared);
+    let own = shared.of_thread(&env).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&own.virtual_keys, &config.virtual_keys));
+    assert_eq!(own.summary(), config.summary());
+    assert!(Config::for_threads(b"{}", &env).is_err());
+
+    let mut config = base();
+    config["seal_key_env"] = json!("GROQ_API_KEY");
+    let (_, shared) = Config::for_threads(config.to_string().as_bytes(), &env).unwrap();
+    let told = shared.of_thread(&|_| None).unwrap_err().to_string();
+    assert!(told.starts_with("seal_key_env: "), "{told}");
+}
+
+#[test]
 fn everything_set() {
     let config = with(&[
         ("/providers/-", json!({"name": "vllm", "kind": "vllm"})),

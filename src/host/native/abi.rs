@@ -156,6 +156,10 @@ unsafe extern "C" {
         id: u32,
         out: *mut Slice<'_>,
     ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_cluster_name(
+        filter: Envoy,
+        out: *mut Slice<'_>,
+    ) -> bool;
     pub fn envoy_dynamic_module_callback_http_send_response(
         filter: Envoy,
         status: u32,

@@ -170,6 +170,13 @@ impl Filter {
         })
     }
 
+    /// The cluster that Envoy's route has chosen for this stream.
+    pub fn cluster(self) -> Option<Vec<u8>> {
+        self.string(|out| unsafe {
+            abi::envoy_dynamic_module_callback_http_get_cluster_name(self.0, out)
+        })
+    }
+
     fn string(self, read: impl FnOnce(*mut Slice<'_>) -> bool) -> Option<Vec<u8>> {
         let mut out = Slice::NONE;
         // Sound: copied before anything else is called.

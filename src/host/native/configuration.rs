@@ -1,6 +1,5 @@
-//! A configuration: checked on Envoy's main thread, compiled again by each worker that uses it.
-//!
-//! The core counts references without atomics, so what it shares does not cross threads.
+//! A configuration: checked on Envoy's main thread. Its virtual keys are compiled there, once for the process; the rest is
+//! compiled again by each worker that uses it, since the core counts references to it without atomics.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +9,7 @@ use std::sync::{Arc, Weak};
 use super::abi::{Envoy, LogLevel};
 use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
-use crate::config::Problems;
+use crate::config::SharedConfig;
 use crate::exchange::{Budget, RouteWatch};
 use crate::policy::Config;
 use crate::telemetry::counters;
@@ -18,7 +17,7 @@ use crate::telemetry::counters;
 /// What Envoy keeps for as long as the configuration is in use.
 pub struct Configuration {
     id: u64,
-    bytes: Vec<u8>,
+    shared: SharedConfig,
     counters: Vec<(&'static str, usize)>,
     lists: Lists,
 }
@@ -46,8 +45,8 @@ impl Configuration {
     /// `envoy` is the configuration's pointer, handed to the hook that is running.
     pub unsafe fn load(envoy: Envoy, bytes: Vec<u8>) -> Option<Arc<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let config = match compile(&bytes) {
-            Ok(config) => config,
+        let (config, shared) = match Config::for_threads(&bytes, &env) {
+            Ok(good) => good,
             Err(problems) => {
                 log(LogLevel::Error, &format!("the configuration is refused:\n{problems}"));
                 return None;
@@ -71,10 +70,10 @@ impl Configuration {
         };
         let counters = counters::DEFINITIONS.into_iter().filter_map(define).collect();
         let lists = Lists::new(unsafe { MainThread::of(envoy) });
-        Some(Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, counters, lists }))
+        Some(Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), shared, counters, lists }))
     }
 
-    /// The worker's own copy. `None` only if the environment has changed so that it does not compile any more.
+    /// The worker's own. `None` only if the environment has changed so that it does not compile any more.
     pub fn of_this_worker(self: &Arc<Self>) -> Option<Rc<Worker>> {
         WORKERS.with_borrow_mut(|workers| {
             let of_this = |(of, _): &&(Weak<Self>, Rc<Worker>)| {
@@ -84,7 +83,7 @@ impl Configuration {
                 return Some(Rc::clone(worker));
             }
             workers.retain(|(of, _)| of.strong_count() > 0);
-            let config = Rc::new(compile(&self.bytes).ok()?);
+            let config = Rc::new(self.shared.of_thread(&env).ok()?);
             let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
             let worker = Rc::new(Worker { config, budget, routes: Rc::default() });
             workers.push((Arc::downgrade(self), Rc::clone(&worker)));
@@ -105,6 +104,6 @@ impl Configuration {
     }
 }
 
-fn compile(bytes: &[u8]) -> Result<Config, Problems> {
-    Config::from_plugin_configuration(bytes, &|name| std::env::var(name).ok())
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -151,6 +151,9 @@ impl Stream {
         if self.replied {
             return Verdict::Continue;
         }
+        if let Some(verdict) = self.misrouted(filter) {
+            return verdict;
+        }
         let headers = filter.headers(Map::Response);
         let step = self.exchange.on_response_head(&headers, end);
         self.on_response_once(filter, step, None)
@@ -258,6 +261,20 @@ impl Stream {
         };
         self.request_held = verdict == Verdict::Hold;
         verdict
+    }
+
+    /// Whether Envoy has asked another provider's cluster: then the answer is replaced. Asked until it was seen right.
+    fn misrouted(&mut self, filter: calls::Filter) -> Option<Verdict> {
+        if !self.exchange.watches_route() {
+            return None;
+        }
+        // Where Envoy has found no cluster, its own reply says so.
+        let cluster = filter.cluster()?;
+        let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
+        let (line, reply) = self.exchange.on_cluster(cluster, || now_ms() / 1_000)?;
+        log(LogLevel::Error, &line);
+        self.report(filter);
+        Some(self.send(filter, &reply))
     }
 
     /// A step outside of the body, or with all that is visible of it.

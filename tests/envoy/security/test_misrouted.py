@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from harness import HOST, answer, expect, openai_shapes, plugin, sse
+from harness import answer, expect, openai_shapes, plugin, sse
 
 BODY = {"model": "beta/m", "messages": []}
-pytestmark = pytest.mark.skipif(
-    HOST == "native", reason="the native module does not compare clusters (docs/security.md)"
-)
 
 
 def test_the_first_answer_is_replaced_and_the_next_request_not_sent(start_envoy, upstreams):
