@@ -141,6 +141,10 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
 differential: ## Hold the scanners against real parsers on generated bodies (CASES=20000 of each, SEED)
 	@scripts/differential.sh
 
+.PHONY: soak
+soak: $(HOST) envoy python-env ## Wicked clients and servers beside innocent streams (SOAK_MINUTES=3, SOAK_SEED)
+	@scripts/soak.sh
+
 .PHONY: bench
 bench: wasm envoy ## Measure the filter beside Envoy without it (PEERS=1: other gateways; PUBLISH=1: docs)
 	@exec $(PYTHON3) bench/run.py $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)

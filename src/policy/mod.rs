@@ -23,7 +23,7 @@ pub use secret::Secret;
 pub use settings::{
     AnswerHeader, AnswerHeaders, CacheMode, HeaderNames, Limits, Outside, ResponseModel,
 };
-pub use withheld::WithheldHeaders;
+pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::operation::printable;
 use crate::policy::{Config, ProviderId};
 use crate::wire::model_span::MAX_MODEL_ID_BYTES;
+use crate::wire::paths::{is_dots, lenient_segments};
 use crate::wire::percent;
 
 /// A resolved model.
@@ -103,7 +104,7 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
         "is empty"
     } else if id.len() > MAX_MODEL_ID_BYTES {
         "is longer than 1,024 bytes"
-    } else if id.chars().any(char::is_control) {
+    } else if id.chars().any(char::is_control) || hides_control(id) {
         "holds a control character"
     } else if climbs(id) {
         "has a segment `.` or `..`, as a path"
@@ -114,12 +115,22 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
         .with_param("model"))
 }
 
+/// Whether a server that decodes the id finds a control character: a NUL ends it for some.
+fn hides_control(id: &str) -> bool {
+    id.contains('%')
+        && percent::decode_fully(id.as_bytes())
+            .is_none_or(|decoded| decoded.iter().any(u8::is_ascii_control))
+}
+
 /// Whether a server that reads the id as a path could end in another place than where it seems to lead: past what an
 /// allowlist's `family/*` means. However the path is written.
 fn climbs(id: &str) -> bool {
-    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
-    let has = |id: &[u8]| id.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots);
-    has(id.as_bytes()) || (id.contains('%') && has(&percent::decode(id.as_bytes())))
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
+    if id.bytes().all(is_plain) {
+        return id.split('/').any(is_dots);
+    }
+    lenient_segments(id.as_bytes())
+        .is_none_or(|segments| segments.iter().any(|segment| is_dots(segment)))
 }
 
 /// The steps of resolution, in order; each O(1) or O(length of the id).

@@ -4,35 +4,69 @@ use std::rc::Rc;
 
 use crate::policy::HeaderNames;
 use crate::wire::headers::HeaderText;
+use crate::wire::names::is_nearly;
+use crate::wire::percent;
 
-/// Credentials of the client's, or whom it wants to be billed: they are for this gateway or for nobody. `accept-encoding`
-/// is among them because what comes back has to be readable. Beside OpenAI's, these are what the SDKs, the clouds and the
-/// proxies in front of gateways write.
-const WITHHELD: [&str; 23] = [
+/// What the client is, whom it wants to be billed, and what would make another request of this one: a server that obeys
+/// `x-http-method-override` or `x-original-url` answers something else than was checked. `accept-encoding` is among them
+/// because what comes back has to be readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in
+/// front of gateways write.
+const WITHHELD: [&str; 29] = [
     "accept-encoding",
     "api-key",
     "authorization",
     "cookie",
     "cookie2",
-    "ocp-apim-subscription-key",
+    "forwarded",
     "openai-organization",
     "openai-project",
-    "proxy-authorization",
-    "x-access-token",
-    "x-amz-security-token",
     "x-api-key",
-    "x-auth-request-access-token",
-    "x-auth-token",
-    "x-authorization",
-    "x-forwarded-access-token",
-    "x-forwarded-authorization",
     "x-forwarded-client-cert",
-    "x-functions-key",
-    "x-goog-api-key",
-    "x-goog-iam-authorization-token",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-server",
+    "x-forwarded-uri",
     "x-goog-user-project",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-ms-client-principal",
+    "x-ms-client-principal-id",
+    "x-ms-client-principal-name",
+    "x-original-host",
+    "x-original-method",
+    "x-original-path",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
 ];
+
+/// How names of headers end that carry a credential, whoever has thought of them (`proxy-authorization`,
+/// `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`).
+fn carries_credential(name: &[u8]) -> bool {
+    let ends: &[&str] = match name.last() {
+        Some(b'n') => &["authorization", "-token"],
+        Some(b'y') => &[
+            "api-key",
+            "apikey",
+            "access-key",
+            "auth-key",
+            "functions-key",
+            "secret-key",
+            "subscription-key",
+            "virtual-key",
+        ],
+        Some(b't') => &["-secret"],
+        Some(b'd') => &["password"],
+        Some(b'e') => &["cookie"],
+        Some(b'h') => &["-auth"],
+        Some(b's') => &["-credentials"],
+        _ => return false,
+    };
+    ends.iter().any(|end| name.ends_with(end.as_bytes()))
+}
 
 /// What Envoy takes from a request's head: `x-envoy-original-dst-host` and `x-gateway-destination-endpoint` name the host
 /// that it is sent to, others its retries and timeouts. Those that the router writes, it writes after this filter.
@@ -56,9 +90,15 @@ impl WithheldHeaders {
         Self { auth: auth.into() }
     }
 
-    /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them.
+    /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them. Servers behind
+    /// CGI and WSGI read `x_api_key` as `x-api-key`, so signs count as one.
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
+        if name.contains(&b'_') {
+            let dashed: Vec<u8> =
+                name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+            return self.find(own, &dashed).and_then(|_| owned(name));
+        }
         if let Some(known) = WITHHELD.iter().find(|known| known.as_bytes() == name) {
             return Some(HeaderText::Literal(known));
         }
@@ -66,8 +106,39 @@ impl WithheldHeaders {
             return Some(known.into());
         }
         let envoys = WITHHELD_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
-        if envoys { owned(name) } else { own.find(name) }
+        if envoys || carries_credential(name) { owned(name) } else { own.find(name) }
     }
+}
+
+/// Whether a header's value is the virtual key `presented`, whatever stands before it (`Bearer `, `Key `): under any name,
+/// it is for this gateway alone.
+#[must_use]
+pub fn repeats_key(value: &[u8], presented: &[u8]) -> bool {
+    !presented.is_empty() && value.trim_ascii_end().ends_with(presented)
+}
+
+/// Whether a query parameter of this name (as written) or with this value carries a credential of the client's.
+#[must_use]
+pub fn is_credential_parameter(name: &str, value: &str, presented: &[u8]) -> bool {
+    const NAMES: [&str; 13] = [
+        "key",
+        "api_key",
+        "access_key",
+        "access_token",
+        "api_token",
+        "auth_token",
+        "authorization",
+        "bearer_token",
+        "password",
+        "secret",
+        "subscription_key",
+        "token",
+        "x_api_key",
+    ];
+    NAMES.iter().any(|known| is_nearly(name.as_bytes(), known))
+        || percent::decode_fully(value.as_bytes()).is_none_or(|value| {
+            !presented.is_empty() && memchr::memmem::find(&value, presented).is_some()
+        })
 }
 
 impl HeaderNames {
@@ -109,6 +180,18 @@ mod tests {
             "x-gateway-destination-endpoint",
             "x-gateway-cluster",
             "x-langwatch-provider",
+            "proxy-authorization",
+            "x-goog-api-key",
+            "x-amz-security-token",
+            "ocp-apim-subscription-key",
+            "helicone-auth",
+            "x-csrf-token",
+            "x_api_key",
+            "openai_organization",
+            "x_key",
+            "x_gateway-cluster",
+            "x-http-method-override",
+            "x_original_url",
         ] {
             assert!(is_withheld(name), "{name}");
         }
@@ -125,6 +208,10 @@ mod tests {
             "x-envoyer",
             ":path",
             "cookies",
+            "idempotency-key",
+            "x_request_id",
+            "x-max-tokens",
+            "content-md5",
         ] {
             assert!(!is_withheld(name), "{name}");
         }

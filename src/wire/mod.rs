@@ -6,5 +6,6 @@ pub mod json;
 pub mod model_span;
 pub mod multipart;
 pub mod names;
+pub mod paths;
 pub mod percent;
 pub mod splice;

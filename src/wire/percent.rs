@@ -21,6 +21,21 @@ pub fn decode(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Decodes until nothing is escaped any more; `None` where escapes are left after as many rounds as anybody decodes.
+#[must_use]
+pub fn decode_fully(text: &[u8]) -> Option<Vec<u8>> {
+    const ROUNDS: usize = 4;
+    let mut decoded = text.to_vec();
+    for _ in 0..ROUNDS {
+        let again = decode(&decoded);
+        if again.len() == decoded.len() {
+            return Some(decoded);
+        }
+        decoded = again;
+    }
+    None
+}
+
 fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

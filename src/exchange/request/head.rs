@@ -10,9 +10,10 @@ use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, Target};
-use crate::policy::{CacheMode, Config};
+use crate::policy::{CacheMode, Config, is_credential_parameter, repeats_key};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
 use crate::wire::names::is_nearly;
+use crate::wire::paths::{lenient_segments, resolved};
 use crate::wire::{multipart, percent};
 
 /// More edits than the head of a usual request needs.
@@ -151,6 +152,7 @@ impl ClientHead {
         key: Arc<VirtualKey>,
         target: &Target<'_>,
         headers: &Headers,
+        presented: &[u8],
         fields: &HeadFields<'_>,
     ) -> Result<Self, GatewayError> {
         let cache = fields.cache_mode(config, &key)?;
@@ -168,13 +170,13 @@ impl ClientHead {
             operation: target.operation,
             sealer: None,
             declared,
-            path: match target.query.map(without_credentials) {
+            path: match target.query.map(|query| without_credentials(query, presented)) {
                 Some(query) if !query.is_empty() => [target.path, "?", &query].concat(),
                 _ => target.path.to_owned(),
             },
             has_version: fields.has_version,
             content_type: content_type(target.operation, fields.content_type)?,
-            removals: removals(config, headers),
+            removals: removals(config, headers, |value| repeats_key(value, presented)),
         })
     }
 
@@ -189,12 +191,22 @@ impl ClientHead {
     }
 }
 
-/// What is removed from every governed request.
-pub(super) fn removals(config: &Config, headers: &Headers) -> Vec<HeaderEdit> {
+/// What is removed from every governed request. `is_key`: whether a value is the client's virtual key.
+pub(super) fn removals(
+    config: &Config,
+    headers: &Headers,
+    is_key: impl Fn(&[u8]) -> bool,
+) -> Vec<HeaderEdit> {
     // With room for what is set beside it.
     let mut edits = Vec::with_capacity(MOST_EDITS);
-    let names = headers.iter().filter_map(|(name, _)| config.withheld.find(&config.headers, name));
-    edits.extend(names.map(HeaderEdit::remove));
+    for (name, value) in headers.iter() {
+        if let Some(name) = config.withheld.find(&config.headers, name) {
+            edits.push(HeaderEdit::remove(name));
+        } else if is_key(value) && !name.starts_with(b":") {
+            let name = std::str::from_utf8(name).ok();
+            edits.extend(name.map(|name| HeaderEdit::remove(name.to_owned())));
+        }
+    }
     edits
 }
 
@@ -257,51 +269,22 @@ pub(super) fn is_beside_prefix(path: &[u8], prefix: &str) -> bool {
         }
     }
     // What is escaped more often than anybody decodes has something to hide.
-    let Some(decoded) = fully_decoded(path) else { return true };
-    let wanted = segments(&fully_decoded(prefix.as_bytes()).unwrap_or_default());
-    segments(&decoded).starts_with(&wanted)
+    let Some(decoded) = lenient_segments(path).map(resolved) else { return true };
+    let wanted = lenient_segments(prefix.as_bytes()).map(resolved).unwrap_or_default();
+    decoded.starts_with(&wanted)
 }
 
-/// `text` without percent escapes; `None` where some are left after a few rounds.
-fn fully_decoded(text: &[u8]) -> Option<Vec<u8>> {
-    const ROUNDS: usize = 4;
-    let mut decoded = text.to_vec();
-    for _ in 0..ROUNDS {
-        let again = percent::decode(&decoded);
-        if again.len() == decoded.len() {
-            return Some(decoded);
-        }
-        decoded = again;
-    }
-    None
-}
-
-/// The segments of a path as the most lenient server reads them: in small letters, without parameters (`;x`), trimmed,
-/// dots resolved.
-fn segments(path: &[u8]) -> Vec<Vec<u8>> {
-    let mut segments: Vec<Vec<u8>> = Vec::new();
-    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-        let segment = segment.split(|byte| matches!(byte, b';' | 0)).next().unwrap_or_default();
-        match segment.trim_ascii() {
-            b"" | b"." => {}
-            b".." => drop(segments.pop()),
-            name => segments.push(name.to_ascii_lowercase()),
-        }
-    }
-    segments
-}
-
-/// A query without the parameters in which clients of some APIs send their key: like a header, it is no upstream's.
-fn without_credentials(query: &str) -> Cow<'_, str> {
-    const CREDENTIALS: [&str; 3] = ["key", "api_key", "access_token"];
+/// A query without the parameters that carry a key of the client's: like a header, it is no upstream's.
+fn without_credentials<'a>(query: &'a str, presented: &[u8]) -> Cow<'a, str> {
     let is_credential = |parameter: &&str| {
-        let name = parameter.split('=').next().unwrap_or_default().as_bytes();
-        CREDENTIALS.iter().any(|known| is_nearly(name, known))
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        is_credential_parameter(name, value, presented)
     };
-    if !query.split('&').any(|parameter| is_credential(&parameter)) {
+    let parameters = || query.split(['&', ';']);
+    if !parameters().any(|parameter| is_credential(&parameter)) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = query.split('&').filter(|parameter| !is_credential(parameter)).collect();
+    let kept: Vec<&str> = parameters().filter(|parameter| !is_credential(parameter)).collect();
     Cow::Owned(kept.join("&"))
 }
 
@@ -315,10 +298,16 @@ pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]>
 }
 
 /// Whether a query string has a parameter that some server may take for `model`: there are servers
-/// that let it override the body (seen in LiteLLM). A name that is not UTF-8 can be read as any.
+/// that let it override the body (seen in LiteLLM). A name that is not UTF-8 can be read as any, and so can one in what
+/// is escaped more often than anybody decodes. Some decode before they cut.
 fn names_model(query: &str) -> bool {
-    query.split(['&', ';']).any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default().as_bytes();
-        is_nearly(name, "model") || std::str::from_utf8(&percent::decode(name)).is_err()
-    })
+    let names = |query: &[u8]| {
+        query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
+            let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
+            is_nearly(name, "model") || std::str::from_utf8(&percent::decode(name)).is_err()
+        })
+    };
+    names(query.as_bytes())
+        || (query.contains('%')
+            && percent::decode_fully(query.as_bytes()).is_none_or(|decoded| names(&decoded)))
 }

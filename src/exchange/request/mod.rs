@@ -218,7 +218,12 @@ impl Exchange {
     #[must_use]
     pub fn trailer_removals(&self, trailers: &Headers) -> Vec<HeaderEdit> {
         if matches!(self.request, RequestPhase::Reading(_) | RequestPhase::Streaming(_)) {
-            return removals(&self.config, trailers);
+            // The key itself is not kept: its digest tells.
+            let is_key = |value: &[u8]| {
+                let last = value.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
+                last.is_some_and(|word| self.config.virtual_keys.known(word).is_some())
+            };
+            return removals(&self.config, trailers, is_key);
         }
         own_headers(&self.config, trailers)
     }
@@ -276,7 +281,7 @@ impl Exchange {
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
         self.read_clock(target.operation, around);
-        let mut head = ClientHead::read(&self.config, key, &target, headers, fields)?;
+        let mut head = ClientHead::read(&self.config, key, &target, headers, presented, fields)?;
         if target.operation.offered_as() == Operation::Responses {
             let secret = self.config.seal_secret.as_ref();
             let secret = secret.map_or(presented, |secret| secret.expose().as_bytes());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::redact::redacted;
+use super::redact::{SHORTEST_ENCODED, covered, redacted};
 use crate::policy::HeaderNames;
 use crate::wire::headers::{HeaderEdit, Headers};
 
@@ -10,28 +10,73 @@ use crate::wire::headers::{HeaderEdit, Headers};
 /// `x-ratelimit` or `ratelimit`.
 const KEPT: [&str; 4] = ["retry-after", "retry-after-ms", "x-should-retry", "www-authenticate"];
 
-/// What an upstream's answer may not do: set cookies in a browser or tell it where to go next time, make a proxy in front
-/// deliver something else, or have Envoy take the host out of service.
-const ACTING: [&str; 18] = [
-    "alt-svc",
-    "clear-site-data",
-    "nel",
-    "proxy-authenticate",
-    "public-key-pins",
-    "refresh",
-    "report-to",
-    "reporting-endpoints",
-    "service-worker-allowed",
-    "set-cookie",
-    "set-cookie2",
-    "strict-transport-security",
-    "x-accel-redirect",
-    "x-envoy-decorator-operation",
-    "x-envoy-degraded",
-    "x-envoy-immediate-health-check-fail",
-    "x-envoy-upstream-canary",
-    "x-sendfile",
-];
+/// What an upstream's answer may not do: set cookies in a browser, tell it where to go next time, which other pages may
+/// read the answer or where to report, make a proxy in front deliver something else, or have Envoy take the host out of
+/// service. Which page may read an answer is for Envoy's CORS filter to say.
+fn acts_on_others(name: &str) -> bool {
+    match name {
+        "accept-ch"
+        | "alt-svc"
+        | "clear-site-data"
+        | "content-security-policy"
+        | "content-security-policy-report-only"
+        | "critical-ch"
+        | "document-policy"
+        | "expect-ct"
+        | "feature-policy"
+        | "nel"
+        | "observe-browsing-topics"
+        | "origin-agent-cluster"
+        | "permissions-policy"
+        | "proxy-authenticate"
+        | "proxy-connection"
+        | "public-key-pins"
+        | "public-key-pins-report-only"
+        | "refresh"
+        | "report-to"
+        | "reporting-endpoints"
+        | "service-worker-allowed"
+        | "set-cookie"
+        | "set-cookie2"
+        | "set-login"
+        | "sourcemap"
+        | "speculation-rules"
+        | "strict-transport-security"
+        | "supports-loading-mode"
+        | "surrogate-control"
+        | "x-lighttpd-send-file"
+        | "x-reproxy-url"
+        | "x-sendfile"
+        | "x-sendfile2"
+        | "x-sourcemap" => true,
+        // Envoy writes these itself, and the last two say no more than a status does.
+        "x-envoy-upstream-service-time"
+        | "x-envoy-attempt-count"
+        | "x-envoy-overloaded"
+        | "x-envoy-ratelimited" => false,
+        // Asks proxies not to hold a stream back.
+        "x-accel-buffering" => false,
+        _ => ["access-control-", "attribution-reporting-", "cross-origin-", "x-accel-", "x-envoy-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix)),
+    }
+}
+
+/// Headers of good answers in which no server repeats a credential in another alphabet.
+fn is_usual(name: &str) -> bool {
+    matches!(
+        name,
+        ":status"
+            | "cache-control"
+            | "content-length"
+            | "content-type"
+            | "date"
+            | "server"
+            | "transfer-encoding"
+            | "vary"
+            | "x-request-id"
+    )
+}
 
 /// `:status`; 0 where it is none.
 pub(super) fn status(headers: &Headers) -> u16 {
@@ -42,8 +87,9 @@ pub(super) fn status(headers: &Headers) -> u16 {
         .unwrap_or(0)
 }
 
-/// Removes an upstream's headers under the gateway's own prefix (what they say is the gateway's to say) and those that
+/// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
 /// act on others than the client. In the others the provider's key is covered; `value`: the header that carries it.
+/// For heads and trailers.
 pub(super) fn cleaned(
     names: &HeaderNames,
     headers: &Headers,
@@ -51,14 +97,14 @@ pub(super) fn cleaned(
 ) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     // One look at the whole head: hardly any answer repeats the key.
-    let tells = value.is_some_and(|value| redacted(value, headers.block()).is_some());
+    let tells = value.is_some_and(|value| covered(value, headers.block()).is_some());
     for (name, text) in headers.iter() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
-        if let Some(known) = ACTING.iter().find(|known| **known == name) {
-            edits.push(HeaderEdit::remove(*known));
-        } else if name.starts_with(&*names.prefix) {
+        if acts_on_others(name) || name.starts_with(&*names.prefix) || name == &*names.cluster {
             edits.push(HeaderEdit::remove(name.to_owned()));
-        } else if tells && let Some(text) = value.and_then(|value| redacted(value, text)) {
+        } else if (tells || (text.len() >= SHORTEST_ENCODED && !is_usual(name)))
+            && let Some(text) = value.and_then(|value| redacted(value, text))
+        {
             let text = String::from_utf8_lossy(&text).into_owned();
             edits.push(HeaderEdit::set(name.to_owned(), text));
         }

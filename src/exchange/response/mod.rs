@@ -10,10 +10,12 @@
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
+//! | an event stream of another kind (Anthropic's own, speech, images) | [`covered`] | at once |
 //! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
 
 mod bridged;
 mod converter;
+mod covered;
 mod disclosure;
 mod embeddings;
 mod failure;
@@ -61,6 +63,8 @@ pub(super) enum ResponsePhase {
     Speech(Box<speech::Speech>),
     /// An event stream passes through its normaliser.
     Stream(Box<stream::Stream>),
+    /// An event stream passes, but for the provider's key.
+    Covered(covered::CoveredStream),
     /// What still comes has been answered for: it is dropped.
     Swallowing,
 }
@@ -114,6 +118,7 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Speech(speech) => speech.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context),
+            Self::Covered(stream) => stream.push(bytes, end, context),
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
@@ -129,7 +134,7 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.is_holding(),
             Self::Speech(speech) => speech.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
-            Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
+            Self::Passing | Self::NoAnswer(_) | Self::Covered(_) | Self::Swallowing => false,
         }
     }
 
@@ -142,6 +147,7 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.held(),
             Self::Speech(speech) => speech.held(),
             Self::Stream(stream) => stream.held(),
+            Self::Covered(stream) => stream.held(),
             Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
         };
         if self.is_holding() { here.saturating_mul(2) } else { here }
@@ -149,7 +155,7 @@ impl ResponsePhase {
 
     /// Whether the last byte of a body with a known length may be taken for its end.
     fn ends_by_length(&self) -> bool {
-        !matches!(self, Self::Stream(_) | Self::Swallowing)
+        !matches!(self, Self::Stream(_) | Self::Covered(_) | Self::Swallowing)
     }
 
     /// What was wrong with an answer that goes on all the same, once: a failure goes on in one piece.
@@ -165,6 +171,7 @@ impl ResponsePhase {
             | Self::Json(_)
             | Self::Bridged(_)
             | Self::Speech(_)
+            | Self::Covered(_)
             | Self::Swallowing => None,
         }
     }
@@ -180,6 +187,7 @@ impl ResponsePhase {
             | Self::Failure(_)
             | Self::Embeddings(_)
             | Self::Speech(_)
+            | Self::Covered(_)
             | Self::Swallowing => Repairs::default(),
         }
     }
@@ -195,6 +203,7 @@ impl ResponsePhase {
             | Self::Failure(_)
             | Self::Embeddings(_)
             | Self::Speech(_)
+            | Self::Covered(_)
             | Self::Swallowing => None,
         }
     }
@@ -259,7 +268,19 @@ impl Exchange {
                 self.count_answer(AnswerFault::Unreadable);
             }
             self.response_head_sent = true;
-            return ResponseStep::Release(self.own_headers(), BodyOut::Same);
+            let mut edits = self.own_headers();
+            let content_type = headers.get("content-type").unwrap_or_default();
+            let is_covered = credential.is_some()
+                && !is_unreadable
+                && is_media_type(content_type, "text/event-stream");
+            if is_covered && !end {
+                self.response = ResponsePhase::Covered(covered::CoveredStream::default());
+                // What is covered has another length.
+                edits.extend(
+                    headers.get("content-length").map(|_| HeaderEdit::remove("content-length")),
+                );
+            }
+            return ResponseStep::Release(edits, BodyOut::Same);
         }
         if is_mislabelled {
             self.count_answer(AnswerFault::Mislabelled);
@@ -399,6 +420,16 @@ impl Exchange {
         };
         all.extend_from_slice(&last);
         BodyDecision::Pass { edits, body: BodyOut::Replace(all), rest: Rest::Read }
+    }
+
+    /// What an answer's trailers may not say: what its head may not.
+    #[must_use]
+    pub fn response_trailer_edits(&self, trailers: &Headers) -> Vec<HeaderEdit> {
+        use request::RequestPhase::{Reading, Streaming};
+        if !matches!(self.request, Streaming(_) | Reading(_)) {
+            return Vec::new();
+        }
+        cleaned(&self.config.headers, trailers, self.context().credential().as_deref())
     }
 
     /// The trailers: the end of a body that has some.

@@ -1,5 +1,8 @@
 //! The provider's key, taken out of what goes to the client. Servers repeat it when they refuse it: in errors, in headers,
-//! and escaped in either.
+//! and escaped or encoded in either.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
 /// that an answer could give away.
@@ -9,46 +12,140 @@ const SHORTEST_KEY: usize = 6;
 /// where the text was cut behind it.
 const TELLING: usize = 12;
 
+/// The longest run of backslashes that is read as one escape, and how often a percent sign may be escaped: what a stream
+/// holds back is bounded by it.
+const MOST_SLASHES: usize = 8;
+const MOST_PERCENT: usize = 4;
+
+/// No text that is shorter holds a key that is written in base64.
+pub(super) const SHORTEST_ENCODED: usize = SHORTEST_KEY * 4 / 3;
+
 const REDACTED: &[u8] = b"[redacted]";
 
+/// The secret part of a credential header's `value`.
+fn secret(value: &str) -> Option<&[u8]> {
+    value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY).map(str::as_bytes)
+}
+
 /// `text` without the secret part of a credential header's `value`; `None` where it is not there. It is found however its
-/// characters are written: plainly, by JSON's escapes (`\\/`, `\\u002d`, twice escaped too) or by percent escapes.
+/// characters are written (see [`covered`]), and in base64 or hexadecimal.
 pub(super) fn redacted(value: &str, text: &[u8]) -> Option<Vec<u8>> {
-    let key = value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY)?.as_bytes();
-    let first = *key.first()?;
-    let mut out: Option<Vec<u8>> = None;
+    let plain = covered(value, text);
+    let encoded = without_encoded(secret(value)?, plain.as_deref().unwrap_or(text));
+    encoded.or(plain)
+}
+
+/// `text` without the secret part of `value`, found however its characters are written: plainly, in capitals, by escapes of
+/// JSON and JavaScript (`\\/`, `\\u002d`, `\\x2d`, twice escaped too), of HTML (`&#45;`) or by percent escapes.
+pub(super) fn covered(value: &str, text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = None;
+    let end = cover(secret(value)?, text, true, &mut out);
+    let mut out = out?;
+    out.extend_from_slice(text.get(end..).unwrap_or_default());
+    Some(out)
+}
+
+/// Covers the key in a stream, however it is cut. Nothing waits but what may be the key's beginning.
+#[derive(Debug, Default)]
+pub(super) struct StreamCover {
+    /// The end of what has come, as long as it may be the key's beginning.
+    waiting: Vec<u8>,
+}
+
+impl StreamCover {
+    /// What goes on in the place of `bytes`; `None` where they go on as they are.
+    pub(super) fn push(&mut self, value: &str, bytes: &[u8], end: bool) -> Option<Vec<u8>> {
+        let key = secret(value)?;
+        let joined;
+        let is_joined = !self.waiting.is_empty();
+        let text = if is_joined {
+            self.waiting.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.waiting);
+            &joined
+        } else {
+            bytes
+        };
+        let mut out = None;
+        let done = cover(key, text, end, &mut out);
+        // Up to where the text has gone into `out`, if anything of it has changed.
+        let upto = text.len().min(if end { text.len() } else { waits_from(key, text, done) });
+        let unchanged = text.get(done..upto).unwrap_or_default();
+        if let Some(out) = &mut out {
+            out.extend_from_slice(unchanged);
+        } else if is_joined || upto < text.len() {
+            out = Some(unchanged.to_vec());
+        }
+        self.waiting.extend_from_slice(text.get(upto..).unwrap_or_default());
+        out
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+/// Where a key may begin in `text`, from `at`: at its first character in either case, or at an escape.
+fn next_start(text: &[u8], at: usize, first: u8) -> Option<usize> {
+    let rest = text.get(at..)?;
+    let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let letter = memchr::memchr3(small, large, b'\\', rest);
+    let before = letter.and_then(|letter| rest.get(..letter)).unwrap_or(rest);
+    memchr::memchr2(b'%', b'&', before).or(letter).map(|step| at + step)
+}
+
+/// Writes `text` into `out` as far as it has to change, and says how much of it that was: behind that, nothing does.
+fn cover(key: &[u8], text: &[u8], is_end: bool, out: &mut Option<Vec<u8>>) -> usize {
+    let Some(&first) = key.first() else { return 0 };
     let (mut at, mut copied) = (0, 0);
-    while let Some(rest) = text.get(at..) {
-        // A character that may begin the key: itself, or an escape.
-        let Some(step) = memchr::memchr3(first, b'\\', b'%', rest) else { break };
-        at += step;
-        match match_at(text, at, key) {
-            Some(end) => {
+    while let Some(start) = next_start(text, at, first) {
+        match match_at(text, start, key, is_end) {
+            Match::Whole(end) => {
                 let out = out.get_or_insert_default();
-                out.extend_from_slice(text.get(copied..at).unwrap_or_default());
+                out.extend_from_slice(text.get(copied..start).unwrap_or_default());
                 out.extend_from_slice(REDACTED);
                 at = end;
                 copied = end;
             }
-            None => at += 1,
+            Match::Cut => break,
+            Match::No => at = start + 1,
         }
     }
-    let mut out = out?;
-    out.extend_from_slice(text.get(copied..).unwrap_or_default());
-    Some(out)
+    copied
 }
 
-/// Where the key, or so much of it that it must not be told, ends that begins at `at`.
-fn match_at(text: &[u8], at: usize, key: &[u8]) -> Option<usize> {
+/// Where `text`, from `at`, ends in what may be the beginning of the key; its length where it does not.
+fn waits_from(key: &[u8], text: &[u8], mut at: usize) -> usize {
+    let Some(&first) = key.first() else { return text.len() };
+    while let Some(start) = next_start(text, at, first) {
+        if matches!(match_at(text, start, key, false), Match::Cut) {
+            return start;
+        }
+        at = start + 1;
+    }
+    text.len()
+}
+
+/// Whether the key stands somewhere.
+enum Match {
+    /// It, or so much of it that it must not be told, ends here.
+    Whole(usize),
+    /// The text ends before that can be said.
+    Cut,
+    No,
+}
+
+fn match_at(text: &[u8], at: usize, key: &[u8], is_end: bool) -> Match {
     let mut end = at;
     let mut matched = 0;
     for wanted in key {
-        match unit(text.get(end..).unwrap_or_default()) {
-            Some((byte, length)) if byte == *wanted => {
+        match unit(text.get(end..).unwrap_or_default(), *wanted, is_end) {
+            Unit::Is(length) => {
                 end += length;
                 matched += 1;
             }
-            _ => break,
+            Unit::Cut => return Match::Cut,
+            Unit::No => break,
         }
     }
     let rest = text.get(end..).unwrap_or_default();
@@ -59,29 +156,124 @@ fn match_at(text: &[u8], at: usize, key: &[u8]) -> Option<usize> {
             || rest.starts_with(b"\\u2026")
     };
     let tells = matched == key.len() || matched >= TELLING || (matched >= SHORTEST_KEY && is_cut());
-    tells.then_some(end)
+    if tells { Match::Whole(end) } else { Match::No }
 }
 
-/// The character that `text` begins with, and how many bytes write it.
-fn unit(text: &[u8]) -> Option<(u8, usize)> {
-    let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    match text {
-        [b'\\', ..] => {
-            let slashes = text.iter().take_while(|byte| **byte == b'\\').count();
-            match text.get(slashes..)? {
-                [b'u', b'0', b'0', high, low, ..] => {
-                    hex(&[*high, *low]).map(|byte| (byte, slashes + 5))
+/// Whether a text begins with a character, and in how many bytes.
+enum Unit {
+    Is(usize),
+    No,
+    /// The text ends inside of what may be its escape.
+    Cut,
+}
+
+fn unit(text: &[u8], wanted: u8, is_end: bool) -> Unit {
+    let ran_out = if is_end { Unit::No } else { Unit::Cut };
+    let Some(&byte) = text.first() else { return ran_out };
+    let is = |byte: u8| byte.eq_ignore_ascii_case(&wanted);
+    if is(byte) && byte != b'\\' {
+        return Unit::Is(1);
+    }
+    let (number, length, radix) = match byte {
+        b'\\' => {
+            let slashes = text.iter().take_while(|byte| **byte == b'\\').count().min(MOST_SLASHES);
+            if wanted == b'\\' {
+                return Unit::Is(slashes);
+            }
+            let digits = |from: usize, count: usize| {
+                (text.get(slashes + from..slashes + from + count), slashes + from + count, 16)
+            };
+            match text.get(slashes) {
+                None => return ran_out,
+                Some(b'u') if text.get(slashes + 1) == Some(&b'{') => {
+                    let inner = text.get(slashes + 2..).unwrap_or_default();
+                    let Some(close) = inner.iter().take(9).position(|byte| *byte == b'}') else {
+                        return if inner.len() < 9 { ran_out } else { Unit::No };
+                    };
+                    (inner.get(..close), slashes + 3 + close, 16)
                 }
-                [byte, ..] => Some((*byte, slashes + 1)),
-                [] => None,
+                Some(b'u') => digits(1, 4),
+                Some(b'x') => digits(1, 2),
+                Some(&byte) => return if is(byte) { Unit::Is(slashes + 1) } else { Unit::No },
             }
         }
-        [b'%', high, low, ..] => {
-            hex(&[*high, *low]).map_or(Some((b'%', 1)), |byte| Some((byte, 3)))
+        b'%' => {
+            let mut from = 1;
+            for _ in 0..MOST_PERCENT {
+                let rest = text.get(from..).unwrap_or_default();
+                if !rest.starts_with(b"25") {
+                    break;
+                }
+                from += 2;
+            }
+            (text.get(from..from + 2), from + 2, 16)
         }
-        [byte, ..] => Some((*byte, 1)),
-        [] => None,
+        b'&' => {
+            let Some(close) = text.iter().take(10).position(|byte| *byte == b';') else {
+                return if text.len() < 10 { ran_out } else { Unit::No };
+            };
+            match text.get(1..close).unwrap_or_default() {
+                b"amp" => return if wanted == b'&' { Unit::Is(close + 1) } else { Unit::No },
+                [b'#', b'x' | b'X', digits @ ..] => (Some(digits), close + 1, 16),
+                [b'#', digits @ ..] => (Some(digits), close + 1, 10),
+                _ => return Unit::No,
+            }
+        }
+        _ => return Unit::No,
+    };
+    let Some(digits) = number else { return ran_out };
+    let code =
+        std::str::from_utf8(digits).ok().and_then(|text| u32::from_str_radix(text, radix).ok());
+    match code.map(u8::try_from) {
+        Some(Ok(byte)) if is(byte) => Unit::Is(length),
+        _ => Unit::No,
     }
+}
+
+/// `text` without the words of base64 (either alphabet) or hexadecimal digits that hold the key.
+fn without_encoded(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let telling = key.get(..TELLING).unwrap_or(key);
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+    let standard: Vec<u8> = text
+        .iter()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => *byte,
+        })
+        .collect();
+    let mut words: Vec<(usize, usize)> = Vec::new();
+    let mut find = |text: &[u8], needle: &[u8], belongs: &dyn Fn(&u8) -> bool| {
+        for at in memchr::memmem::find_iter(text, needle) {
+            let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
+            let start = before.iter().rposition(|byte| !belongs(byte)).map_or(0, |at| at + 1);
+            let end = after.iter().position(|byte| !belongs(byte)).unwrap_or(after.len());
+            words.push((start, at + end));
+        }
+    };
+    // Whatever stands before it, its characters are one of three.
+    for before in [&b""[..], b"\0", b"\0\0"] {
+        let shift = before.len();
+        let encoded = STANDARD_NO_PAD.encode([before, telling].concat());
+        let (from, upto) = ((shift * 8).div_ceil(6), (shift + telling.len()) * 8 / 6);
+        find(&standard, encoded.as_bytes().get(from..upto)?, &is_base64);
+    }
+    let digits: String = telling.iter().map(|byte| format!("{byte:02x}")).collect();
+    find(&text.to_ascii_lowercase(), digits.as_bytes(), &u8::is_ascii_hexdigit);
+    if words.is_empty() {
+        return None;
+    }
+    words.sort_unstable();
+    let (mut out, mut copied) = (Vec::with_capacity(text.len()), 0);
+    for (start, end) in words {
+        if start >= copied {
+            out.extend_from_slice(text.get(copied..start).unwrap_or_default());
+            out.extend_from_slice(REDACTED);
+        }
+        copied = copied.max(end);
+    }
+    out.extend_from_slice(text.get(copied..).unwrap_or_default());
+    Some(out)
 }
 
 #[cfg(test)]
@@ -103,6 +295,10 @@ mod tests {
             "sk\\\\\\/ab-cdefghijklmnop+=",
             "\\u0073\\u006b\\u002Fab-cdefghijklmnop\\u002b=",
             "sk%2Fab%2dcdefghijklmnop%2B%3D",
+            "SK/AB-CDEFGHIJKLMNOP+=",
+            "&#115;k&#x2F;ab-cdefghijklmnop&#43;=",
+            "sk%252fab%25252dcdefghijklmnop+=",
+            "\\x73\\u{6b}/ab-cdefghijklmnop+=",
             "sk/ab-cdefghi",
         ] {
             assert_eq!(
@@ -116,6 +312,22 @@ mod tests {
         assert_eq!(shown("at the end sk/ab-c").unwrap(), "at the end [redacted]");
         assert_eq!(shown("cut: sk/ab-cde\u{2026}").unwrap(), "cut: [redacted]\u{2026}");
         assert_eq!(shown("s sk/ab-cdefghijklmnop+=").unwrap(), "s [redacted]");
+    }
+
+    #[test]
+    fn in_other_alphabets() {
+        let url = base64::engine::general_purpose::URL_SAFE;
+        for before in ["", "u:", "Bearer ", "user:x"] {
+            let all = [before, "sk/ab-cdefghijklmnop+=", " and more"].concat();
+            for text in [
+                STANDARD_NO_PAD.encode(&all),
+                url.encode(&all),
+                all.bytes().map(|byte| format!("{byte:02X}")).collect(),
+            ] {
+                let shown = shown(&format!("({text})!")).unwrap();
+                assert_eq!(shown, "([redacted])!", "{all} {text}");
+            }
+        }
     }
 
     #[test]
@@ -135,6 +347,27 @@ mod laws {
     use proptest::prelude::*;
 
     proptest! {
+        /// However a stream is cut, the same goes on, and all of it.
+        #[test]
+        fn cuts_do_not_matter(
+            text in "(sk-abcdefghij|sk-|\\\\u00|\\\\|%25|%|&#115;|&|[ -~]|\n){0,12}",
+            cuts in proptest::collection::vec(0_usize..100, 0..6),
+        ) {
+            let value = "Bearer sk-abcdefghij";
+            let want = covered(value, text.as_bytes()).unwrap_or_else(|| text.clone().into_bytes());
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
+            cuts.sort_unstable();
+            let (mut cover, mut out, mut from) = (StreamCover::default(), Vec::new(), 0);
+            for cut in cuts {
+                let piece = &text.as_bytes()[from..cut];
+                out.extend(cover.push(value, piece, false).unwrap_or_else(|| piece.to_vec()));
+                from = cut;
+            }
+            let piece = &text.as_bytes()[from..];
+            out.extend(cover.push(value, piece, true).unwrap_or_else(|| piece.to_vec()));
+            prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&want));
+        }
+
         /// Whatever stands around it, a key is not told, and what is no part of it stays.
         #[test]
         fn the_key_is_never_told(

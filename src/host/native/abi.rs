@@ -64,6 +64,7 @@ pub enum Map {
     Request = 0,
     RequestTrailers = 1,
     Response = 2,
+    ResponseTrailers = 3,
 }
 
 /// Which body: what an earlier hook has held back, or what this one brings.

@@ -189,6 +189,8 @@ impl Stream {
         if self.replied {
             return Verdict::Continue;
         }
+        let trailers = filter.headers(Map::ResponseTrailers);
+        filter.edit(Map::ResponseTrailers, &self.exchange.response_trailer_edits(&trailers));
         let step = self.exchange.on_response_trailers();
         let body = self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered));
         self.on_response_once(filter, step, body)

@@ -23,6 +23,8 @@ pub enum HeaderMapType {
     RequestTrailers = 1,
     /// The answer's.
     Response = 2,
+    /// The answer's trailers.
+    ResponseTrailers = 3,
     /// That of an answer to a call of our own.
     CallResponse = 6,
 }

@@ -376,6 +376,14 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        if let (Some(gateway), Ok(trailers)) =
+            (&self.gateway, calls::headers(HeaderMapType::ResponseTrailers))
+        {
+            let edits = gateway.exchange.response_trailer_edits(&trailers);
+            if let Err(status) = apply(HeaderMapType::ResponseTrailers, &edits) {
+                return self.fail(&format!("can't change the trailers: {status:?}"));
+            }
+        }
         self.on_response_once(Exchange::on_response_trailers)
     }
 }

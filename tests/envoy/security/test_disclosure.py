@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
-from harness import answer, expect, openai_shapes, sse
+from harness import answer, expect, openai_shapes, plugin, sse
 from harness.plugin import PROVIDER_KEYS
 
 KEY = PROVIDER_KEYS["alpha"]
@@ -67,6 +68,85 @@ def test_in_a_late_event(gateway, upstreams):
     secret_free(reply)
 
 
+def base64_of(before: str) -> str:
+    return base64.b64encode((before + KEY).encode()).decode()
+
+
+WRITTEN = {
+    "capitals": KEY.upper(),
+    "entities": "".join(f"&#{ord(c)};" for c in KEY),
+    "hexadecimal entities": "".join(f"&#x{ord(c):x};" for c in KEY),
+    "escapes of JavaScript": "".join(f"\\x{ord(c):02x}" for c in KEY),
+    "percent, twice": "".join(f"%25{ord(c):02x}" for c in KEY),
+    "base64": base64_of(""),
+    "base64 of the header": base64_of("Bearer "),
+    "base64 behind a name": base64_of("user:"),
+    "digits": KEY.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+@pytest.mark.parametrize("where", ["message", "text", "page", "header", "good head", "late event"])
+def test_however_it_is_written(gateway, upstreams, written, where):
+    message, late = {"error": {"message": f"bad {written} x"}}, where == "late event"
+    echo = [("x-echo", written)]
+    upstreams["alpha"].next(
+        {
+            "message": lambda: answer(message, 401),
+            "text": lambda: answer(f"bad {written} x", 401, content_type="text/plain"),
+            "page": lambda: answer(f"<h1>bad {written}</h1>", 502, content_type="text/html"),
+            "header": lambda: answer(message, 401, headers=[("www-authenticate", written)]),
+            "good head": lambda: answer(openai_shapes.completion(), headers=echo),
+            "late event": lambda: sse(openai_shapes.chunk({"content": "a"}), message),
+        }[where]()
+    )
+    reply = gateway.post(body={**BODY, "stream": late})
+    text = reply.body.decode() + str(reply.fields)
+    assert written not in text and json.dumps(written)[1:-1] not in text
+    assert "[redacted]" in text
+
+
+TRAILERS = [
+    ("set-cookie", "a=b"),
+    ("x-echo", f"Bearer {KEY}"),
+    ("x-langwatch-provider", "forged"),
+    ("x-else", "kept"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_in_trailers(gateway, upstreams, stream):
+    first, last = openai_shapes.chunk({"content": "a"}), openai_shapes.chunk({}, "stop")
+    plain = answer(openai_shapes.completion(), framing="chunked", trailers=TRAILERS)
+    streamed = sse(first, last, "[DONE]", trailers=TRAILERS)
+    upstreams["alpha"].next(streamed if stream else plain)
+    reply = gateway.post(body={**BODY, "stream": stream})
+    assert reply.status == 200
+    assert sorted(reply.trailers) == [("x-echo", "Bearer [redacted]"), ("x-else", "kept")]
+
+
+PASSING = {
+    "/v1/messages": {"messages": [], "max_tokens": 5, "stream": True},
+    "/v1/audio/speech": {"input": "x", "voice": "a", "stream_format": "sse"},
+    "/v1/images/generations": {"prompt": "x", "stream": True},
+}
+
+
+@pytest.mark.parametrize("path", PASSING)
+@pytest.mark.parametrize("cut", [None, 1, 7])
+def test_in_streams_that_pass(start_envoy, upstreams, path, cut):
+    """However the key is cut into chunks; every other byte is the server's."""
+    providers = plugin.providers()
+    providers[0]["messages_api"] = "native"
+    envoy = start_envoy(config=plugin.configuration(providers=providers))
+    events = 'event: error\ndata: {"type":"error","error":{"type":"x","message":"bad %s"}}\n\n'
+    upstreams["alpha"].next(
+        answer(events % KEY, content_type="text/event-stream", framing="chunked", chunks=cut)
+    )
+    reply = envoy.post(path, {"model": "alpha/m", **PASSING[path]})
+    assert reply.complete and reply.body.decode() == events % "[redacted]"
+
+
 ACTING = [
     "set-cookie",
     "clear-site-data",
@@ -76,6 +156,13 @@ ACTING = [
     "x-envoy-degraded",
     "x-envoy-immediate-health-check-fail",
     "x-accel-redirect",
+    "x-envoy-made-up",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "content-security-policy",
+    "speculation-rules",
+    "attribution-reporting-register-source",
+    "x-gateway-cluster",
 ]
 
 

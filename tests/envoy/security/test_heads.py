@@ -22,6 +22,23 @@ CLIENTS_OWN = [
     "x-envoy-made-up",
     "x-gateway-destination-endpoint",
     "x-gateway-destination-made-up",
+    # Behind CGI and WSGI these are the same.
+    "x_api_key",
+    "OpenAI_Project",
+    "x_gamma_key",
+    "x_gateway_cluster",
+    # Whoever has thought of them.
+    "helicone-auth",
+    "cf-aig-authorization",
+    "x-litellm-api-key",
+    "x-session-token",
+    "x-client-secret",
+    "x-apikey",
+    # They would make another request of this one.
+    "x-http-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-host",
 ]
 
 
@@ -45,6 +62,62 @@ def test_nor_does_one_of_the_trailers(gateway, upstreams):
     got = upstreams["alpha"].only
     assert got.body == b'{"model":"m","messages":[]}'
     assert MARK not in str(got.head) + str(got.trailers)
+
+
+@pytest.mark.parametrize("name", ["x-custom", "from", "user"])
+@pytest.mark.parametrize("scheme", ["", "Bearer ", "Key "])
+def test_the_virtual_key_goes_nowhere_under_any_name(gateway, upstreams, name, scheme):
+    key = scheme + plugin.VK["main"]
+    expect.good(gateway.post(body=BODY, fields=[(name, key), ("x-else", "kept")]))
+    got = upstreams["alpha"].only
+    assert got.header("x-else") == "kept" and plugin.VK["main"] not in str(got.head)
+    with gateway.connect2() as client:
+        reply = client.request(
+            "POST", "/v1/chat/completions", headers("main"), [BODY], trailers=[(name, key)]
+        )
+    expect.good(reply)
+    assert plugin.VK["main"] not in str(upstreams["alpha"].requests[1].wait_complete().trailers)
+
+
+@pytest.mark.parametrize("name", ["token", "x-api-key", "made_up", "a=b;key", "%61pikey"])
+def test_nor_in_the_query(gateway, upstreams, name):
+    query = f"{name}={plugin.VK['main']}&c=d"
+    expect.good(gateway.post(f"/v1/chat/completions?{query}", body=BODY))
+    path = upstreams["alpha"].only.path
+    assert plugin.VK["main"] not in path and path.endswith("c=d")
+
+
+MODEL_IN_A_QUERY = ["a=b%26model=x", "a?model=x", "a=1%2526mod%2565l=x", "model%5b%5d=x", "a;Model"]
+
+
+@pytest.mark.parametrize("query", MODEL_IN_A_QUERY)
+def test_a_model_in_the_query_in_disguise(gateway, query):
+    with gateway.sends_nothing():
+        reply = gateway.post(f"/v1/chat/completions?{query}", body=BODY)
+        expect.gateway_error(reply, 400, "duplicate_model", "model")
+
+
+CLIMBING = [
+    "BAAI/../denied",
+    "BAAI/%252e%252e/denied",
+    "BAAI/..;x/denied",
+    "BAAI/ .. /denied",
+    "BAAI/..%5cdenied",
+    "BAAI/..%00/denied",
+    "BAAI/%c0%ae%c0%ae/denied",
+    "BAAI/\uff0e\uff0e/denied",
+    "BAAI/.\u200b./denied",
+    "denied%00-mini",
+]
+
+
+@pytest.mark.parametrize("model", CLIMBING)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+def test_an_id_that_climbs(gateway, model, path):
+    body = {"model": model, "messages": [], "input": "x", "max_tokens": 1}
+    with gateway.sends_nothing():
+        reply = gateway.post(path, body, vk="allow")
+    assert reply.status == 400 and b"invalid_model" in reply.body
 
 
 @pytest.mark.parametrize(
@@ -82,6 +155,10 @@ BESIDE = [
     "/v1;x=1/chat/completions",
     "/v1%20/chat/completions",
     "/%56%31/chat/completions",
+    "/v1%c0%afchat/completions",
+    "/plain/%c0%ae%c0%ae/v1/chat/completions",
+    "/plain/..%252fv1/chat/completions",
+    "/plain/.%2e;x/v1/chat/completions",
 ]
 
 
