@@ -121,7 +121,7 @@ clients: $(HOST) envoy python-env node-env ## Clients in other languages through
 	@scripts/clients.sh $(ARGS)
 
 .PHONY: matrix
-matrix: wasm python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
+matrix: $(HOST) python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
 	@scripts/matrix.sh
 
 .PHONY: istio

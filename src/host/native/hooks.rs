@@ -1,6 +1,6 @@
 //! What Envoy calls. No panic leaves a hook: the request that met it ends with a 500, the others go on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,6 +14,30 @@ use super::filter::{Stream, Verdict, now_ms};
 struct Handle {
     /// Borrowed while a hook runs: Envoy may call another one from within its own functions.
     stream: RefCell<Stream>,
+    /// Envoy has destroyed it from within a hook: an answer that is sent there may end the stream at once. That hook
+    /// frees it when it is over.
+    destroyed: Cell<bool>,
+}
+
+impl Handle {
+    /// Takes back the memory of a handle that Envoy has destroyed, unless a hook of it is still running.
+    ///
+    /// # Safety
+    /// `module` is what [`envoy_dynamic_module_on_http_filter_new`] returned, has not been freed, and is not used after
+    /// this has been called for the last hook that runs.
+    unsafe fn free_if_over(module: *const c_void) {
+        let pointer = module.cast_mut().cast::<Self>();
+        // Sound: by this function's contract. The reference is gone before the memory is.
+        let is_over = {
+            let handle = unsafe { &*pointer };
+            handle.destroyed.get() && handle.stream.try_borrow_mut().is_ok()
+        };
+        if is_over {
+            // Sound: made by `Box::into_raw`; whoever sets the flag later finds it set, and Envoy destroys once.
+            let handle = unsafe { Box::from_raw(pointer) };
+            drop(catch_unwind(AssertUnwindSafe(move || drop(handle))));
+        }
+    }
 }
 
 /// Runs a hook of one stream.
@@ -35,7 +59,7 @@ unsafe fn guarded(
         };
         run(&mut stream, filter)
     }));
-    outcome.unwrap_or_else(|_| {
+    let verdict = outcome.unwrap_or_else(|_| {
         let last_words = catch_unwind(AssertUnwindSafe(|| {
             log(LogLevel::Error, "a panic was caught; its request ends with a 500");
             if let Ok(mut stream) = handle.stream.try_borrow_mut() {
@@ -44,7 +68,10 @@ unsafe fn guarded(
         }));
         drop(last_words);
         Verdict::Stop
-    })
+    });
+    // Sound: nothing of the handle is used after this.
+    unsafe { Handle::free_if_over(module) };
+    verdict
 }
 
 #[unsafe(no_mangle)]
@@ -93,7 +120,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
     });
     match made {
         Ok(Some(stream)) => {
-            let handle = Handle { stream: RefCell::new(stream) };
+            let handle = Handle { stream: RefCell::new(stream), destroyed: Cell::new(false) };
             Box::into_raw(Box::new(handle)).cast_const().cast()
         }
         _ => {
@@ -105,9 +132,11 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
-    // Sound: made by `Box::into_raw` above, and given back once.
-    let handle = unsafe { Box::from_raw(module.cast_mut().cast::<Handle>()) };
-    drop(catch_unwind(AssertUnwindSafe(move || drop(handle))));
+    // Sound: Envoy destroys a handle once, and uses it no more; a hook that is still running frees it.
+    unsafe {
+        (*module.cast::<Handle>()).destroyed.set(true);
+        Handle::free_if_over(module);
+    }
 }
 
 #[unsafe(no_mangle)]
