@@ -11,6 +11,8 @@
 
 4. No circle of imports runs through files of different rooms.
 5. docs/design.md names no path that does not exist.
+6. A type's name stands for one type in all of src, so that a search or a trace tells types apart. The two hosts may
+   name the same thing alike.
 
 It reads lines as rustfmt lays them out, so it runs after rustfmt's check.
 """
@@ -191,6 +193,27 @@ def circles_between_rooms(texts):
                 yield f"{'::'.join(module)} and {'::'.join(other)} import each other"
 
 
+TYPE = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|union|trait|type) (\w+)")
+HOSTS = {"wasm", "native"}
+
+
+def names_of_several_types(files):
+    """A sentence for each type whose name another type has."""
+    known = {}
+    for path, lines in files.items():
+        parts = path.relative_to(SRC).parts
+        host = parts[1] if parts[0] == "host" and parts[1] in HOSTS else None
+        for number, line in code_lines(lines):
+            definition = TYPE.match(line)
+            if not definition:
+                continue
+            first, first_host = known.setdefault(definition[1], (f"{path.relative_to(SRC.parent)}:{number}", host))
+            here = f"{path.relative_to(SRC.parent)}:{number}"
+            are_twins = host and first_host and host != first_host
+            if here != first and not are_twins:
+                yield f"{here}: {definition[1]} is another type's name already ({first})"
+
+
 PATH_IN_DOCS = re.compile(r"`([\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.rs|\w+/)`")
 
 
@@ -226,6 +249,9 @@ def main():
         if room_of(path) in ROOMS and not any(path.is_relative_to(test) for test in tests)
     }
     breaches += [f"src: {circle}" for circle in circles_between_rooms(texts)]
+    breaches += names_of_several_types(
+        {path: lines for path, lines in files.items() if not any(path.is_relative_to(test) for test in tests)}
+    )
     page = SRC.parent / "docs" / "design.md"
     breaches += [f"docs/design.md:{n}: {path} does not exist" for n, path in paths_that_do_not_exist(page)]
     for breach in breaches:

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::dialect::messages::MessageContext;
 use openai_gateway_filter::dialect::messages::answer::{MessageConverter, MessageOptions, whole};
-use openai_gateway_filter::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
+use openai_gateway_filter::repair::sse::{
+    self, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput,
+};
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks, tree};
 use serde_json::{Value, json};
 
@@ -39,12 +41,12 @@ fn run<'a>(
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {
-            Out::Unchanged => out.extend(converter.push(chunk)),
-            Out::Bytes(bytes) => out.extend(converter.push(&bytes)),
+            StreamOutput::Unchanged => out.extend(converter.push(chunk)),
+            StreamOutput::Bytes(bytes) => out.extend(converter.push(&bytes)),
         }
     }
     let last = normalizer.finish(StreamEnd::Clean);
-    if let Head::Error(_) = normalizer.head() {
+    if let StreamHead::Error(_) = normalizer.head() {
         return None;
     }
     out.extend(converter.push(&last));

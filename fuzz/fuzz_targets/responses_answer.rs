@@ -9,7 +9,9 @@ use openai_gateway_filter::dialect::responses::answer::{
     ResponseConverter, ResponseOptions, whole,
 };
 use openai_gateway_filter::dialect::responses::{AnswerContext, CalledTool, ToolNames};
-use openai_gateway_filter::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
+use openai_gateway_filter::repair::sse::{
+    self, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput,
+};
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks, tree};
 use serde_json::Value;
 
@@ -49,12 +51,12 @@ fn run<'a>(
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {
-            Out::Unchanged => out.extend(converter.push(chunk)),
-            Out::Bytes(bytes) => out.extend(converter.push(&bytes)),
+            StreamOutput::Unchanged => out.extend(converter.push(chunk)),
+            StreamOutput::Bytes(bytes) => out.extend(converter.push(&bytes)),
         }
     }
     let last = normalizer.finish(StreamEnd::Clean);
-    if let Head::Error(_) = normalizer.head() {
+    if let StreamHead::Error(_) = normalizer.head() {
         assert!(out.is_empty());
         return None;
     }

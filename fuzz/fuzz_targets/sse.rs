@@ -3,12 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::repair::sse::{
-    Head, Options, Out, SseNormalizer, StreamEnd, StreamKind,
+    Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput,
 };
 use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks};
 
-fn run<'a>(kind: StreamKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Head, Vec<u8>) {
+fn run<'a>(kind: StreamKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> (StreamHead, Vec<u8>) {
     let options = Options {
         kind,
         max_event_bytes: 16 * 1024,
@@ -19,8 +19,8 @@ fn run<'a>(kind: StreamKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Hea
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {
-            Out::Unchanged => out.extend_from_slice(chunk),
-            Out::Bytes(bytes) => out.extend(bytes),
+            StreamOutput::Unchanged => out.extend_from_slice(chunk),
+            StreamOutput::Bytes(bytes) => out.extend(bytes),
         }
     }
     out.extend(normalizer.finish(StreamEnd::Clean));
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     }
     for kind in [StreamKind::Chat, StreamKind::Completions] {
         let (head, out) = run(kind, [data]);
-        if head == Head::Stream {
+        if head == StreamHead::Stream {
             check(&out);
         } else {
             assert!(out.is_empty());

@@ -26,7 +26,7 @@ use crate::policy::{
     AnswerHeader, AnswerHeaders, CacheMode, Config, HeaderNames, Limits, Outside, Providers,
     ResponseModel, Secret, WithheldHeaders,
 };
-use names::Names;
+use names::ProviderNames;
 
 /// The variables of the VM's environment, by name.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -52,7 +52,7 @@ impl Keys<'_> {
         match self {
             Self::Json(list) => {
                 let mut json = serde_json::Deserializer::from_str(list);
-                let read = json.deserialize_seq(Items { at, problems: &mut *problems, take });
+                let read = json.deserialize_seq(ItemsSeed { at, problems: &mut *problems, take });
                 if let Err(error) = read {
                     problems.add(at, format!("not valid JSON: {error}"));
                 }
@@ -83,7 +83,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Docum
         return None;
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let document = json.deserialize_map(Root { problems });
+    let document = json.deserialize_map(RootSeed { problems });
     match document.and_then(|document| json.end().map(|()| document)) {
         Ok(document) => Some(document),
         Err(error) => {
@@ -95,11 +95,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Docum
 }
 
 /// Reads the whole configuration.
-struct Root<'p> {
+struct RootSeed<'p> {
     problems: &'p mut Problems,
 }
 
-impl<'de> Visitor<'de> for Root<'_> {
+impl<'de> Visitor<'de> for RootSeed<'_> {
     type Value = Document<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,13 +141,13 @@ impl<'de> Visitor<'de> for Root<'_> {
 }
 
 /// Hands out the elements of a list.
-struct Items<'p, F> {
+struct ItemsSeed<'p, F> {
     at: &'p Path<'p>,
     problems: &'p mut Problems,
     take: F,
 }
 
-impl<'de, F: FnMut(usize, Value, &mut Problems)> Visitor<'de> for Items<'_, F> {
+impl<'de, F: FnMut(usize, Value, &mut Problems)> Visitor<'de> for ItemsSeed<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,11 +16,11 @@ const REFUSED_SECONDS: u64 = 10;
 /// What one worker has seen.
 #[derive(Debug, Default)]
 pub struct RouteWatch {
-    seen: RefCell<HashMap<ProviderId, Seen>>,
+    seen: RefCell<HashMap<ProviderId, ObservedRoute>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Seen {
+enum ObservedRoute {
     Right,
     /// Refused until this time, in Unix seconds.
     Wrong(u64),
@@ -30,13 +30,13 @@ impl RouteWatch {
     /// Whether the cluster of this provider's answers is still to be looked at.
     #[must_use]
     pub(super) fn is_open(&self, id: ProviderId) -> bool {
-        !matches!(self.seen.borrow().get(&id), Some(Seen::Right))
+        !matches!(self.seen.borrow().get(&id), Some(ObservedRoute::Right))
     }
 
     /// Whether some provider was seen at another's cluster: only then the time matters.
     #[must_use]
     pub(super) fn has_wrong(&self) -> bool {
-        self.seen.borrow().values().any(|seen| matches!(seen, Seen::Wrong(_)))
+        self.seen.borrow().values().any(|seen| matches!(seen, ObservedRoute::Wrong(_)))
     }
 
     /// An answer of this provider came by way of `cluster`.
@@ -52,8 +52,11 @@ impl RouteWatch {
     ) -> Result<(), GatewayError> {
         let is_own = &*provider.cluster == cluster
             || provider.upstream_clusters.iter().any(|known| known.matches(cluster.bytes()));
-        let seen =
-            if is_own { Seen::Right } else { Seen::Wrong(now().saturating_add(REFUSED_SECONDS)) };
+        let seen = if is_own {
+            ObservedRoute::Right
+        } else {
+            ObservedRoute::Wrong(now().saturating_add(REFUSED_SECONDS))
+        };
         self.seen.borrow_mut().insert(id, seen);
         if is_own { Ok(()) } else { Err(misrouted(provider)) }
     }
@@ -69,7 +72,7 @@ impl RouteWatch {
         now: u64,
     ) -> Result<(), GatewayError> {
         match self.seen.borrow().get(&id) {
-            Some(Seen::Wrong(until)) if now < *until => Err(misrouted(provider)),
+            Some(ObservedRoute::Wrong(until)) if now < *until => Err(misrouted(provider)),
             _ => Ok(()),
         }
     }

@@ -251,12 +251,12 @@ fn prefix(digest: &Digest) -> [u8; 8] {
 
 /// A header's values so far.
 #[derive(Default, Clone, Copy)]
-struct Values<'a> {
+struct HeaderValues<'a> {
     first: Option<&'a [u8]>,
     several: bool,
 }
 
-impl<'a> Values<'a> {
+impl<'a> HeaderValues<'a> {
     fn add(&mut self, value: &'a [u8]) {
         self.several |= self.first.is_some();
         self.first = self.first.or(Some(value));
@@ -274,9 +274,9 @@ impl<'a> Values<'a> {
 pub fn presented_key<'a>(
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<&'a [u8], GatewayError> {
-    let mut authorization = Values::default();
-    let mut x_api_key = Values::default();
-    let mut api_key = Values::default();
+    let mut authorization = HeaderValues::default();
+    let mut x_api_key = HeaderValues::default();
+    let mut api_key = HeaderValues::default();
     for (name, value) in headers {
         match name {
             b"authorization" => authorization.add(value),
@@ -288,7 +288,7 @@ pub fn presented_key<'a>(
     if authorization.several {
         return Err(several_keys("authorization"));
     }
-    let bearer = Values { first: authorization.first.and_then(bearer_token), several: false };
+    let bearer = HeaderValues { first: authorization.first.and_then(bearer_token), several: false };
     for (header, values) in
         [("authorization", bearer), ("x-api-key", x_api_key), ("api-key", api_key)]
     {

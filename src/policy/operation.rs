@@ -167,7 +167,7 @@ impl FromIterator<Operation> for OperationSet {
 /// A request's target, relative to `path_prefix`: the operation, and the path that is appended to the
 /// provider's base path (begins with `/`, query string kept).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct RequestTarget<'a> {
     /// The operation.
     pub operation: Operation,
     /// Path after the prefix, without query; a trailing slash is dropped.
@@ -181,7 +181,7 @@ pub struct Target<'a> {
 ///
 /// # Errors
 /// `unknown_url` and `method_not_allowed`.
-pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayError> {
+pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<RequestTarget<'a>, GatewayError> {
     let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (rest, None),
@@ -223,7 +223,7 @@ pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<Target<'a>, GatewayE
             format!("Not allowed: {path} takes {}.", allowed.join(" and ")),
         ));
     }
-    Ok(Target { operation, path, query })
+    Ok(RequestTarget { operation, path, query })
 }
 
 /// `text` for a message: at most `limit` characters, control characters left out.

@@ -30,7 +30,7 @@ const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Where the text was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum At {
+enum CutPosition {
     /// Between tokens.
     Outside,
     /// In a token that can't be one of the words any more.
@@ -56,7 +56,7 @@ pub enum Mended {
 #[derive(Debug)]
 pub struct Mender {
     infinite: Infinite,
-    at: At,
+    at: CutPosition,
     /// The beginning of a character whose rest has not come.
     partial: Vec<u8>,
     has_mended: bool,
@@ -82,7 +82,13 @@ impl Mender {
     /// Before the first byte.
     #[must_use]
     pub fn new(infinite: Infinite) -> Self {
-        Self { infinite, at: At::Outside, partial: Vec::new(), has_mended: false, has_words: false }
+        Self {
+            infinite,
+            at: CutPosition::Outside,
+            partial: Vec::new(),
+            has_mended: false,
+            has_words: false,
+        }
     }
 
     /// Whether anything was mended so far.
@@ -146,18 +152,18 @@ impl Mender {
     }
 
     /// Where `chunk` ends, if there is nothing in it that may have to be mended and nothing to hold.
-    fn skim(&self, chunk: &[u8]) -> Option<At> {
+    fn skim(&self, chunk: &[u8]) -> Option<CutPosition> {
         if !self.partial.is_empty() || std::str::from_utf8(chunk).is_err() {
             return None;
         }
         let mut in_string = match self.at {
-            At::Outside | At::Token => false,
-            At::String => true,
-            At::Word(_) | At::Escape => return None,
+            CutPosition::Outside | CutPosition::Token => false,
+            CutPosition::String => true,
+            CutPosition::Word(_) | CutPosition::Escape => return None,
         };
         // A token that goes on is no word, whatever its letters.
         let skipped = match self.at {
-            At::Token => chunk.iter().take_while(|byte| is_token(**byte)).count(),
+            CutPosition::Token => chunk.iter().take_while(|byte| is_token(**byte)).count(),
             _ => 0,
         };
         if skipped == chunk.len() {
@@ -167,7 +173,7 @@ impl Mender {
         loop {
             if in_string {
                 let Some(end) = memchr2(b'"', b'\\', rest) else {
-                    return (!has_control(rest)).then_some(At::String);
+                    return (!has_control(rest)).then_some(CutPosition::String);
                 };
                 let (inside, tail) = rest.split_at_checked(end)?;
                 if has_control(inside) {
@@ -202,17 +208,17 @@ impl Mender {
     fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
         for &byte in text {
             match &mut self.at {
-                At::Escape => {
-                    self.at = At::String;
+                CutPosition::Escape => {
+                    self.at = CutPosition::String;
                     if byte < 0x20 { self.escaped(byte, out) } else { out.push(byte) }
                 }
-                At::String => match byte {
+                CutPosition::String => match byte {
                     b'"' => {
-                        self.at = At::Outside;
+                        self.at = CutPosition::Outside;
                         out.push(byte);
                     }
                     b'\\' => {
-                        self.at = At::Escape;
+                        self.at = CutPosition::Escape;
                         out.push(byte);
                     }
                     0..0x20 => {
@@ -221,12 +227,12 @@ impl Mender {
                     }
                     _ => out.push(byte),
                 },
-                At::Token if is_token(byte) => out.push(byte),
-                At::Word(word) if is_token(byte) => {
+                CutPosition::Token if is_token(byte) => out.push(byte),
+                CutPosition::Word(word) if is_token(byte) => {
                     word.push(byte);
                     if !is_beginning(word) {
                         out.extend_from_slice(word);
-                        self.at = At::Token;
+                        self.at = CutPosition::Token;
                     }
                 }
                 _ => {
@@ -251,7 +257,7 @@ impl Mender {
     fn outside(&mut self, byte: u8, out: &mut Vec<u8>) {
         match byte {
             b'"' => {
-                self.at = At::String;
+                self.at = CutPosition::String;
                 out.push(byte);
             }
             b'\t' | b'\n' | b'\r' => out.push(byte),
@@ -260,9 +266,9 @@ impl Mender {
                 out.push(b' ');
             }
             _ if !is_token(byte) => out.push(byte),
-            _ if is_beginning(&[byte]) => self.at = At::Word(vec![byte]),
+            _ if is_beginning(&[byte]) => self.at = CutPosition::Word(vec![byte]),
             _ => {
-                self.at = At::Token;
+                self.at = CutPosition::Token;
                 out.push(byte);
             }
         }
@@ -270,9 +276,9 @@ impl Mender {
 
     /// What a token was, once it has ended.
     fn end_token(&mut self, out: &mut Vec<u8>) {
-        let word = match std::mem::replace(&mut self.at, At::Outside) {
-            At::Word(word) => word,
-            At::Token | At::Outside => return,
+        let word = match std::mem::replace(&mut self.at, CutPosition::Outside) {
+            CutPosition::Word(word) => word,
+            CutPosition::Token | CutPosition::Outside => return,
             in_string => {
                 self.at = in_string;
                 return;
@@ -328,13 +334,13 @@ fn may_hold_word(text: &[u8]) -> bool {
 }
 
 /// Where a chunk ends that ends outside of strings with `text`; `None` if that end must be held.
-fn tail_of(text: &[u8]) -> Option<At> {
+fn tail_of(text: &[u8]) -> Option<CutPosition> {
     let token = text.iter().rev().take_while(|byte| is_token(**byte)).count();
     let token = text.get(text.len() - token..)?;
     match token {
-        [] => Some(At::Outside),
+        [] => Some(CutPosition::Outside),
         _ if is_beginning(token) => None,
-        _ => Some(At::Token),
+        _ => Some(CutPosition::Token),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 /// What the bytes so far say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Classification {
     /// Not enough yet: hold what came.
     Undecided,
     /// A good answer: let it go on, what was held first.
@@ -89,7 +89,7 @@ impl<'a> Chunk<'a> {
 
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum AnswerMember {
     /// `choices`: a good answer if it has an element.
     Choices,
     /// Another result: good if it has an element.
@@ -120,7 +120,7 @@ enum Member {
 
 /// The container whose members or elements are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum AnswerContainer {
     Top,
     Result,
     Usage,
@@ -132,7 +132,7 @@ enum Place {
     Function,
 }
 
-impl Place {
+impl AnswerContainer {
     /// How deep what it holds stands.
     fn depth(self) -> u32 {
         match self {
@@ -170,7 +170,7 @@ enum Lead {
 
 /// How far the value has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum PeekProgress {
     Reading,
     /// It ended here.
     Ended(u64),
@@ -195,7 +195,7 @@ impl Required {
 #[derive(Debug)]
 pub struct Peek {
     operation: Operation,
-    verdict: Verdict,
+    verdict: Classification,
     lead: Lead,
     /// Bytes of framing before the value, once [`Lead::Done`].
     before: usize,
@@ -203,9 +203,9 @@ pub struct Peek {
     foreign: bool,
     tokenizer: Tokenizer,
     text: TokenText,
-    progress: Progress,
-    place: Place,
-    member: Member,
+    progress: PeekProgress,
+    place: AnswerContainer,
+    member: AnswerMember,
     /// Of the choice, or of the tool call.
     seen: Required,
     choice_seen: Required,
@@ -223,15 +223,15 @@ impl Peek {
         let anything = operation == Operation::Files;
         Self {
             operation,
-            verdict: if anything { Verdict::Good } else { Verdict::Undecided },
+            verdict: if anything { Classification::Good } else { Classification::Undecided },
             lead: Lead::Blank,
             before: 0,
             foreign: false,
             tokenizer: Tokenizer::new(),
             text: TokenText::default(),
-            progress: if anything { Progress::Broken } else { Progress::Reading },
-            place: Place::Top,
-            member: Member::Other,
+            progress: if anything { PeekProgress::Broken } else { PeekProgress::Reading },
+            place: AnswerContainer::Top,
+            member: AnswerMember::Other,
             seen: Required::default(),
             choice_seen: Required::default(),
             has_calls: false,
@@ -242,30 +242,30 @@ impl Peek {
     }
 
     /// Reads the next bytes. The verdict depends on the bytes so far alone, not on their chunks, and
-    /// never changes once it is no longer [`Verdict::Undecided`].
+    /// never changes once it is no longer [`Classification::Undecided`].
     ///
     /// Further bytes of a good answer need not be pushed; [`Peek::end`] and [`Peek::drifts`] are
     /// for a caller who does.
-    pub fn push(&mut self, bytes: &[u8]) -> Verdict {
+    pub fn push(&mut self, bytes: &[u8]) -> Classification {
         let bytes = self.after_lead(bytes);
-        if self.progress != Progress::Reading || bytes.is_empty() {
+        if self.progress != PeekProgress::Reading || bytes.is_empty() {
             return self.verdict;
         }
         let chunk = Chunk::new(bytes, self.tokenizer.base());
         let mut at = 0;
-        while self.progress == Progress::Reading {
+        while self.progress == PeekProgress::Reading {
             // No deeper than something is looked for.
             match self.tokenizer.next(bytes, &mut at, self.place.depth()) {
                 Ok(Some(token)) => self.token(token, chunk),
                 Ok(None) => break,
                 Err(_) => {
                     // What follows a good beginning has gone to the client already.
-                    self.progress = Progress::Broken;
-                    self.decide(Verdict::Suspect);
+                    self.progress = PeekProgress::Broken;
+                    self.decide(Classification::Suspect);
                 }
             }
         }
-        if self.progress == Progress::Reading {
+        if self.progress == PeekProgress::Reading {
             self.text.keep(&self.tokenizer, chunk);
         }
         self.verdict
@@ -273,7 +273,7 @@ impl Peek {
 
     /// What the bytes so far say.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Classification {
         self.verdict
     }
 
@@ -289,8 +289,8 @@ impl Peek {
     #[must_use]
     pub fn end(&self) -> Option<u64> {
         match self.progress {
-            Progress::Ended(end) => Some(end.saturating_add(self.before as u64)),
-            Progress::Reading | Progress::Broken => None,
+            PeekProgress::Ended(end) => Some(end.saturating_add(self.before as u64)),
+            PeekProgress::Reading | PeekProgress::Broken => None,
         }
     }
 
@@ -298,7 +298,7 @@ impl Peek {
     #[must_use]
     pub fn usage(&self) -> Option<Range<u64>> {
         let before = self.before as u64;
-        let usage = self.usage.as_ref().filter(|_| self.place != Place::Usage)?;
+        let usage = self.usage.as_ref().filter(|_| self.place != AnswerContainer::Usage)?;
         Some(usage.start.saturating_add(before)..usage.end.saturating_add(before))
     }
 
@@ -309,8 +309,8 @@ impl Peek {
         self.drifts
     }
 
-    fn decide(&mut self, verdict: Verdict) {
-        if self.verdict == Verdict::Undecided {
+    fn decide(&mut self, verdict: Classification) {
+        if self.verdict == Classification::Undecided {
             self.verdict = verdict;
         }
     }
@@ -349,8 +349,12 @@ impl Peek {
             return;
         }
         let texts = matches!(self.operation, Operation::Transcriptions | Operation::Translations);
-        self.progress = Progress::Broken;
-        self.decide(if texts && byte != b'<' { Verdict::Good } else { Verdict::Suspect });
+        self.progress = PeekProgress::Broken;
+        self.decide(if texts && byte != b'<' {
+            Classification::Good
+        } else {
+            Classification::Suspect
+        });
     }
 
     #[inline]
@@ -360,12 +364,12 @@ impl Peek {
             Kind::Key if token.depth == self.place.depth() => {
                 let name = self.text.read(token, chunk);
                 self.member = match self.place {
-                    Place::Top => top_name(name, self.operation),
-                    Place::Choice => choice_name(name, self.operation),
-                    Place::Message => message_name(name),
-                    Place::ToolCall => call_name(name),
-                    Place::Function if name == b"\"arguments\"" => Member::Said,
-                    _ => Member::Other,
+                    AnswerContainer::Top => top_name(name, self.operation),
+                    AnswerContainer::Choice => choice_name(name, self.operation),
+                    AnswerContainer::Message => message_name(name),
+                    AnswerContainer::ToolCall => call_name(name),
+                    AnswerContainer::Function if name == b"\"arguments\"" => AnswerMember::Said,
+                    _ => AnswerMember::Other,
                 };
             }
             _ if token.depth == self.place.depth() => self.value(token, chunk),
@@ -379,51 +383,53 @@ impl Peek {
             return;
         }
         match self.place {
-            Place::Top => {
+            AnswerContainer::Top => {
                 if token.depth == 0 {
-                    self.progress = Progress::Ended(token.end);
-                    self.decide(Verdict::Suspect);
+                    self.progress = PeekProgress::Ended(token.end);
+                    self.decide(Classification::Suspect);
                 }
                 return;
             }
             // It was empty: no result, so any other name counts.
-            Place::Result | Place::Choices => self.decide(Verdict::Suspect),
-            Place::Usage => {
+            AnswerContainer::Result | AnswerContainer::Choices => {
+                self.decide(Classification::Suspect)
+            }
+            AnswerContainer::Usage => {
                 if let Some(usage) = &mut self.usage {
                     usage.end = token.end;
                 }
             }
-            Place::Choice => {
+            AnswerContainer::Choice => {
                 self.drifts |= self.choice_seen != Required::CHOICE;
                 // Most servers say `tool_calls` then.
                 self.drifts |= self.has_calls && self.stops;
             }
-            Place::ToolCall => self.drifts |= self.seen != Required::CALL,
-            Place::Message | Place::ToolCalls | Place::Function => {}
+            AnswerContainer::ToolCall => self.drifts |= self.seen != Required::CALL,
+            AnswerContainer::Message | AnswerContainer::ToolCalls | AnswerContainer::Function => {}
         }
         self.place = self.place.outer();
-        self.member = Member::Other;
+        self.member = AnswerMember::Other;
     }
 
     fn value(&mut self, token: Token, chunk: Chunk<'_>) {
         match self.place {
-            Place::Top => self.top_value(token, chunk),
-            Place::Result => {
+            AnswerContainer::Top => self.top_value(token, chunk),
+            AnswerContainer::Result => {
                 if token.kind != Kind::Null {
-                    self.decide(Verdict::Good);
+                    self.decide(Classification::Good);
                 }
             }
-            Place::Usage => {
+            AnswerContainer::Usage => {
                 let is_text = token.kind == Kind::String;
                 let is_float =
                     token.kind == Kind::Number && self.text.read(token, chunk).contains(&b'.');
                 self.drifts |= is_text || is_float;
             }
-            Place::Choices => {
+            AnswerContainer::Choices => {
                 if token.kind == Kind::BeginObject {
-                    self.decide(Verdict::Good);
+                    self.decide(Classification::Good);
                     if is_chat(self.operation) {
-                        self.place = Place::Choice;
+                        self.place = AnswerContainer::Choice;
                         self.choice_seen = Required::default();
                         (self.has_calls, self.stops) = (false, false);
                     }
@@ -431,51 +437,61 @@ impl Peek {
                     self.drifts = true;
                 }
             }
-            Place::ToolCalls => {
+            AnswerContainer::ToolCalls => {
                 self.has_calls = true;
                 self.seen = Required::default();
                 match token.kind {
-                    Kind::BeginObject => self.place = Place::ToolCall,
+                    Kind::BeginObject => self.place = AnswerContainer::ToolCall,
                     _ => self.drifts = true,
                 }
             }
-            Place::Choice | Place::Message | Place::ToolCall | Place::Function => {
+            AnswerContainer::Choice
+            | AnswerContainer::Message
+            | AnswerContainer::ToolCall
+            | AnswerContainer::Function => {
                 self.inner_value(token, chunk);
             }
         }
-        self.member = Member::Other;
+        self.member = AnswerMember::Other;
     }
 
     /// A value in a choice.
     fn inner_value(&mut self, token: Token, chunk: Chunk<'_>) {
         let kind = token.kind;
         match self.member {
-            Member::Index if kind == Kind::Number => self.choice_seen.see(0),
-            Member::Message if kind == Kind::BeginObject => {
+            AnswerMember::Index if kind == Kind::Number => self.choice_seen.see(0),
+            AnswerMember::Message if kind == Kind::BeginObject => {
                 self.choice_seen.see(1);
-                self.place = Place::Message;
+                self.place = AnswerContainer::Message;
             }
             // The text of a text completion.
-            Member::Text if kind == Kind::String => self.choice_seen.see(1),
-            Member::FinishReason if kind == Kind::String => {
+            AnswerMember::Text if kind == Kind::String => self.choice_seen.see(1),
+            AnswerMember::FinishReason if kind == Kind::String => {
                 let reason = self.text.read(token, chunk);
                 let inner = reason.get(1..reason.len().saturating_sub(1)).unwrap_or_default();
                 self.drifts |= !is_own(inner);
                 self.stops = inner == b"stop";
             }
-            Member::ToolCalls if kind == Kind::BeginArray => self.place = Place::ToolCalls,
-            Member::Function if kind == Kind::BeginObject => self.place = Place::Function,
-            Member::Said if kind == Kind::String => self.seen.see(0),
-            Member::Id if kind == Kind::String => {
+            AnswerMember::ToolCalls if kind == Kind::BeginArray => {
+                self.place = AnswerContainer::ToolCalls
+            }
+            AnswerMember::Function if kind == Kind::BeginObject => {
+                self.place = AnswerContainer::Function
+            }
+            AnswerMember::Said if kind == Kind::String => self.seen.see(0),
+            AnswerMember::Id if kind == Kind::String => {
                 if self.text.read(token, chunk) != b"\"\"" {
                     self.seen.see(1);
                 }
             }
-            Member::Kind if kind == Kind::String => self.seen.see(2),
-            Member::Content if kind == Kind::String => {}
-            Member::Content | Member::FinishReason | Member::ToolCalls | Member::Silent
+            AnswerMember::Kind if kind == Kind::String => self.seen.see(2),
+            AnswerMember::Content if kind == Kind::String => {}
+            AnswerMember::Content
+            | AnswerMember::FinishReason
+            | AnswerMember::ToolCalls
+            | AnswerMember::Silent
                 if kind == Kind::Null => {}
-            Member::Other => {}
+            AnswerMember::Other => {}
             _ => self.drifts = true,
         }
     }
@@ -483,31 +499,33 @@ impl Peek {
     /// A value of the top-level object.
     fn top_value(&mut self, token: Token, chunk: Chunk<'_>) {
         match self.member {
-            Member::Choices => match token.kind {
-                Kind::BeginArray => self.place = Place::Choices,
-                _ => self.decide(Verdict::Suspect),
+            AnswerMember::Choices => match token.kind {
+                Kind::BeginArray => self.place = AnswerContainer::Choices,
+                _ => self.decide(Classification::Suspect),
             },
-            Member::Result if token.kind == Kind::BeginArray => self.place = Place::Result,
-            Member::Text if token.kind == Kind::String => self.decide(Verdict::Good),
-            Member::Label if token.kind == Kind::String => {
+            AnswerMember::Result if token.kind == Kind::BeginArray => {
+                self.place = AnswerContainer::Result
+            }
+            AnswerMember::Text if token.kind == Kind::String => self.decide(Classification::Good),
+            AnswerMember::Label if token.kind == Kind::String => {
                 let label = self.text.read(token, chunk);
                 self.drifts |= is_chat(self.operation)
                     && !matches!(label, b"\"chat.completion\"" | b"\"text_completion\"");
                 if label.eq_ignore_ascii_case(b"\"error\"") {
-                    self.decide(Verdict::Suspect);
+                    self.decide(Classification::Suspect);
                 } else if label.eq_ignore_ascii_case(b"\"response\"")
                     || (self.operation == Operation::Messages && label == b"\"message\"")
                 {
-                    self.decide(Verdict::Good);
+                    self.decide(Classification::Good);
                 }
             }
-            Member::Usage if token.kind == Kind::BeginObject => {
+            AnswerMember::Usage if token.kind == Kind::BeginObject => {
                 self.usage = Some(token.start..token.end);
-                self.place = Place::Usage;
+                self.place = AnswerContainer::Usage;
             }
-            Member::Error if says_something(token, self.text.read(token, chunk)) => {
+            AnswerMember::Error if says_something(token, self.text.read(token, chunk)) => {
                 self.drifts = true;
-                self.decide(Verdict::Suspect);
+                self.decide(Classification::Suspect);
             }
             _ => {}
         }
@@ -530,52 +548,52 @@ fn says_something(token: Token, text: &[u8]) -> bool {
 
 /// The meaning of a top-level name (quotes included) in an answer to `operation`. A name spelled with
 /// escapes means nothing here, so it proves nothing good.
-fn top_name(raw: &[u8], operation: Operation) -> Member {
+fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
     match raw {
-        b"\"choices\"" => Member::Choices,
-        b"\"usage\"" => Member::Usage,
-        b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\"" => Member::Result,
+        b"\"choices\"" => AnswerMember::Choices,
+        b"\"usage\"" => AnswerMember::Usage,
+        b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\"" => AnswerMember::Result,
         b"\"text\"" if matches!(operation, Operation::Transcriptions | Operation::Translations) => {
-            Member::Text
+            AnswerMember::Text
         }
-        b"\"object\"" | b"\"type\"" => Member::Label,
+        b"\"object\"" | b"\"type\"" => AnswerMember::Label,
         _ if may_mean_error(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()) => {
-            Member::Error
+            AnswerMember::Error
         }
-        _ => Member::Other,
+        _ => AnswerMember::Other,
     }
 }
 
-fn choice_name(raw: &[u8], operation: Operation) -> Member {
+fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
     match raw {
-        b"\"index\"" => Member::Index,
-        b"\"message\"" if operation == Operation::ChatCompletions => Member::Message,
-        b"\"text\"" if operation == Operation::Completions => Member::Text,
-        b"\"finish_reason\"" => Member::FinishReason,
+        b"\"index\"" => AnswerMember::Index,
+        b"\"message\"" if operation == Operation::ChatCompletions => AnswerMember::Message,
+        b"\"text\"" if operation == Operation::Completions => AnswerMember::Text,
+        b"\"finish_reason\"" => AnswerMember::FinishReason,
         b"\"delta\""
         | b"\"finishReason\""
         | b"\"native_finish_reason\""
         | b"\"usage\""
-        | b"\"error\"" => Member::Silent,
-        _ => Member::Other,
+        | b"\"error\"" => AnswerMember::Silent,
+        _ => AnswerMember::Other,
     }
 }
 
-fn message_name(raw: &[u8]) -> Member {
+fn message_name(raw: &[u8]) -> AnswerMember {
     match raw {
-        b"\"content\"" | b"\"reasoning_content\"" | b"\"reasoning\"" => Member::Content,
-        b"\"tool_calls\"" => Member::ToolCalls,
-        b"\"function_call\"" => Member::Silent,
-        _ => Member::Other,
+        b"\"content\"" | b"\"reasoning_content\"" | b"\"reasoning\"" => AnswerMember::Content,
+        b"\"tool_calls\"" => AnswerMember::ToolCalls,
+        b"\"function_call\"" => AnswerMember::Silent,
+        _ => AnswerMember::Other,
     }
 }
 
-fn call_name(raw: &[u8]) -> Member {
+fn call_name(raw: &[u8]) -> AnswerMember {
     match raw {
-        b"\"function\"" => Member::Function,
-        b"\"id\"" => Member::Id,
-        b"\"type\"" => Member::Kind,
-        _ => Member::Other,
+        b"\"function\"" => AnswerMember::Function,
+        b"\"id\"" => AnswerMember::Id,
+        b"\"type\"" => AnswerMember::Kind,
+        _ => AnswerMember::Other,
     }
 }
 
@@ -584,7 +602,7 @@ mod tests {
     use super::*;
     use crate::test;
 
-    fn verdict(operation: Operation, body: &str) -> Verdict {
+    fn verdict(operation: Operation, body: &str) -> Classification {
         Peek::new(operation).push(body.as_bytes())
     }
 
@@ -601,7 +619,7 @@ mod tests {
             (Operation::Transcriptions, "1\n00:00"),
             (Operation::Files, ""),
         ] {
-            assert_eq!(verdict(operation, body), Verdict::Good, "{body}");
+            assert_eq!(verdict(operation, body), Classification::Good, "{body}");
         }
     }
 
@@ -616,7 +634,11 @@ mod tests {
             r#"{"choices":["#,
             "\u{feff}",
         ] {
-            assert_eq!(verdict(Operation::ChatCompletions, body), Verdict::Undecided, "{body}");
+            assert_eq!(
+                verdict(Operation::ChatCompletions, body),
+                Classification::Undecided,
+                "{body}"
+            );
         }
     }
 
@@ -641,16 +663,20 @@ mod tests {
             "data: {",
             "{\"a\":x",
         ] {
-            assert_eq!(verdict(Operation::ChatCompletions, body), Verdict::Suspect, "{body}");
+            assert_eq!(
+                verdict(Operation::ChatCompletions, body),
+                Classification::Suspect,
+                "{body}"
+            );
         }
-        assert_eq!(verdict(Operation::Transcriptions, "<html>"), Verdict::Suspect);
+        assert_eq!(verdict(Operation::Transcriptions, "<html>"), Classification::Suspect);
     }
 
     #[test]
     fn framing_is_measured() {
         let mut peek = Peek::new(Operation::ChatCompletions);
         let body = b"\n: wait\n{\"choices\":[{\"a\":1}]}\n\ndata: [DONE]\n\n";
-        assert_eq!(peek.push(body), Verdict::Good);
+        assert_eq!(peek.push(body), Classification::Good);
         assert_eq!((peek.skip(), peek.end()), (8, Some(29)));
         let mut peek = Peek::new(Operation::ChatCompletions);
         peek.push(b"\n\n{\"choices\":[{\"a\":1}]}");
@@ -692,7 +718,7 @@ mod tests {
             (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, false),
         ] {
             let mut peek = Peek::new(Operation::ChatCompletions);
-            assert_eq!(peek.push(body.as_bytes()), Verdict::Good);
+            assert_eq!(peek.push(body.as_bytes()), Classification::Good);
             assert_eq!(peek.drifts(), want, "{body}");
         }
     }
@@ -730,7 +756,7 @@ mod laws {
             let mut peek = Peek::new(Operation::ChatCompletions);
             let verdict = peek.push(body.as_bytes());
             let error = crate::repair::error::from_ok(Operation::ChatCompletions, body.as_bytes());
-            if verdict == Verdict::Good && peek.progress != Progress::Broken && peek.end().is_some() && !peek.drifts() {
+            if verdict == Classification::Good && peek.progress != PeekProgress::Broken && peek.end().is_some() && !peek.drifts() {
                 prop_assert_eq!(error, None);
             }
         }

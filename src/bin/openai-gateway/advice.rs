@@ -6,10 +6,10 @@ use openai_gateway_filter::policy::Config;
 
 use super::document::Node;
 use super::report::Report;
-use super::settings::Places;
+use super::settings::Lines;
 
 /// Warnings about settings that are valid.
-pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Places) {
+pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Lines) {
     for warning in config.warnings() {
         report.warning(places.line(""), "configuration", warning);
     }
@@ -31,7 +31,7 @@ pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Pla
     expired(report, keys, config, places);
 }
 
-fn literal(report: &mut Report<'_>, node: &Node, at: &str, places: &Places, instead: &str) {
+fn literal(report: &mut Report<'_>, node: &Node, at: &str, places: &Lines, instead: &str) {
     if node.get("key").and_then(Node::text).is_some_and(|key| !key.is_empty()) {
         let path = format!("{at}.key");
         let why = format!(
@@ -42,7 +42,7 @@ fn literal(report: &mut Report<'_>, node: &Node, at: &str, places: &Places, inst
 }
 
 /// An allowlist that lets some draws of a split pass and not others.
-fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &Places) {
+fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &Lines) {
     let Some(allowed) = key.get("models_allowed") else { return };
     let entries: Vec<&str> = allowed.items().iter().filter_map(Node::text).collect();
     let matches = |entry: &str, id: &str| matches_pattern(entry, id);
@@ -72,7 +72,7 @@ fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &P
 }
 
 /// Entries without `*` that name a model which the provider's own list does not hold.
-fn useless(report: &mut Report<'_>, config: &Config, key: &Node, at: &str, places: &Places) {
+fn useless(report: &mut Report<'_>, config: &Config, key: &Node, at: &str, places: &Lines) {
     let entries = key.get("models_allowed").map(Node::items).unwrap_or_default();
     for (index, entry) in entries.iter().enumerate() {
         let Some((provider, model)) = entry.text().and_then(|text| text.split_once('/')) else {
@@ -98,7 +98,7 @@ fn in_the_clear(
     provider: &Node,
     auth: &Node,
     index: usize,
-    places: &Places,
+    places: &Lines,
 ) {
     let has_key = auth.get("key").is_some() || auth.get("key_env").is_some();
     let Some(rest) = provider.text_of("base_url").strip_prefix("http://") else { return };
@@ -116,7 +116,7 @@ fn in_the_clear(
     }
 }
 
-fn expired(report: &mut Report<'_>, keys: &[Node], config: &Config, places: &Places) {
+fn expired(report: &mut Report<'_>, keys: &[Node], config: &Config, places: &Lines) {
     #[expect(clippy::disallowed_methods, reason = "a program of its own: there is no host to ask")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for key in config.virtual_keys.iter() {

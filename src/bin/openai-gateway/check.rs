@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::document::{Node, Unreadable};
-use super::envoy::Gateway;
+use super::envoy::GatewayFilter;
 use super::explain::{self, Question};
 use super::finding::Finding;
 use super::report::Report;
@@ -14,7 +14,7 @@ use super::site::{self, Holder, Site};
 use super::{advice, envoy, mesh};
 
 /// What a check came to.
-pub struct Outcome {
+pub struct CheckOutcome {
     /// By file, then by line.
     pub findings: Vec<Finding>,
     /// Whether a file could not be read, or holds nothing of ours.
@@ -31,8 +31,8 @@ struct File<'a> {
 }
 
 /// Checks files, together: a filter that one of them discovers may stand in another.
-pub fn check(names: &[String], own: OwnEnvironment<'_>) -> Outcome {
-    let mut outcome = Outcome { findings: Vec::new(), unreadable: false };
+pub fn check(names: &[String], own: OwnEnvironment<'_>) -> CheckOutcome {
+    let mut outcome = CheckOutcome { findings: Vec::new(), unreadable: false };
     let mut files = Vec::new();
     for name in names {
         match read(name) {
@@ -56,7 +56,7 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> Outcome {
             }
         }
     }
-    let gateways: Vec<Gateway<'_>> =
+    let gateways: Vec<GatewayFilter<'_>> =
         sites.iter().filter_map(|(_, _, site, compiled)| gateway(site, compiled)).collect();
     for (index, file) in files.iter().enumerate() {
         let mut report = Report::new(file.name);
@@ -87,7 +87,7 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> Outcome {
 ///
 /// # Errors
 /// What `check` finds, where the file holds none that the filter would take.
-pub fn explain(name: &str, question: &Question<'_>) -> Result<Value, Outcome> {
+pub fn explain(name: &str, question: &Question<'_>) -> Result<Value, CheckOutcome> {
     let failed = || check(&[name.to_owned()], None);
     let file = read(name).map_err(|_| failed())?;
     for document in &file.documents {
@@ -128,7 +128,7 @@ fn of_site(
     }
 }
 
-fn gateway<'a>(site: &'a Site<'_>, compiled: &'a Option<Compiled>) -> Option<Gateway<'a>> {
+fn gateway<'a>(site: &'a Site<'_>, compiled: &'a Option<Compiled>) -> Option<GatewayFilter<'a>> {
     let tree = site.settings.as_ref()?.tree()?;
     gateway_of(site, tree, compiled.as_ref()?)
 }
@@ -137,9 +137,9 @@ fn gateway_of<'a>(
     site: &'a Site<'_>,
     tree: &'a Node,
     compiled: &'a Compiled,
-) -> Option<Gateway<'a>> {
+) -> Option<GatewayFilter<'a>> {
     let Holder::Wasm(message) = site.holder else { return None };
-    Some(Gateway {
+    Some(GatewayFilter {
         name: &site.name,
         message,
         tree,

@@ -12,7 +12,7 @@ use super::{check, vk};
 /// Checks and explains configurations of openai-gateway-filter, without Envoy.
 #[derive(Parser)]
 #[command(name = "openai-gateway", version, max_term_width = 100)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -73,7 +73,7 @@ const UNREADABLE: u8 = 2;
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    let (text, status) = match Arguments::parse().command {
+    let (text, status) = match CommandLine::parse().command {
         Command::Check { files, json, env } => checked(&files, json, env),
         Command::Explain { file, key, model, operation, json } => {
             let Some(operation) = explain::operation(&operation) else {
@@ -97,7 +97,7 @@ fn checked(files: &[String], json: bool, env: bool) -> (String, u8) {
     shown(&check::check(files, env.then_some(&own)), json)
 }
 
-fn shown(outcome: &check::Outcome, json: bool) -> (String, u8) {
+fn shown(outcome: &check::CheckOutcome, json: bool) -> (String, u8) {
     let of =
         |severity| outcome.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));

@@ -19,12 +19,12 @@ pub struct Node {
     /// Counted from 1, in the file that holds the text.
     pub line: usize,
     /// What it is.
-    pub value: Value,
+    pub value: NodeValue,
 }
 
 /// What a value is.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub enum NodeValue {
     /// `null`, `~`, or nothing.
     Null,
     /// A boolean.
@@ -79,7 +79,7 @@ impl Node {
     /// The members of an object; none of anything else.
     pub fn members(&self) -> &[Member] {
         match &self.value {
-            Value::Map(members) => members,
+            NodeValue::Map(members) => members,
             _ => &[],
         }
     }
@@ -87,7 +87,7 @@ impl Node {
     /// The elements of a list; none of anything else.
     pub fn items(&self) -> &[Node] {
         match &self.value {
-            Value::List(items) => items,
+            NodeValue::List(items) => items,
             _ => &[],
         }
     }
@@ -95,7 +95,7 @@ impl Node {
     /// A text.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text, _) => Some(text),
+            NodeValue::Text(text, _) => Some(text),
             _ => None,
         }
     }
@@ -108,15 +108,15 @@ impl Node {
     /// A number, also one that is written as a text (as protobuf's JSON takes it).
     pub fn number(&self) -> Option<f64> {
         match &self.value {
-            Value::Number(number) => Some(*number),
-            Value::Text(text, _) => text.parse().ok(),
+            NodeValue::Number(number) => Some(*number),
+            NodeValue::Text(text, _) => text.parse().ok(),
             _ => None,
         }
     }
 
     /// Whether it is `true`.
     pub fn is_true(&self) -> bool {
-        matches!(self.value, Value::Bool(true))
+        matches!(self.value, NodeValue::Bool(true))
     }
 
     /// Every object in it, itself included, from the outside in.
@@ -124,11 +124,11 @@ impl Node {
         let (mut found, mut left) = (Vec::new(), vec![self]);
         while let Some(node) = left.pop() {
             match &node.value {
-                Value::Map(members) => {
+                NodeValue::Map(members) => {
                     found.push(node);
                     left.extend(members.iter().rev().map(|member| &member.node));
                 }
-                Value::List(items) => left.extend(items.iter().rev()),
+                NodeValue::List(items) => left.extend(items.iter().rev()),
                 _ => {}
             }
         }
@@ -156,11 +156,11 @@ impl Node {
     fn write(&self, out: &mut String) {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         match &self.value {
-            Value::Null => out.push_str("null"),
-            Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Value::Number(number) => out.push_str(&whole(*number)),
-            Value::Text(value, _) => out.push_str(&text(value)),
-            Value::List(items) => {
+            NodeValue::Null => out.push_str("null"),
+            NodeValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            NodeValue::Number(number) => out.push_str(&whole(*number)),
+            NodeValue::Text(value, _) => out.push_str(&text(value)),
+            NodeValue::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
@@ -170,7 +170,7 @@ impl Node {
                 }
                 out.push(']');
             }
-            Value::Map(members) => {
+            NodeValue::Map(members) => {
                 out.push('{');
                 for (index, member) in members.iter().enumerate() {
                     if index > 0 {
@@ -213,7 +213,7 @@ fn whole(number: f64) -> String {
 /// # Errors
 /// The first place at which it is no YAML.
 pub fn read(text: &str, first_line: usize) -> Result<Vec<Node>, Unreadable> {
-    let mut builder = Builder { first_line, ..Builder::default() };
+    let mut builder = TreeBuilder { first_line, ..TreeBuilder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Unreadable {
             line: error.marker().line().saturating_add(first_line).saturating_sub(1),
@@ -225,24 +225,24 @@ pub fn read(text: &str, first_line: usize) -> Result<Vec<Node>, Unreadable> {
 }
 
 #[derive(Default)]
-struct Builder {
+struct TreeBuilder {
     first_line: usize,
     documents: Vec<Node>,
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     /// What aliases repeat, and how many values it is.
     anchors: HashMap<usize, (Node, usize)>,
     values: usize,
 }
 
 /// A list or an object that has not ended.
-struct Open {
+struct OpenNode {
     node: Node,
     anchor: usize,
     /// A member's name that waits for its value.
     name: Option<(String, usize)>,
 }
 
-impl Builder {
+impl TreeBuilder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unreadable> {
         let line = span.start.line().saturating_add(self.first_line).saturating_sub(1);
         self.values = self.values.saturating_add(1);
@@ -251,12 +251,12 @@ impl Builder {
         }
         match event {
             Event::SequenceStart(anchor, _) => {
-                let node = Node { line, value: Value::List(Vec::new()) };
-                self.open.push(Open { node, anchor, name: None });
+                let node = Node { line, value: NodeValue::List(Vec::new()) };
+                self.open.push(OpenNode { node, anchor, name: None });
             }
             Event::MappingStart(anchor, _) => {
-                let node = Node { line, value: Value::Map(Vec::new()) };
-                self.open.push(Open { node, anchor, name: None });
+                let node = Node { line, value: NodeValue::Map(Vec::new()) };
+                self.open.push(OpenNode { node, anchor, name: None });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(done) = self.open.pop() {
@@ -267,7 +267,7 @@ impl Builder {
                 let value = match style {
                     ScalarStyle::Plain => plain(&text, line),
                     // Also of a block: its mark is that of its first line, not of its `|`.
-                    _ => Value::Text(text.into_owned(), line),
+                    _ => NodeValue::Text(text.into_owned(), line),
                 };
                 self.put(Node { line, value }, anchor);
             }
@@ -280,7 +280,7 @@ impl Builder {
                 if self.values > MAX_VALUES {
                     return Err(Unreadable { line, reason: TOO_LARGE.to_owned() });
                 }
-                let node = node.cloned().unwrap_or(Node { line, value: Value::Null });
+                let node = node.cloned().unwrap_or(Node { line, value: NodeValue::Null });
                 self.put(node, 0);
             }
             Event::Nothing
@@ -301,8 +301,8 @@ impl Builder {
             return;
         };
         match &mut open.node.value {
-            Value::List(items) => items.push(node),
-            Value::Map(members) => match open.name.take() {
+            NodeValue::List(items) => items.push(node),
+            NodeValue::Map(members) => match open.name.take() {
                 None => open.name = Some((name(&node), node.line)),
                 Some((name, line)) => members.push(Member { name, line, node }),
             },
@@ -314,20 +314,20 @@ impl Builder {
 /// A member's name, as it is written.
 fn name(node: &Node) -> String {
     match &node.value {
-        Value::Text(text, _) => text.clone(),
+        NodeValue::Text(text, _) => text.clone(),
         _ => node.json(),
     }
 }
 
 /// A scalar without quotes.
-fn plain(text: &str, line: usize) -> Value {
+fn plain(text: &str, line: usize) -> NodeValue {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
-            return Value::Bool(true);
+            return NodeValue::Bool(true);
         }
         "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => {
-            return Value::Bool(false);
+            return NodeValue::Bool(false);
         }
         _ => {}
     }
@@ -335,7 +335,7 @@ fn plain(text: &str, line: usize) -> Value {
     let is_number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && digits.contains(|c: char| c.is_ascii_digit());
     match text.parse::<f64>() {
-        Ok(number) if is_number && number.is_finite() => Value::Number(number),
-        _ => Value::Text(text.to_owned(), line),
+        Ok(number) if is_number && number.is_finite() => NodeValue::Number(number),
+        _ => NodeValue::Text(text.to_owned(), line),
     }
 }

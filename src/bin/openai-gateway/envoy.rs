@@ -5,8 +5,8 @@ use openai_gateway_filter::policy::Config;
 use super::document::Node;
 use super::plugin;
 use super::report::Report;
-use super::routes::{self, Outcome, Request};
-use super::settings::Places;
+use super::routes::{self, Request, RouteMatch};
+use super::settings::Lines;
 use super::site::{self, HCM, type_of};
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`, and what it reads at once.
@@ -15,7 +15,7 @@ const DEFAULT_BUFFER_BYTES: f64 = 1_048_576.0;
 const SHORTEST_SECONDS: f64 = 60.0;
 
 /// A filter's settings, from wherever Envoy gets them.
-pub struct Gateway<'a> {
+pub struct GatewayFilter<'a> {
     /// The name of the filter or of the resource.
     pub name: &'a str,
     /// `config` of the Wasm message.
@@ -25,10 +25,10 @@ pub struct Gateway<'a> {
     /// As the filter reads them; `None` if it would refuse them.
     pub config: Option<&'a Config>,
     /// The lines of the settings.
-    pub places: &'a Places,
+    pub places: &'a Lines,
 }
 
-impl Gateway<'_> {
+impl GatewayFilter<'_> {
     fn routing(&self, name: &str) -> Option<&str> {
         self.tree.at(&["routing", name]).and_then(Node::text)
     }
@@ -68,7 +68,7 @@ impl Gateway<'_> {
 }
 
 /// Checks every listener of a document. `gateways` are all that the files hold.
-pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[Gateway<'_>]) {
+pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[GatewayFilter<'_>]) {
     let mut checked: Vec<&Node> = Vec::new();
     for listener in document.maps() {
         if listener.get("filter_chains").is_none() && listener.get("default_filter_chain").is_none()
@@ -88,7 +88,10 @@ pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[Gateway<'_>])
     }
 }
 
-fn gateway_of<'a, 'g>(filter: &Node, gateways: &'g [Gateway<'a>]) -> Option<&'g Gateway<'a>> {
+fn gateway_of<'a, 'g>(
+    filter: &Node,
+    gateways: &'g [GatewayFilter<'a>],
+) -> Option<&'g GatewayFilter<'a>> {
     if let Some(message) = filter.get("typed_config").and_then(site::wasm_config) {
         return gateways.iter().find(|gateway| std::ptr::eq(gateway.message, message));
     }
@@ -98,7 +101,7 @@ fn gateway_of<'a, 'g>(filter: &Node, gateways: &'g [Gateway<'a>]) -> Option<&'g 
 }
 
 /// Whether the filter also stands where Envoy makes its attempts.
-fn is_upstream(document: &Node, gateways: &[&Gateway<'_>]) -> bool {
+fn is_upstream(document: &Node, gateways: &[&GatewayFilter<'_>]) -> bool {
     let lists = document.maps().into_iter().filter_map(|map| {
         let is_protocol = type_of(map).ends_with("HttpProtocolOptions");
         map.get("upstream_http_filters").or_else(|| map.get("http_filters").filter(|_| is_protocol))
@@ -119,7 +122,7 @@ struct Position<'a> {
 }
 
 impl Position<'_> {
-    fn check(&self, report: &mut Report<'_>, filter: &Node, gateway: &Gateway<'_>) {
+    fn check(&self, report: &mut Report<'_>, filter: &Node, gateway: &GatewayFilter<'_>) {
         self.filters_around(report, filter);
         self.idle_timeout(report);
         self.per_route(report, filter);
@@ -181,7 +184,7 @@ impl Position<'_> {
         }
     }
 
-    fn positions(&self, report: &mut Report<'_>, gateway: &Gateway<'_>) {
+    fn positions(&self, report: &mut Report<'_>, gateway: &GatewayFilter<'_>) {
         let upstream = is_upstream(self.document, &[gateway]);
         let line = |path: &str| gateway.places.line(path);
         if !upstream {
@@ -204,7 +207,7 @@ impl Position<'_> {
         }
     }
 
-    fn clusters(&self, report: &mut Report<'_>, gateway: &Gateway<'_>) {
+    fn clusters(&self, report: &mut Report<'_>, gateway: &GatewayFilter<'_>) {
         let Some(clusters) = self.document.at(&["static_resources", "clusters"]) else { return };
         if self.document.at(&["dynamic_resources", "cds_config"]).is_some() {
             return;
@@ -263,7 +266,7 @@ impl Position<'_> {
         }
     }
 
-    fn routes(&self, report: &mut Report<'_>, routes: &Node, gateway: &Gateway<'_>) {
+    fn routes(&self, report: &mut Report<'_>, routes: &Node, gateway: &GatewayFilter<'_>) {
         let Some(config) = gateway.config else { return };
         let header = &*config.headers.cluster;
         let mut told: Vec<String> = Vec::new();
@@ -276,8 +279,8 @@ impl Position<'_> {
                 header: (header, &provider.cluster),
             };
             let (node, member, why) = match routes::follow(routes, &request) {
-                Outcome::Unknown => continue,
-                Outcome::NoVirtualHost => (
+                RouteMatch::Unknown => continue,
+                RouteMatch::NoVirtualHost => (
                     routes,
                     "virtual_hosts",
                     format!(
@@ -286,7 +289,7 @@ impl Position<'_> {
                         provider.authority
                     ),
                 ),
-                Outcome::NoRoute(host) => (
+                RouteMatch::NoRoute(host) => (
                     host,
                     "routes",
                     format!(
@@ -295,7 +298,7 @@ impl Position<'_> {
                         provider.name, provider.cluster
                     ),
                 ),
-                Outcome::Route(host, route) => {
+                RouteMatch::Route(host, route) => {
                     if let Some((member, why)) = leads_elsewhere(route, header, provider) {
                         (route, member, why)
                     } else {
@@ -334,7 +337,7 @@ impl Position<'_> {
         }
     }
 
-    fn buffers(&self, report: &mut Report<'_>, routes: &Node, gateway: &Gateway<'_>) {
+    fn buffers(&self, report: &mut Report<'_>, routes: &Node, gateway: &GatewayFilter<'_>) {
         let Some(config) = gateway.config else { return };
         let limits = &config.limits;
         #[expect(clippy::cast_precision_loss, reason = "bounded by 1 GiB")]

@@ -2,7 +2,7 @@
 
 use openai_gateway_filter::config::{Path, ROOT};
 
-use super::document::{Node, Value};
+use super::document::{Node, NodeValue};
 use super::finding::{Finding, Severity};
 
 /// The findings of one file.
@@ -76,12 +76,12 @@ fn search(
         return;
     }
     match &node.value {
-        Value::Map(members) => {
+        NodeValue::Map(members) => {
             for member in members {
                 search(&member.node, target, (&at.field(&member.name), member.line), found);
             }
         }
-        Value::List(items) => {
+        NodeValue::List(items) => {
             for (index, item) in items.iter().enumerate() {
                 search(item, target, (&at.item(index), item.line), found);
             }

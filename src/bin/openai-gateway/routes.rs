@@ -13,7 +13,7 @@ pub struct Request<'a> {
 }
 
 /// Where it goes.
-pub enum Outcome<'a> {
+pub enum RouteMatch<'a> {
     /// No virtual host has its authority.
     NoVirtualHost,
     /// None of the virtual host's routes matches.
@@ -25,19 +25,19 @@ pub enum Outcome<'a> {
 }
 
 /// Follows a request through a route configuration.
-pub fn follow<'a>(configuration: &'a Node, request: &Request<'_>) -> Outcome<'a> {
+pub fn follow<'a>(configuration: &'a Node, request: &Request<'_>) -> RouteMatch<'a> {
     let hosts = configuration.get("virtual_hosts").map(Node::items).unwrap_or_default();
     let chosen = match request.authority {
         Some(authority) => best_host(hosts, authority),
         // The client's own: any host that leads to the cluster is as good as another.
         None => hosts
             .iter()
-            .find(|host| matches!(route(host, request), Outcome::Route(..)))
+            .find(|host| matches!(route(host, request), RouteMatch::Route(..)))
             .or(hosts.first()),
     };
     match chosen {
         Some(host) => route(host, request),
-        None => Outcome::NoVirtualHost,
+        None => RouteMatch::NoVirtualHost,
     }
 }
 
@@ -70,15 +70,15 @@ fn best_host<'a>(hosts: &'a [Node], authority: &str) -> Option<&'a Node> {
         .map(|(_, host)| host)
 }
 
-fn route<'a>(host: &'a Node, request: &Request<'_>) -> Outcome<'a> {
+fn route<'a>(host: &'a Node, request: &Request<'_>) -> RouteMatch<'a> {
     for route in host.get("routes").map(Node::items).unwrap_or_default() {
         match route.get("match").map_or(Some(false), |matcher| matches(matcher, request)) {
-            Some(true) => return Outcome::Route(host, route),
+            Some(true) => return RouteMatch::Route(host, route),
             Some(false) => {}
-            None => return Outcome::Unknown,
+            None => return RouteMatch::Unknown,
         }
     }
-    Outcome::NoRoute(host)
+    RouteMatch::NoRoute(host)
 }
 
 /// `None` where it can't be told.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use openai_gateway_filter::config::{Path, ROOT};
 use openai_gateway_filter::policy::Config;
 
-use super::document::{Node, Value};
-use super::site::{Environment, Settings, Site};
+use super::document::{Node, NodeValue};
+use super::site::{Environment, FilterSettings, Site};
 
 /// The variables of this process, where they count; `None`: any variable may be set.
 pub type OwnEnvironment<'a> = Option<&'a dyn Fn(&str) -> Option<String>>;
@@ -18,17 +18,17 @@ pub struct Compiled {
     /// Why it would: line, path, reason.
     pub mistakes: Vec<(usize, String, String)>,
     /// Where each value stands, by its path.
-    pub places: Places,
+    pub places: Lines,
 }
 
 /// The lines of every value, by path as the filter writes it.
 #[derive(Default)]
-pub struct Places {
+pub struct Lines {
     lines: HashMap<String, Vec<usize>>,
     first: usize,
 }
 
-impl Places {
+impl Lines {
     fn of(tree: Option<&Node>, first: usize) -> Self {
         let mut places = Self { lines: HashMap::new(), first };
         if let Some(tree) = tree {
@@ -39,14 +39,14 @@ impl Places {
 
     fn add(&mut self, node: &Node, at: &Path<'_>) {
         match &node.value {
-            Value::Map(members) => {
+            NodeValue::Map(members) => {
                 for member in members {
                     let at = at.field(&member.name);
                     self.lines.entry(at.to_string()).or_default().push(member.line);
                     self.add(&member.node, &at);
                 }
             }
-            Value::List(items) => {
+            NodeValue::List(items) => {
                 for (index, item) in items.iter().enumerate() {
                     let at = at.item(index);
                     self.lines.entry(at.to_string()).or_default().push(item.line);
@@ -85,11 +85,11 @@ impl Places {
 pub fn compile(site: &Site<'_>, raw: Option<&[u8]>, own: OwnEnvironment<'_>) -> Option<Compiled> {
     let settings = site.settings.as_ref()?;
     let tree = settings.tree();
-    let places = Places::of(tree, settings.line());
+    let places = Lines::of(tree, settings.line());
     let bytes = match (settings, raw) {
         (_, Some(raw)) => raw.to_vec(),
-        (Settings::Text { text, .. }, _) => text.as_bytes().to_vec(),
-        (Settings::Tree(tree), _) => tree.json().into_bytes(),
+        (FilterSettings::Text { text, .. }, _) => text.as_bytes().to_vec(),
+        (FilterSettings::Tree(tree), _) => tree.json().into_bytes(),
     };
     let env = |name: &str| variable(site.environment.as_ref(), own, name);
     let (config, problems) = match Config::from_plugin_configuration(&bytes, &env) {

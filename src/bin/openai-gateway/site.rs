@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::document::{self, Node, Unreadable, Value};
+use super::document::{self, Node, NodeValue, Unreadable};
 
 /// Message types, without the host of their URL.
 pub const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -17,7 +17,7 @@ pub struct Site<'a> {
     /// Where it stands.
     pub holder: Holder<'a>,
     /// The filter's own part; `None` if it is missing.
-    pub settings: Option<Settings<'a>>,
+    pub settings: Option<FilterSettings<'a>>,
     /// What the VM's environment has; `None` where the file can't tell.
     pub environment: Option<Environment>,
 }
@@ -36,7 +36,7 @@ pub enum Holder<'a> {
 }
 
 /// The filter's own part.
-pub enum Settings<'a> {
+pub enum FilterSettings<'a> {
     /// As a tree: YAML, or a `google.protobuf.Struct`.
     Tree(&'a Node),
     /// JSON text in a `google.protobuf.StringValue`, and its tree where it is one.
@@ -52,7 +52,7 @@ pub struct Environment {
     pub values: HashMap<String, String>,
 }
 
-impl Settings<'_> {
+impl FilterSettings<'_> {
     /// The tree, where the settings have one.
     pub fn tree(&self) -> Option<&Node> {
         match self {
@@ -80,7 +80,7 @@ pub fn documents(text: &str) -> Result<Vec<Node>, Unreadable> {
     for document in &documents {
         for map in document.maps().into_iter().filter(|map| map.text_of("kind") == "ConfigMap") {
             for member in map.get("data").map(Node::members).unwrap_or_default() {
-                if let Value::Text(text, line) = &member.node.value {
+                if let NodeValue::Text(text, line) = &member.node.value {
                     inner.extend(document::read(text, *line).unwrap_or_default());
                 }
             }
@@ -108,7 +108,7 @@ pub fn find(document: &Node) -> Vec<Site<'_>> {
         sites.push(Site {
             name: String::new(),
             holder: Holder::File,
-            settings: Some(Settings::Tree(document)),
+            settings: Some(FilterSettings::Tree(document)),
             environment: None,
         });
     }
@@ -152,15 +152,17 @@ pub fn wasm_config(typed: &Node) -> Option<&Node> {
 }
 
 /// `configuration` of a plugin: an Any that holds a Struct or a StringValue.
-fn settings(configuration: &Node) -> Option<Settings<'_>> {
+fn settings(configuration: &Node) -> Option<FilterSettings<'_>> {
     let value = configuration.get("value")?;
     match (type_of(configuration), &value.value) {
-        ("google.protobuf.StringValue", Value::Text(text, line)) => Some(Settings::Text {
-            text,
-            line: *line,
-            tree: document::read(text, *line).ok().and_then(|trees| trees.into_iter().next()),
-        }),
-        _ => Some(Settings::Tree(value)),
+        ("google.protobuf.StringValue", NodeValue::Text(text, line)) => {
+            Some(FilterSettings::Text {
+                text,
+                line: *line,
+                tree: document::read(text, *line).ok().and_then(|trees| trees.into_iter().next()),
+            })
+        }
+        _ => Some(FilterSettings::Tree(value)),
     }
 }
 
@@ -212,7 +214,7 @@ fn wasm_plugin<'a>(map: &'a Node, spec: &'a Node) -> Option<Site<'a>> {
     is_ours.then(|| Site {
         name: name.to_owned(),
         holder: Holder::WasmPlugin(spec),
-        settings: settings.map(Settings::Tree),
+        settings: settings.map(FilterSettings::Tree),
         environment: Some(environment),
     })
 }
@@ -226,7 +228,7 @@ fn extension_policy(wasm: &Node) -> Option<Site<'_>> {
     is_ours.then(|| Site {
         name: wasm.text_of("name").to_owned(),
         holder: Holder::ExtensionPolicy(wasm),
-        settings: settings.map(Settings::Tree),
+        settings: settings.map(FilterSettings::Tree),
         environment: Some(Environment {
             host: host.iter().filter_map(Node::text).map(str::to_owned).collect(),
             values: HashMap::new(),

@@ -4,7 +4,7 @@ use super::super::field::Field;
 use super::super::problems::{Path, Problems};
 use super::super::raw::{RawAliases, RawChoice, RawTargets};
 use super::super::text;
-use super::Names;
+use super::ProviderNames;
 use crate::policy::key::Bound;
 use crate::policy::model::{AliasTarget, Targets};
 
@@ -12,7 +12,7 @@ use crate::policy::model::{AliasTarget, Targets};
 pub(super) fn compile(
     raw: Field<RawAliases>,
     at: &Path<'_>,
-    names: &Names,
+    names: &ProviderNames,
     bound: Option<&Bound>,
     problems: &mut Problems,
 ) -> Vec<(String, Targets)> {
@@ -40,7 +40,7 @@ pub(super) fn compile(
 fn split(
     raw: Vec<Field<RawChoice>>,
     at: &Path<'_>,
-    names: &Names,
+    names: &ProviderNames,
     bound: Option<&Bound>,
     problems: &mut Problems,
 ) -> Option<Targets> {
@@ -84,7 +84,7 @@ fn split(
 fn target(
     text: &str,
     at: &Path<'_>,
-    names: &Names,
+    names: &ProviderNames,
     bound: Option<&Bound>,
     problems: &mut Problems,
 ) -> Option<AliasTarget> {

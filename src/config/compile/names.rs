@@ -7,13 +7,13 @@ use crate::policy::ProviderId;
 /// The configured providers. It holds those that are otherwise wrong, too, so that one mistake is not reported again
 /// wherever the provider is named.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct ProviderNames {
     by_name: HashMap<String, ProviderId>,
     /// The curated lists of those that have one.
     listed: HashMap<ProviderId, HashSet<String>>,
 }
 
-impl Names {
+impl ProviderNames {
     /// The provider of a name.
     pub(super) fn get(&self, name: &str) -> Option<ProviderId> {
         self.by_name.get(name).copied()

@@ -7,7 +7,7 @@ use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
-use super::{Env, Names, own_header, request_headers, strings};
+use super::{Env, ProviderNames, own_header, request_headers, strings};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::pattern::Pattern;
 use crate::policy::{
@@ -21,9 +21,9 @@ pub(super) fn compile(
     headers: Option<&HeaderNames>,
     env: Env<'_>,
     problems: &mut Problems,
-) -> (Vec<Provider>, Names) {
+) -> (Vec<Provider>, ProviderNames) {
     let at = ROOT.field("providers");
-    let (mut compiled, mut names) = (Vec::new(), Names::default());
+    let (mut compiled, mut names) = (Vec::new(), ProviderNames::default());
     let Some(raw) = raw.required(&at, problems) else { return (compiled, names) };
     if raw.is_empty() {
         problems.add(&at, "needs at least one provider");
@@ -39,7 +39,7 @@ pub(super) fn compile(
 fn provider(
     raw: RawProvider,
     id: ProviderId,
-    names: &mut Names,
+    names: &mut ProviderNames,
     headers: Option<&HeaderNames>,
     at: &Path<'_>,
     env: Env<'_>,
@@ -168,7 +168,7 @@ fn upstream_clusters(
 fn name(
     raw: Field<String>,
     id: ProviderId,
-    names: &mut Names,
+    names: &mut ProviderNames,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<String> {

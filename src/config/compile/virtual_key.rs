@@ -11,7 +11,7 @@ use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{OneOrMany, RawVirtualKey, Streamed};
 use super::super::text;
-use super::{Env, Names, alias, cache, strings};
+use super::{Env, ProviderNames, alias, cache, strings};
 use crate::policy::Secret;
 use crate::policy::intern::Interned;
 use crate::policy::key::{
@@ -27,7 +27,7 @@ const SAFE_KEY_BYTES: usize = 16;
 
 /// Where ids and digests were seen first.
 #[derive(Default)]
-struct Seen {
+struct FirstUses {
     ids: HashMap<Arc<str>, usize>,
     digests: HashMap<Digest, usize>,
 }
@@ -36,14 +36,14 @@ struct Seen {
 pub(super) fn compile(
     raw: Field<Streamed<RawVirtualKey>>,
     keys: Keys<'_>,
-    names: &Names,
+    names: &ProviderNames,
     env: Env<'_>,
     problems: &mut Problems,
 ) -> VirtualKeys {
     let at = ROOT.field("virtual_keys");
     let _not_a_list = raw.given(&at, problems);
     let every_provider = Arc::new(Bound::new(names.ids()));
-    let mut seen = Seen::default();
+    let mut seen = FirstUses::default();
     let mut shared = Interned::default();
     let mut compiled = VirtualKeysBuilder::default();
     keys.each(&at, problems, |index, key: Field<RawVirtualKey>, problems| {
@@ -85,7 +85,7 @@ fn first_seen<T: std::hash::Hash + Eq>(
 fn virtual_key(
     raw: RawVirtualKey,
     is_short: bool,
-    names: &Names,
+    names: &ProviderNames,
     every_provider: &Arc<Bound>,
     shared: &mut Interned,
     at: &Path<'_>,
@@ -140,7 +140,7 @@ fn is_entry(entry: &str) -> bool {
 /// `None` if the list is wrong.
 fn bound(
     raw: Field<Vec<Field<String>>>,
-    names: &Names,
+    names: &ProviderNames,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<Bound> {

@@ -107,13 +107,13 @@ pub fn force(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
     if let Some(messages) = root.get("messages") {
         let (system, last) = system_and_last(messages);
         if let Some(system) = system {
-            mark_message(system, Style::Chat, &mut edits);
+            mark_message(system, RequestStyle::Chat, &mut edits);
         } else if let Some(system) = root.get("system") {
             mark_content(system, "text", &mut edits);
         }
         let system = system.map(|message| message.span());
         if let Some(last) = last.filter(|last| Some(last.span()) != system) {
-            mark_message(last, Style::Chat, &mut edits);
+            mark_message(last, RequestStyle::Chat, &mut edits);
         }
     } else if let Some(input) = root.get("input") {
         if input.kind == Kind::String && !is_empty_text(input) {
@@ -123,11 +123,11 @@ pub fn force(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
         }
         let (system, last) = system_and_last(input);
         if let Some(system) = system {
-            mark_message(system, Style::Responses, &mut edits);
+            mark_message(system, RequestStyle::Responses, &mut edits);
         }
         let system = system.map(|message| message.span());
         if let Some(last) = last.filter(|last| Some(last.span()) != system) {
-            mark_message(last, Style::Responses, &mut edits);
+            mark_message(last, RequestStyle::Responses, &mut edits);
         }
     }
     edits.sort_by_key(|edit| edit.span.start);
@@ -203,7 +203,7 @@ fn is_named(body: &[u8], key: Token) -> bool {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Style {
+enum RequestStyle {
     Chat,
     Responses,
 }
@@ -222,15 +222,15 @@ fn system_and_last(list: Value<'_>) -> (Option<Value<'_>>, Option<Value<'_>>) {
     (system, last)
 }
 
-fn mark_message(message: Value<'_>, style: Style, edits: &mut Vec<Edit>) {
+fn mark_message(message: Value<'_>, style: RequestStyle, edits: &mut Vec<Edit>) {
     let Some(content) = message.get("content") else { return };
     let role = message.get("role").and_then(|role| role.as_str());
     let text_type = match (style, role.as_deref()) {
         // Its content is a string by definition.
         (_, Some("function")) => return,
-        (Style::Chat, _) => "text",
-        (Style::Responses, Some("assistant")) => "output_text",
-        (Style::Responses, _) => "input_text",
+        (RequestStyle::Chat, _) => "text",
+        (RequestStyle::Responses, Some("assistant")) => "output_text",
+        (RequestStyle::Responses, _) => "input_text",
     };
     mark_content(content, text_type, edits);
 }

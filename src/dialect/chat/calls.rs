@@ -26,13 +26,13 @@ pub(crate) struct CallDelta<'a> {
 
 /// The calls of an answer, numbered as they begin: by the upstream's indexes and ids.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct CallNumbers {
     count: usize,
     by_index: HashMap<u64, usize>,
     by_id: HashMap<Vec<u8>, usize>,
 }
 
-impl Places {
+impl CallNumbers {
     /// The call that a delta goes on with. Without an index the id decides, without both a name.
     pub(crate) fn find(&self, delta: &CallDelta<'_>) -> Option<usize> {
         if let Some(index) = delta.index {

@@ -17,7 +17,7 @@ const MAX_NESTING: u8 = 4;
 
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum WholeOrDelta {
     /// In one piece: each element of `tool_calls` is a call.
     Whole,
     /// A piece of it: calls are told apart by their index.
@@ -41,7 +41,7 @@ struct Message<'a> {
 pub(crate) fn read(
     value: &Value<'_>,
     logprobs: Option<&Value<'_>>,
-    form: Form,
+    form: WholeOrDelta,
     answer: &mut impl Answer,
 ) -> Option<(Range<usize>, What)> {
     let mut found = Message::default();
@@ -207,7 +207,7 @@ fn pieces<'a>(value: &Value<'a>, names: &[&str], nesting: u8, found: &mut Vec<&'
 }
 
 /// An element of `tool_calls`.
-fn tool_call(call: &Value<'_>, position: usize, form: Form, answer: &mut impl Answer) {
+fn tool_call(call: &Value<'_>, position: usize, form: WholeOrDelta, answer: &mut impl Answer) {
     if call.kind != Kind::BeginObject {
         return answer.invalid("The upstream's answer has a tool call that is no object.");
     }
@@ -222,7 +222,7 @@ fn tool_call(call: &Value<'_>, position: usize, form: Form, answer: &mut impl An
             called = Some(value).filter(|value| value.kind == Kind::BeginObject);
         }
     }
-    if form == Form::Whole {
+    if form == WholeOrDelta::Whole {
         delta.index = Some(position as u64);
     }
     // Some servers leave the function's own object out.

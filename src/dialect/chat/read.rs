@@ -7,7 +7,7 @@ use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 
 use super::memo::What;
-use super::message::{self, Form};
+use super::message::{self, WholeOrDelta};
 use super::usage::Usage;
 use super::values::{is_filled, is_told, whole_number};
 use super::{Answer, Finish};
@@ -91,7 +91,7 @@ impl<'a> ChoiceMembers<'a> {
     fn say(
         &self,
         said: Option<Value<'_>>,
-        form: Form,
+        form: WholeOrDelta,
         answer: &mut impl Answer,
     ) -> Option<(Range<usize>, What)> {
         answer.answered();
@@ -132,7 +132,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
         let choice = ChoiceMembers::read(&choice, position);
         // `n` is never asked for: a Response has one answer.
         if choice.index == 0 {
-            told = choice.say(choice.delta.or(choice.message), Form::Delta, answer);
+            told = choice.say(choice.delta.or(choice.message), WholeOrDelta::Delta, answer);
             choice.finish(answer);
         }
     }
@@ -160,6 +160,6 @@ pub(crate) fn completion(chat: &[u8], answer: &mut impl Answer) {
     if said.is_none() {
         return answer.invalid("The upstream's answer has no message.");
     }
-    choice.say(said, Form::Whole, answer);
+    choice.say(said, WholeOrDelta::Whole, answer);
     choice.finish(answer);
 }

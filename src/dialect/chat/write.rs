@@ -38,7 +38,7 @@ pub(crate) fn given(value: Value<'_>) -> Option<Value<'_>> {
 }
 
 /// The chat request as it grows, and the body that it is cut from.
-pub(crate) struct Out<'a> {
+pub(crate) struct ChatRequestBody<'a> {
     body: &'a [u8],
     bytes: Vec<u8>,
     takes: Takes,
@@ -46,7 +46,7 @@ pub(crate) struct Out<'a> {
     pub(crate) dropped: Dropped,
 }
 
-impl<'a> Out<'a> {
+impl<'a> ChatRequestBody<'a> {
     /// Room for a chat request: about as much as the request had.
     pub(crate) fn new(body: &'a [u8], takes: Takes, dropped: Dropped) -> Self {
         let bytes = Vec::with_capacity(body.len().saturating_add(4096));

@@ -42,7 +42,7 @@ pub fn kind(status: u16) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct ErrorEnvelope<'a> {
     r#type: &'static str,
     error: Error<'a>,
     request_id: Option<&'a str>,
@@ -87,7 +87,7 @@ pub fn envelope(answer: &ErrorAnswer, request_id: Option<&str>) -> Vec<u8> {
         .then_some(Details { error_code: "thread_unsupported_request", unsupported: [THREAD] });
     let error = Error { r#type: kind(answer.status), message, details };
     // Serialising a struct of strings can't fail; were it to, the fallback is still a valid envelope.
-    serde_json::to_vec(&Envelope { r#type: "error", error, request_id }).unwrap_or_else(|_| {
+    serde_json::to_vec(&ErrorEnvelope { r#type: "error", error, request_id }).unwrap_or_else(|_| {
         br#"{"type":"error","error":{"type":"api_error","message":"internal error"},"request_id":null}"#
             .to_vec()
     })

@@ -14,7 +14,7 @@ const MAX_LIMIT: usize = 1_000;
 
 /// Which part of the list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+pub struct PageQuery {
     /// How many models; `None` for all of them.
     limit: Option<usize>,
     from: From,
@@ -30,7 +30,7 @@ enum From {
     Before(String),
 }
 
-impl Page {
+impl PageQuery {
     /// Reads `limit`, `after_id` and `before_id` of a query.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ mod tests {
     const LIST: &[u8] = br#"{"object":"list","data":[{"id":"a/1","object":"model","created":0,"owned_by":"a"},{"id":"b","created":1700000000,"display_name":"B"},{"id":"c"},{"id":"d"}]}"#;
 
     fn page(query: &str) -> Result<serde_json::Value, GatewayError> {
-        let page = Page::read(Some(query))?.of(LIST)?;
+        let page = PageQuery::read(Some(query))?.of(LIST)?;
         Ok(serde_json::from_slice(&page).unwrap())
     }
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_has_no_ends() {
-        let empty = Page::default().of(br#"{"data":[]}"#).unwrap();
+        let empty = PageQuery::default().of(br#"{"data":[]}"#).unwrap();
         assert_eq!(empty, br#"{"data":[],"has_more":false,"first_id":null,"last_id":null}"#);
     }
 }

@@ -27,20 +27,20 @@ use crate::policy::{Config, ProviderId};
 pub struct ModelsQuery {
     pub(super) key: Arc<VirtualKey>,
     pub(super) want: Want,
-    pub(super) style: Style,
+    pub(super) style: ListStyle,
     pub(super) request_id: Option<Rc<str>>,
 }
 
 /// In whose shape the list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Style {
+pub enum ListStyle {
     /// OpenAI's.
     Openai,
     /// A page of Anthropic's.
-    Anthropic(anthropic::Page),
+    Anthropic(anthropic::PageQuery),
 }
 
-impl Style {
+impl ListStyle {
     /// Of a client and the query of its request.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Style {
     pub(super) fn read(face: Face, query: Option<&str>) -> Result<Self, GatewayError> {
         Ok(match face {
             Face::Openai => Self::Openai,
-            Face::Anthropic => Self::Anthropic(anthropic::Page::read(query)?),
+            Face::Anthropic => Self::Anthropic(anthropic::PageQuery::read(query)?),
         })
     }
 

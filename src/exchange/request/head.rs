@@ -9,7 +9,7 @@ use super::rewrite::Rewrite;
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
-use crate::policy::operation::{BodyKind, Operation, Target};
+use crate::policy::operation::{BodyKind, Operation, RequestTarget};
 use crate::policy::{CacheMode, Config, is_credential_parameter, repeats_key};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
 use crate::wire::names::is_nearly;
@@ -150,7 +150,7 @@ impl ClientHead {
     pub fn read(
         config: &Config,
         key: Arc<VirtualKey>,
-        target: &Target<'_>,
+        target: &RequestTarget<'_>,
         headers: &Headers,
         presented: &[u8],
         fields: &HeadFields<'_>,

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
-use crate::exchange::models::{Style, Want};
+use crate::exchange::models::{ListStyle, Want};
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
-use crate::policy::operation::{self, Operation, Target};
+use crate::policy::operation::{self, Operation, RequestTarget};
 use crate::policy::{Config, Outside, ProviderId};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::json::scan::BodyFacts;
@@ -345,7 +345,7 @@ impl Exchange {
     fn without_body(
         &mut self,
         key: Arc<VirtualKey>,
-        target: &Target<'_>,
+        target: &RequestTarget<'_>,
     ) -> Result<RequestStep, GatewayError> {
         let lists = |id| {
             self.config.providers.get(id).is_some_and(|provider| {
@@ -353,7 +353,7 @@ impl Exchange {
             })
         };
         if target.operation == Operation::Models && key.bound.iter().any(lists) {
-            let style = Style::read(self.face, target.query)?;
+            let style = ListStyle::read(self.face, target.query)?;
             self.request = RequestPhase::Replied;
             self.note_undecided();
             return Ok(RequestStep::ListModels(ModelsQuery {

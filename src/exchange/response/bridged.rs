@@ -12,7 +12,9 @@ use crate::repair::drift::trim_drift;
 use crate::repair::error::{broken_off, from_ok};
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
-use crate::repair::sse::{self, BodyKind, Head, Out, SseNormalizer, StreamEnd, StreamKind, detect};
+use crate::repair::sse::{
+    self, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, StreamOutput, detect,
+};
 use crate::telemetry::counters::Repairs;
 use crate::wire::headers::HeaderEdit;
 
@@ -26,7 +28,7 @@ pub(in super::super) struct Bridged {
     request: RequestFacts,
     /// Bytes that one event may have.
     max_event_bytes: usize,
-    source: Source,
+    source: UpstreamBody,
     /// Bytes of the answer that have come.
     counted: usize,
     cached: Option<bool>,
@@ -38,7 +40,7 @@ pub(in super::super) struct Bridged {
 
 /// What comes from the upstream.
 #[derive(Debug)]
-enum Source {
+enum UpstreamBody {
     /// One JSON value.
     Json(Vec<u8>, Box<Peek>),
     /// A stream, though none was asked for.
@@ -54,9 +56,9 @@ impl Bridged {
     pub(super) fn new(context: &ReaderContext<'_>, route: &SentRequest, encoded: bool) -> Self {
         let operation = route.answered_as();
         let source = if encoded {
-            Source::Encoded
+            UpstreamBody::Encoded
         } else {
-            Source::Json(Vec::new(), Box::new(Peek::new(operation)))
+            UpstreamBody::Json(Vec::new(), Box::new(Peek::new(operation)))
         };
         let options = AnswerOptions::new(context, route);
         Self {
@@ -96,7 +98,7 @@ impl Bridged {
         end: bool,
         context: &ReaderContext<'_>,
     ) -> BodyDecision {
-        if matches!(self.source, Source::Encoded) {
+        if matches!(self.source, UpstreamBody::Encoded) {
             let message = "The upstream's answer is compressed, so that it can't be converted.";
             return self.fail(invalid(message).to_answer());
         }
@@ -105,7 +107,7 @@ impl Bridged {
         // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
         // written behind a head that has gone on.
         if let Some(count) = self.early_count() {
-            self.source = Source::Spent;
+            self.source = UpstreamBody::Spent;
             return self.pass(count, true);
         }
         let complete = self.is_complete();
@@ -115,7 +117,7 @@ impl Bridged {
                 Err(answer) => self.fail(*answer),
             };
         }
-        if let Source::Json(collected, _) = &self.source
+        if let UpstreamBody::Json(collected, _) = &self.source
             && let BodyDecision::Fail(answer) = hold(collected.len(), context)
         {
             return self.fail(answer);
@@ -129,12 +131,12 @@ impl Bridged {
 
     fn read(&mut self, bytes: &[u8], context: &ReaderContext<'_>) {
         match &mut self.source {
-            Source::Json(collected, peek) => {
+            UpstreamBody::Json(collected, peek) => {
                 let seen = peek.push(bytes);
                 collected.extend_from_slice(bytes);
-                if seen != peek::Verdict::Good
+                if seen != peek::Classification::Good
                     && collected.len() <= SNIFF_BYTES
-                    && detect(collected) == BodyKind::Sse
+                    && detect(collected) == StreamFormat::Sse
                     && let Some(answer) = &self.options
                 {
                     let options = sse::Options {
@@ -146,44 +148,46 @@ impl Bridged {
                     let collected = std::mem::take(collected);
                     let converter = AnswerConverter::new(answer.clone());
                     self.source =
-                        Source::Stream(Box::new((SseNormalizer::new(options), converter)));
+                        UpstreamBody::Stream(Box::new((SseNormalizer::new(options), converter)));
                     self.read(&collected, context);
                 }
             }
-            Source::Stream(stream) => {
+            UpstreamBody::Stream(stream) => {
                 let (sse, converter) = stream.as_mut();
                 // Only what the events add up to is wanted.
                 let _events = match sse.push(bytes) {
-                    Out::Unchanged => converter.push(bytes),
-                    Out::Bytes(bytes) => converter.push(&bytes),
+                    StreamOutput::Unchanged => converter.push(bytes),
+                    StreamOutput::Bytes(bytes) => converter.push(&bytes),
                 };
             }
-            Source::Encoded | Source::Spent => {}
+            UpstreamBody::Encoded | UpstreamBody::Spent => {}
         }
     }
 
     /// Whether what has come can't be an error any more.
     fn is_good(&self) -> bool {
         match &self.source {
-            Source::Json(_, peek) => peek.verdict() == peek::Verdict::Good && !peek.drifts(),
-            Source::Stream(stream) => *stream.0.head() == Head::Stream,
-            Source::Encoded | Source::Spent => false,
+            UpstreamBody::Json(_, peek) => {
+                peek.verdict() == peek::Classification::Good && !peek.drifts()
+            }
+            UpstreamBody::Stream(stream) => *stream.0.head() == StreamHead::Stream,
+            UpstreamBody::Encoded | UpstreamBody::Spent => false,
         }
     }
 
     /// Whether all has come that the answer is made of.
     fn is_complete(&self) -> bool {
         match &self.source {
-            Source::Json(_, peek) => self.is_good() && peek.end().is_some(),
-            Source::Stream(stream) => stream.1.is_done(),
-            Source::Encoded | Source::Spent => true,
+            UpstreamBody::Json(_, peek) => self.is_good() && peek.end().is_some(),
+            UpstreamBody::Stream(stream) => stream.1.is_done(),
+            UpstreamBody::Encoded | UpstreamBody::Spent => true,
         }
     }
 
     /// A tokenizer's count, which stands before its tokens: there may be megabytes of these.
     fn early_count(&self) -> Option<Vec<u8>> {
         match (&self.source, &self.options) {
-            (Source::Json(collected, _), None) if collected.len() <= SNIFF_BYTES => {
+            (UpstreamBody::Json(collected, _), None) if collected.len() <= SNIFF_BYTES => {
                 Some(count_object(self.operation, count::early(collected)?))
             }
             _ => None,
@@ -192,8 +196,8 @@ impl Bridged {
 
     /// What the complete answer becomes.
     fn answer(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-        match std::mem::replace(&mut self.source, Source::Spent) {
-            Source::Json(collected, _) => {
+        match std::mem::replace(&mut self.source, UpstreamBody::Spent) {
+            UpstreamBody::Json(collected, _) => {
                 let Some(options) = self.options.clone() else {
                     if let Some(answer) = from_ok(self.operation, &collected) {
                         return Err(answer.into());
@@ -212,18 +216,18 @@ impl Bridged {
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)
             }
-            Source::Stream(stream) => {
+            UpstreamBody::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
                 let last = sse.finish(StreamEnd::Clean);
                 self.repairs.extend(sse.repairs());
-                if let Head::Error(answer) = sse.head() {
+                if let StreamHead::Error(answer) = sse.head() {
                     return Err(answer.clone().into());
                 }
                 let _events = converter.push(&last);
                 self.cached = Some(converter.cached().unwrap_or(false));
                 converter.into_answer()
             }
-            Source::Encoded | Source::Spent => Ok(Vec::new()),
+            UpstreamBody::Encoded | UpstreamBody::Spent => Ok(Vec::new()),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::repair::drift::trim_drift;
 use crate::repair::error::from_ok;
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
-use crate::repair::sse::{BodyKind, StreamKind, detect};
+use crate::repair::sse::{StreamFormat, StreamKind, detect};
 use crate::repair::usage;
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::{cursor, string};
@@ -89,11 +89,11 @@ impl Json {
         if !self.is_stream
             && body.len() <= SNIFF_BYTES
             && let Some(kind) = stream_kind(route.operation)
-            && (seen != peek::Verdict::Good || kind == StreamKind::Transcription)
-            && detect(&body) == BodyKind::Sse
+            && (seen != peek::Classification::Good || kind == StreamKind::Transcription)
+            && detect(&body) == StreamFormat::Sse
         {
             if route.facts.stream || kind == StreamKind::Responses {
-                let reader = stream::Stream::new(kind, context, route, stream::new_head());
+                let reader = stream::RepairedStream::new(kind, context, route, stream::new_head());
                 return BodyDecision::HandOver(
                     ResponsePhase::Stream(Box::new(reader)),
                     body.into_owned(),
@@ -109,7 +109,7 @@ impl Json {
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
-        let good = seen == peek::Verdict::Good && !self.peek.drifts() && !self.is_stream;
+        let good = seen == peek::Classification::Good && !self.peek.drifts() && !self.is_stream;
         if good && plain && body.len() >= keep {
             return BodyDecision::Pass {
                 edits: label(self.labelled_json),
@@ -132,7 +132,7 @@ impl Json {
     /// complete, with nothing around it.
     fn is_plainly_good(&self, body: &[u8]) -> bool {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
-        self.peek.verdict() == peek::Verdict::Good
+        self.peek.verdict() == peek::Classification::Good
             && !self.peek.drifts()
             && body.first() == Some(&b'{')
             && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())

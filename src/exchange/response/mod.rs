@@ -62,7 +62,7 @@ pub(super) enum ResponsePhase {
     /// Speech, as long as it may be an error.
     Speech(Box<speech::Speech>),
     /// An event stream passes through its normaliser.
-    Stream(Box<stream::Stream>),
+    Stream(Box<stream::RepairedStream>),
     /// An event stream passes, but for the provider's key.
     Covered(covered::CoveredStream),
     /// What still comes has been answered for: it is dropped.
@@ -619,7 +619,9 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
                 if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
             {
                 let head = stream::head(headers);
-                ResponsePhase::Stream(Box::new(stream::Stream::new(kind, context, route, head)))
+                ResponsePhase::Stream(Box::new(stream::RepairedStream::new(
+                    kind, context, route, head,
+                )))
             }
             (_, Some(_)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
                 context,

@@ -4,13 +4,13 @@ use super::converter::{AnswerConverter, AnswerOptions};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
-use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind};
+use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// A stream on its way.
 #[derive(Debug)]
-pub(in super::super) struct Stream {
+pub(in super::super) struct RepairedStream {
     sse: SseNormalizer,
     /// Turns chat chunks into the events that were asked for.
     bridge: Option<AnswerConverter>,
@@ -43,7 +43,7 @@ pub(super) fn new_head() -> Vec<HeaderEdit> {
     vec![HeaderEdit::set("content-type", EVENT_STREAM), HeaderEdit::remove("content-length")]
 }
 
-impl Stream {
+impl RepairedStream {
     /// `head`: what to change in the answer's head.
     pub(super) fn new(
         kind: StreamKind,
@@ -82,47 +82,47 @@ impl Stream {
             let last = self.sse.finish(StreamEnd::Clean);
             if !last.is_empty() {
                 let mut all = match out {
-                    Out::Unchanged => bytes.to_vec(),
-                    Out::Bytes(bytes) => bytes,
+                    StreamOutput::Unchanged => bytes.to_vec(),
+                    StreamOutput::Bytes(bytes) => bytes,
                 };
                 all.extend_from_slice(&last);
-                out = Out::Bytes(all);
+                out = StreamOutput::Bytes(all);
             }
         }
         if let Some(bridge) = &mut self.bridge {
             let mut events = match &out {
-                Out::Unchanged => bridge.push(bytes),
-                Out::Bytes(bytes) => bridge.push(bytes),
+                StreamOutput::Unchanged => bridge.push(bytes),
+                StreamOutput::Bytes(bytes) => bridge.push(bytes),
             };
             if end {
                 events.extend_from_slice(&bridge.finish());
             }
-            out = Out::Bytes(events);
+            out = StreamOutput::Bytes(events);
         }
         // What says that the stream has failed may repeat the key.
         if self.failure().is_some() {
             let said = match &out {
-                Out::Unchanged => bytes,
-                Out::Bytes(bytes) => bytes,
+                StreamOutput::Unchanged => bytes,
+                StreamOutput::Bytes(bytes) => bytes,
             };
             if let Some(redacted) = context.redacted(said) {
-                out = Out::Bytes(redacted);
+                out = StreamOutput::Bytes(redacted);
             }
         }
         if self.head.is_some() {
             match self.sse.head() {
-                Head::Undecided => {
+                StreamHead::Undecided => {
                     self.held = true;
                     return BodyDecision::Hold;
                 }
-                Head::Error(answer) => return BodyDecision::Fail(answer.clone()),
-                Head::Stream => {}
+                StreamHead::Error(answer) => return BodyDecision::Fail(answer.clone()),
+                StreamHead::Stream => {}
             }
         }
         let body = match out {
-            Out::Unchanged if self.held => BodyOut::Replace(bytes.to_vec()),
-            Out::Unchanged => BodyOut::Same,
-            Out::Bytes(bytes) => BodyOut::Replace(bytes),
+            StreamOutput::Unchanged if self.held => BodyOut::Replace(bytes.to_vec()),
+            StreamOutput::Unchanged => BodyOut::Same,
+            StreamOutput::Bytes(bytes) => BodyOut::Replace(bytes),
         };
         let edits = self.head.take().unwrap_or_default();
         self.held = false;

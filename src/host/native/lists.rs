@@ -16,14 +16,14 @@ use crate::policy::{Config, ProviderId};
 /// The lists of one configuration.
 pub struct Lists {
     main: MainThread,
-    state: Mutex<State>,
+    state: Mutex<ListsState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ListsState {
     fetches: Fetches,
     /// Calls that the main thread makes when it is woken.
-    queued: Vec<Call>,
+    queued: Vec<QueuedCall>,
     waiting: HashMap<u32, StreamThread>,
     ready: HashMap<u32, ListOutcomes>,
     /// The calls under way: Envoy's ids are longer than the ones that `fetches` knows.
@@ -31,7 +31,7 @@ struct State {
     next_call: u32,
 }
 
-struct Call {
+struct QueuedCall {
     provider: ProviderId,
     cluster: String,
     headers: Vec<(String, String)>,
@@ -45,7 +45,7 @@ impl Lists {
     }
 
     /// A panic while it was held has ended one request; what it holds are whole values.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ListsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,7 +63,7 @@ impl Lists {
             FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
             FetchProgress::Wait(dispatches) => {
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                state.queued.extend(dispatches.iter().map(|dispatch| Call {
+                state.queued.extend(dispatches.iter().map(|dispatch| QueuedCall {
                     provider: dispatch.id,
                     cluster: dispatch.cluster.to_owned(),
                     headers: dispatch.headers().into_iter().map(owned).collect(),
@@ -98,7 +98,7 @@ impl Lists {
         call: impl Fn(&str, &[(&str, &str)], u64) -> Result<u64, super::calls::NotSent>,
     ) {
         let queued = std::mem::take(&mut self.state().queued);
-        for Call { provider, cluster, headers, timeout_ms } in queued {
+        for QueuedCall { provider, cluster, headers, timeout_ms } in queued {
             let pairs: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             let sent = call(&cluster, &pairs, timeout_ms);
             let state = &mut *self.state();
@@ -131,7 +131,7 @@ impl Lists {
     }
 }
 
-impl State {
+impl ListsState {
     fn wake(&mut self, ready: Vec<(u32, ListOutcomes)>) {
         for (stream, outcomes) in ready {
             if let Some(thread) = self.waiting.remove(&stream) {

@@ -19,13 +19,13 @@ const MAX_CALLS: usize = 4096;
 
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
-pub(in super::super) struct Calls {
-    calls: Vec<Call>,
+pub(in super::super) struct CallTracker {
+    calls: Vec<CallProgress>,
 }
 
 /// One call. Ids and names are kept as hashes: their length is the upstream's choice.
 #[derive(Debug)]
-struct Call {
+struct CallProgress {
     choice: u64,
     /// The index that the upstream gave it.
     upstream: Option<u64>,
@@ -47,7 +47,7 @@ pub(in super::super) struct Seed<'a> {
 
 /// Where a call stands.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Place {
+pub(in super::super) struct CallPosition {
     pub(in super::super) choice: u64,
     /// In its list.
     pub(in super::super) position: usize,
@@ -57,7 +57,7 @@ pub(in super::super) struct Place {
 
 /// The members of a call, or of a delta, that matter.
 #[derive(Default)]
-struct Parts<'a> {
+struct CallMembers<'a> {
     index: Option<u64>,
     /// The index is a number, as it should be.
     has_plain_index: bool,
@@ -88,7 +88,7 @@ fn is_arguments(key: &Key<'_>) -> bool {
     ["arguments", "parameters", "input"].iter().any(|name| key.is(name))
 }
 
-impl<'a> Parts<'a> {
+impl<'a> CallMembers<'a> {
     fn read(call: &Value<'a>) -> Self {
         let mut parts = Self::default();
         let (mut name, mut arguments) = (None, None);
@@ -159,7 +159,7 @@ impl<'a> Parts<'a> {
 
 /// What is to be written of a call that needs a repair.
 #[derive(Default)]
-struct Rewrite<'a> {
+struct CallRewrite<'a> {
     index: Option<u64>,
     id: Id<'a>,
     adds_kind: bool,
@@ -177,15 +177,15 @@ enum Id<'a> {
     New(&'a [u8]),
 }
 
-impl Calls {
+impl CallTracker {
     /// What replaces the delta at `place`, or `None` when it is right.
     pub(in super::super) fn delta(
         &mut self,
         delta: &Value<'_>,
-        place: Place,
+        place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = Parts::read(delta);
+        let parts = CallMembers::read(delta);
         let (id, name) = (parts.id(), parts.name());
         let text = parts.text();
         let said = text.as_deref().and_then(inside).unwrap_or_default();
@@ -199,7 +199,8 @@ impl Calls {
             return (!is_right || drops_id || drops_name || parts.is_odd()).then(|| {
                 let id = if drops_id { Id::Dropped } else { Id::Same };
                 let index = Some(call.index);
-                let rewrite = Rewrite { index, id, drops_name, arguments: text, adds_kind: false };
+                let rewrite =
+                    CallRewrite { index, id, drops_name, arguments: text, adds_kind: false };
                 rewrite.write(delta, &parts)
             });
         }
@@ -212,7 +213,7 @@ impl Calls {
             _ => self.next_index(place.choice),
         };
         let new_id = id.is_none().then(|| made_up_id(seed, place.choice, index));
-        let mut call = Call {
+        let mut call = CallProgress {
             choice: place.choice,
             upstream: parts.index,
             index,
@@ -226,8 +227,13 @@ impl Calls {
         (!is_right || parts.is_odd()).then(|| {
             let id = new_id.as_deref().map_or(Id::Same, Id::New);
             let adds_kind = parts.is_flat && !parts.has_kind;
-            let rewrite =
-                Rewrite { index: Some(index), id, adds_kind, drops_name: false, arguments: text };
+            let rewrite = CallRewrite {
+                index: Some(index),
+                id,
+                adds_kind,
+                drops_name: false,
+                arguments: text,
+            };
             rewrite.write(delta, &parts)
         })
     }
@@ -236,14 +242,14 @@ impl Calls {
     pub(in super::super) fn whole(
         &mut self,
         call: &Value<'_>,
-        place: Place,
+        place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = Parts::read(call);
+        let parts = CallMembers::read(call);
         let index = place.position as u64;
         let new_id = parts.id().is_none().then(|| made_up_id(seed, place.choice, index));
         if self.calls.len() < MAX_CALLS {
-            self.calls.push(Call {
+            self.calls.push(CallProgress {
                 choice: place.choice,
                 upstream: None,
                 index,
@@ -259,7 +265,7 @@ impl Calls {
         (new_id.is_some() || parts.is_odd() || lacks || adds_kind).then(|| {
             let id = new_id.as_deref().map_or(Id::Same, Id::New);
             let rewrite =
-                Rewrite { index: None, id, adds_kind, drops_name: false, arguments: text };
+                CallRewrite { index: None, id, adds_kind, drops_name: false, arguments: text };
             rewrite.write(call, &parts)
         })
     }
@@ -269,13 +275,14 @@ impl Calls {
     pub(in super::super) fn beyond(
         &mut self,
         call: &Value<'_>,
-        place: Place,
+        place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = Parts::read(call);
+        let parts = CallMembers::read(call);
         let (id, position) = (parts.id(), place.position as u64);
-        let is_same = |known: &Call| known.choice == place.choice && id == Some(known.id);
-        let is_there = |known: &Call| known.choice == place.choice && known.index == position;
+        let is_same = |known: &CallProgress| known.choice == place.choice && id == Some(known.id);
+        let is_there =
+            |known: &CallProgress| known.choice == place.choice && known.index == position;
         let at = self.calls.iter().position(is_same);
         let at = at.or_else(|| self.calls.iter().position(is_there));
         let Some(known) = at.and_then(|at| self.calls.get_mut(at)) else {
@@ -297,7 +304,7 @@ impl Calls {
     /// Whether a delta with this index, and no id or name, goes on with a call as it is. Then these are
     /// further arguments.
     pub(in super::super) fn goes_on(&mut self, choice: u64, index: u64, arguments: &[u8]) -> bool {
-        let newest = |call: &&mut Call| {
+        let newest = |call: &&mut CallProgress| {
             call.choice == choice && call.upstream.unwrap_or(call.index) == index
         };
         match self.calls.iter_mut().rev().find(newest) {
@@ -322,16 +329,16 @@ impl Calls {
     /// The call that a delta goes on with; `None` for a new one.
     fn find(
         &self,
-        delta: &Parts<'_>,
+        delta: &CallMembers<'_>,
         id: Option<u64>,
         name: Option<u64>,
-        place: Place,
+        place: CallPosition,
     ) -> Option<usize> {
-        let newest = |test: &dyn Fn(&Call) -> bool| {
+        let newest = |test: &dyn Fn(&CallProgress) -> bool| {
             self.calls.iter().rposition(|call| call.choice == place.choice && test(call))
         };
         // One id with another index and another name is another call whose id is not its own.
-        let is_other = |call: &Call| {
+        let is_other = |call: &CallProgress| {
             name.is_some_and(|name| name != call.name)
                 && delta.index.is_some()
                 && call.upstream.is_some()
@@ -377,9 +384,9 @@ fn made_up_id(seed: Seed<'_>, choice: u64, index: u64) -> Vec<u8> {
     id.into_bytes()
 }
 
-impl Rewrite<'_> {
+impl CallRewrite<'_> {
     /// The call again, member by member. What is not named here keeps its bytes.
-    fn write(&self, call: &Value<'_>, parts: &Parts<'_>) -> Vec<u8> {
+    fn write(&self, call: &Value<'_>, parts: &CallMembers<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(call.raw().len().saturating_add(64));
         out.push(b'{');
         if let Some(index) = self.index {
@@ -418,7 +425,7 @@ impl Rewrite<'_> {
         out
     }
 
-    fn function(&self, function: &Value<'_>, parts: &Parts<'_>) -> Vec<u8> {
+    fn function(&self, function: &Value<'_>, parts: &CallMembers<'_>) -> Vec<u8> {
         let mut out = vec![b'{'];
         let mut is_written = false;
         for (key, value) in function.members() {

@@ -8,24 +8,24 @@ use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
-use super::calls::{Place, Seed};
+use super::calls::{CallPosition, Seed};
 use super::edits::{Edits, member, name_of};
-use super::finish::{self, Finish};
+use super::finish::{self, FinishReading};
 use super::progress::{Beyond, Progress};
-use super::{Api, Form, RequestFacts, content, usage};
+use super::{Api, RequestFacts, WholeOrChunk, content, usage};
 
 /// What all choices of one text have in common.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Context<'a> {
+pub(in super::super) struct ChoiceContext<'a> {
     pub(in super::super) api: Api,
-    pub(in super::super) form: Form,
+    pub(in super::super) form: WholeOrChunk,
     pub(in super::super) request: RequestFacts,
     pub(in super::super) seed: Seed<'a>,
 }
 
 /// What one choice said.
 #[derive(Debug, Default)]
-pub(in super::super) struct Seen<'v> {
+pub(in super::super) struct ChoiceFacts<'v> {
     pub(in super::super) finished: bool,
     /// It was broken off.
     pub(in super::super) failure: Option<Failure<'v>>,
@@ -83,18 +83,18 @@ impl<'v> Fields<'v> {
     }
 
     /// The first reason that says something, and what it means.
-    fn ending(&self) -> Option<(Cow<'v, str>, Finish)> {
+    fn ending(&self) -> Option<(Cow<'v, str>, FinishReading)> {
         [self.finish_reason, self.finish_reason_in_camel_case]
             .into_iter()
             .flatten()
             .filter_map(|value| finish::word(&value))
             .map(|word| (finish::meaning(&word), word))
-            .find(|(meaning, _)| *meaning != Finish::Unfinished)
+            .find(|(meaning, _)| *meaning != FinishReading::Unfinished)
             .map(|(meaning, word)| (word, meaning))
     }
 
-    fn failure(&self, ending: Option<&(Cow<'v, str>, Finish)>) -> Option<Failure<'v>> {
-        let is_failure = |word: &Cow<'_, str>| finish::meaning(word) == Finish::Failed;
+    fn failure(&self, ending: Option<&(Cow<'v, str>, FinishReading)>) -> Option<Failure<'v>> {
+        let is_failure = |word: &Cow<'_, str>| finish::meaning(word) == FinishReading::Failed;
         let native = self.native_finish_reason.and_then(|value| finish::word(&value));
         let reason = ending.map(|(word, _)| word.clone()).filter(is_failure);
         let reason = reason.or_else(|| native.filter(is_failure));
@@ -116,22 +116,22 @@ fn is_filled(value: &Value<'_>) -> bool {
 pub(in super::super) fn repair<'v>(
     choice: &Value<'v>,
     position: usize,
-    about: Context<'_>,
+    about: ChoiceContext<'_>,
     progress: &mut Progress,
     edits: &mut Edits<'_>,
-) -> Seen<'v> {
+) -> ChoiceFacts<'v> {
     let fields = Fields::read(choice);
     let index = index(choice, &fields, position, edits);
-    let mut reader = Reader { choice, index, about, progress, edits };
+    let mut reader = ChoiceReader { choice, index, about, progress, edits };
     let has_answer = match (about.api, about.form) {
-        (Api::Chat, Form::Chunk) => reader.chunk(&fields),
-        (Api::Chat, Form::Whole) => reader.whole(&fields),
+        (Api::Chat, WholeOrChunk::Chunk) => reader.chunk(&fields),
+        (Api::Chat, WholeOrChunk::Whole) => reader.whole(&fields),
         (Api::Completions, _) => reader.text(&fields),
     };
     let has_content = fields.text.is_some_and(|text| is_filled(&text))
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
-    Seen {
+    ChoiceFacts {
         finished,
         failure,
         usage: fields.usage,
@@ -164,15 +164,15 @@ fn says(body: &Value<'_>) -> bool {
     })
 }
 
-struct Reader<'r, 'v, 't> {
+struct ChoiceReader<'r, 'v, 't> {
     choice: &'r Value<'v>,
     index: u64,
-    about: Context<'r>,
+    about: ChoiceContext<'r>,
     progress: &'r mut Progress,
     edits: &'r mut Edits<'t>,
 }
 
-impl<'v> Reader<'_, 'v, '_> {
+impl<'v> ChoiceReader<'_, 'v, '_> {
     fn note(&mut self, repair: Repair) {
         self.progress.repairs.insert(repair);
     }
@@ -262,7 +262,7 @@ impl<'v> Reader<'_, 'v, '_> {
             Some(given) => self.edits.replace(&given, quoted),
             None => self.edits.insert(self.choice, &[b"\"text\":", &quoted[..]].concat()),
         }
-        said.is_some() || self.about.form == Form::Chunk
+        said.is_some() || self.about.form == WholeOrChunk::Chunk
     }
 
     fn say(&mut self, content: &[u8], reasoning: &[u8]) {
@@ -383,7 +383,7 @@ impl<'v> Reader<'_, 'v, '_> {
         let mut out = vec![b'['];
         let count = calls.elements().count();
         for (position, call) in calls.elements().enumerate() {
-            let place = Place { choice: self.index, position, is_alone: count == 1 };
+            let place = CallPosition { choice: self.index, position, is_alone: count == 1 };
             if let Some(delta) = self.progress.calls.beyond(&call, place, self.about.seed) {
                 if out.len() > 1 {
                     out.push(b',');
@@ -451,7 +451,7 @@ impl<'v> Reader<'_, 'v, '_> {
                 None => self.edits.insert(body, &[b"\"refusal\":", &quoted[..]].concat()),
             }
         }
-        if self.about.form == Form::Whole && !has_role {
+        if self.about.form == WholeOrChunk::Whole && !has_role {
             self.edits.insert(body, b"\"role\":\"assistant\"");
         }
         let reasons = reasoning.map(|told| told.inner()).filter(|inner| !inner.is_empty());
@@ -473,11 +473,11 @@ impl<'v> Reader<'_, 'v, '_> {
             _ => calls.elements().filter(is_object).collect(),
         };
         for (position, call) in list.iter().enumerate() {
-            let place = Place { choice: self.index, position, is_alone: list.len() == 1 };
+            let place = CallPosition { choice: self.index, position, is_alone: list.len() == 1 };
             let (made, seed) = (&mut self.progress.calls, self.about.seed);
             let with = match self.about.form {
-                Form::Whole => made.whole(call, place, seed),
-                Form::Chunk => made.delta(call, place, seed),
+                WholeOrChunk::Whole => made.whole(call, place, seed),
+                WholeOrChunk::Chunk => made.delta(call, place, seed),
             };
             match with {
                 Some(with) if is_one => self.edits.replace(call, [b"[", &with[..], b"]"].concat()),
@@ -507,15 +507,15 @@ impl<'v> Reader<'_, 'v, '_> {
             self.edits.replace(cause, &b"null"[..]);
         }
         let meaning = ending.as_ref().map(|(_, meaning)| *meaning).filter(|_| failure.is_none());
-        let stops = meaning == Some(Finish::As("stop"));
+        let stops = meaning == Some(FinishReading::As("stop"));
         let calls = self.about.api == Api::Chat && self.progress.calls.has_any(self.index);
         let reason: Option<Vec<u8>> = match meaning {
             // OpenAI itself says stop where the request named the function.
-            Some(Finish::As("stop")) if calls && !self.about.request.names_tool => {
+            Some(FinishReading::As("stop")) if calls && !self.about.request.names_tool => {
                 Some(b"\"tool_calls\"".to_vec())
             }
-            Some(Finish::As(own)) => Some(format!("\"{own}\"").into_bytes()),
-            Some(Finish::Other) => ending.as_ref().map(|(word, _)| string::encode(word)),
+            Some(FinishReading::As(own)) => Some(format!("\"{own}\"").into_bytes()),
+            Some(FinishReading::Other) => ending.as_ref().map(|(word, _)| string::encode(word)),
             _ => None,
         };
         let raw = reason.as_deref().unwrap_or(b"null");

@@ -4,7 +4,9 @@ use super::edits::member;
 use super::{Api, RequestFacts, completion::Completion};
 use crate::error::{Code, ErrorAnswer};
 use crate::repair::error::{Event, from_event, no_answer};
-use crate::repair::sse::{Head, Options, Out, SseNormalizer, StreamEnd, StreamKind, TRUNCATED};
+use crate::repair::sse::{
+    Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, TRUNCATED,
+};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -82,11 +84,11 @@ fn canonical(
     let options = Options { kind, max_event_bytes, response_model: None, request };
     let mut sse = SseNormalizer::new(options);
     let mut stream = match sse.push(body) {
-        Out::Unchanged => body.to_vec(),
-        Out::Bytes(bytes) => bytes,
+        StreamOutput::Unchanged => body.to_vec(),
+        StreamOutput::Bytes(bytes) => bytes,
     };
     stream.extend(sse.finish(StreamEnd::Clean));
-    if let Head::Error(answer) = sse.head() {
+    if let StreamHead::Error(answer) = sse.head() {
         return Err(Box::new(answer.clone()));
     }
     let mut repairs = sse.repairs();
@@ -106,24 +108,24 @@ fn payloads(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
 struct Collected {
     /// `id`, `created`, `model` and what else stands beside the choices; the newest counts.
     members: Vec<(Vec<u8>, Vec<u8>)>,
-    choices: Vec<Choice>,
+    choices: Vec<CollectedChoice>,
 }
 
 #[derive(Default)]
-struct Choice {
+struct CollectedChoice {
     index: u64,
     /// Texts by their names.
     texts: Vec<(Vec<u8>, Vec<u8>)>,
     /// Other members of the deltas; the newest counts.
     others: Vec<(Vec<u8>, Vec<u8>)>,
-    calls: Vec<Call>,
+    calls: Vec<CollectedCall>,
     /// The lists of `logprobs`: their elements.
     logprobs: Vec<(Vec<u8>, Vec<u8>)>,
     finish_reason: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
-struct Call {
+struct CollectedCall {
     index: u64,
     /// Its own members (`id`, `type`).
     members: Vec<(Vec<u8>, Vec<u8>)>,
@@ -166,7 +168,7 @@ impl Collected {
         let index = value.get("index").map_or(0, |index| whole_number(&index));
         let known = self.choices.iter().position(|choice| choice.index == index);
         let at = known.unwrap_or_else(|| {
-            self.choices.push(Choice { index, ..Choice::default() });
+            self.choices.push(CollectedChoice { index, ..CollectedChoice::default() });
             self.choices.len() - 1
         });
         let Some(choice) = self.choices.get_mut(at) else { return };
@@ -204,7 +206,7 @@ impl Collected {
     }
 }
 
-impl Choice {
+impl CollectedChoice {
     fn delta(&mut self, delta: &Value<'_>) {
         for (key, value) in delta.members() {
             let name = super::edits::name_of(delta, &key);
@@ -223,7 +225,7 @@ impl Choice {
         let index = value.get("index").map_or(0, |index| whole_number(&index));
         let known = self.calls.iter().position(|call| call.index == index);
         let at = known.unwrap_or_else(|| {
-            self.calls.push(Call { index, ..Call::default() });
+            self.calls.push(CollectedCall { index, ..CollectedCall::default() });
             self.calls.len() - 1
         });
         let Some(call) = self.calls.get_mut(at) else { return };

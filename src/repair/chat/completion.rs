@@ -5,17 +5,17 @@
 
 use std::borrow::Cow;
 
-use super::choice::{self, Seen};
+use super::choice::{self, ChoiceFacts};
 use super::edits::Edits;
 use super::progress::Progress;
 use super::root::{Root, counts};
-use super::{Api, Form, RequestFacts, collect, container};
+use super::{Api, RequestFacts, WholeOrChunk, collect, container};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_choice, from_ok, from_words, no_answer};
 use crate::repair::mend::{Infinite, mend};
-use crate::repair::sse::{BodyKind, detect};
+use crate::repair::sse::{StreamFormat, detect};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -106,7 +106,7 @@ fn of_stream(
     let collected = collect::chunks(api, body, request, max_event_bytes);
     collected.map_err(|answer| match from_ok(operation(api), body) {
         // It is no stream either.
-        Some(error) if !is_list && detect(body) != BodyKind::Sse => Box::new(error),
+        Some(error) if !is_list && detect(body) != StreamFormat::Sse => Box::new(error),
         _ => answer,
     })
 }
@@ -128,8 +128,9 @@ fn whole(
     {
         return Err(Box::new(answer));
     }
-    let about = choice::Context { api, form: Form::Whole, request, seed: root.seed() };
-    let seen: Vec<Seen<'_>> = choices
+    let about =
+        choice::ChoiceContext { api, form: WholeOrChunk::Whole, request, seed: root.seed() };
+    let seen: Vec<ChoiceFacts<'_>> = choices
         .iter()
         .enumerate()
         .map(|(position, choice)| {

@@ -13,15 +13,15 @@ const MAX_NESTING: u8 = 4;
 
 /// What content says: what stands between the quotes of JSON strings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct ContentTexts {
     pub(super) text: Vec<u8>,
     pub(super) reasoning: Vec<u8>,
     pub(super) refusal: Vec<u8>,
 }
 
 /// Reads content that is neither a string nor null.
-pub(super) fn read(content: &Value<'_>) -> Said {
-    let mut said = Said::default();
+pub(super) fn read(content: &Value<'_>) -> ContentTexts {
+    let mut said = ContentTexts::default();
     let parts = match content.kind {
         Kind::BeginArray => Some(*content),
         Kind::BeginObject => content.get("parts").filter(|parts| parts.kind == Kind::BeginArray),
@@ -45,7 +45,7 @@ pub(super) fn reasoning(told: &Value<'_>) -> Vec<u8> {
     found
 }
 
-impl Said {
+impl ContentTexts {
     fn part(&mut self, part: &Value<'_>) {
         let kind = part.get("type").and_then(|kind| kind.as_str());
         match kind.as_deref() {

@@ -7,7 +7,7 @@ use crate::wire::json::tokenizer::Kind;
 
 /// What a finish reason says of its choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Finish {
+pub(in super::super) enum FinishReading {
     /// It goes on.
     Unfinished,
     /// It is complete, or complete as far as it may be: OpenAI's word for that.
@@ -19,13 +19,13 @@ pub(in super::super) enum Finish {
 }
 
 /// Words that stand for each of OpenAI's, without case and without what joins their parts.
-const MEANINGS: [(Finish, &[&str]); 7] = [
+const MEANINGS: [(FinishReading, &[&str]); 7] = [
     (
-        Finish::Unfinished,
+        FinishReading::Unfinished,
         &["", "null", "none", "unfinished", "inprogress", "finishreasonunspecified", "unspecified"],
     ),
     (
-        Finish::As("stop"),
+        FinishReading::As("stop"),
         // TGI, Together, Anthropic, Cohere, Gemini, Reka, and what their proxies let through.
         &[
             "stop",
@@ -51,7 +51,7 @@ const MEANINGS: [(Finish, &[&str]); 7] = [
         ],
     ),
     (
-        Finish::As("length"),
+        FinishReading::As("length"),
         &[
             "length",
             "maxtokens",
@@ -70,9 +70,9 @@ const MEANINGS: [(Finish, &[&str]); 7] = [
             "lengthlimit",
         ],
     ),
-    (Finish::As("tool_calls"), &["toolcalls", "tooluse", "toolcall", "functioncalls"]),
+    (FinishReading::As("tool_calls"), &["toolcalls", "tooluse", "toolcall", "functioncalls"]),
     (
-        Finish::As("content_filter"),
+        FinishReading::As("content_filter"),
         &[
             "contentfilter",
             "contentfiltered",
@@ -94,9 +94,9 @@ const MEANINGS: [(Finish, &[&str]); 7] = [
             "riskcontrol",
         ],
     ),
-    (Finish::As("function_call"), &["functioncall"]),
+    (FinishReading::As("function_call"), &["functioncall"]),
     (
-        Finish::Failed,
+        FinishReading::Failed,
         &[
             "abort",
             "aborted",
@@ -123,9 +123,9 @@ const FAILURES: [&str; 7] =
     ["error", "abort", "fail", "exception", "timeout", "timedout", "unavailable"];
 
 /// What `reason` means.
-pub(in super::super) fn meaning(reason: &str) -> Finish {
+pub(in super::super) fn meaning(reason: &str) -> FinishReading {
     if let Some(own) = own(reason) {
-        return Finish::As(own);
+        return FinishReading::As(own);
     }
     // The longest word of the table has 27 letters.
     let letters = reason.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
@@ -133,8 +133,8 @@ pub(in super::super) fn meaning(reason: &str) -> Finish {
     let known = MEANINGS.iter().find(|(_, words)| words.contains(&word.as_str()));
     match known {
         Some((meaning, _)) => *meaning,
-        None if FAILURES.iter().any(|part| word.contains(part)) => Finish::Failed,
-        None => Finish::Other,
+        None if FAILURES.iter().any(|part| word.contains(part)) => FinishReading::Failed,
+        None => FinishReading::Other,
     }
 }
 

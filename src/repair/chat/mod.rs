@@ -58,7 +58,7 @@ pub enum Api {
 
 /// How an answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum WholeOrChunk {
     /// In one piece.
     Whole,
     /// As one chunk of a stream.

@@ -6,7 +6,7 @@
 
 use crate::telemetry::counters::Repairs;
 
-use super::calls::Calls;
+use super::calls::CallTracker;
 
 /// Choices of one answer that are told apart. Nobody asks for so many.
 const MAX_CHOICES: usize = 1024;
@@ -65,7 +65,7 @@ impl Sent {
 
 /// What one choice has said.
 #[derive(Debug, Default)]
-pub(in super::super) struct Choice {
+pub(in super::super) struct ChoiceProgress {
     index: u64,
     pub(in super::super) content: Sent,
     pub(in super::super) reasoning: Sent,
@@ -75,7 +75,7 @@ pub(in super::super) struct Choice {
     finished: bool,
 }
 
-impl Choice {
+impl ChoiceProgress {
     /// Whether it has said anything.
     pub(in super::super) fn has_said(&self) -> bool {
         !self.content.is_empty() || !self.reasoning.is_empty()
@@ -96,10 +96,10 @@ impl Choice {
 /// An answer as far as it has come.
 #[derive(Debug, Default)]
 pub(in super::super) struct Progress {
-    choices: Vec<Choice>,
+    choices: Vec<ChoiceProgress>,
     /// The one that was told of last.
     latest: usize,
-    pub(in super::super) calls: Calls,
+    pub(in super::super) calls: CallTracker,
     /// What had to be repaired.
     pub(in super::super) repairs: Repairs,
 }
@@ -107,7 +107,7 @@ pub(in super::super) struct Progress {
 impl Progress {
     /// The choice with this index; `None` if there are too many.
     #[inline]
-    pub(in super::super) fn choice(&mut self, index: u64) -> Option<&mut Choice> {
+    pub(in super::super) fn choice(&mut self, index: u64) -> Option<&mut ChoiceProgress> {
         // Nearly always there is one, or the same is told of again.
         if self.choices.get(self.latest).is_none_or(|latest| latest.index != index) {
             self.latest = self.place(index)?;
@@ -119,7 +119,7 @@ impl Progress {
     fn place(&mut self, index: u64) -> Option<usize> {
         let known = self.choices.iter().position(|choice| choice.index == index);
         if known.is_none() && self.choices.len() < MAX_CHOICES {
-            self.choices.push(Choice { index, ..Choice::default() });
+            self.choices.push(ChoiceProgress { index, ..ChoiceProgress::default() });
             return self.choices.len().checked_sub(1);
         }
         known

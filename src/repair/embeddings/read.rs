@@ -71,9 +71,9 @@ impl<'a> VectorItem<'a> {
 }
 
 /// An object's members, read once: those of a body are few, but one of them is long.
-pub(super) struct Object<'a>(pub(super) Vec<(Key<'a>, Value<'a>)>);
+pub(super) struct AnswerObject<'a>(pub(super) Vec<(Key<'a>, Value<'a>)>);
 
-impl<'a> Object<'a> {
+impl<'a> AnswerObject<'a> {
     pub(super) fn read(value: &Value<'a>) -> Result<Self, GatewayError> {
         let members: Vec<_> = value.members().take(MAX_MEMBERS + 1).collect();
         if members.len() > MAX_MEMBERS {
@@ -126,7 +126,7 @@ enum VectorShape<'a> {
 /// The vectors of `top`, one for each input.
 pub(super) fn find<'a>(
     top: &Value<'a>,
-    members: &Object<'a>,
+    members: &AnswerObject<'a>,
     inputs: Option<usize>,
 ) -> Result<FoundVectors<'a>, GatewayError> {
     let (container, value) = match top.kind {
@@ -167,7 +167,7 @@ impl VectorReader {
             Kind::Null => Ok(VectorShape::Nothing),
             Kind::String => Ok(VectorShape::One(VectorValue::Text(*value))),
             Kind::BeginObject if depth > 0 => {
-                let (_, inner) = Object::read(value)?.container()?;
+                let (_, inner) = AnswerObject::read(value)?.container()?;
                 self.shape(&inner, depth - 1)
             }
             Kind::BeginArray => self.array(value),
@@ -193,14 +193,14 @@ impl VectorReader {
         let mut elements = value.elements();
         if let (Some(only), None) = (elements.next(), elements.next()) {
             // One element may hold the vectors of all inputs.
-            let inner = Parts::of(&only)?.vector;
+            let inner = ItemParts::of(&only)?.vector;
             if is_list_of_lists(&inner) {
                 let bare = |vector| Ok(VectorItem::bare(single(&vector, MAX_NESTED)?.0));
                 return self.each(&inner, bare).map(VectorShape::Several);
             }
         }
         self.each(value, |element| {
-            let parts = Parts::of(&element)?;
+            let parts = ItemParts::of(&element)?;
             let (vector, nested) = single(&parts.vector, MAX_NESTED)?;
             Ok(VectorItem {
                 vector,
@@ -236,7 +236,7 @@ impl VectorReader {
 }
 
 /// What an item's members say. A vector without an object is its own item.
-struct Parts<'a> {
+struct ItemParts<'a> {
     vector: Value<'a>,
     name: &'static str,
     index: Option<u64>,
@@ -244,7 +244,7 @@ struct Parts<'a> {
     more: bool,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> ItemParts<'a> {
     fn of(item: &Value<'a>) -> Result<Self, GatewayError> {
         if item.kind != Kind::BeginObject {
             return Ok(Self { vector: *item, name: "", index: None, tidy: false, more: false });
@@ -281,7 +281,7 @@ impl<'a> Parts<'a> {
             _ if sparse => Err(invalid("the vectors are sparse")),
             // {"embedding":{"values":[…]}}
             Some((name, value)) if value.kind == Kind::BeginObject => {
-                let (_, vector) = Object::read(&value)?.container()?;
+                let (_, vector) = AnswerObject::read(&value)?.container()?;
                 Ok(Self { vector, name, index, tidy: false, more: true })
             }
             Some((name, vector)) => {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::read::{FoundVectors, Object, VectorItem, VectorValue, find, numeric};
+use super::read::{AnswerObject, FoundVectors, VectorItem, VectorValue, find, numeric};
 use super::vector::{ToBase64, ToFloats, VectorError, is_finite, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
@@ -49,7 +49,7 @@ pub(super) fn count_and_rebuild<'a>(
             (mended.as_slice(), top)
         }
     };
-    let members = Object::read(&top)?;
+    let members = AnswerObject::read(&top)?;
     let found = find(&top, &members, facts.inputs)?;
     let out = Vec::with_capacity(text.len().saturating_add(256));
     let changed = text != body.trim_ascii();
@@ -73,7 +73,11 @@ impl EmbeddingsWriter<'_> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn body(&mut self, top: &Object<'_>, found: &FoundVectors<'_>) -> Result<(), GatewayError> {
+    fn body(
+        &mut self,
+        top: &AnswerObject<'_>,
+        found: &FoundVectors<'_>,
+    ) -> Result<(), GatewayError> {
         self.changed |= !found.in_place
             || found.container != "data"
             || top.get("object").is_none_or(|object| object.raw() != b"\"list\"");
@@ -107,14 +111,17 @@ impl EmbeddingsWriter<'_> {
         self.vector(&item.vector)?;
         self.changed |= !item.tidy || item.index != Some(position as u64);
         if let Some(object) = item.object.filter(|_| item.more) {
-            self.others(&Object::read(&object)?, &["object", "index", "embedding", item.name]);
+            self.others(
+                &AnswerObject::read(&object)?,
+                &["object", "index", "embedding", item.name],
+            );
         }
         self.out.push(b'}');
         Ok(())
     }
 
     /// The members of `object` that are not `known`, as they stand.
-    fn others(&mut self, object: &Object<'_>, known: &[&str]) {
+    fn others(&mut self, object: &AnswerObject<'_>, known: &[&str]) {
         for (key, value) in &object.0 {
             if known.iter().any(|name| key.is(name)) {
                 continue;
@@ -127,9 +134,9 @@ impl EmbeddingsWriter<'_> {
     }
 
     /// `usage` with both counts. Embeddings only have prompt tokens, so one count tells the other.
-    fn usage(&mut self, top: &Object<'_>) -> Result<(), GatewayError> {
+    fn usage(&mut self, top: &AnswerObject<'_>) -> Result<(), GatewayError> {
         let given = top.get("usage").filter(|usage| usage.kind == Kind::BeginObject);
-        let usage = given.map(Object::read).transpose()?;
+        let usage = given.map(AnswerObject::read).transpose()?;
         let member = |name: &str| usage.as_ref()?.get(name).and_then(count);
         let (prompt, total) = (member("prompt_tokens"), member("total_tokens"));
         if let (Some(given), Some(_), Some(_)) = (given, prompt, total) {

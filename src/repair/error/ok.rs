@@ -12,7 +12,7 @@ use super::shape::{self, Draft, truthy};
 use super::{context_length, invalid, names, settle, status, text, words};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
-use crate::repair::chat::finish::{self, Finish};
+use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::drift::trim_drift;
 use crate::repair::mend::{Infinite, mend};
 use crate::wire::json::cursor;
@@ -225,7 +225,7 @@ fn is_result(name: &str) -> bool {
 
 /// Why a choice was broken off.
 #[derive(Default)]
-struct Failure {
+struct AnswerFailure {
     /// Its finish reason, if that says it.
     reason: Option<String>,
     /// What it has under `error`, as JSON.
@@ -234,11 +234,11 @@ struct Failure {
 
 /// What an answer's members say.
 #[derive(Default)]
-struct Seen {
+struct AnswerFacts {
     /// `choices` has an element.
     choices: bool,
     /// A choice was broken off.
-    failed: Option<Failure>,
+    failed: Option<AnswerFailure>,
     /// Another result that is a list with elements (or, for `text`, any string).
     result: bool,
     /// A result that is an object, as in `{"code":0,"data":{…}}`.
@@ -247,7 +247,7 @@ struct Seen {
     rest: Map<String, Value>,
 }
 
-impl Seen {
+impl AnswerFacts {
     fn read(top: &cursor::Value<'_>) -> Self {
         let mut seen = Self::default();
         for (key, value) in top.members().take(MAX_MEMBERS) {
@@ -277,14 +277,14 @@ impl Seen {
     fn choices(&mut self, choices: &cursor::Value<'_>) {
         for choice in choices.elements() {
             self.choices = true;
-            let mut failure = Failure::default();
+            let mut failure = AnswerFailure::default();
             for (key, value) in choice.members() {
                 if ["finish_reason", "finishReason", "native_finish_reason"]
                     .iter()
                     .any(|name| key.is(name))
                 {
                     let word = finish::word(&value);
-                    let failed = word.filter(|word| finish::meaning(word) == Finish::Failed);
+                    let failed = word.filter(|word| finish::meaning(word) == FinishReading::Failed);
                     failure.reason = failure.reason.or(failed.map(Cow::into_owned));
                 } else if key.is("error")
                     && words::means_failure(&value)
@@ -325,7 +325,7 @@ impl Seen {
 }
 
 fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
-    let seen = Seen::read(top);
+    let seen = AnswerFacts::read(top);
     if is_exempt(&seen, kin) {
         return None;
     }
@@ -338,7 +338,7 @@ fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
 
 /// Responses, batches and files say in `error` what became of *them*: a good answer. So do the events
 /// of the Responses API.
-fn is_exempt(seen: &Seen, kin: Kin) -> bool {
+fn is_exempt(seen: &AnswerFacts, kin: Kin) -> bool {
     let resource =
         matches!(seen.text("object"), Some("response" | "batch" | "file" | "upload" | "model"));
     let event =
@@ -346,7 +346,7 @@ fn is_exempt(seen: &Seen, kin: Kin) -> bool {
     resource || event
 }
 
-fn is_error(seen: &Seen) -> bool {
+fn is_error(seen: &AnswerFacts) -> bool {
     let vendor = seen.get("base_resp").and_then(|resp| resp.get("status_code")).is_some_and(truthy)
         && seen.get("base_resp").and_then(|resp| resp.get("status_code")).and_then(status::integer)
             != Some(0);

@@ -22,7 +22,7 @@ pub fn findings(text: &str) -> Option<Draft> {
     if !named("loc") || !named("msg") {
         return None;
     }
-    let items = Reader::default().run(text);
+    let items = PythonScanner::default().run(text);
     (!items.is_empty()).then(|| read(&Value::Array(items)))?
 }
 
@@ -51,7 +51,7 @@ fn pydantic(text: &str) -> Option<Draft> {
 
 /// Where the reader stands. Brackets of any kind count as depth.
 #[derive(Default)]
-struct Reader {
+struct PythonScanner {
     depth: usize,
     /// The depth inside the dict that is being read as a finding.
     finding: Option<usize>,
@@ -61,7 +61,7 @@ struct Reader {
     items: Vec<Value>,
 }
 
-impl Reader {
+impl PythonScanner {
     fn run(mut self, text: &str) -> Vec<Value> {
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {

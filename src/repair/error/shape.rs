@@ -112,14 +112,14 @@ const MAX_EXTRA_BYTES: usize = 16_384;
 
 /// How much reading one body is worth. Servers nest two or three levels; some of the names are looked
 /// at from two sides, so without an end a body nested on purpose would take exponential time.
-struct Budget {
+struct ReadingLimit {
     /// Values still to be read.
     steps: u32,
     /// Levels still to be gone down.
     levels: u32,
 }
 
-impl Budget {
+impl ReadingLimit {
     fn spend(&mut self, steps: u32) -> bool {
         let enough = self.steps >= steps;
         self.steps = self.steps.saturating_sub(steps);
@@ -157,10 +157,10 @@ impl Draft {
 
 /// Reads a JSON value that is known to be an error. `None` when it says nothing at all.
 pub fn read(value: &Value) -> Option<Draft> {
-    read_within(value, &mut Budget { steps: 1_024, levels: 16 })
+    read_within(value, &mut ReadingLimit { steps: 1_024, levels: 16 })
 }
 
-fn read_within(value: &Value, budget: &mut Budget) -> Option<Draft> {
+fn read_within(value: &Value, budget: &mut ReadingLimit) -> Option<Draft> {
     budget.below(|budget| match value {
         Value::String(text) => of_text(text, budget),
         Value::Array(items) => findings(items, budget),
@@ -182,7 +182,7 @@ pub fn truthy(value: &Value) -> bool {
     }
 }
 
-fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
+fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
     let inner = CONTAINER.iter().find_map(|name| {
         let value = map.get(*name).filter(|value| truthy(value))?;
         let list = value.is_array() && name.starts_with("error");
@@ -215,7 +215,7 @@ fn object(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
 
 /// What an error object says of the error that it passes on: gateways put a sentence of their own outside,
 /// and the upstream's inside of `value` (Vercel) or `cause`.
-fn deepest(error: &Value, budget: &mut Budget) -> Option<String> {
+fn deepest(error: &Value, budget: &mut ReadingLimit) -> Option<String> {
     let inner = ["value", "cause"].iter().find_map(|name| error.get(*name))?;
     if !inner.is_object() {
         return None;
@@ -224,7 +224,7 @@ fn deepest(error: &Value, budget: &mut Budget) -> Option<String> {
 }
 
 /// The members of one object, containers aside.
-fn flat(map: &Map<String, Value>, budget: &mut Budget) -> Draft {
+fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
     let mut draft = Draft::default();
     for name in KIND {
         if let Some(kind) = map.get(name).and_then(Value::as_str).and_then(type_name) {
@@ -288,7 +288,7 @@ fn specific(name: &str) -> bool {
 }
 
 /// A list of findings: FastAPI's `[{loc,msg,type}]`, `[{message,code}]`, `[{error:{…}}]`, texts.
-fn findings(items: &[Value], budget: &mut Budget) -> Option<Draft> {
+fn findings(items: &[Value], budget: &mut ReadingLimit) -> Option<Draft> {
     let mut all = Draft::default();
     let mut messages: Vec<String> = Vec::new();
     for item in items.iter().take(MAX_FINDINGS) {
@@ -304,7 +304,7 @@ fn findings(items: &[Value], budget: &mut Budget) -> Option<Draft> {
     Some(all).filter(|draft| !draft.is_empty())
 }
 
-fn finding(item: &Value, budget: &mut Budget) -> Option<Draft> {
+fn finding(item: &Value, budget: &mut ReadingLimit) -> Option<Draft> {
     let validation = item.as_object().and_then(|map| {
         let message = map.get("msg")?.as_str()?;
         Some((message, map.get("loc").and_then(param::location)?))
@@ -396,7 +396,7 @@ fn without_echo(value: &Value) -> Value {
 
 /// A text as message. A text that is itself an error body (JSON or a page: gateways put their
 /// upstream's whole answer there) is read in turn, for as long as that says anything.
-fn of_text(text: &str, budget: &mut Budget) -> Option<Draft> {
+fn of_text(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
     let text = clean(text);
     let trimmed = text.trim();
     if trimmed.is_empty() {

@@ -55,7 +55,7 @@ fn starts_with_tag(lower: &str, name: &str) -> bool {
 
 /// What a page says: its message without markup, and the code that an XML error body names.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct ErrorPage {
     /// Title, heading or first text; empty when the page shows none.
     pub message: String,
     /// `<Code>` of an XML error (S3 and its kind).
@@ -63,7 +63,7 @@ pub struct Page {
 }
 
 /// Reads an HTML or XML page.
-pub fn page(text: &str) -> Page {
+pub fn page(text: &str) -> ErrorPage {
     let text = head_of(text, MAX_PAGE_BYTES);
     // Lower-casing ASCII keeps every offset, so a span found in `lower` is one of `text` too.
     let lower = text.to_ascii_lowercase();
@@ -85,7 +85,7 @@ pub fn page(text: &str) -> Page {
     });
     // `<Code>` is an error code in XML only; in HTML the element sets type.
     let xml = !lower.contains("<html") && !lower.contains("<body");
-    Page { message, code: code.filter(|_| xml) }
+    ErrorPage { message, code: code.filter(|_| xml) }
 }
 
 /// Titles that pages carry whatever went wrong.
@@ -325,7 +325,10 @@ mod tests {
         let xml = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
         assert_eq!(
             page(xml),
-            Page { message: "Access Denied".to_owned(), code: Some("AccessDenied".to_owned()) }
+            ErrorPage {
+                message: "Access Denied".to_owned(),
+                code: Some("AccessDenied".to_owned())
+            }
         );
     }
 

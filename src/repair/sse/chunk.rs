@@ -1,11 +1,11 @@
 //! Repairs one chunk that has `choices` (chat and text completions).
 
 use crate::error::ErrorAnswer;
-use crate::repair::chat::choice::{self, Seen};
+use crate::repair::chat::choice::{self, ChoiceFacts};
 use crate::repair::chat::edits::Edits;
 use crate::repair::chat::progress::Progress;
 use crate::repair::chat::root::{Root, counts};
-use crate::repair::chat::{Api, Form, RequestFacts, container, usage};
+use crate::repair::chat::{Api, RequestFacts, WholeOrChunk, container, usage};
 use crate::repair::error::{Event, from_choice, from_event};
 use crate::telemetry::counters::Repair;
 use crate::wire::json::cursor::{self, Value};
@@ -13,9 +13,9 @@ use crate::wire::json::string;
 
 /// What becomes of a payload.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum ChunkOutcome {
     /// It goes on, edited or (`None`) as it is.
-    Emit(Option<Vec<u8>>, Facts),
+    Emit(Option<Vec<u8>>, ChunkFacts),
     /// These payloads stand inside of it.
     Several(Vec<Vec<u8>>),
     /// Nothing that a client of this stream could read.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 
 /// What a chunk said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Facts {
+pub(super) struct ChunkFacts {
     /// A choice has its finish reason.
     pub(super) finished: bool,
     /// Token counts were given: whether some came from a cache.
@@ -37,7 +37,7 @@ pub(super) struct Facts {
 
 /// What the payload's surroundings say about it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
+pub(super) struct ChunkContext<'a> {
     pub(super) api: Api,
     pub(super) request: RequestFacts,
     /// What the framing says about errors.
@@ -46,22 +46,26 @@ pub(super) struct Context<'a> {
 }
 
 /// Looks at a payload (JSON, UTF-8) member by member.
-pub(super) fn repair(text: &[u8], progress: &mut Progress, about: Context<'_>) -> Verdict {
-    let Ok(value) = cursor::parse(text) else { return Verdict::Drop };
+pub(super) fn repair(
+    text: &[u8],
+    progress: &mut Progress,
+    about: ChunkContext<'_>,
+) -> ChunkOutcome {
+    let Ok(value) = cursor::parse(text) else { return ChunkOutcome::Drop };
     let root = Root::read(&value);
     let mut edits = Edits::new(text);
     let choices = root.choices(&mut edits, progress);
     if choices.is_empty() {
         return without_choices(&value, &root, &mut edits, progress, about);
     }
-    let mut facts = Facts { has_choices: true, ..Facts::default() };
-    let about_choice = choice::Context {
+    let mut facts = ChunkFacts { has_choices: true, ..ChunkFacts::default() };
+    let about_choice = choice::ChoiceContext {
         api: about.api,
-        form: Form::Chunk,
+        form: WholeOrChunk::Chunk,
         request: about.request,
         seed: root.seed(),
     };
-    let seen: Vec<Seen<'_>> = choices
+    let seen: Vec<ChoiceFacts<'_>> = choices
         .iter()
         .enumerate()
         .map(|(position, choice)| {
@@ -86,13 +90,13 @@ pub(super) fn repair(text: &[u8], progress: &mut Progress, about: Context<'_>) -
     if let Some(answer) = answer {
         let says = seen.iter().any(|seen| seen.has_content);
         let before = says.then(|| unfinished(&mut edits, &seen));
-        return Verdict::Error(Box::new(answer), before);
+        return ChunkOutcome::Error(Box::new(answer), before);
     }
     // It says that all went well, which clients would take for an error all the same.
     if let Some(error) = root.error.filter(|error| !error.is_null()) {
         edits.replace(&error, &b"null"[..]);
     }
-    Verdict::Emit(edits.apply(), facts)
+    ChunkOutcome::Emit(edits.apply(), facts)
 }
 
 fn without_choices(
@@ -100,12 +104,12 @@ fn without_choices(
     root: &Root<'_>,
     edits: &mut Edits<'_>,
     progress: &mut Progress,
-    about: Context<'_>,
-) -> Verdict {
+    about: ChunkContext<'_>,
+) -> ChunkOutcome {
     let inside = container::inside(value);
     if !inside.is_empty() && !about.event.marked && !root.may_be_error() {
         progress.repairs.insert(Repair::Wrapped);
-        return Verdict::Several(inside.iter().map(|inner| inner.raw().to_vec()).collect());
+        return ChunkOutcome::Several(inside.iter().map(|inner| inner.raw().to_vec()).collect());
     }
     let text = edits.text();
     let nested = root.x_groq.and_then(|value| value.get("usage"));
@@ -113,10 +117,10 @@ fn without_choices(
     let judged =
         about.event.marked || root.may_be_error() || (counted.is_none() && !root.is_chatter());
     if judged && let Some(answer) = from_event(text, about.event) {
-        return Verdict::Error(Box::new(answer), None);
+        return ChunkOutcome::Error(Box::new(answer), None);
     }
     if counted.is_none() && !root.has_own_members() {
-        return Verdict::Drop;
+        return ChunkOutcome::Drop;
     }
     match root.choices {
         Some(choices) if choices.raw().trim_ascii() == b"[]" => {}
@@ -125,11 +129,11 @@ fn without_choices(
     }
     head(value, root, edits, about);
     let cached = counts(value, root.usage, nested, edits, progress);
-    Verdict::Emit(edits.apply(), Facts { cached, ..Facts::default() })
+    ChunkOutcome::Emit(edits.apply(), ChunkFacts { cached, ..ChunkFacts::default() })
 }
 
 /// The chunk with every finish reason taken back, to go before an error.
-fn unfinished(edits: &mut Edits<'_>, seen: &[Seen<'_>]) -> Vec<u8> {
+fn unfinished(edits: &mut Edits<'_>, seen: &[ChoiceFacts<'_>]) -> Vec<u8> {
     for reason in seen.iter().filter_map(|seen| seen.reason) {
         edits.undo(&reason);
         if !reason.is_null() {
@@ -140,7 +144,7 @@ fn unfinished(edits: &mut Edits<'_>, seen: &[Seen<'_>]) -> Vec<u8> {
 }
 
 /// What all chunks have: what they are, and which model they are of.
-fn head(value: &Value<'_>, root: &Root<'_>, edits: &mut Edits<'_>, about: Context<'_>) {
+fn head(value: &Value<'_>, root: &Root<'_>, edits: &mut Edits<'_>, about: ChunkContext<'_>) {
     let object: &[u8] = match about.api {
         Api::Chat => b"\"chat.completion.chunk\"",
         Api::Completions => b"\"text_completion\"",

@@ -4,7 +4,7 @@ use super::lines::{Line, MARK, classify};
 
 /// The kind of a body, from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyKind {
+pub enum StreamFormat {
     /// Nothing but white space, comments or half a field name so far.
     NeedMore,
     /// An event stream.
@@ -21,9 +21,9 @@ pub enum BodyKind {
 /// Judges by the first bytes of a body (all that came so far). Reads until the first line that says
 /// something.
 #[must_use]
-pub fn detect(body: &[u8]) -> BodyKind {
+pub fn detect(body: &[u8]) -> StreamFormat {
     if MARK.starts_with(body) {
-        return BodyKind::NeedMore;
+        return StreamFormat::NeedMore;
     }
     let mut rest = body.strip_prefix(MARK).unwrap_or(body);
     loop {
@@ -34,31 +34,31 @@ pub fn detect(body: &[u8]) -> BodyKind {
                 None => (rest, None),
             };
         match line.first() {
-            None => return BodyKind::NeedMore,
-            Some(b'{') => return BodyKind::Json(body.len() - rest.len()),
-            Some(b'<') => return BodyKind::Html,
+            None => return StreamFormat::NeedMore,
+            Some(b'{') => return StreamFormat::Json(body.len() - rest.len()),
+            Some(b'<') => return StreamFormat::Html,
             Some(_) => {}
         }
         if after.is_none() && is_half_field(line) {
-            return BodyKind::NeedMore;
+            return StreamFormat::NeedMore;
         }
         match classify(line) {
-            Line::Done | Line::Data(_) => return BodyKind::Sse,
-            Line::Event(_) | Line::Error(_) | Line::Field => return BodyKind::Sse,
+            Line::Done | Line::Data(_) => return StreamFormat::Sse,
+            Line::Event(_) | Line::Error(_) | Line::Field => return StreamFormat::Sse,
             Line::Bare(_) if line.first() == Some(&b'[') => {
                 let half = after.is_none() && b"[DONE]".starts_with(&line.to_ascii_uppercase());
                 return if half {
-                    BodyKind::NeedMore
+                    StreamFormat::NeedMore
                 } else {
-                    BodyKind::Json(body.len() - rest.len())
+                    StreamFormat::Json(body.len() - rest.len())
                 };
             }
-            Line::Bare(_) => return BodyKind::Text,
+            Line::Bare(_) => return StreamFormat::Text,
             Line::Comment(_) | Line::Blank => {}
         }
         match after {
             Some(after) => rest = after,
-            None => return BodyKind::NeedMore,
+            None => return StreamFormat::NeedMore,
         }
     }
 }
@@ -77,23 +77,23 @@ mod tests {
     #[test]
     fn table() {
         for (body, want) in [
-            (&b""[..], BodyKind::NeedMore),
-            (b"\xef\xbb", BodyKind::NeedMore),
-            (b"\n\r\n ", BodyKind::NeedMore),
-            (b": keep-alive\n\n", BodyKind::NeedMore),
-            (b"da", BodyKind::NeedMore),
-            (b"data: {", BodyKind::Sse),
-            (b"\xef\xbb\xbfdata:", BodyKind::Sse),
-            (b": x\n\nevent: a\n", BodyKind::Sse),
-            (b"id:1\n", BodyKind::Sse),
-            (b"\n\n{\"a\"", BodyKind::Json(2)),
-            (b": x\n\n{", BodyKind::Json(5)),
-            (b"[", BodyKind::NeedMore),
-            (b"[{", BodyKind::Json(0)),
-            (b"[DONE]", BodyKind::Sse),
-            (b"<!doctype html>", BodyKind::Html),
-            (b"Not Found", BodyKind::Text),
-            (b"dataset\n", BodyKind::Text),
+            (&b""[..], StreamFormat::NeedMore),
+            (b"\xef\xbb", StreamFormat::NeedMore),
+            (b"\n\r\n ", StreamFormat::NeedMore),
+            (b": keep-alive\n\n", StreamFormat::NeedMore),
+            (b"da", StreamFormat::NeedMore),
+            (b"data: {", StreamFormat::Sse),
+            (b"\xef\xbb\xbfdata:", StreamFormat::Sse),
+            (b": x\n\nevent: a\n", StreamFormat::Sse),
+            (b"id:1\n", StreamFormat::Sse),
+            (b"\n\n{\"a\"", StreamFormat::Json(2)),
+            (b": x\n\n{", StreamFormat::Json(5)),
+            (b"[", StreamFormat::NeedMore),
+            (b"[{", StreamFormat::Json(0)),
+            (b"[DONE]", StreamFormat::Sse),
+            (b"<!doctype html>", StreamFormat::Html),
+            (b"Not Found", StreamFormat::Text),
+            (b"dataset\n", StreamFormat::Text),
         ] {
             assert_eq!(detect(body), want, "{}", String::from_utf8_lossy(body));
         }

@@ -34,10 +34,10 @@ mod tests;
 mod transcript;
 mod typed;
 
-pub use detect::{BodyKind, detect};
+pub use detect::{StreamFormat, detect};
 pub(super) use errors::TRUNCATED;
 pub use normalizer::SseNormalizer;
-pub use output::Out;
+pub use output::StreamOutput;
 
 use crate::error::ErrorAnswer;
 use crate::repair::chat::{Api, RequestFacts};
@@ -90,7 +90,7 @@ pub enum StreamEnd {
 
 /// What is known about the answer's head. It goes on only when this is no longer `Undecided`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Head {
+pub enum StreamHead {
     /// No event so far, and few comments: they are kept until there is one. Nothing is to be sent yet.
     Undecided,
     /// A stream: status 200, `content-type: text/event-stream`, no `content-length`.

@@ -2,7 +2,7 @@
 
 /// What leaves for a chunk that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Out {
+pub enum StreamOutput {
     /// The very bytes of the chunk.
     Unchanged,
     /// These bytes (maybe none) instead of the chunk.
@@ -72,10 +72,10 @@ impl<'a> Output<'a> {
         self.copied = None;
     }
 
-    pub(super) fn finish(self) -> Out {
+    pub(super) fn finish(self) -> StreamOutput {
         match self.copied {
-            None if self.same == self.chunk.len() => Out::Unchanged,
-            _ => Out::Bytes(self.into_bytes()),
+            None if self.same == self.chunk.len() => StreamOutput::Unchanged,
+            _ => StreamOutput::Bytes(self.into_bytes()),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) enum Origin {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum PayloadState {
     /// JSON so far, more must come.
     Open,
     /// One whole JSON value.
@@ -31,13 +31,14 @@ pub(super) struct Pending {
     /// Where the newest line begins.
     last: usize,
     tokenizer: Tokenizer,
-    state: State,
+    state: PayloadState,
 }
 
 impl Pending {
     pub(super) fn new(origin: Origin, line: &[u8]) -> Self {
         let tokenizer = Tokenizer::new();
-        let mut this = Self { origin, text: Vec::new(), last: 0, tokenizer, state: State::Open };
+        let mut this =
+            Self { origin, text: Vec::new(), last: 0, tokenizer, state: PayloadState::Open };
         this.read(line);
         this
     }
@@ -50,23 +51,23 @@ impl Pending {
 
     fn read(&mut self, bytes: &[u8]) {
         self.text.extend_from_slice(bytes);
-        if self.state == State::Broken {
+        if self.state == PayloadState::Broken {
             return;
         }
         self.state = match feed(&mut self.tokenizer, bytes) {
-            Ok(()) if self.tokenizer.is_complete() => State::Complete,
-            Ok(()) => State::Open,
-            Err(_) => State::Broken,
+            Ok(()) if self.tokenizer.is_complete() => PayloadState::Complete,
+            Ok(()) => PayloadState::Open,
+            Err(_) => PayloadState::Broken,
         };
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> PayloadState {
         self.state
     }
 
     /// Whether it is the beginning of an object or array, and may still become a whole one.
     pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open && self.starts_json()
+        self.state == PayloadState::Open && self.starts_json()
     }
 
     pub(super) fn starts_json(&self) -> bool {

@@ -15,12 +15,12 @@ const MAX_DEPTH: u32 = 32;
 
 /// What a payload that may leave as it is says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Chunk(Chunk),
-    Event(Typed),
+pub(super) enum CanonicalPayload {
+    Chunk(CanonicalChunk),
+    Event(CanonicalEvent),
 }
 
-impl Found {
+impl CanonicalPayload {
     /// Where the `model` stands that may have to be renamed.
     pub(super) fn model(self) -> Option<(usize, usize)> {
         match self {
@@ -32,11 +32,11 @@ impl Found {
 
 /// A chunk that may leave as it is: one with choices, or with token counts and an empty list of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Chunk {
+pub(super) struct CanonicalChunk {
     /// The one choice that it tells of.
     pub(super) choice: Option<u64>,
     /// It has its finish reason.
-    pub(super) finish: Option<Reason>,
+    pub(super) finish: Option<FinishReason>,
     /// The value of `model` stands here.
     pub(super) model: Option<(usize, usize)>,
     /// It goes on with this tool call: choice and index. Whether that call exists is not known here.
@@ -47,7 +47,7 @@ pub(super) struct Chunk {
 
 /// A finish reason of OpenAI's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum FinishReason {
     /// `stop`, which may have to be another one.
     Stop,
     Other,
@@ -55,7 +55,7 @@ pub(super) enum Reason {
 
 /// An event that is named by its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Typed {
+pub(super) struct CanonicalEvent {
     /// The value of `type` stands here, without its quotes.
     pub(super) name: (usize, usize),
     /// It carries a Responses object.
@@ -65,25 +65,25 @@ pub(super) struct Typed {
 }
 
 /// A payload that is as OpenAI would have sent it.
-pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(Found, Slots)> {
+pub(super) fn payload(text: &[u8], kind: StreamKind) -> Option<(CanonicalPayload, Slots)> {
     if kind.api().is_some() {
         let (found, slots) = chunk(text, kind)?;
-        return Some((Found::Chunk(found), slots));
+        return Some((CanonicalPayload::Chunk(found), slots));
     }
     let (found, slots) = typed(text)?;
-    Some((Found::Event(found), slots))
+    Some((CanonicalPayload::Event(found), slots))
 }
 
 /// A chunk that is as OpenAI would have sent it.
-pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Slots)> {
+pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Slots)> {
     let (object, part): (&[u8], &[u8]) = match kind {
         StreamKind::Chat => (b"chat.completion.chunk", b"delta"),
         StreamKind::Completions => (b"text_completion", b"text"),
         StreamKind::Transcription | StreamKind::Responses => return None,
     };
-    let mut found = Chunk::default();
+    let mut found = CanonicalChunk::default();
     let (mut has_list, mut is_empty) = (false, false);
-    let mut reader = Reader::new(text);
+    let mut reader = PayloadScanner::new(text);
     reader.object(|reader, key| match key {
         b"object" => (reader.plain_string()? == object).then_some(()),
         b"choices" if !has_list => {
@@ -120,11 +120,11 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(Chunk, Slots)> {
 }
 
 /// An event of OpenAI's own, without `error`.
-fn typed(text: &[u8]) -> Option<(Typed, Slots)> {
-    let mut found = Typed::default();
+fn typed(text: &[u8]) -> Option<(CanonicalEvent, Slots)> {
+    let mut found = CanonicalEvent::default();
     let mut numbered = false;
     let mut name: &[u8] = b"";
-    let mut reader = Reader::new(text);
+    let mut reader = PayloadScanner::new(text);
     reader.object(|reader, key| match key {
         b"type" if name.is_empty() => {
             let start = reader.at + 1;
@@ -159,14 +159,14 @@ fn typed(text: &[u8]) -> Option<(Typed, Slots)> {
     is_event.then_some((found, reader.slots))
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct PayloadScanner<'a> {
     text: &'a [u8],
     at: usize,
     depth: u32,
     slots: Slots,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PayloadScanner<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, depth: 0, slots: Slots::default() }
     }
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    fn choice(&mut self, part: &[u8], found: &mut Chunk) -> Option<()> {
+    fn choice(&mut self, part: &[u8], found: &mut CanonicalChunk) -> Option<()> {
         let (mut has_part, mut has_reasoning) = (false, false);
         let (mut index, mut call) = (None, None);
         self.object(|reader, key| match key {
@@ -217,7 +217,8 @@ impl<'a> Reader<'a> {
                     return reader.null();
                 }
                 let reason = reader.plain_string()?;
-                found.finish = Some(if reason == b"stop" { Reason::Stop } else { Reason::Other });
+                found.finish =
+                    Some(if reason == b"stop" { FinishReason::Stop } else { FinishReason::Other });
                 is_own(reason).then_some(())
             }
             b"index" | b"delta" | b"text" | b"message" => None,

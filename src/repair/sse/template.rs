@@ -1,7 +1,7 @@
 //! Remembers the last payload that needed no repair. The next one nearly always differs from it in a
 //! text or two alone, and then a comparison tells what a scan would.
 
-use super::scan::Reader;
+use super::scan::PayloadScanner;
 use crate::wire::bytes::{is_utf8_up_to, strip_prefix};
 use crate::wire::json::tokenizer::string_end;
 
@@ -43,14 +43,14 @@ pub(super) struct Slots {
 
 /// What stands in the slots that matter: of strings, what is between the quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Values<'a> {
+pub(super) struct SlotValues<'a> {
     pub(super) content: &'a [u8],
     pub(super) reasoning: &'a [u8],
     pub(super) arguments: &'a [u8],
     pub(super) number: Option<u64>,
 }
 
-impl<'a> Values<'a> {
+impl<'a> SlotValues<'a> {
     #[inline]
     fn add(&mut self, kind: SlotKind, value: &'a [u8]) {
         match kind {
@@ -84,8 +84,8 @@ impl Slots {
     }
 
     /// What stands in the slots of `text`, whose slots these are.
-    pub(super) fn values<'a>(&self, text: &'a [u8]) -> Values<'a> {
-        let mut values = Values::default();
+    pub(super) fn values<'a>(&self, text: &'a [u8]) -> SlotValues<'a> {
+        let mut values = SlotValues::default();
         for slot in self.as_slice() {
             values.add(slot.kind, text.get(slot.start..slot.end).unwrap_or_default());
         }
@@ -99,10 +99,10 @@ impl Slots {
 
 /// A payload of the shape that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Match<'a> {
+pub(super) struct TemplateMatch<'a> {
     /// Its length in bytes: what follows was not looked at.
     pub(super) len: usize,
-    pub(super) values: Values<'a>,
+    pub(super) values: SlotValues<'a>,
 }
 
 /// A payload's shape and what `T` was found in it.
@@ -145,10 +145,10 @@ impl<T: Copy> Template<T> {
     /// The payload of the same shape that `text` begins with.
     // As a call its result would go through memory.
     #[inline(always)]
-    pub(super) fn find<'a>(&self, text: &'a [u8]) -> Option<Match<'a>> {
+    pub(super) fn find<'a>(&self, text: &'a [u8]) -> Option<TemplateMatch<'a>> {
         self.found.as_ref()?;
         let (mut rest, mut done) = (text, 0);
-        let mut values = Values::default();
+        let mut values = SlotValues::default();
         for slot in self.slots.as_slice() {
             rest = strip_prefix(rest, self.text.get(done..slot.start)?)?;
             let is_number = slot.kind == SlotKind::Number;
@@ -160,12 +160,12 @@ impl<T: Copy> Template<T> {
             (rest, done) = (rest.get(end..)?, slot.end);
         }
         rest = strip_prefix(rest, self.text.get(done..)?)?;
-        Some(Match { len: text.len().checked_sub(rest.len())?, values })
+        Some(TemplateMatch { len: text.len().checked_sub(rest.len())?, values })
     }
 }
 
 fn number_end(text: &[u8]) -> Option<usize> {
-    let mut reader = Reader::new(text);
+    let mut reader = PayloadScanner::new(text);
     reader.number()?;
     Some(reader.at())
 }

@@ -23,7 +23,7 @@ const TEXTS: [&str; 4] = ["text", "delta", "transcript", "transcription"];
 
 /// What becomes of a payload.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum TranscriptOutcome {
     /// One of OpenAI's own events, which says this much.
     Own {
         delta: Vec<u8>,
@@ -60,20 +60,20 @@ impl Transcript {
     }
 
     /// Reads a payload that is JSON.
-    pub(super) fn read(&mut self, payload: &[u8], event: Event) -> Verdict {
-        let Ok(root) = cursor::parse(payload) else { return Verdict::Said(Vec::new()) };
+    pub(super) fn read(&mut self, payload: &[u8], event: Event) -> TranscriptOutcome {
+        let Ok(root) = cursor::parse(payload) else { return TranscriptOutcome::Said(Vec::new()) };
         let kind = root.get("type").and_then(|kind| kind.as_str());
         if let Some(kind) = &kind {
             if kind.starts_with("transcript.") && !event.marked {
                 let delta = root.get("delta").map(|delta| delta.inner().to_vec());
                 let is_last = kind == "transcript.text.done";
-                return Verdict::Own { delta: delta.unwrap_or_default(), is_last };
+                return TranscriptOutcome::Own { delta: delta.unwrap_or_default(), is_last };
             }
             if event.marked || kind.contains("error") {
                 let marked = Event { marked: true, ..event };
                 return match from_event(payload, marked) {
-                    Some(answer) => Verdict::Error(Box::new(answer)),
-                    None => Verdict::Said(Vec::new()),
+                    Some(answer) => TranscriptOutcome::Error(Box::new(answer)),
+                    None => TranscriptOutcome::Said(Vec::new()),
                 };
             }
         }
@@ -88,12 +88,12 @@ impl Transcript {
                 });
                 self.only = if self.pieces == 0 { Some(payload.to_vec()) } else { None };
                 self.finished |= is_whole;
-                return Verdict::Said(self.new_text(&text, is_whole));
+                return TranscriptOutcome::Said(self.new_text(&text, is_whole));
             }
         }
         match from_event(payload, event) {
-            Some(answer) => Verdict::Error(Box::new(answer)),
-            None => Verdict::Said(Vec::new()),
+            Some(answer) => TranscriptOutcome::Error(Box::new(answer)),
+            None => TranscriptOutcome::Said(Vec::new()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Transcript {
         said
     }
 
-    fn chunk(&mut self, root: &Value<'_>) -> Verdict {
+    fn chunk(&mut self, root: &Value<'_>) -> TranscriptOutcome {
         self.has_chunks = true;
         let mut said = Vec::new();
         let choices = root.get("choices").into_iter();
@@ -128,11 +128,14 @@ impl Transcript {
         for choice in choices {
             let reason = choice.get("finish_reason").and_then(|reason| finish::word(&reason));
             match reason.as_deref().map(finish::meaning) {
-                Some(finish::Finish::Failed) => {
+                Some(finish::FinishReading::Failed) => {
                     let cause = choice.get("error").map(|cause| cause.raw());
-                    return Verdict::Error(Box::new(from_choice(reason.as_deref(), cause)));
+                    return TranscriptOutcome::Error(Box::new(from_choice(
+                        reason.as_deref(),
+                        cause,
+                    )));
                 }
-                None | Some(finish::Finish::Unfinished) => {}
+                None | Some(finish::FinishReading::Unfinished) => {}
                 Some(_) => self.finished = true,
             }
             let body = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(choice);
@@ -143,7 +146,7 @@ impl Transcript {
         }
         self.only = None;
         self.add(&said);
-        Verdict::Said(said)
+        TranscriptOutcome::Said(said)
     }
 
     /// What `text` adds: all of it, or what goes beyond what was said, where it begins with that.

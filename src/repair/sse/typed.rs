@@ -11,18 +11,18 @@ use crate::wire::splice::{self, Edit};
 
 /// What becomes of a payload.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum EventOutcome {
     /// It goes on, edited or (`None`) as it is.
-    Emit(Option<Vec<u8>>, Facts),
+    Emit(Option<Vec<u8>>, EventFacts),
     /// Several events instead of it: name (for the `event:` line) and payload.
-    Events(Vec<(&'static str, Vec<u8>)>, Facts),
+    Events(Vec<(&'static str, Vec<u8>)>, EventFacts),
     /// An error that is no event of the protocol, or that may still become a status.
     Error(Box<ErrorAnswer>),
 }
 
 /// What an event said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Facts {
+pub(super) struct EventFacts {
     /// The protocol's last event.
     pub(super) ends: bool,
     /// It says that there is no answer.
@@ -49,12 +49,14 @@ pub(super) fn is_protocol(name: &[u8]) -> bool {
 }
 
 /// Looks at a payload member by member. `first`: no event has left yet.
-pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>) -> Verdict {
-    let Ok(root) = cursor::parse(text) else { return Verdict::Emit(None, Facts::default()) };
+pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>) -> EventOutcome {
+    let Ok(root) = cursor::parse(text) else {
+        return EventOutcome::Emit(None, EventFacts::default());
+    };
     let name = root.get("type").and_then(|name| name.as_str());
     let Some(name) = name else { return untyped(text, &root, event, model) };
     let sequence = root.get("sequence_number").and_then(|number| number.as_f64());
-    let mut facts = Facts {
+    let mut facts = EventFacts {
         ends: is_last(name.as_bytes()),
         fails: matches!(&*name, "error" | "response.failed"),
         cached: None,
@@ -67,7 +69,7 @@ pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>
     let fails = if is_error { first } else { !is_own && (event.marked || name.contains("error")) };
     let event = Event { marked: event.marked || is_error, ..event };
     if fails && let Some(answer) = from_event(text, event) {
-        return Verdict::Error(Box::new(answer));
+        return EventOutcome::Error(Box::new(answer));
     }
     let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);
@@ -79,23 +81,23 @@ pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>
         }
         _ => None,
     };
-    Verdict::Emit(edited, facts)
+    EventOutcome::Emit(edited, facts)
 }
 
-fn untyped(text: &[u8], root: &Value<'_>, event: Event, model: Option<&str>) -> Verdict {
+fn untyped(text: &[u8], root: &Value<'_>, event: Event, model: Option<&str>) -> EventOutcome {
     // A Responses object has `"error": null` and a `usage`; it is an answer, not an error.
     let object = root.get("object").and_then(|object| object.as_str());
     if object.as_deref() == Some("response") {
         return whole_response(text, root, model);
     }
     match from_event(text, event) {
-        Some(answer) => Verdict::Error(Box::new(answer)),
-        None => Verdict::Emit(None, Facts::default()),
+        Some(answer) => EventOutcome::Error(Box::new(answer)),
+        None => EventOutcome::Emit(None, EventFacts::default()),
     }
 }
 
 /// The least that `responses.stream()` can be read from: the first and the last event.
-fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> Verdict {
+fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> EventOutcome {
     let status = root.get("status").and_then(|status| status.as_str());
     let last = match status.as_deref() {
         Some("incomplete") => "response.incomplete",
@@ -117,12 +119,12 @@ fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> Verdict
         event
     };
     let counts = root.get("usage").filter(usage::counts);
-    let facts = Facts {
+    let facts = EventFacts {
         ends: true,
         fails: last == "response.failed",
         cached: counts.map(|counts| crate::repair::usage::cached(&counts)),
         sequence: Some(1),
     };
     let events = vec![("response.created", event("response.created", 0)), (last, event(last, 1))];
-    Verdict::Events(events, facts)
+    EventOutcome::Events(events, facts)
 }

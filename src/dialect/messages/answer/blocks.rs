@@ -1,16 +1,16 @@
 //! The content blocks of a message.
 
 use super::citations::Citations;
-use super::events::Events;
+use super::events::MessageEvents;
 use super::input::Input;
 use crate::dialect::chat::text::{Text, quoted};
 
 /// One element of `content`. Its place there is its `index`.
 #[derive(Debug)]
-pub(super) enum Block {
+pub(super) enum ContentBlock {
     Thinking(Text, Shown),
     Text(Text, Shown, Citations),
-    Call(Call),
+    Call(ToolUse),
 }
 
 /// How much of a text was shown, in bytes.
@@ -18,7 +18,7 @@ pub(super) type Shown = usize;
 
 /// A tool call.
 #[derive(Debug, Default)]
-pub(super) struct Call {
+pub(super) struct ToolUse {
     /// Escaped, without quotes. Empty until the block is shown where the upstream gave none.
     pub(super) id: Vec<u8>,
     /// Escaped, without quotes. As the client knows it once the block is shown.
@@ -30,9 +30,9 @@ pub(super) struct Call {
     pub(super) is_cut: bool,
 }
 
-impl Block {
+impl ContentBlock {
     /// Writes the block's first event.
-    pub(super) fn start(&self, index: usize, events: &mut Events) {
+    pub(super) fn start(&self, index: usize, events: &mut MessageEvents) {
         events.block("content_block_start", index, |out| {
             out.extend_from_slice(b",\"content_block\":");
             match self {
@@ -47,7 +47,7 @@ impl Block {
     }
 
     /// Writes what of the block is new.
-    pub(super) fn delta(&mut self, index: usize, events: &mut Events) {
+    pub(super) fn delta(&mut self, index: usize, events: &mut MessageEvents) {
         match self {
             Self::Thinking(text, shown) => {
                 events.delta(index, "thinking_delta", "thinking", new(text, shown));
@@ -105,7 +105,7 @@ fn write_text(text: &[u8], citations: &Citations, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-impl Call {
+impl ToolUse {
     fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
         quoted(&self.id, out);

@@ -8,11 +8,11 @@
 use std::collections::HashSet;
 
 use super::MessageOptions;
-use super::blocks::{Block, Call};
+use super::blocks::{ContentBlock, ToolUse};
 use super::citations::{Citations, citation};
-use super::events::Events;
-use super::input::State;
-use crate::dialect::chat::calls::{CallDelta, NAMELESS, Places, add_name, clean};
+use super::events::MessageEvents;
+use super::input::ArgumentsState;
+use crate::dialect::chat::calls::{CallDelta, CallNumbers, NAMELESS, add_name, clean};
 use crate::dialect::chat::text::{Text, escaped, number};
 use crate::dialect::chat::usage::Usage;
 use crate::dialect::chat::{Answer, ChatHead, Finish};
@@ -26,16 +26,16 @@ const BLOCK_BYTES: usize = 128;
 
 /// An answer that is being built.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(super) struct MessageBuilder {
     options: MessageOptions,
-    events: Events,
+    events: MessageEvents,
     head: ChatHead,
-    blocks: Vec<Block>,
+    blocks: Vec<ContentBlock>,
     /// The block that is open; those before it are closed.
     open: usize,
     /// Its first event was written.
     is_started: bool,
-    places: Places,
+    places: CallNumbers,
     /// Where each call stands among the blocks.
     calls: Vec<usize>,
     /// The client's ids.
@@ -64,13 +64,13 @@ enum Phase {
 
 /// What a text block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Words {
+enum TextRole {
     Thinking,
     Text,
 }
 
-impl Builder {
-    pub(super) fn new(options: MessageOptions, events: Events) -> Self {
+impl MessageBuilder {
+    pub(super) fn new(options: MessageOptions, events: MessageEvents) -> Self {
         Self {
             options,
             events,
@@ -78,7 +78,7 @@ impl Builder {
             blocks: Vec::new(),
             open: 0,
             is_started: false,
-            places: Places::default(),
+            places: CallNumbers::default(),
             calls: Vec::new(),
             ids: HashSet::new(),
             answered: false,
@@ -129,7 +129,7 @@ impl Builder {
         out.extend_from_slice(b"\"content\":[");
         let mut any = false;
         for block in &self.blocks {
-            if matches!(block, Block::Call(call) if call.is_cut) {
+            if matches!(block, ContentBlock::Call(call) if call.is_cut) {
                 continue;
             }
             if std::mem::replace(&mut any, true) {
@@ -160,13 +160,13 @@ impl Builder {
     }
 
     /// A piece of text or thinking.
-    fn words(&mut self, kind: Words, inner: &[u8]) {
+    fn words(&mut self, kind: TextRole, inner: &[u8]) {
         if inner.is_empty() || !self.spend(inner.len()) {
             return;
         }
         let is_last = match self.blocks.last() {
-            Some(Block::Thinking(..)) => kind == Words::Thinking,
-            Some(Block::Text(..)) => kind == Words::Text,
+            Some(ContentBlock::Thinking(..)) => kind == TextRole::Thinking,
+            Some(ContentBlock::Text(..)) => kind == TextRole::Text,
             _ => false,
         };
         if !is_last {
@@ -175,11 +175,13 @@ impl Builder {
             }
             let text = Text::default();
             self.blocks.push(match kind {
-                Words::Thinking => Block::Thinking(text, 0),
-                Words::Text => Block::Text(text, 0, Citations::default()),
+                TextRole::Thinking => ContentBlock::Thinking(text, 0),
+                TextRole::Text => ContentBlock::Text(text, 0, Citations::default()),
             });
         }
-        if let Some(Block::Thinking(text, _) | Block::Text(text, ..)) = self.blocks.last_mut() {
+        if let Some(ContentBlock::Thinking(text, _) | ContentBlock::Text(text, ..)) =
+            self.blocks.last_mut()
+        {
             let _new = text.push(inner);
         }
         self.show(false);
@@ -199,10 +201,13 @@ impl Builder {
                 return block.delta(self.open, &mut self.events);
             }
             let is_over = match block {
-                Block::Thinking(..) | Block::Text(..) => true,
-                Block::Call(call) => {
+                ContentBlock::Thinking(..) | ContentBlock::Text(..) => true,
+                ContentBlock::Call(call) => {
                     is_end
-                        || matches!(call.input.state(), State::Object | State::Null | State::Broken)
+                        || matches!(
+                            call.input.state(),
+                            ArgumentsState::Object | ArgumentsState::Null | ArgumentsState::Broken
+                        )
                 }
             };
             if is_over {
@@ -219,8 +224,8 @@ impl Builder {
     fn start(&mut self, is_last: bool, is_end: bool) -> bool {
         let index = self.open;
         let Some(block) = self.blocks.get_mut(index) else { return false };
-        if let Block::Call(call) = block {
-            let may_grow = is_last && !is_end && call.input.state() == State::Blank;
+        if let ContentBlock::Call(call) = block {
+            let may_grow = is_last && !is_end && call.input.state() == ArgumentsState::Blank;
             if may_grow && !call.is_named {
                 return false;
             }
@@ -241,11 +246,11 @@ impl Builder {
     fn close(&mut self) -> bool {
         let index = self.open;
         let is_cut = self.finish == Some(Finish::Length);
-        if let Some(Block::Call(call)) = self.blocks.get_mut(index) {
+        if let Some(ContentBlock::Call(call)) = self.blocks.get_mut(index) {
             match call.input.state() {
-                State::Blank | State::Object | State::Null => {}
-                State::Open | State::Broken if is_cut => call.is_cut = true,
-                State::Open | State::Broken => {
+                ArgumentsState::Blank | ArgumentsState::Object | ArgumentsState::Null => {}
+                ArgumentsState::Open | ArgumentsState::Broken if is_cut => call.is_cut = true,
+                ArgumentsState::Open | ArgumentsState::Broken => {
                     let name = string::decode(&call.name).unwrap_or_default();
                     let name: String = name.chars().take(64).collect();
                     self.invalid(&format!(
@@ -264,7 +269,7 @@ impl Builder {
     /// Gives a call its id and the name by which the client knows the tool.
     fn settle(&mut self, index: usize) {
         let made_up = || format!("toolu_{}_{index}", self.options.id).into_bytes();
-        let Some(Block::Call(call)) = self.blocks.get_mut(index) else { return };
+        let Some(ContentBlock::Call(call)) = self.blocks.get_mut(index) else { return };
         if std::mem::replace(&mut call.is_named, true) {
             return;
         }
@@ -297,7 +302,7 @@ impl Builder {
     /// Where there is a call it is what the client has to answer, whatever the server calls its end: agents stop in the
     /// middle of their task where this says `end_turn`.
     fn write_stop(&self, out: &mut Vec<u8>) {
-        let calls = self.blocks.iter().any(|block| matches!(block, Block::Call(_)));
+        let calls = self.blocks.iter().any(|block| matches!(block, ContentBlock::Call(_)));
         let (reason, stop) = match self.finish.unwrap_or(Finish::Stop) {
             Finish::Length => ("max_tokens", None),
             Finish::ContentFilter => ("refusal", None),
@@ -328,7 +333,7 @@ fn write_usage(usage: Option<Usage>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-impl Answer for Builder {
+impl Answer for MessageBuilder {
     fn head(&mut self) -> &mut ChatHead {
         &mut self.head
     }
@@ -359,16 +364,16 @@ impl Answer for Builder {
     }
 
     fn text(&mut self, inner: &[u8], _logprobs: Option<&Value<'_>>) {
-        self.words(Words::Text, inner);
+        self.words(TextRole::Text, inner);
     }
 
     fn reasoning(&mut self, inner: &[u8]) {
-        self.words(Words::Thinking, inner);
+        self.words(TextRole::Thinking, inner);
     }
 
     fn refusal(&mut self, inner: &[u8]) {
         self.has_refused |= !inner.is_empty();
-        self.words(Words::Text, inner);
+        self.words(TextRole::Text, inner);
     }
 
     /// Belongs to the last text. Where that is closed it goes into a block of its own.
@@ -377,16 +382,16 @@ impl Answer for Builder {
         if !self.spend(citation.len()) {
             return;
         }
-        let texts = self.blocks.iter().rposition(|block| matches!(block, Block::Text(..)));
+        let texts = self.blocks.iter().rposition(|block| matches!(block, ContentBlock::Text(..)));
         let index = match texts.filter(|index| *index >= self.open) {
             Some(index) => index,
             None if self.spend(BLOCK_BYTES) => {
-                self.blocks.push(Block::Text(Text::default(), 0, Citations::default()));
+                self.blocks.push(ContentBlock::Text(Text::default(), 0, Citations::default()));
                 self.blocks.len().saturating_sub(1)
             }
             None => return,
         };
-        if let Some(Block::Text(_, _, citations)) = self.blocks.get_mut(index) {
+        if let Some(ContentBlock::Text(_, _, citations)) = self.blocks.get_mut(index) {
             citations.push(citation);
         }
         self.show(false);
@@ -404,13 +409,14 @@ impl Answer for Builder {
                 if !self.spend(BLOCK_BYTES.saturating_add(delta.id.len())) {
                     return;
                 }
-                self.blocks.push(Block::Call(Call::default()));
+                self.blocks.push(ContentBlock::Call(ToolUse::default()));
                 self.calls.push(self.blocks.len().saturating_sub(1));
                 self.places.add(delta)
             }
         };
         let index = self.calls.get(place).copied();
-        let Some(Block::Call(call)) = index.and_then(|index| self.blocks.get_mut(index)) else {
+        let Some(ContentBlock::Call(call)) = index.and_then(|index| self.blocks.get_mut(index))
+        else {
             return;
         };
         if !call.is_named {
@@ -421,7 +427,9 @@ impl Answer for Builder {
             add_name(&mut call.name, &clean(delta.name));
         }
         call.input.push(&delta.arguments);
-        if index.is_some_and(|index| index < self.open) && call.input.state() == State::Broken {
+        if index.is_some_and(|index| index < self.open)
+            && call.input.state() == ArgumentsState::Broken
+        {
             return self.invalid("The upstream went on with a tool call that was complete.");
         }
         self.show(false);

@@ -1,6 +1,6 @@
 //! Where a text's statements come from: chat's `url_citation` annotations, in the form of Anthropic's web search.
 
-use super::events::Events;
+use super::events::MessageEvents;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
@@ -19,7 +19,7 @@ impl Citations {
     }
 
     /// Tells of those that are new. `index`: the block's.
-    pub(super) fn show(&mut self, index: usize, events: &mut Events) {
+    pub(super) fn show(&mut self, index: usize, events: &mut MessageEvents) {
         for citation in self.all.get(self.shown..).unwrap_or_default() {
             events.block("content_block_delta", index, |out| {
                 out.extend_from_slice(br#","delta":{"type":"citations_delta","citation":"#);

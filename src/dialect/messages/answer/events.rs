@@ -4,9 +4,9 @@ use crate::dialect::chat::text::{number, quoted};
 
 /// Where events are written, if anybody wants them.
 #[derive(Debug)]
-pub(super) struct Events(Option<Vec<u8>>);
+pub(super) struct MessageEvents(Option<Vec<u8>>);
 
-impl Events {
+impl MessageEvents {
     /// `wanted`: else nothing is ever written.
     pub(super) fn new(wanted: bool) -> Self {
         Self(wanted.then(Vec::new))

@@ -24,7 +24,7 @@ pub(super) struct Input {
 
 /// What the arguments are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ArgumentsState {
     /// Nothing but white space: an input without members, unless more comes.
     Blank,
     /// The beginning of an object, or of `null`.
@@ -75,16 +75,16 @@ impl Input {
     }
 
     /// What has come so far. Reads each byte once, however often it is asked.
-    pub(super) fn state(&mut self) -> State {
+    pub(super) fn state(&mut self) -> ArgumentsState {
         self.advance();
-        let Some(tokenizer) = &self.tokenizer else { return State::Broken };
+        let Some(tokenizer) = &self.tokenizer else { return ArgumentsState::Broken };
         match self.first {
-            None if !self.is_told => State::Blank,
-            None => State::Open,
-            Some(Kind::BeginObject) if tokenizer.is_complete() => State::Object,
-            Some(Kind::BeginObject) => State::Open,
-            Some(Kind::Null) => State::Null,
-            Some(_) => State::Broken,
+            None if !self.is_told => ArgumentsState::Blank,
+            None => ArgumentsState::Open,
+            Some(Kind::BeginObject) if tokenizer.is_complete() => ArgumentsState::Object,
+            Some(Kind::BeginObject) => ArgumentsState::Open,
+            Some(Kind::Null) => ArgumentsState::Null,
+            Some(_) => ArgumentsState::Broken,
         }
     }
 

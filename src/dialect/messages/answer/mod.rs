@@ -22,8 +22,8 @@ pub(crate) use tests::assembled;
 use super::MessageContext;
 use crate::dialect::chat::read;
 use crate::error::ErrorAnswer;
-use builder::Builder;
-use events::Events;
+use builder::MessageBuilder;
+use events::MessageEvents;
 
 /// What an answer depends on beside the upstream's.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub fn whole(
     options: MessageOptions,
     chat: &[u8],
 ) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
-    let mut builder = Builder::new(options, Events::new(false));
+    let mut builder = MessageBuilder::new(options, MessageEvents::new(false));
     match std::str::from_utf8(chat) {
         Ok(_) => read::completion(chat, &mut builder),
         Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),

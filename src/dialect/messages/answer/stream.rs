@@ -1,8 +1,8 @@
 //! A chat stream as the events of a message, piece by piece.
 
 use super::MessageOptions;
-use super::builder::Builder;
-use super::events::Events;
+use super::builder::MessageBuilder;
+use super::events::MessageEvents;
 use crate::dialect::chat::stream::ChatStreamReader;
 use crate::error::ErrorAnswer;
 
@@ -14,14 +14,14 @@ use crate::error::ErrorAnswer;
 /// Where [`super::MessageContext::stream`] is false nobody wants events: none is written, and [`Self::into_message`] has the
 /// answer at the end.
 #[derive(Debug)]
-pub struct MessageConverter(ChatStreamReader<Builder>);
+pub struct MessageConverter(ChatStreamReader<MessageBuilder>);
 
 impl MessageConverter {
     /// A converter for one answer.
     #[must_use]
     pub fn new(options: MessageOptions) -> Self {
-        let events = Events::new(options.context.stream);
-        Self(ChatStreamReader::new(Builder::new(options, events)))
+        let events = MessageEvents::new(options.context.stream);
+        Self(ChatStreamReader::new(MessageBuilder::new(options, events)))
     }
 
     /// Reads the next bytes. Returns the events that they make.

@@ -12,7 +12,7 @@ use crate::wire::json::tokenizer::Kind;
 
 /// Where a block stands: `messages[message].content[block]`, and inside of a tool's result `.content[inner]`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct BlockPath {
     pub(super) message: usize,
     /// `None` for content that is a string.
     pub(super) block: Option<usize>,
@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) is_newest: bool,
 }
 
-impl Place {
+impl BlockPath {
     /// The path of the block's `member`, which begins with a dot or is empty.
     pub(super) fn path(&self, member: &str) -> String {
         let mut path = format!("messages[{}].content", self.message);
@@ -60,14 +60,14 @@ impl Place {
 /// What a message, or a tool's result, says.
 #[derive(Debug, Default)]
 pub(super) struct Content<'a> {
-    pub(super) parts: Vec<Part<'a>>,
+    pub(super) parts: Vec<ContentPart<'a>>,
     /// Some of it came as a list of blocks.
     pub(super) is_list: bool,
 }
 
 /// One part of a chat message. `mark`: its `cache_control`.
 #[derive(Debug)]
-pub(super) enum Part<'a> {
+pub(super) enum ContentPart<'a> {
     /// `opens`: it is the first of its message.
     Text {
         text: Escaped<'a>,
@@ -120,7 +120,7 @@ impl<'a> Content<'a> {
         &mut self,
         kind: &str,
         block: &Value<'a>,
-        at: Place,
+        at: BlockPath,
         dropped: &mut Dropped,
     ) -> Result<bool, GatewayError> {
         let mark = block.get("cache_control");
@@ -133,7 +133,7 @@ impl<'a> Content<'a> {
             "image" => {
                 let mark = mark.filter(|mark| !mark.is_null());
                 if let Some(source) = source("image", block, at, dropped)? {
-                    self.parts.push(Part::Image { source, mark });
+                    self.parts.push(ContentPart::Image { source, mark });
                 }
             }
             "document" => self.document(block, mark, at, dropped)?,
@@ -159,7 +159,7 @@ impl<'a> Content<'a> {
         &mut self,
         block: &Value<'a>,
         mark: Option<Value<'a>>,
-        at: Place,
+        at: BlockPath,
         dropped: &mut Dropped,
     ) -> Result<(), GatewayError> {
         let text = |name: &str| {
@@ -210,7 +210,7 @@ impl<'a> Content<'a> {
                     if text("context").is_some() {
                         dropped.add("document.context");
                     }
-                    self.parts.push(Part::File { source, name: text("title"), mark });
+                    self.parts.push(ContentPart::File { source, name: text("title"), mark });
                 }
             }
         }
@@ -222,7 +222,7 @@ impl<'a> Content<'a> {
 fn source<'a>(
     kind: &str,
     block: &Value<'a>,
-    at: Place,
+    at: BlockPath,
     dropped: &mut Dropped,
 ) -> Result<Option<Source<'a>>, GatewayError> {
     let Some(holder) = block.get("source").filter(|source| source.kind == Kind::BeginObject) else {
@@ -265,7 +265,7 @@ fn search_result(block: &Value<'_>) -> Vec<u8> {
 pub(super) fn string<'a>(
     block: &Value<'a>,
     name: &str,
-    at: &Place,
+    at: &BlockPath,
 ) -> Result<Value<'a>, GatewayError> {
     block
         .get(name)

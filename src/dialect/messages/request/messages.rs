@@ -8,16 +8,20 @@
 use std::borrow::Cow;
 
 use super::MessagesOptions;
-use super::blocks::{Content, Part, Source};
+use super::blocks::{Content, ContentPart, Source};
 use super::tools::chat_name;
-use super::turns::{Assistant, Call, Turn, Turns, User};
-use crate::dialect::chat::write::Out;
+use super::turns::{Assistant, ToolUseTurn, Turn, Turns, User};
+use crate::dialect::chat::write::ChatRequestBody;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::{Kind, string_end};
 
 /// Writes the array of messages.
-pub(super) fn write(turns: &Turns<'_>, options: &MessagesOptions<'_>, out: &mut Out<'_>) {
-    let mut writer = Writer { out, options, any: false };
+pub(super) fn write(
+    turns: &Turns<'_>,
+    options: &MessagesOptions<'_>,
+    out: &mut ChatRequestBody<'_>,
+) {
+    let mut writer = MessagesWriter { out, options, any: false };
     writer.out.raw(b"[");
     if !turns.system.is_empty() {
         writer.message("system", &turns.system);
@@ -31,13 +35,13 @@ pub(super) fn write(turns: &Turns<'_>, options: &MessagesOptions<'_>, out: &mut 
     writer.out.raw(b"]");
 }
 
-struct Writer<'w, 'o> {
-    out: &'w mut Out<'o>,
+struct MessagesWriter<'w, 'o> {
+    out: &'w mut ChatRequestBody<'o>,
     options: &'w MessagesOptions<'w>,
     any: bool,
 }
 
-impl Writer<'_, '_> {
+impl MessagesWriter<'_, '_> {
     fn open(&mut self, role: &str) {
         self.out.raw(if self.any { &b",{\"role\":\""[..] } else { b"{\"role\":\"" });
         self.out.raw(role);
@@ -81,7 +85,7 @@ impl Writer<'_, '_> {
         self.out.raw(b"}");
     }
 
-    fn call(&mut self, call: &Call<'_>) {
+    fn call(&mut self, call: &ToolUseTurn<'_>) {
         self.out.raw(b"{\"id\":");
         self.out.value(call.id);
         self.out.raw(br#","type":"function","function":{"name":"#);
@@ -103,29 +107,31 @@ impl Writer<'_, '_> {
     }
 
     fn user(&mut self, turn: &User<'_>) {
-        let mut media: Vec<Part<'_>> = Vec::new();
+        let mut media: Vec<ContentPart<'_>> = Vec::new();
         for result in &turn.results {
             let parts: Vec<_> = result.content.parts.iter().collect();
             let (mut texts, others): (Vec<_>, Vec<_>) =
-                parts.into_iter().map(Part::shared).partition(Part::is_text);
+                parts.into_iter().map(ContentPart::shared).partition(ContentPart::is_text);
             if !others.is_empty() {
                 if texts.is_empty() {
-                    texts.push(Part::note(b"The output is in the user message that follows."));
+                    texts.push(ContentPart::note(
+                        b"The output is in the user message that follows.",
+                    ));
                 }
-                media.push(Part::note(
+                media.push(ContentPart::note(
                     &[b"Output of the tool call ", result.id.inner(), b":"].concat(),
                 ));
                 media.extend(others);
             }
             if result.is_error {
                 match texts.first_mut() {
-                    Some(Part::Text { text, .. }) => {
+                    Some(ContentPart::Text { text, .. }) => {
                         *text = Cow::Owned([b"Error: ", text.as_ref()].concat());
                     }
-                    _ => texts.push(Part::note(b"Error: ")),
+                    _ => texts.push(ContentPart::note(b"Error: ")),
                 }
             }
-            if let Some(Part::Text { mark, .. }) = texts.last_mut() {
+            if let Some(ContentPart::Text { mark, .. }) = texts.last_mut() {
                 *mark = mark.or(result.mark);
             }
             self.open("tool");
@@ -139,7 +145,7 @@ impl Writer<'_, '_> {
         if !media.is_empty() {
             let first = said.next_if(|said| !said.is_system);
             let parts = first.iter().flat_map(|first| first.content.parts.iter());
-            media.extend(parts.map(Part::shared));
+            media.extend(parts.map(ContentPart::shared));
             self.open("user");
             self.content(&media, true);
             self.out.raw(b"}");
@@ -150,10 +156,10 @@ impl Writer<'_, '_> {
     }
 
     /// Writes `content`: a string where it is nothing but text, unless it came as a list whose marks may go along.
-    fn content(&mut self, parts: &[Part<'_>], is_list: bool) {
+    fn content(&mut self, parts: &[ContentPart<'_>], is_list: bool) {
         self.out.name("content");
         let marks = self.options.cache_control;
-        if (is_list && marks) || !parts.iter().all(Part::is_text) {
+        if (is_list && marks) || !parts.iter().all(ContentPart::is_text) {
             self.out.raw(b"[");
             for (index, part) in parts.iter().enumerate() {
                 self.out.raw(if index > 0 { &b","[..] } else { b"" });
@@ -164,7 +170,7 @@ impl Writer<'_, '_> {
         }
         self.out.raw(b"\"");
         for (index, part) in parts.iter().enumerate() {
-            let Part::Text { text, opens, .. } = part else { continue };
+            let ContentPart::Text { text, opens, .. } = part else { continue };
             self.out.raw(match (index, opens) {
                 (0, _) => &b""[..],
                 (_, true) => b"\\n\\n",
@@ -176,30 +182,30 @@ impl Writer<'_, '_> {
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> ContentPart<'a> {
     fn is_text(&self) -> bool {
         matches!(self, Self::Text { .. })
     }
 
     /// A text of the gateway's own, escaped.
-    fn note(text: &[u8]) -> Part<'static> {
-        Part::Text { text: Cow::Owned(text.to_vec()), mark: None, opens: true }
+    fn note(text: &[u8]) -> ContentPart<'static> {
+        ContentPart::Text { text: Cow::Owned(text.to_vec()), mark: None, opens: true }
     }
 
     /// The same part, without a copy of its text.
-    fn shared(&self) -> Part<'_> {
+    fn shared(&self) -> ContentPart<'_> {
         match self {
             Self::Text { text, mark, opens } => {
-                Part::Text { text: Cow::Borrowed(text), mark: *mark, opens: *opens }
+                ContentPart::Text { text: Cow::Borrowed(text), mark: *mark, opens: *opens }
             }
-            Self::Image { source, mark } => Part::Image { source: *source, mark: *mark },
+            Self::Image { source, mark } => ContentPart::Image { source: *source, mark: *mark },
             Self::File { source, name, mark } => {
-                Part::File { source: *source, name: *name, mark: *mark }
+                ContentPart::File { source: *source, name: *name, mark: *mark }
             }
         }
     }
 
-    fn write(&self, marks: bool, out: &mut Out<'_>) {
+    fn write(&self, marks: bool, out: &mut ChatRequestBody<'_>) {
         let mark = match self {
             Self::Text { text, mark, .. } => {
                 out.raw(br#"{"type":"text","text":""#);
@@ -235,7 +241,7 @@ impl<'a> Part<'a> {
 
 impl Source<'_> {
     /// Writes it as a URL.
-    fn write(&self, media_type: &[u8], out: &mut Out<'_>) {
+    fn write(&self, media_type: &[u8], out: &mut ChatRequestBody<'_>) {
         match self {
             Self::Url(url) => out.value(*url),
             Self::Data { media_type: given, data } => {

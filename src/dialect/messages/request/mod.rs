@@ -22,12 +22,12 @@ use std::borrow::Cow;
 use super::MessageContext;
 use crate::dialect::chat::count::check_values;
 use crate::dialect::chat::text::without_halves;
-use crate::dialect::chat::write::{Dropped, Out, not_json};
+use crate::dialect::chat::write::{ChatRequestBody, Dropped, not_json};
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
-use params::Params;
+use params::MessageParams;
 use tools::Tools;
 
 /// Tells vLLM to go on with the last message.
@@ -76,9 +76,9 @@ pub fn to_chat(
 ) -> Result<ChatFromMessages, GatewayError> {
     let body = &*without_halves(body);
     let root = object(body)?;
-    let params = Params::read(&root)?;
+    let params = MessageParams::read(&root)?;
     params.check_settings()?;
-    let mut out = Out::new(body, options.takes, Dropped::default());
+    let mut out = ChatRequestBody::new(body, options.takes, Dropped::default());
     out.raw(br#"{"model":"#);
     out.string(options.model);
     let (tools, prefills) = conversation(&params, options, &mut out)?;
@@ -111,8 +111,8 @@ pub fn to_tokenize(
 ) -> Result<(Vec<u8>, Vec<String>), GatewayError> {
     let body = &*without_halves(body);
     let root = object(body)?;
-    let params = Params::read(&root)?;
-    let mut out = Out::new(body, options.takes, Dropped::default());
+    let params = MessageParams::read(&root)?;
+    let mut out = ChatRequestBody::new(body, options.takes, Dropped::default());
     out.raw(br#"{"model":"#);
     out.string(options.model);
     let (_, prefills) = conversation(&params, options, &mut out)?;
@@ -134,9 +134,9 @@ fn object(body: &[u8]) -> Result<Value<'_>, GatewayError> {
 
 /// Writes `messages` and `tools`. Says whether the last message is the beginning of the answer.
 fn conversation<'a>(
-    params: &Params<'a>,
+    params: &MessageParams<'a>,
     options: &MessagesOptions<'_>,
-    out: &mut Out<'_>,
+    out: &mut ChatRequestBody<'_>,
 ) -> Result<(Tools<'a>, bool), GatewayError> {
     let tools = Tools::read(params.tools, &mut out.dropped)?;
     if params.mcp_servers.is_some_and(|servers| servers.elements().next().is_some()) {

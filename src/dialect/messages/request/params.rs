@@ -11,7 +11,7 @@ use crate::wire::names::refuse_variant;
 /// more memory than the body itself.
 const MAX_REST: usize = 1_000;
 
-/// The names in [`Params`].
+/// The names in [`MessageParams`].
 const READ: &[&str] = &[
     "betas",
     "cache_control",
@@ -55,7 +55,7 @@ const WRITTEN: &[&str] = &[
 
 /// The members that mean something to the conversion, `null` being absent, and the rest in order.
 #[derive(Default)]
-pub(super) struct Params<'a> {
+pub(super) struct MessageParams<'a> {
     pub(super) betas: Option<Value<'a>>,
     pub(super) cache_control: Option<Value<'a>>,
     pub(super) container: Option<Value<'a>>,
@@ -83,7 +83,7 @@ pub(super) struct Params<'a> {
     pub(super) rest: Vec<(Key<'a>, Value<'a>)>,
 }
 
-impl<'a> Params<'a> {
+impl<'a> MessageParams<'a> {
     /// Reads the members of `root`, an object.
     ///
     /// # Errors

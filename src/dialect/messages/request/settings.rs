@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::MessagesOptions;
-use super::params::Params;
-use crate::dialect::chat::write::{Out, given, must_be};
+use super::params::MessageParams;
+use crate::dialect::chat::write::{ChatRequestBody, given, must_be};
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -30,12 +30,12 @@ const ONLY_ANTHROPIC: &[&str] = &[
 /// # Errors
 /// Naming the parameter.
 pub(super) fn write(
-    params: &Params<'_>,
+    params: &MessageParams<'_>,
     options: &MessagesOptions<'_>,
     written: Vec<&'static str>,
-    out: &mut Out<'_>,
+    out: &mut ChatRequestBody<'_>,
 ) -> Result<(), GatewayError> {
-    let mut writer = Writer { options, written, out };
+    let mut writer = ParamsWriter { options, written, out };
     // The same by another name.
     writer.written.push("max_completion_tokens");
     writer.out.member("max_tokens", params.max_tokens);
@@ -58,13 +58,13 @@ pub(super) fn write(
     Ok(())
 }
 
-struct Writer<'w, 'o> {
+struct ParamsWriter<'w, 'o> {
     options: &'w MessagesOptions<'w>,
     written: Vec<&'static str>,
-    out: &'w mut Out<'o>,
+    out: &'w mut ChatRequestBody<'o>,
 }
 
-impl Writer<'_, '_> {
+impl ParamsWriter<'_, '_> {
     /// `,"name":` of a member that the Messages API does not have.
     fn name(&mut self, name: &'static str) {
         self.written.push(name);
@@ -72,7 +72,7 @@ impl Writer<'_, '_> {
     }
 
     /// The schema of the answer, from `output_config` or where it stood before.
-    fn format(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
+    fn format(&mut self, params: &MessageParams<'_>) -> Result<(), GatewayError> {
         let config = params.output_config.and_then(|config| config.get("format")).and_then(given);
         let (format, path) = match (config, params.output_format) {
             (Some(format), _) => (format, "output_config.format"),
@@ -92,7 +92,7 @@ impl Writer<'_, '_> {
     }
 
     /// How much to think.
-    fn effort(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
+    fn effort(&mut self, params: &MessageParams<'_>) -> Result<(), GatewayError> {
         let asked = params.output_config.and_then(|config| config.get("effort")).and_then(given);
         let told = match asked {
             None => None,
@@ -173,7 +173,7 @@ impl Writer<'_, '_> {
     }
 
     /// What only Anthropic's own servers know.
-    fn left_out(&mut self, params: &Params<'_>) {
+    fn left_out(&mut self, params: &MessageParams<'_>) {
         let management = params.context_management.filter(|management| !only_clears(management));
         for (name, value) in [
             ("service_tier", params.service_tier),
@@ -190,7 +190,7 @@ impl Writer<'_, '_> {
     }
 
     /// Whatever else the request has is the chat server's own, known or not, and passes untouched.
-    fn rest(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
+    fn rest(&mut self, params: &MessageParams<'_>) -> Result<(), GatewayError> {
         for &(key, value) in &params.rest {
             let name = key.as_str().unwrap_or_default();
             if ONLY_ANTHROPIC.contains(&&*name) {
@@ -212,7 +212,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn stream(&mut self, params: &Params<'_>) {
+    fn stream(&mut self, params: &MessageParams<'_>) {
         if !params.streams() {
             return;
         }

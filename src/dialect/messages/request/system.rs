@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Escaped;
-use super::blocks::{Content, Part};
+use super::blocks::{Content, ContentPart};
 use crate::dialect::chat::text::escaped;
 use crate::dialect::chat::write::must_be;
 use crate::error::GatewayError;
@@ -64,7 +64,11 @@ impl<'a> Content<'a> {
     /// Adds a text, unless it is empty. `opens`: an empty line parts it from what stands before it, else a line's end.
     pub(super) fn push_text(&mut self, text: Escaped<'a>, mark: Option<Value<'a>>, opens: bool) {
         if !text.is_empty() {
-            self.parts.push(Part::Text { text, mark: mark.filter(|mark| !mark.is_null()), opens });
+            self.parts.push(ContentPart::Text {
+                text,
+                mark: mark.filter(|mark| !mark.is_null()),
+                opens,
+            });
         }
     }
 }

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::MessagesOptions;
-use super::params::Params;
-use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
+use super::params::MessageParams;
+use crate::dialect::chat::write::{ChatRequestBody, Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -86,7 +86,7 @@ impl<'a> Tools<'a> {
     }
 
     /// Writes `,"tools":[…]`, if there are any.
-    pub(super) fn write(&self, options: &MessagesOptions<'_>, out: &mut Out<'_>) {
+    pub(super) fn write(&self, options: &MessagesOptions<'_>, out: &mut ChatRequestBody<'_>) {
         for (index, tool) in self.offered.iter().enumerate() {
             out.raw(if index > 0 { &b","[..] } else { b",\"tools\":[" });
             out.raw(br#"{"type":"function","function":{"name":"#);
@@ -113,8 +113,8 @@ impl<'a> Tools<'a> {
     /// Naming the choice's member.
     pub(super) fn write_choice(
         &self,
-        params: &Params<'a>,
-        out: &mut Out<'_>,
+        params: &MessageParams<'a>,
+        out: &mut ChatRequestBody<'_>,
     ) -> Result<bool, GatewayError> {
         let Some(choice) = params.tool_choice else { return Ok(false) };
         let member = |name: &str| choice.get(name).and_then(given);
@@ -187,7 +187,7 @@ pub(super) fn chat_name(name: &str) -> Cow<'_, str> {
 }
 
 /// A schema as it stands. OpenAI and others refuse an object without `properties`.
-fn write_schema(schema: &Value<'_>, out: &mut Out<'_>) {
+fn write_schema(schema: &Value<'_>, out: &mut ChatRequestBody<'_>) {
     let (mut is_object, mut lacks, mut is_empty) = (false, true, true);
     for (key, value) in schema.members() {
         is_empty = false;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::blocks::{Content, Place, string};
+use super::blocks::{BlockPath, Content, string};
 use super::{MessagesOptions, system};
 use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
@@ -30,7 +30,7 @@ pub(super) enum Turn<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Assistant<'a> {
     pub(super) content: Content<'a>,
-    pub(super) calls: Vec<Call<'a>>,
+    pub(super) calls: Vec<ToolUseTurn<'a>>,
     /// What it thought: strings.
     pub(super) thinking: Vec<Value<'a>>,
 }
@@ -40,23 +40,23 @@ pub(super) struct Assistant<'a> {
 pub(super) struct User<'a> {
     /// In the order of the calls that stand in the turn before.
     pub(super) results: Vec<ToolResult<'a>>,
-    pub(super) said: Vec<Said<'a>>,
+    pub(super) said: Vec<PlainMessage<'a>>,
 }
 
 /// A message of its own.
 #[derive(Debug)]
-pub(super) struct Said<'a> {
+pub(super) struct PlainMessage<'a> {
     pub(super) is_system: bool,
     pub(super) content: Content<'a>,
 }
 
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct ToolUseTurn<'a> {
     /// A string.
     pub(super) id: Value<'a>,
     pub(super) name: Cow<'a, str>,
     pub(super) input: Option<Value<'a>>,
-    at: Place,
+    at: BlockPath,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(super) struct ToolResult<'a> {
     pub(super) mark: Option<Value<'a>>,
     /// Which call of the turn before.
     call: usize,
-    at: Place,
+    at: BlockPath,
 }
 
 impl Turns<'_> {
@@ -93,7 +93,7 @@ pub(super) fn read<'a>(
     let messages: Vec<_> = messages.iter().flat_map(Value::elements).collect();
     let role = |message: &Value<'a>| message.get("role").and_then(|role| role.as_str());
     let newest = messages.iter().rposition(|message| role(message).as_deref() == Some("user"));
-    let mut reader = Reader {
+    let mut reader = TurnReader {
         turns: Turns { system, list: Vec::new() },
         system_anywhere: options.takes.system_anywhere,
         dropped,
@@ -102,8 +102,12 @@ pub(super) fn read<'a>(
         if message.kind != Kind::BeginObject {
             return Err(must_be(format!("messages[{index}]"), "an object"));
         }
-        let at =
-            Place { message: index, block: None, inner: None, is_newest: newest == Some(index) };
+        let at = BlockPath {
+            message: index,
+            block: None,
+            inner: None,
+            is_newest: newest == Some(index),
+        };
         let content = match message.get("content").and_then(given) {
             Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
             _ => return Err(must_be(at.path(""), "a string or an array of blocks")),
@@ -126,14 +130,14 @@ pub(super) fn read<'a>(
     Ok(turns)
 }
 
-struct Reader<'a, 'd> {
+struct TurnReader<'a, 'd> {
     turns: Turns<'a>,
     system_anywhere: bool,
     dropped: &'d mut Dropped,
 }
 
-impl<'a> Reader<'a, '_> {
-    fn user(&mut self, content: Value<'a>, at: Place) -> Result<(), GatewayError> {
+impl<'a> TurnReader<'a, '_> {
+    fn user(&mut self, content: Value<'a>, at: BlockPath) -> Result<(), GatewayError> {
         let mut said = Content::default();
         let mut results = Vec::new();
         if content.kind == Kind::String {
@@ -142,7 +146,7 @@ impl<'a> Reader<'a, '_> {
             said.is_list = true;
         }
         for (index, block) in content.elements().enumerate() {
-            let at = Place { block: Some(index), ..at };
+            let at = BlockPath { block: Some(index), ..at };
             let kind = kind(&block, &at)?;
             if kind == "tool_result" {
                 results.push(self.result(&block, at)?);
@@ -156,7 +160,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    fn result(&mut self, block: &Value<'a>, at: Place) -> Result<ToolResult<'a>, GatewayError> {
+    fn result(&mut self, block: &Value<'a>, at: BlockPath) -> Result<ToolResult<'a>, GatewayError> {
         let id = string(block, "tool_use_id", &at)?;
         let mut content = Content::default();
         match block.get("content").and_then(given) {
@@ -167,10 +171,10 @@ impl<'a> Reader<'a, '_> {
             Some(blocks) if blocks.kind == Kind::BeginArray => {
                 content.is_list = true;
                 for (index, inner) in blocks.elements().enumerate() {
-                    let at = Place { inner: Some(index), ..at };
+                    let at = BlockPath { inner: Some(index), ..at };
                     let kind = kind(&inner, &at)?;
                     // Whoever made it, it was a tool: to refuse it would end the session.
-                    let at = Place { is_newest: false, ..at };
+                    let at = BlockPath { is_newest: false, ..at };
                     if !content.read(&kind, &inner, at, self.dropped)? {
                         at.leave_out(&kind, ".type", self.dropped)?;
                     }
@@ -188,7 +192,7 @@ impl<'a> Reader<'a, '_> {
         Ok(ToolResult { id, content, is_error, mark, call: 0, at })
     }
 
-    fn assistant(&mut self, content: Value<'a>, at: Place) -> Result<(), GatewayError> {
+    fn assistant(&mut self, content: Value<'a>, at: BlockPath) -> Result<(), GatewayError> {
         let mut turn = Assistant::default();
         if content.kind == Kind::String {
             turn.content.push_text(Cow::Borrowed(content.inner()), None, true);
@@ -196,7 +200,7 @@ impl<'a> Reader<'a, '_> {
             turn.content.is_list = true;
         }
         for (index, block) in content.elements().enumerate() {
-            let at = Place { block: Some(index), ..at };
+            let at = BlockPath { block: Some(index), ..at };
             let kind = kind(&block, &at)?;
             match &*kind {
                 "tool_use" => turn.calls.push(call(&block, at)?),
@@ -230,7 +234,7 @@ impl<'a> Reader<'a, '_> {
     /// A system message among the others. In front of them it belongs to the system prompt; behind them it stays where
     /// it is: in the system prompt it would change what stands before it, and with that the server would lose its
     /// prefix cache of the whole conversation.
-    fn system(&mut self, content: Value<'a>, at: Place) -> Result<(), GatewayError> {
+    fn system(&mut self, content: Value<'a>, at: BlockPath) -> Result<(), GatewayError> {
         let mut said = Content::default();
         if content.kind == Kind::String {
             said.push_text(system::text(content), None, true);
@@ -238,7 +242,7 @@ impl<'a> Reader<'a, '_> {
             said.is_list = true;
         }
         for (index, block) in content.elements().enumerate() {
-            let at = Place { block: Some(index), ..at };
+            let at = BlockPath { block: Some(index), ..at };
             let kind = kind(&block, &at)?;
             if kind == "text" {
                 let text = string(&block, "text", &at)?;
@@ -285,12 +289,12 @@ impl<'a> User<'a> {
         }
         match self.said.last_mut() {
             Some(last) if last.is_system == is_system => last.content.append(content),
-            _ => self.said.push(Said { is_system, content }),
+            _ => self.said.push(PlainMessage { is_system, content }),
         }
     }
 }
 
-fn kind<'a>(block: &Value<'a>, at: &Place) -> Result<Cow<'a, str>, GatewayError> {
+fn kind<'a>(block: &Value<'a>, at: &BlockPath) -> Result<Cow<'a, str>, GatewayError> {
     if block.kind != Kind::BeginObject {
         return Err(must_be(at.path(""), "an object"));
     }
@@ -298,7 +302,7 @@ fn kind<'a>(block: &Value<'a>, at: &Place) -> Result<Cow<'a, str>, GatewayError>
     kind.ok_or_else(|| must_be(at.path(".type"), "a string"))
 }
 
-fn call<'a>(block: &Value<'a>, at: Place) -> Result<Call<'a>, GatewayError> {
+fn call<'a>(block: &Value<'a>, at: BlockPath) -> Result<ToolUseTurn<'a>, GatewayError> {
     let id = string(block, "id", &at)?;
     let name = string(block, "name", &at)?.as_str().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| must_be(at.path(".name"), "a string that is not empty"))?;
@@ -306,7 +310,7 @@ fn call<'a>(block: &Value<'a>, at: Place) -> Result<Call<'a>, GatewayError> {
     if input.is_some_and(|input| !matches!(input.kind, Kind::BeginObject | Kind::String)) {
         return Err(must_be(at.path(".input"), "an object"));
     }
-    Ok(Call { id, name, input, at })
+    Ok(ToolUseTurn { id, name, input, at })
 }
 
 /// Finds the call of each result, and puts the results into the order of the calls: templates that show no ids rely on
@@ -327,7 +331,7 @@ fn pair(turns: &mut [Turn<'_>]) -> Result<(), GatewayError> {
     Ok(())
 }
 
-fn pair_turn(calls: &[Call<'_>], user: &mut User<'_>) -> Result<(), GatewayError> {
+fn pair_turn(calls: &[ToolUseTurn<'_>], user: &mut User<'_>) -> Result<(), GatewayError> {
     let mut open = HashMap::new();
     for (index, call) in calls.iter().enumerate() {
         match open.entry(call.id.as_str()) {
@@ -359,7 +363,8 @@ fn pair_turn(calls: &[Call<'_>], user: &mut User<'_>) -> Result<(), GatewayError
             }
         }
     }
-    let answered = |call: &&Call<'_>| open.get(&call.id.as_str()).is_some_and(|(_, done)| *done);
+    let answered =
+        |call: &&ToolUseTurn<'_>| open.get(&call.id.as_str()).is_some_and(|(_, done)| *done);
     if let Some(call) = calls.iter().find(|call| !answered(call)) {
         return Err(refuse(
             call.at.path(".id"),

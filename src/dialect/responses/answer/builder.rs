@@ -12,18 +12,18 @@ use crate::wire::json::string;
 
 use super::ResponseOptions;
 use super::calls::Calls;
-use super::events::Events;
+use super::events::ResponseEvents;
 use super::items::{ItemContent, ItemStatus, OutputItem};
-use super::response::{self, Reason, ResponseFailure, ResponseState};
+use super::response::{self, IncompleteReason, ResponseFailure, ResponseState};
 
 /// What an item, or a part of a message, costs beside its text, toward `max_answer_bytes`.
 pub(super) const ITEM_BYTES: usize = 128;
 
 /// An answer that is being built.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(super) struct ResponseBuilder {
     pub(super) options: ResponseOptions,
-    pub(super) events: Events,
+    pub(super) events: ResponseEvents,
     pub(super) head: ChatHead,
     pub(super) items: Vec<OutputItem>,
     /// The reasoning or message that takes what comes.
@@ -39,7 +39,7 @@ pub(super) struct Builder {
     answered: bool,
     /// A finish reason was said.
     finished: bool,
-    pub(super) reason: Option<Reason>,
+    pub(super) reason: Option<IncompleteReason>,
     /// Bytes of `max_answer_bytes` that were used.
     used: u64,
     phase: BuilderPhase,
@@ -55,8 +55,8 @@ enum BuilderPhase {
     Ended,
 }
 
-impl Builder {
-    pub(super) fn new(options: ResponseOptions, events: Events) -> Self {
+impl ResponseBuilder {
+    pub(super) fn new(options: ResponseOptions, events: ResponseEvents) -> Self {
         Self {
             options,
             events,
@@ -173,7 +173,7 @@ impl Builder {
     }
 
     /// The finish reason. What is open closes at the end: some servers say it with every chunk.
-    pub(super) fn finish(&mut self, reason: Option<Reason>) {
+    pub(super) fn finish(&mut self, reason: Option<IncompleteReason>) {
         self.finished = true;
         self.reason = reason;
     }

@@ -6,13 +6,13 @@ use crate::dialect::chat::text::{escaped, quoted};
 use crate::wire::json::string;
 
 use super::CalledTool;
-use super::builder::Builder;
+use super::builder::ResponseBuilder;
 use super::calls::CallSlot;
 use super::custom::CustomInput;
-use super::events::Events;
-use super::items::{CallPayload, ItemContent, OutputCall, Place};
+use super::events::ResponseEvents;
+use super::items::{CallPayload, ItemContent, ItemPosition, OutputCall};
 
-impl Builder {
+impl ResponseBuilder {
     /// A delta of a tool call.
     pub(super) fn call(&mut self, delta: &CallDelta<'_>) {
         let bytes = delta.id.len() + delta.name.len() + delta.arguments.len();
@@ -130,7 +130,7 @@ impl CallPayload {
 
 impl OutputCall {
     /// Nothing more is said to the tool.
-    pub(super) fn close(&mut self, events: &mut Events, place: Place<'_>) {
+    pub(super) fn close(&mut self, events: &mut ResponseEvents, place: ItemPosition<'_>) {
         let name = self.said.delta_event();
         events.delta(name, place, None, self.said.finish());
         let raw = self.said.raw();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::dialect::chat::calls::Places;
+use crate::dialect::chat::calls::CallNumbers;
 use crate::wire::json::{cursor, string};
 
 use super::AnswerContext;
@@ -11,7 +11,7 @@ use super::AnswerContext;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     pub(super) slots: Vec<CallSlot>,
-    pub(super) places: Places,
+    pub(super) places: CallNumbers,
     /// The client's ids: OpenAI's SDKs take two calls of one id for a fault.
     pub(super) ids: HashSet<Vec<u8>>,
     pub(super) awaited: Option<usize>,

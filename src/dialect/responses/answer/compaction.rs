@@ -1,13 +1,13 @@
 //! An answer that is a compaction: what the model says is the summary, and leaves sealed, as one item.
 
-use super::builder::Builder;
+use super::builder::ResponseBuilder;
 use super::items::ItemContent;
 use crate::dialect::chat::text::Text;
 use crate::dialect::responses::AnswerForm;
 use crate::dialect::seal::Purpose;
 use crate::wire::json::string;
 
-impl Builder {
+impl ResponseBuilder {
     /// Whether the answer is a compaction, so that nothing of it is shown as it comes.
     pub(super) fn is_compaction(&self) -> bool {
         self.options.context.form.is_compaction()

@@ -1,16 +1,16 @@
 //! The events of one stream, numbered.
 
-use super::items::{JsonList, Place};
+use super::items::{ItemPosition, JsonList};
 use crate::dialect::chat::text::{number, quoted};
 
 /// Where events are written, if anybody wants them.
 #[derive(Debug)]
-pub(super) struct Events {
+pub(super) struct ResponseEvents {
     out: Option<Vec<u8>>,
     next: u64,
 }
 
-impl Events {
+impl ResponseEvents {
     /// `wanted`: else nothing is ever written.
     pub(super) fn new(wanted: bool) -> Self {
         Self { out: wanted.then(Vec::new), next: 0 }
@@ -44,7 +44,7 @@ impl Events {
     pub(super) fn part(
         &mut self,
         name: &str,
-        place: Place<'_>,
+        place: ItemPosition<'_>,
         at: usize,
         part: impl FnOnce(&mut Vec<u8>),
     ) {
@@ -59,7 +59,7 @@ impl Events {
     pub(super) fn summary(
         &mut self,
         name: &str,
-        place: Place<'_>,
+        place: ItemPosition<'_>,
         members: impl FnOnce(&mut Vec<u8>),
     ) {
         self.write(name, |out| {
@@ -70,7 +70,13 @@ impl Events {
     }
 
     /// A delta event, unless it would be empty. `new`: escaped, without quotes.
-    pub(super) fn delta(&mut self, name: &str, place: Place<'_>, part: Option<usize>, new: &[u8]) {
+    pub(super) fn delta(
+        &mut self,
+        name: &str,
+        place: ItemPosition<'_>,
+        part: Option<usize>,
+        new: &[u8],
+    ) {
         if new.is_empty() {
             return;
         }
@@ -85,7 +91,7 @@ impl Events {
     /// shown before.
     pub(super) fn text_delta(
         &mut self,
-        place: Place<'_>,
+        place: ItemPosition<'_>,
         at: usize,
         new: &[u8],
         logprobs: &mut JsonList,
@@ -106,7 +112,7 @@ impl Events {
     pub(super) fn done(
         &mut self,
         name: &str,
-        place: Place<'_>,
+        place: ItemPosition<'_>,
         part: Option<usize>,
         member: &str,
         text: &[u8],

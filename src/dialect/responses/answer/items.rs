@@ -171,13 +171,13 @@ impl CallPayload {
 
 /// An item's id and place in `output`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct ItemPosition<'a> {
     prefix: &'static str,
     id: &'a str,
     index: usize,
 }
 
-impl Place<'_> {
+impl ItemPosition<'_> {
     fn write_id(&self, out: &mut Vec<u8>) {
         out.push(b'"');
         for part in [self.prefix, "_", self.id, "_"] {
@@ -218,8 +218,8 @@ impl OutputItem {
     }
 
     /// Names the item in events. `id`: the answer's.
-    pub(super) fn place<'a>(&self, id: &'a str, index: usize) -> Place<'a> {
-        Place { prefix: self.prefix(), id, index }
+    pub(super) fn place<'a>(&self, id: &'a str, index: usize) -> ItemPosition<'a> {
+        ItemPosition { prefix: self.prefix(), id, index }
     }
 
     /// Writes the item as it is now.

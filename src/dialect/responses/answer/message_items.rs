@@ -1,9 +1,9 @@
 //! What the model says: reasoning, text and refusals, with their parts and events.
 
-use super::builder::{Builder, ITEM_BYTES};
-use super::events::Events;
+use super::builder::{ITEM_BYTES, ResponseBuilder};
+use super::events::ResponseEvents;
 use super::items::{
-    ItemContent, OutputItem, OutputPart, Place, ReasoningItem, TextPart, write_reasoning,
+    ItemContent, ItemPosition, OutputItem, OutputPart, ReasoningItem, TextPart, write_reasoning,
     write_summary,
 };
 use crate::dialect::chat::text::{Text, number, quoted};
@@ -17,7 +17,7 @@ enum PartKind {
     Refusal,
 }
 
-impl Builder {
+impl ResponseBuilder {
     /// A piece of the reasoning's text (what stands between the quotes of a JSON string).
     pub(super) fn reasoning(&mut self, inner: &[u8]) {
         // What is sealed is held a second time, a third longer.
@@ -234,7 +234,12 @@ impl Builder {
 }
 
 /// A piece of the reasoning, as itself or as its summary.
-fn reasoning_delta(events: &mut Events, place: Place<'_>, as_summary: bool, new: &[u8]) {
+fn reasoning_delta(
+    events: &mut ResponseEvents,
+    place: ItemPosition<'_>,
+    as_summary: bool,
+    new: &[u8],
+) {
     match as_summary {
         false => events.delta("response.reasoning_text.delta", place, Some(0), new),
         true if new.is_empty() => {}

@@ -32,8 +32,8 @@ use crate::error::{Code, GatewayError};
 use super::{AnswerContext, CalledTool};
 use crate::dialect::chat::read;
 use crate::dialect::seal::AnswerSealer;
-use builder::Builder;
-use events::Events;
+use builder::ResponseBuilder;
+use events::ResponseEvents;
 
 /// What an answer depends on beside the upstream's.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ pub fn whole(
     options: ResponseOptions,
     chat: &[u8],
 ) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
-    let mut builder = Builder::new(options, Events::new(false));
+    let mut builder = ResponseBuilder::new(options, ResponseEvents::new(false));
     match std::str::from_utf8(chat) {
         Ok(_) => read::completion(chat, &mut builder),
         Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),

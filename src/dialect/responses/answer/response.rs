@@ -25,7 +25,7 @@ const OWN: [&str; 11] = [
 
 /// Why an answer is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum IncompleteReason {
     MaxOutputTokens,
     ContentFilter,
 }
@@ -35,7 +35,7 @@ pub(super) enum Reason {
 pub(super) enum ResponseState<'a> {
     InProgress,
     Completed,
-    Incomplete(Reason),
+    Incomplete(IncompleteReason),
     Failed(&'a ResponseFailure),
 }
 
@@ -80,10 +80,10 @@ pub(super) fn write(
     let (status, error, details): (&[u8], _, &[u8]) = match state {
         ResponseState::InProgress => (b"in_progress", None, b"null"),
         ResponseState::Completed => (b"completed", None, b"null"),
-        ResponseState::Incomplete(Reason::MaxOutputTokens) => {
+        ResponseState::Incomplete(IncompleteReason::MaxOutputTokens) => {
             (b"incomplete", None, b"{\"reason\":\"max_output_tokens\"}")
         }
-        ResponseState::Incomplete(Reason::ContentFilter) => {
+        ResponseState::Incomplete(IncompleteReason::ContentFilter) => {
             (b"incomplete", None, b"{\"reason\":\"content_filter\"}")
         }
         ResponseState::Failed(failure) => (b"failed", Some(failure), b"null"),

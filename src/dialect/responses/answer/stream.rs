@@ -4,8 +4,8 @@ use crate::dialect::chat::stream::ChatStreamReader;
 use crate::error::ErrorAnswer;
 
 use super::ResponseOptions;
-use super::builder::Builder;
-use super::events::Events;
+use super::builder::ResponseBuilder;
+use super::events::ResponseEvents;
 
 /// A chat stream as Responses events.
 ///
@@ -17,14 +17,14 @@ use super::events::Events;
 /// Where [`super::AnswerContext::stream`] is false nobody wants events: none is written, and
 /// [`Self::into_response`] has the answer at the end.
 #[derive(Debug)]
-pub struct ResponseConverter(ChatStreamReader<Builder>);
+pub struct ResponseConverter(ChatStreamReader<ResponseBuilder>);
 
 impl ResponseConverter {
     /// A converter for one answer.
     #[must_use]
     pub fn new(options: ResponseOptions) -> Self {
-        let events = Events::new(options.context.stream);
-        Self(ChatStreamReader::new(Builder::new(options, events)))
+        let events = ResponseEvents::new(options.context.stream);
+        Self(ChatStreamReader::new(ResponseBuilder::new(options, events)))
     }
 
     /// Reads the next bytes. Returns the events that they make, and comments as they came.

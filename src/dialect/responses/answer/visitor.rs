@@ -6,11 +6,11 @@ use crate::error::ErrorAnswer;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
-use super::builder::Builder;
+use super::builder::ResponseBuilder;
 use super::logprobs;
-use super::response::Reason;
+use super::response::IncompleteReason;
 
-impl Answer for Builder {
+impl Answer for ResponseBuilder {
     fn head(&mut self) -> &mut ChatHead {
         &mut self.head
     }
@@ -58,8 +58,8 @@ impl Answer for Builder {
 
     fn finish(&mut self, finish: Finish, _stop: Option<Value<'_>>) {
         let reason = match finish {
-            Finish::Length => Some(Reason::MaxOutputTokens),
-            Finish::ContentFilter => Some(Reason::ContentFilter),
+            Finish::Length => Some(IncompleteReason::MaxOutputTokens),
+            Finish::ContentFilter => Some(IncompleteReason::ContentFilter),
             Finish::Stop | Finish::ToolCalls => None,
         };
         Self::finish(self, reason);

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::names::Names;
-use crate::dialect::chat::write::{Out, must_be, refuse};
+use super::names::RequestTools;
+use crate::dialect::chat::write::{ChatRequestBody, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -43,7 +43,10 @@ impl ToolChoice {
     /// # Errors
     /// For a choice that can't be kept: one that forces a tool which the chat server is not offered.
     /// Another tool, or none, in its place would be another request.
-    pub(super) fn read(choice: Option<Value<'_>>, names: &Names<'_>) -> Result<Self, GatewayError> {
+    pub(super) fn read(
+        choice: Option<Value<'_>>,
+        names: &RequestTools<'_>,
+    ) -> Result<Self, GatewayError> {
         let Some(choice) = choice else { return Ok(Self { mode: Mode::Absent, only: None }) };
         if choice.kind == Kind::String {
             return Ok(Self { mode: mode(choice, "tool_choice")?, only: None });
@@ -69,7 +72,7 @@ impl ToolChoice {
     }
 
     /// Whether the chat server is offered this tool.
-    pub(super) fn allows(&self, id: usize, names: &Names<'_>) -> bool {
+    pub(super) fn allows(&self, id: usize, names: &RequestTools<'_>) -> bool {
         self.only.as_ref().is_none_or(|only| {
             let mut namespace = names.namespace(id).into_iter();
             only.tools.contains(&id) || namespace.any(|name| only.namespaces.contains(name))
@@ -83,8 +86,8 @@ impl ToolChoice {
     pub(super) fn write(
         &self,
         any: bool,
-        names: &Names<'_>,
-        out: &mut Out<'_>,
+        names: &RequestTools<'_>,
+        out: &mut ChatRequestBody<'_>,
     ) -> Result<(), GatewayError> {
         let word = match self.mode {
             Mode::Required if !any => {
@@ -124,7 +127,7 @@ fn mode(value: Value<'_>, path: &'static str) -> Result<Mode, GatewayError> {
 
 fn allowed(
     choice: Value<'_>,
-    names: &Names<'_>,
+    names: &RequestTools<'_>,
     path: &'static str,
 ) -> Result<ToolChoice, GatewayError> {
     let mode = match choice.get("mode").and_then(|mode| mode.as_str()).as_deref() {
@@ -154,7 +157,7 @@ fn allowed(
 }
 
 /// The listed tool that `entry` names: flat, or nested as in chat completions.
-fn tool(entry: Value<'_>, names: &Names<'_>, path: &str) -> Result<usize, GatewayError> {
+fn tool(entry: Value<'_>, names: &RequestTools<'_>, path: &str) -> Result<usize, GatewayError> {
     let nested = entry.get("function").or_else(|| entry.get("custom")).unwrap_or(entry);
     let wanted = name(nested, path)?;
     let namespace = entry.get("namespace").and_then(|namespace| namespace.as_str());

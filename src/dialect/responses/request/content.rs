@@ -1,25 +1,25 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
-use crate::dialect::chat::write::{Out, given, must_be, refuse};
+use crate::dialect::chat::write::{ChatRequestBody, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
 /// Which content: `input[index].field`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At {
+pub(super) struct ContentPath {
     pub(super) index: usize,
     pub(super) field: &'static str,
 }
 
-impl At {
+impl ContentPath {
     fn part(self, part: usize, member: &str) -> String {
         let Self { index, field } = self;
         format!("input[{index}].{field}[{part}].{member}")
     }
 }
 
-impl std::fmt::Display for At {
+impl std::fmt::Display for ContentPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "input[{}].{}", self.index, self.field)
     }
@@ -43,12 +43,12 @@ pub(super) enum MessagePart<'a> {
     /// A part that is the same in both APIs.
     Same(Value<'a>),
     /// A line of the gateway's own, about what stands behind it.
-    Note(Note<'a>),
+    Note(GatewayNote<'a>),
 }
 
 /// What a line of the gateway's own says.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Note<'a> {
+pub(super) enum GatewayNote<'a> {
     /// Which call, by its id, the parts behind it are the output of.
     OutputOf(Value<'a>),
     /// Which tool gave the output behind it, though no call asked for it.
@@ -69,7 +69,7 @@ impl MessagePart<'_> {
 /// Naming the part's member, for what has no form in chat.
 pub(super) fn read<'a>(
     content: Value<'a>,
-    at: At,
+    at: ContentPath,
     parts: &mut Vec<MessagePart<'a>>,
 ) -> Result<(), GatewayError> {
     match content.kind {
@@ -106,7 +106,11 @@ const IMAGE_MEMBERS: &[&str] = &["type", "image_url", "detail", "file_id", "id"]
 const FILE_MEMBERS: &[&str] =
     &["type", "file_data", "file_id", "file_url", "filename", "detail", "id"];
 
-fn read_part<'a>(part: Value<'a>, at: At, index: usize) -> Result<MessagePart<'a>, GatewayError> {
+fn read_part<'a>(
+    part: Value<'a>,
+    at: ContentPath,
+    index: usize,
+) -> Result<MessagePart<'a>, GatewayError> {
     if part.kind != Kind::BeginObject {
         return Err(must_be(format!("{at}[{index}]"), "an object"));
     }
@@ -202,7 +206,7 @@ fn no_stored_file(param: String) -> GatewayError {
 ///
 /// Not every chat server takes parts, so text is joined as servers join it that take only strings:
 /// parts of one message by a line's end, messages by an empty line.
-pub(super) fn write(parts: &[MessagePart<'_>], out: &mut Out<'_>) {
+pub(super) fn write(parts: &[MessagePart<'_>], out: &mut ChatRequestBody<'_>) {
     if parts
         .iter()
         .all(|part| matches!(part, MessagePart::Text { object: None, .. } | MessagePart::Note(_)))
@@ -233,7 +237,7 @@ pub(super) fn write(parts: &[MessagePart<'_>], out: &mut Out<'_>) {
     out.raw(b"]");
 }
 
-fn write_part(part: &MessagePart<'_>, out: &mut Out<'_>) {
+fn write_part(part: &MessagePart<'_>, out: &mut ChatRequestBody<'_>) {
     match *part {
         MessagePart::Text { text, object, .. } => {
             out.raw(br#"{"type":"text","text":"#);
@@ -279,14 +283,14 @@ fn write_part(part: &MessagePart<'_>, out: &mut Out<'_>) {
     }
 }
 
-fn write_note(note: Note<'_>, out: &mut Out<'_>) {
+fn write_note(note: GatewayNote<'_>, out: &mut ChatRequestBody<'_>) {
     match note {
-        Note::OutputOf(id) => {
+        GatewayNote::OutputOf(id) => {
             out.raw(b"Output of the tool call ");
             out.raw(id.inner());
         }
-        Note::OutputUnasked { name: None, .. } => out.raw(b"Output of a tool"),
-        Note::OutputUnasked { namespace, name: Some(name) } => {
+        GatewayNote::OutputUnasked { name: None, .. } => out.raw(b"Output of a tool"),
+        GatewayNote::OutputUnasked { namespace, name: Some(name) } => {
             out.raw(b"Output of the tool ");
             if let Some(namespace) = namespace {
                 out.raw(namespace.inner());
@@ -294,7 +298,7 @@ fn write_note(note: Note<'_>, out: &mut Out<'_>) {
             }
             out.raw(name.inner());
         }
-        Note::Instruction(role) => {
+        GatewayNote::Instruction(role) => {
             out.raw(b"Instruction of the ");
             out.raw(role);
         }

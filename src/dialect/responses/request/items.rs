@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::content::At;
-use super::names::Names;
+use super::content::ContentPath;
+use super::names::RequestTools;
 use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
 use crate::dialect::seal::{Purpose, Sealer};
 use crate::error::GatewayError;
@@ -19,17 +19,21 @@ use crate::wire::json::tokenizer::Kind;
 #[derive(Debug)]
 pub(super) enum Entry<'a> {
     /// What the user said.
-    User(Value<'a>, At),
+    User(Value<'a>, ContentPath),
     /// What the model said.
-    Assistant(Value<'a>, At),
+    Assistant(Value<'a>, ContentPath),
     /// The model called a tool: an index into [`Items::calls`].
     HistoryCall(usize),
     /// Tools answered. Their outputs are kept with the calls.
     Outputs,
     /// A tool said something that no call asked for.
-    Unasked { namespace: Option<Value<'a>>, name: Option<Value<'a>>, output: (Value<'a>, At) },
+    Unasked {
+        namespace: Option<Value<'a>>,
+        name: Option<Value<'a>>,
+        output: (Value<'a>, ContentPath),
+    },
     /// A system or developer message that does not stand at the beginning.
-    Instruction(&'static str, Value<'a>, At),
+    Instruction(&'static str, Value<'a>, ContentPath),
     /// What the model thought: texts.
     Reasoning(Value<'a>),
     /// What the model thought, sealed: an index into [`Items::opened`].
@@ -50,14 +54,14 @@ pub(super) struct HistoryCall<'a> {
     pub(super) id: Value<'a>,
     /// `arguments`, or `input` of a custom tool; a string.
     pub(super) payload: Value<'a>,
-    pub(super) output: Option<(Value<'a>, At)>,
+    pub(super) output: Option<(Value<'a>, ContentPath)>,
 }
 
 /// `input`, read.
 #[derive(Debug, Default)]
 pub(super) struct Items<'a> {
     /// Contents of the system and developer messages at the beginning.
-    pub(super) system: Vec<(Value<'a>, At)>,
+    pub(super) system: Vec<(Value<'a>, ContentPath)>,
     pub(super) entries: Vec<Entry<'a>>,
     pub(super) calls: Vec<HistoryCall<'a>>,
     /// Arrays of tools that the conversation brings, and the items they stand in.
@@ -121,14 +125,14 @@ pub(super) fn read<'a>(
     input: Option<Value<'a>>,
     keep_reasoning: bool,
     sealer: Option<&Sealer>,
-    names: &mut Names<'a>,
+    names: &mut RequestTools<'a>,
     dropped: &mut Dropped,
 ) -> Result<Items<'a>, GatewayError> {
     let mut reader =
         ItemReader { names, dropped, sealer, items: Items::default(), open: HashMap::new() };
     match input {
         Some(text) if text.kind == Kind::String => {
-            let at = At { index: 0, field: "content" };
+            let at = ContentPath { index: 0, field: "content" };
             reader.items.entries.push(Entry::User(text, at));
         }
         _ => {
@@ -149,7 +153,7 @@ pub(super) fn read<'a>(
 }
 
 struct ItemReader<'n, 'a> {
-    names: &'n mut Names<'a>,
+    names: &'n mut RequestTools<'a>,
     dropped: &'n mut Dropped,
     sealer: Option<&'n Sealer>,
     items: Items<'a>,
@@ -294,7 +298,7 @@ impl<'a> ItemReader<'_, 'a> {
     }
 
     fn message(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
-        let at = At { index, field: "content" };
+        let at = ContentPath { index, field: "content" };
         let content = match members.content {
             Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
             _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
@@ -347,7 +351,7 @@ impl<'a> ItemReader<'_, 'a> {
     }
 
     fn output(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
-        let at = At { index, field: "output" };
+        let at = ContentPath { index, field: "output" };
         let output = match members.output {
             Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray) => output,
             _ => return Err(must_be(at.to_string(), "a string or an array of parts")),

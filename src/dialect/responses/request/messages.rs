@@ -16,10 +16,10 @@
 //! message holds text only (API reference, and hosted servers refuse others).
 
 use super::ChatRequestOptions;
-use super::content::{self, At, MessagePart, Note};
+use super::content::{self, ContentPath, GatewayNote, MessagePart};
 use super::items::{Entry, HistoryCall, Items};
-use super::names::Names;
-use crate::dialect::chat::write::Out;
+use super::names::RequestTools;
+use crate::dialect::chat::write::ChatRequestBody;
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -41,10 +41,10 @@ const COMPACT: &str = "Write a summary that takes the place of this conversation
 pub(super) fn write<'a>(
     instructions: Option<Value<'a>>,
     items: &Items<'a>,
-    names: &Names<'a>,
+    names: &RequestTools<'a>,
     compacts: bool,
     options: &ChatRequestOptions<'_>,
-    out: &mut Out<'_>,
+    out: &mut ChatRequestBody<'_>,
 ) -> Result<bool, GatewayError> {
     let mut writer = MessageWriter {
         out,
@@ -55,7 +55,7 @@ pub(super) fn write<'a>(
         any: false,
         parts: Vec::new(),
         thought: Vec::new(),
-        turn: Turn::default(),
+        turn: AssistantTurn::default(),
     };
     writer.system(instructions, &items.system)?;
     for entry in &items.entries {
@@ -73,7 +73,7 @@ pub(super) fn write<'a>(
 
 /// What the model said and called before anyone answered: one assistant message.
 #[derive(Default)]
-struct Turn<'a> {
+struct AssistantTurn<'a> {
     /// It said something, be it nothing but an empty text.
     spoke: bool,
     parts: Vec<MessagePart<'a>>,
@@ -91,8 +91,8 @@ enum Thought<'a> {
 }
 
 struct MessageWriter<'w, 'o, 'a> {
-    out: &'w mut Out<'o>,
-    names: &'w Names<'a>,
+    out: &'w mut ChatRequestBody<'o>,
+    names: &'w RequestTools<'a>,
     calls: &'w [HistoryCall<'a>],
     opened: &'w [Vec<u8>],
     options: &'w ChatRequestOptions<'w>,
@@ -101,14 +101,14 @@ struct MessageWriter<'w, 'o, 'a> {
     parts: Vec<MessagePart<'a>>,
     /// Reasoning that waits for what it led to.
     thought: Vec<Thought<'a>>,
-    turn: Turn<'a>,
+    turn: AssistantTurn<'a>,
 }
 
 impl<'a> MessageWriter<'_, '_, 'a> {
     fn system(
         &mut self,
         instructions: Option<Value<'a>>,
-        contents: &[(Value<'a>, At)],
+        contents: &[(Value<'a>, ContentPath)],
     ) -> Result<(), GatewayError> {
         let mut parts = Vec::new();
         if let Some(text) = instructions.filter(|text| !text.inner().is_empty()) {
@@ -135,7 +135,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             Entry::Unasked { namespace, name, output: (output, at) } => {
                 self.end_turn()?;
                 self.thought.clear();
-                let note = Note::OutputUnasked { namespace, name };
+                let note = GatewayNote::OutputUnasked { namespace, name };
                 self.message("user", Some(note), output, at)?;
             }
             Entry::Instruction(_, content, _) if is_empty(content) => {}
@@ -144,7 +144,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
                 if self.options.takes.system_anywhere {
                     self.message("system", None, content, at)?;
                 } else {
-                    self.message("user", Some(Note::Instruction(role)), content, at)?;
+                    self.message("user", Some(GatewayNote::Instruction(role)), content, at)?;
                 }
             }
             Entry::Assistant(content, at) => {
@@ -193,9 +193,9 @@ impl<'a> MessageWriter<'_, '_, 'a> {
     fn message(
         &mut self,
         role: &str,
-        note: Option<Note<'a>>,
+        note: Option<GatewayNote<'a>>,
         content: Value<'a>,
-        at: At,
+        at: ContentPath,
     ) -> Result<(), GatewayError> {
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
@@ -216,7 +216,8 @@ impl<'a> MessageWriter<'_, '_, 'a> {
     }
 
     fn end_turn(&mut self) -> Result<(), GatewayError> {
-        let Turn { spoke, mut parts, mut calls, mut reasoning } = std::mem::take(&mut self.turn);
+        let AssistantTurn { spoke, mut parts, mut calls, mut reasoning } =
+            std::mem::take(&mut self.turn);
         if !spoke && calls.is_empty() {
             return Ok(());
         }
@@ -249,7 +250,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         parts.clear();
         calls.clear();
         reasoning.clear();
-        self.turn = Turn { spoke: false, parts, calls, reasoning };
+        self.turn = AssistantTurn { spoke: false, parts, calls, reasoning };
         Ok(())
     }
 
@@ -287,7 +288,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             content::read(output, at, &mut parts)?;
             let has_media = parts.iter().any(|part| !part.is_text());
             if has_media {
-                media.push(MessagePart::Note(Note::OutputOf(call.id)));
+                media.push(MessagePart::Note(GatewayNote::OutputOf(call.id)));
                 media.extend(parts.iter().filter(|part| !part.is_text()));
                 parts.retain(MessagePart::is_text);
             }

@@ -22,12 +22,12 @@ mod tools;
 mod tests;
 
 use self::choice::ToolChoice;
-use self::names::Names;
-use self::params::Params;
+use self::names::RequestTools;
+use self::params::ResponseParams;
 use super::{AnswerContext, AnswerForm};
 use crate::dialect::chat::count::check_values;
 use crate::dialect::chat::text::without_halves;
-use crate::dialect::chat::write::{Dropped, Out, not_json, refuse};
+use crate::dialect::chat::write::{ChatRequestBody, Dropped, not_json, refuse};
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
@@ -100,9 +100,9 @@ fn convert(
     if root.kind != Kind::BeginObject {
         return Err(GatewayError::new(Code::InvalidJson, "The body must be one JSON object."));
     }
-    let mut params = Params::read(&root)?;
+    let mut params = ResponseParams::read(&root)?;
     let mut dropped = Dropped::default();
-    let mut names = Names::default();
+    let mut names = RequestTools::default();
     let keep_reasoning = options.reasoning_field.is_some();
     let items =
         items::read(params.input, keep_reasoning, options.sealer, &mut names, &mut dropped)?;
@@ -132,7 +132,7 @@ fn convert(
     names.assign();
     let choice = ToolChoice::read(params.tool_choice, &names)?;
 
-    let mut out = Out::new(body, options.takes, dropped);
+    let mut out = ChatRequestBody::new(body, options.takes, dropped);
     out.raw(br#"{"model":"#);
     out.string(options.model);
     out.name("messages");
@@ -183,7 +183,7 @@ fn no_sealer(trigger: Option<usize>) -> GatewayError {
     )
 }
 
-fn no_input(params: &Params<'_>) -> GatewayError {
+fn no_input(params: &ResponseParams<'_>) -> GatewayError {
     let chat = params.rest.iter().any(|(key, _): &(Key<'_>, _)| key.is("messages"));
     refuse(
         "input",

@@ -28,22 +28,22 @@ struct ToolKey<'a> {
 }
 
 #[derive(Debug)]
-struct Tool<'a> {
+struct NamedTool<'a> {
     key: ToolKey<'a>,
     custom: bool,
     listed: bool,
-    /// Set by [`Names::assign`].
+    /// Set by [`RequestTools::assign`].
     chat: String,
 }
 
 /// Every tool that the request names, in its tools or in its history.
 #[derive(Debug, Default)]
-pub(super) struct Names<'a> {
+pub(super) struct RequestTools<'a> {
     ids: HashMap<ToolKey<'a>, usize>,
-    tools: Vec<Tool<'a>>,
+    tools: Vec<NamedTool<'a>>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> RequestTools<'a> {
     /// The id of a tool that the history calls, which may be listed or not.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl<'a> Names<'a> {
             return Err(refuse("tools", message));
         }
         self.ids.insert(key.clone(), id);
-        self.tools.push(Tool { key, custom, listed: false, chat: String::new() });
+        self.tools.push(NamedTool { key, custom, listed: false, chat: String::new() });
         Ok(id)
     }
 
@@ -99,7 +99,7 @@ impl<'a> Names<'a> {
         self.tools.get(id)?.key.namespace.as_deref()
     }
 
-    /// The chat name of a tool, once [`Names::assign`] has run. Needs no escapes.
+    /// The chat name of a tool, once [`RequestTools::assign`] has run. Needs no escapes.
     pub(super) fn chat(&self, id: usize) -> &str {
         self.tools.get(id).map_or("", |tool| &tool.chat)
     }
@@ -123,7 +123,7 @@ impl<'a> Names<'a> {
     /// The way back, for the answer.
     pub(super) fn into_tool_names(self) -> ToolNames {
         let renamed = self.tools.into_iter().filter_map(|tool| {
-            let Tool { key: ToolKey { namespace, name }, custom, chat, .. } = tool;
+            let NamedTool { key: ToolKey { namespace, name }, custom, chat, .. } = tool;
             if namespace.is_none() && !custom && chat == name {
                 return None;
             }

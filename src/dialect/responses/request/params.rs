@@ -11,7 +11,7 @@ use crate::wire::names::refuse_variant;
 /// small ones take more memory than the body itself.
 const MAX_REST: usize = 1_000;
 
-/// What the chat request has of its own, beside the names in [`Params`] and those that [`super::settings`] judges: no
+/// What the chat request has of its own, beside the names in [`ResponseParams`] and those that [`super::settings`] judges: no
 /// other spelling of one may pass to a server that would read it as a second member of that name.
 const WRITTEN: &[&str] = &[
     "function_call",
@@ -27,7 +27,7 @@ const WRITTEN: &[&str] = &[
     "verbosity",
 ];
 
-/// The names in [`Params`].
+/// The names in [`ResponseParams`].
 const READ: &[&str] = &[
     "background",
     "client_metadata",
@@ -62,7 +62,7 @@ const READ: &[&str] = &[
 ///
 /// A name that is given twice counts as its last value, as in most parsers.
 #[derive(Default)]
-pub(super) struct Params<'a> {
+pub(super) struct ResponseParams<'a> {
     pub(super) background: Option<Value<'a>>,
     pub(super) client_metadata: Option<Value<'a>>,
     pub(super) conversation: Option<Value<'a>>,
@@ -93,7 +93,7 @@ pub(super) struct Params<'a> {
     pub(super) rest: Vec<(Key<'a>, Value<'a>)>,
 }
 
-impl<'a> Params<'a> {
+impl<'a> ResponseParams<'a> {
     /// Reads the members of `root`, an object.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::params::Params;
+use super::params::ResponseParams;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::string;
 
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// silent it is the default of the API reference. `store` is false then, unlike there: nothing is
 /// kept here, and a client that reads `true` may ask for it later. A value for which [`MAX_BYTES`] leaves
 /// no room is not repeated: its default stands there.
-pub(super) fn members(params: &Params<'_>) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn members(params: &ResponseParams<'_>) -> Vec<(&'static str, Vec<u8>)> {
     let room = Cell::new(MAX_BYTES);
     let fits = |value: &Value<'_>| {
         let left = room.get().checked_sub(value.raw().len());

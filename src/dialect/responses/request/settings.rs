@@ -1,8 +1,8 @@
 //! The parameters beside the conversation and its tools: renamed, passed on, or left out.
 
 use super::ChatRequestOptions;
-use super::params::Params;
-use crate::dialect::chat::write::{Out, given, must_be, refuse};
+use super::params::ResponseParams;
+use crate::dialect::chat::write::{ChatRequestBody, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -16,11 +16,11 @@ const RESPONSES_ONLY: &[&str] =
 /// # Errors
 /// Naming the parameter that is malformed or has no form in chat.
 pub(super) fn write(
-    params: &Params<'_>,
+    params: &ResponseParams<'_>,
     options: &ChatRequestOptions<'_>,
-    out: &mut Out<'_>,
+    out: &mut ChatRequestBody<'_>,
 ) -> Result<(), GatewayError> {
-    let mut settings = Settings { out, written: vec!["tools", "tool_choice"] };
+    let mut settings = SettingsWriter { out, written: vec!["tools", "tool_choice"] };
     settings.text(params.text)?;
     settings.reasoning(params.reasoning, options.reasoning_field.is_some())?;
     // Not `max_completion_tokens`: Ollama, LM Studio, llama.cpp and older vLLM and TGI know only this
@@ -45,13 +45,13 @@ pub(super) fn write(
     Ok(())
 }
 
-struct Settings<'s, 'o> {
-    out: &'s mut Out<'o>,
+struct SettingsWriter<'s, 'o> {
+    out: &'s mut ChatRequestBody<'o>,
     /// Names in the chat request that the client's own members must not repeat.
     written: Vec<&'static str>,
 }
 
-impl Settings<'_, '_> {
+impl SettingsWriter<'_, '_> {
     fn member(&mut self, name: &'static str, value: Option<Value<'_>>) {
         if let Some(value) = value {
             self.member_raw(name, value.raw());
@@ -158,7 +158,7 @@ impl Settings<'_, '_> {
         Ok(())
     }
 
-    fn logprobs(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
+    fn logprobs(&mut self, params: &ResponseParams<'_>) -> Result<(), GatewayError> {
         let mut wanted =
             params.top_logprobs.and_then(|top| top.as_f64()).is_some_and(|top| top > 0.0);
         for (index, entry) in params.include.iter().flat_map(Value::elements).enumerate() {
@@ -178,7 +178,7 @@ impl Settings<'_, '_> {
     }
 
     /// Names what would have changed the answer.
-    fn left_out(&mut self, params: &Params<'_>) {
+    fn left_out(&mut self, params: &ResponseParams<'_>) {
         let truncation = params.truncation.and_then(|truncation| truncation.as_str());
         if truncation.is_some_and(|truncation| truncation != "disabled") {
             self.out.dropped.add("truncation");
@@ -189,7 +189,7 @@ impl Settings<'_, '_> {
     }
 
     /// Whatever else the request has is the chat server's own, known or not, and passes untouched.
-    fn rest(&mut self, params: &Params<'_>) -> Result<(), GatewayError> {
+    fn rest(&mut self, params: &ResponseParams<'_>) -> Result<(), GatewayError> {
         for &(key, value) in &params.rest {
             let name = key.as_str().unwrap_or_default();
             let name = name.as_ref();
@@ -244,7 +244,7 @@ impl Settings<'_, '_> {
 
     /// A client's `stream_options` are for the Responses API (`include_obfuscation`: padding) or, what
     /// chat servers know beside (vLLM's `continuous_usage_stats`), for the chat server.
-    fn stream(&mut self, params: &Params<'_>, options: &ChatRequestOptions<'_>) {
+    fn stream(&mut self, params: &ResponseParams<'_>, options: &ChatRequestOptions<'_>) {
         const OWN: &[&str] = &["include_usage", "include_obfuscation"];
         if !params.streams() {
             return;

@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::names::Names;
-use crate::dialect::chat::write::{Dropped, Out, given, must_be, refuse};
+use super::names::RequestTools;
+use crate::dialect::chat::write::{ChatRequestBody, Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -119,7 +119,7 @@ impl<'a> ToolMembers<'a> {
 
 /// Reads tools as they come.
 pub(super) struct ToolReader<'n, 'a> {
-    pub(super) names: &'n mut Names<'a>,
+    pub(super) names: &'n mut RequestTools<'a>,
     pub(super) dropped: &'n mut Dropped,
     pub(super) offered: Vec<Offered<'a>>,
 }
@@ -267,8 +267,8 @@ fn grammar<'a>(
 pub(super) fn write(
     offered: &[Offered<'_>],
     allowed: impl Fn(usize) -> bool,
-    names: &Names<'_>,
-    out: &mut Out<'_>,
+    names: &RequestTools<'_>,
+    out: &mut ChatRequestBody<'_>,
 ) {
     out.name("tools");
     out.raw(b"[");
@@ -301,7 +301,7 @@ pub(super) fn write(
 }
 
 /// The description: the namespace's, the tool's own, the grammar. Chat has no other place for them.
-fn describe(tool: &Offered<'_>, names: &Names<'_>, out: &mut Out<'_>) {
+fn describe(tool: &Offered<'_>, names: &RequestTools<'_>, out: &mut ChatRequestBody<'_>) {
     let own = tool.description.filter(|text| !text.inner().is_empty());
     if own.is_none() && tool.namespace.is_none() && tool.grammar.is_none() {
         return;

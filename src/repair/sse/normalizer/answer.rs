@@ -18,7 +18,7 @@ const NO_WORDS: [&str; 10] =
 
 /// Whether the answer has come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum End {
+pub(super) enum AnswerEnd {
     #[default]
     Open,
     /// A choice has its finish reason. Since then this many comments and empty events have come.
@@ -29,13 +29,13 @@ pub(super) enum End {
 
 /// What was sent where JSON was due. It is an error, unless the answer is complete without it.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct NonJsonText {
     text: Vec<u8>,
     /// There was an `event: error` without a payload.
     names_error: bool,
 }
 
-impl Words {
+impl NonJsonText {
     /// Remembers a text.
     pub(super) fn add(&mut self, text: &[u8]) {
         let shown = String::from_utf8_lossy(text);
@@ -63,11 +63,11 @@ impl Words {
 
 /// An answer as far as it has come.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct AnswerState {
     pub(super) progress: Progress,
     pub(super) transcript: Transcript,
-    pub(super) end: End,
-    pub(super) words: Words,
+    pub(super) end: AnswerEnd,
+    pub(super) words: NonJsonText,
     /// Token counts have come: whether some came from a cache.
     pub(super) cached: Option<bool>,
     /// How the stream failed after its first event.
@@ -77,11 +77,11 @@ pub(super) struct Answer {
     pub(super) order: Order,
 }
 
-impl Answer {
+impl AnswerState {
     /// A chunk with choices has come.
     pub(super) fn chunk(&mut self, finished: bool) {
-        if finished || matches!(self.end, End::Finished { .. }) {
-            self.end = End::Finished { idle: 0 };
+        if finished || matches!(self.end, AnswerEnd::Finished { .. }) {
+            self.end = AnswerEnd::Finished { idle: 0 };
         }
     }
 

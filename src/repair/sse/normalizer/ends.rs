@@ -4,8 +4,8 @@ use crate::error::ErrorAnswer;
 use crate::telemetry::counters::{AnswerFault, Repair};
 
 use super::super::output::Output;
-use super::super::{Head, StreamEnd, StreamKind, errors, transcript};
-use super::answer::End;
+use super::super::{StreamEnd, StreamHead, StreamKind, errors, transcript};
+use super::answer::AnswerEnd;
 use super::{SseNormalizer, Stage};
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -20,7 +20,7 @@ impl SseNormalizer {
         if !self.answer.is_complete(self.options.request) {
             return;
         }
-        let End::Finished { idle } = &mut self.answer.end else { return };
+        let AnswerEnd::Finished { idle } = &mut self.answer.end else { return };
         *idle = idle.saturating_add(1);
         if *idle >= MAX_IDLE {
             self.answer.progress.repairs.insert(Repair::Done);
@@ -38,7 +38,7 @@ impl SseNormalizer {
             }
             return;
         }
-        let is_open = self.answer.end == End::Open && kind.api().is_some();
+        let is_open = self.answer.end == AnswerEnd::Open && kind.api().is_some();
         if is_open && let Some(answer) = self.answer.words.take() {
             return self.fail(answer, output);
         }
@@ -53,20 +53,20 @@ impl SseNormalizer {
     pub(super) fn unmarked_end(&mut self, end: StreamEnd, output: &mut Output<'_>) {
         let is_transcript = self.options.kind == StreamKind::Transcription;
         match self.answer.end {
-            End::LastEvent => self.stage = Stage::Done(Head::Stream),
-            End::Finished { .. } => {
+            AnswerEnd::LastEvent => self.stage = Stage::Done(StreamHead::Stream),
+            AnswerEnd::Finished { .. } => {
                 self.answer.progress.repairs.insert(Repair::Done);
                 self.write_done(output);
             }
-            End::Open
+            AnswerEnd::Open
                 if is_transcript && end == StreamEnd::Clean && self.answer.transcript.may_end() =>
             {
                 self.transcript_end(output);
                 if !self.is_done() {
-                    self.stage = Stage::Done(Head::Stream);
+                    self.stage = Stage::Done(StreamHead::Stream);
                 }
             }
-            End::Open => match self.answer.words.take() {
+            AnswerEnd::Open => match self.answer.words.take() {
                 Some(answer) => self.fail(answer, output),
                 None => self.fail(errors::truncated(end), output),
             },
@@ -75,7 +75,7 @@ impl SseNormalizer {
 
     /// Nothing more is said: the last event, unless the upstream has sent it.
     fn transcript_end(&mut self, output: &mut Output<'_>) {
-        if self.answer.end != End::LastEvent {
+        if self.answer.end != AnswerEnd::LastEvent {
             if !self.answer.transcript.has_pieces() {
                 let answer = self.answer.words.take();
                 let message = "The upstream's stream ended without a transcription.";
@@ -90,23 +90,23 @@ impl SseNormalizer {
             self.event.name = None;
             let done = self.answer.transcript.done();
             self.emit(&done, output);
-            self.answer.end = End::LastEvent;
+            self.answer.end = AnswerEnd::LastEvent;
         }
     }
 
     pub(super) fn write_done(&mut self, output: &mut Output<'_>) {
         output.write(DONE);
-        self.stage = Stage::Done(Head::Stream);
+        self.stage = Stage::Done(StreamHead::Stream);
     }
 
     /// The answer is an error from here on.
     pub(super) fn fail(&mut self, answer: ErrorAnswer, output: &mut Output<'_>) {
         if matches!(self.stage, Stage::Waiting(_)) {
             output.clear();
-            self.stage = Stage::Done(Head::Error(answer));
+            self.stage = Stage::Done(StreamHead::Error(answer));
             return;
         }
-        self.stage = Stage::Done(Head::Stream);
+        self.stage = Stage::Done(StreamHead::Stream);
         // What was to be said has been.
         if self.is_over() {
             return;

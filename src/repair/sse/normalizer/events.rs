@@ -6,14 +6,14 @@ use crate::telemetry::counters::AnswerFault;
 
 use crate::wire::json::cursor;
 
-use super::super::chunk::{self, Context};
+use super::super::chunk::{self, ChunkContext};
 use super::super::lines::{Line, classify};
 use super::super::output::Output;
 use super::super::pending::Origin;
-use super::super::scan::{Found, Reason};
-use super::super::template::{Match, Values};
+use super::super::scan::{CanonicalPayload, FinishReason};
+use super::super::template::{SlotValues, TemplateMatch};
 use super::super::{StreamKind, sanitize, scan, transcript, typed};
-use super::answer::End;
+use super::answer::AnswerEnd;
 use super::{SseNormalizer, Stage};
 
 /// Payloads may stand inside of others to this depth.
@@ -24,7 +24,7 @@ impl SseNormalizer {
     #[inline]
     pub(super) fn canonical(&mut self, text: &[u8], output: &mut Output<'_>) -> bool {
         let (found, values) = match self.recall(text) {
-            Some((Match { len, values }, found)) if len == text.len() => (found, values),
+            Some((TemplateMatch { len, values }, found)) if len == text.len() => (found, values),
             _ => {
                 let Some((found, slots)) = scan::payload(text, self.options.kind) else {
                     return false;
@@ -44,7 +44,10 @@ impl SseNormalizer {
     /// is known about it.
     // As a call it would cost more than it does: what it returns would go through memory.
     #[inline(always)]
-    pub(super) fn recall<'a>(&self, text: &'a [u8]) -> Option<(Match<'a>, Found)> {
+    pub(super) fn recall<'a>(
+        &self,
+        text: &'a [u8],
+    ) -> Option<(TemplateMatch<'a>, CanonicalPayload)> {
         Some((self.template.find(text)?, self.template.found()?))
     }
 
@@ -53,22 +56,22 @@ impl SseNormalizer {
     #[inline(always)]
     pub(super) fn pass(
         &mut self,
-        found: Found,
-        values: Values<'_>,
+        found: CanonicalPayload,
+        values: SlotValues<'_>,
         text: &[u8],
         whole: Option<&[u8]>,
         output: &mut Output<'_>,
     ) -> bool {
         let renames = self.model.is_some();
         match found {
-            Found::Chunk(chunk) => {
+            CanonicalPayload::Chunk(chunk) => {
                 if (chunk.choice.is_none() && self.event.is_error())
                     || (renames && chunk.model.is_none())
                 {
                     return false;
                 }
                 let calls = &mut self.answer.progress.calls;
-                let is_call_end = chunk.finish == Some(Reason::Stop)
+                let is_call_end = chunk.finish == Some(FinishReason::Stop)
                     && chunk.choice.is_some_and(|choice| calls.has_any(choice));
                 if is_call_end {
                     return false;
@@ -80,7 +83,7 @@ impl SseNormalizer {
                     return false;
                 }
             }
-            Found::Event(event) => {
+            CanonicalPayload::Event(event) => {
                 if event.is_last || (renames && event.has_response) || self.is_over() {
                     return false;
                 }
@@ -100,7 +103,7 @@ impl SseNormalizer {
             (_, _, None) => self.emit(text, output),
         }
         match found {
-            Found::Chunk(chunk) => {
+            CanonicalPayload::Chunk(chunk) => {
                 if chunk.counted {
                     self.answer.cached = Some(false);
                 }
@@ -110,17 +113,17 @@ impl SseNormalizer {
                         choice.say(values.content, values.reasoning);
                     }
                     if let Some(reason) = chunk.finish {
-                        self.answer.progress.finish(index, reason == Reason::Stop);
+                        self.answer.progress.finish(index, reason == FinishReason::Stop);
                     }
                     self.answer.chunk(chunk.finish.is_some());
                 }
             }
-            Found::Event(_) => self.event_passed(values),
+            CanonicalPayload::Event(_) => self.event_passed(values),
         }
         true
     }
 
-    fn event_passed(&mut self, values: Values<'_>) {
+    fn event_passed(&mut self, values: SlotValues<'_>) {
         self.sequence(values.number);
         if self.options.kind == StreamKind::Transcription {
             self.answer.transcript.own_delta(values.content);
@@ -129,7 +132,7 @@ impl SseNormalizer {
 
     /// Whether a transcription has come to its end: it has one last event.
     pub(super) fn is_over(&self) -> bool {
-        self.options.kind == StreamKind::Transcription && self.answer.end == End::LastEvent
+        self.options.kind == StreamKind::Transcription && self.answer.end == AnswerEnd::LastEvent
     }
 
     fn sequence(&mut self, number: Option<u64>) {
@@ -159,7 +162,7 @@ impl SseNormalizer {
     fn typed(&mut self, text: &[u8], event: Event, output: &mut Output<'_>) {
         let first = matches!(self.stage, Stage::Waiting(_));
         match typed::repair(text, first, event, self.options.response_model.as_deref()) {
-            typed::Verdict::Emit(edited, facts) => {
+            typed::EventOutcome::Emit(edited, facts) => {
                 let text = edited.as_deref().unwrap_or(text);
                 match self.in_order(text) {
                     Some(placed) => {
@@ -170,14 +173,14 @@ impl SseNormalizer {
                 }
                 self.event_seen(facts);
             }
-            typed::Verdict::Events(events, facts) => {
+            typed::EventOutcome::Events(events, facts) => {
                 for (name, payload) in events {
                     self.event.name = Some(name.as_bytes().to_vec());
                     self.emit(&sanitize::one_line(&payload), output);
                 }
                 self.event_seen(facts);
             }
-            typed::Verdict::Error(answer) => self.fail(*answer, output),
+            typed::EventOutcome::Error(answer) => self.fail(*answer, output),
         }
     }
 
@@ -191,9 +194,9 @@ impl SseNormalizer {
         self.answer.order.complete(text, &root, &name, self.answer.next_sequence)
     }
 
-    fn event_seen(&mut self, facts: typed::Facts) {
+    fn event_seen(&mut self, facts: typed::EventFacts) {
         if facts.ends {
-            self.answer.end = End::LastEvent;
+            self.answer.end = AnswerEnd::LastEvent;
         }
         if facts.fails {
             self.answer.failure.get_or_insert(AnswerFault::StreamError);
@@ -207,33 +210,33 @@ impl SseNormalizer {
             return;
         }
         match self.answer.transcript.read(text, event) {
-            transcript::Verdict::Own { delta, is_last } => {
+            transcript::TranscriptOutcome::Own { delta, is_last } => {
                 self.emit(text, output);
                 self.answer.transcript.own_delta(&delta);
                 if is_last {
-                    self.answer.end = End::LastEvent;
+                    self.answer.end = AnswerEnd::LastEvent;
                 }
             }
-            transcript::Verdict::Said(said) => self.say(&said, output),
-            transcript::Verdict::Error(answer) => self.fail(*answer, output),
+            transcript::TranscriptOutcome::Said(said) => self.say(&said, output),
+            transcript::TranscriptOutcome::Error(answer) => self.fail(*answer, output),
         }
     }
 
     fn chunk(&mut self, api: Api, text: &[u8], event: Event, nesting: u8, output: &mut Output<'_>) {
-        let about = Context {
+        let about = ChunkContext {
             api,
             request: self.options.request,
             event,
             response_model: self.options.response_model.as_deref(),
         };
         match chunk::repair(text, &mut self.answer.progress, about) {
-            chunk::Verdict::Emit(edited, facts) => {
+            chunk::ChunkOutcome::Emit(edited, facts) => {
                 self.emit(edited.as_deref().unwrap_or(text), output);
                 self.answer.cached = facts.cached.or(self.answer.cached);
                 // Also where there is none: it was not idle.
                 self.answer.chunk(facts.finished);
             }
-            chunk::Verdict::Several(payloads) => {
+            chunk::ChunkOutcome::Several(payloads) => {
                 let Some(deeper) = nesting.checked_sub(1) else { return };
                 for payload in payloads {
                     if !self.is_done() {
@@ -241,11 +244,11 @@ impl SseNormalizer {
                     }
                 }
             }
-            chunk::Verdict::Drop => {
+            chunk::ChunkOutcome::Drop => {
                 self.event.name = None;
                 self.idle(output);
             }
-            chunk::Verdict::Error(answer, before) => {
+            chunk::ChunkOutcome::Error(answer, before) => {
                 if let Some(before) = before {
                     self.event.name = None;
                     self.emit(&before, output);
@@ -286,14 +289,14 @@ impl SseNormalizer {
         if std::str::from_utf8(text).is_err() || !self.answer.progress.has_choices() {
             return;
         }
-        let about = Context {
+        let about = ChunkContext {
             api,
             request: self.options.request,
             event: Event::default(),
             response_model: self.options.response_model.as_deref(),
         };
         let verdict = chunk::repair(text, &mut self.answer.progress, about);
-        if let chunk::Verdict::Emit(edited, facts) = verdict
+        if let chunk::ChunkOutcome::Emit(edited, facts) = verdict
             && facts.cached.is_some()
             && !facts.has_choices
         {

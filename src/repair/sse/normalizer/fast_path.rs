@@ -3,9 +3,9 @@
 //! is left to the lines.
 
 use super::super::output::Output;
-use super::super::scan::Found;
+use super::super::scan::CanonicalPayload;
 use super::{SseNormalizer, Stage};
-use crate::repair::sse::template::Match;
+use crate::repair::sse::template::TemplateMatch;
 use crate::wire::bytes::strip_prefix;
 
 impl SseNormalizer {
@@ -35,7 +35,7 @@ impl SseNormalizer {
             Some(payload) => (payload, true),
             None => (value, false),
         };
-        let (Match { len, values }, found) = self.recall(payload)?;
+        let (TemplateMatch { len, values }, found) = self.recall(payload)?;
         let (payload, behind) = payload.split_at_checked(len)?;
         // A lone CR may be half of a line end.
         let (after, is_closed, is_plain) = match behind {
@@ -64,7 +64,7 @@ impl SseNormalizer {
     /// the payload says again; else all of it.
     #[inline]
     fn without_name<'c>(&self, event: &'c [u8]) -> Option<&'c [u8]> {
-        let Found::Event(known) = self.template.found()? else { return Some(event) };
+        let CanonicalPayload::Event(known) = self.template.found()? else { return Some(event) };
         let Some(line) = event.strip_prefix(b"event: ") else { return Some(event) };
         let name = self.template.text().get(known.name.0..known.name.1)?;
         strip_prefix(line, name)?.strip_prefix(b"\n")

@@ -13,11 +13,11 @@ use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::json::string;
 
 use super::lines::{Line, MARK, classify};
-use super::output::{Out, Output};
+use super::output::{Output, StreamOutput};
 use super::pending::{Origin, Pending};
 use super::template::Template;
-use super::{Head, Options, StreamEnd, errors, scan};
-use answer::Answer;
+use super::{Options, StreamEnd, StreamHead, errors, scan};
+use answer::AnswerState;
 
 /// Comments that wait for the first event: balancers cut connections that stay silent. One more, and the
 /// head goes on without it.
@@ -33,7 +33,7 @@ enum Stage {
     /// Its head, and what has come.
     Streaming,
     /// All of it: what still comes is dropped. The head is a stream's, or the error that the answer is.
-    Done(Head),
+    Done(StreamHead),
 }
 
 /// Comments before the first event.
@@ -101,9 +101,9 @@ pub struct SseNormalizer {
     stage: Stage,
     lines: LineBuffer,
     event: EventBuffer,
-    answer: Answer,
+    answer: AnswerState,
     /// The last payload that needed no repair.
-    template: Template<scan::Found>,
+    template: Template<scan::CanonicalPayload>,
 }
 
 impl SseNormalizer {
@@ -117,16 +117,16 @@ impl SseNormalizer {
             stage: Stage::Waiting(HeldComments::default()),
             lines: LineBuffer { partial: Vec::new(), skip_lf: false, is_first: true },
             event: EventBuffer::default(),
-            answer: Answer::default(),
+            answer: AnswerState::default(),
             template: Template::default(),
         }
     }
 
     /// What is known about the answer's head.
     #[must_use]
-    pub fn head(&self) -> &Head {
-        static UNDECIDED: Head = Head::Undecided;
-        static STREAM: Head = Head::Stream;
+    pub fn head(&self) -> &StreamHead {
+        static UNDECIDED: StreamHead = StreamHead::Undecided;
+        static STREAM: StreamHead = StreamHead::Stream;
         match &self.stage {
             Stage::Waiting(_) => &UNDECIDED,
             Stage::Streaming => &STREAM,
@@ -161,19 +161,21 @@ impl SseNormalizer {
     /// Reads the next bytes of the upstream's body. While the head is undecided, and after an error
     /// that became the answer itself, there is no output.
     #[must_use]
-    pub fn push(&mut self, chunk: &[u8]) -> Out {
+    pub fn push(&mut self, chunk: &[u8]) -> StreamOutput {
         if self.is_done() {
-            return Out::Bytes(Vec::new());
+            return StreamOutput::Bytes(Vec::new());
         }
         let mut output = Output::new(chunk, self.take_held());
         self.read(chunk, &mut output);
         match &mut self.stage {
-            Stage::Streaming | Stage::Done(Head::Stream | Head::Undecided) => output.finish(),
+            Stage::Streaming | Stage::Done(StreamHead::Stream | StreamHead::Undecided) => {
+                output.finish()
+            }
             Stage::Waiting(held) => {
                 held.written = output.into_bytes();
-                Out::Bytes(Vec::new())
+                StreamOutput::Bytes(Vec::new())
             }
-            Stage::Done(Head::Error(_)) => Out::Bytes(Vec::new()),
+            Stage::Done(StreamHead::Error(_)) => StreamOutput::Bytes(Vec::new()),
         }
     }
 
@@ -196,7 +198,7 @@ impl SseNormalizer {
                 Flow::GoesOn => self.unmarked_end(end, &mut output),
             }
         }
-        if matches!(self.stage, Stage::Done(Head::Error(_))) {
+        if matches!(self.stage, Stage::Done(StreamHead::Error(_))) {
             return Vec::new();
         }
         output.into_bytes()
@@ -225,7 +227,7 @@ impl SseNormalizer {
             self.fail(answer, &mut output);
         }
         self.drop_buffers();
-        if matches!(self.stage, Stage::Done(Head::Error(_))) {
+        if matches!(self.stage, Stage::Done(StreamHead::Error(_))) {
             return Vec::new();
         }
         output.into_bytes()

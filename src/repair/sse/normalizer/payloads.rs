@@ -5,7 +5,7 @@ use crate::telemetry::counters::Repair;
 use crate::wire::json::{JsonError, cursor};
 
 use super::super::output::Output;
-use super::super::pending::{Origin, Pending, State, values};
+use super::super::pending::{Origin, PayloadState, Pending, values};
 use super::super::{StreamKind, errors, sanitize};
 use super::SseNormalizer;
 
@@ -95,7 +95,7 @@ impl SseNormalizer {
         if pending.len() > self.options.max_event_bytes {
             return self.fail(self.oversized(), output);
         }
-        if pending.state() == State::Complete {
+        if pending.state() == PayloadState::Complete {
             self.answer.progress.repairs.insert(Repair::Framing);
             let mended = sanitize::one_line(pending.text());
             return self.json(pending.origin, &mended, output);

@@ -158,7 +158,7 @@ fn an_end_without_an_answer_is_an_error() {
     ] {
         let (out, head) = chat(body.as_bytes());
         assert_eq!(out, "", "{body}");
-        assert!(matches!(head, Head::Error(answer) if answer.status == 502), "{body}");
+        assert!(matches!(head, StreamHead::Error(answer) if answer.status == 502), "{body}");
     }
 }
 
@@ -256,7 +256,7 @@ fn what_was_repaired_is_known() {
 
 fn transcript(body: &str, end: StreamEnd) -> (String, usize, bool) {
     let (out, head) = run(options(StreamKind::Transcription), &[body.as_bytes()], end);
-    if matches!(head, Head::Error(_)) {
+    if matches!(head, StreamHead::Error(_)) {
         return (String::new(), 0, true);
     }
     let (mut deltas, mut whole, mut done, mut failed) = (String::new(), String::new(), 0, false);

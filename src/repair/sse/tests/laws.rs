@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn output_is_canonical(Body(body) in streams(), kind in kinds()) {
         let (out, head) = run(options(kind), &[&body], StreamEnd::Clean);
-        if kind.api().is_some() && head == Head::Stream {
+        if kind.api().is_some() && head == StreamHead::Stream {
             prop_assert_eq!(read(&out).done, 1);
         }
         for line in out.split(|&byte| byte == b'\n') {
@@ -130,7 +130,7 @@ proptest! {
             _ => &b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"text\":\"\"}]}\n\n"[..],
         };
         let (once, head) = run(options(kind), &[first, &body], StreamEnd::Clean);
-        prop_assert_eq!(head, Head::Stream);
+        prop_assert_eq!(head, StreamHead::Stream);
         let (twice, _) = run(options(kind), &[&once], StreamEnd::Clean);
         prop_assert_eq!(String::from_utf8(twice).unwrap(), String::from_utf8(once).unwrap());
     }
@@ -192,7 +192,7 @@ proptest! {
             let scanned = scan::chunk(&second, StreamKind::Chat);
             if let Some((known, found)) = template.find(&second).zip(template.found()) {
                 prop_assert_eq!(known.len, second.len());
-                let without_place = |chunk: scan::Chunk| scan::Chunk { model: None, ..chunk };
+                let without_place = |chunk: scan::CanonicalChunk| scan::CanonicalChunk { model: None, ..chunk };
                 let (scanned, slots) = scanned.unwrap();
                 prop_assert_eq!(without_place(scanned), without_place(found));
                 prop_assert_eq!(slots.values(&second), known.values);

@@ -20,34 +20,34 @@ fn options(kind: StreamKind) -> Options {
 fn from_completion(json: &[u8], options: Options) -> Result<Vec<u8>, Box<ErrorAnswer>> {
     let mut normalizer = SseNormalizer::new(options);
     let mut out = match normalizer.push(json) {
-        Out::Unchanged => json.to_vec(),
-        Out::Bytes(bytes) => bytes,
+        StreamOutput::Unchanged => json.to_vec(),
+        StreamOutput::Bytes(bytes) => bytes,
     };
     out.extend(normalizer.finish(StreamEnd::Clean));
     match normalizer.head() {
-        Head::Error(answer) => Err(Box::new(answer.clone())),
-        Head::Undecided | Head::Stream => Ok(out),
+        StreamHead::Error(answer) => Err(Box::new(answer.clone())),
+        StreamHead::Undecided | StreamHead::Stream => Ok(out),
     }
 }
 
 /// Feeds `chunks` and returns all output and the head.
-fn run(options: Options, chunks: &[&[u8]], end: StreamEnd) -> (Vec<u8>, Head) {
+fn run(options: Options, chunks: &[&[u8]], end: StreamEnd) -> (Vec<u8>, StreamHead) {
     let mut normalizer = SseNormalizer::new(options);
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {
-            Out::Unchanged => out.extend_from_slice(chunk),
-            Out::Bytes(bytes) => out.extend(bytes),
+            StreamOutput::Unchanged => out.extend_from_slice(chunk),
+            StreamOutput::Bytes(bytes) => out.extend(bytes),
         }
-        assert!(*normalizer.head() == Head::Stream || out.is_empty());
+        assert!(*normalizer.head() == StreamHead::Stream || out.is_empty());
     }
     out.extend(normalizer.finish(end));
-    assert_ne!(*normalizer.head(), Head::Undecided);
+    assert_ne!(*normalizer.head(), StreamHead::Undecided);
     assert!(normalizer.is_done());
     (out, normalizer.head().clone())
 }
 
-fn chat(body: &[u8]) -> (String, Head) {
+fn chat(body: &[u8]) -> (String, StreamHead) {
     let (out, head) = run(options(StreamKind::Chat), &[body], StreamEnd::Clean);
     (String::from_utf8(out).unwrap(), head)
 }

@@ -65,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Why an outcome is not the expected one.
-fn mismatch(expected: &Value, by_parts: bool, out: &[u8], head: &Head) -> Option<String> {
+fn mismatch(expected: &Value, by_parts: bool, out: &[u8], head: &StreamHead) -> Option<String> {
     let wrong = |what: &str, got: String| Some(format!("{what}: {got}"));
     let message_fits = |want: &Value, got: &Value| {
         let want = want["message"].as_str().unwrap();
@@ -73,7 +73,7 @@ fn mismatch(expected: &Value, by_parts: bool, out: &[u8], head: &Head) -> Option
         let got = got["message"].as_str().unwrap();
         want.starts_with("<generic") || got == want || (by_parts && got.contains(want))
     };
-    if let Head::Error(answer) = head {
+    if let StreamHead::Error(answer) = head {
         let body: Value = serde_json::from_slice(&answer.error.to_envelope()).unwrap();
         // The first event was an error: a status instead of the event.
         let is_error = expected["error"].is_object();
@@ -164,12 +164,12 @@ fn recorded_streams() {
 #[test]
 fn recorded_json_bodies_are_told_from_streams() {
     for case in cases().iter().filter(|case| !case.is_compressed()) {
-        let is_json = matches!(detect(&case.body), BodyKind::Json(_));
+        let is_json = matches!(detect(&case.body), StreamFormat::Json(_));
         // A stream may begin with a bare JSON line; a body that was not asked as a stream is JSON.
         let is_plain = !case.asked_for_stream() && case.meta["request"]["body"].is_object();
         assert!(is_json || !is_plain, "{}", case.id);
         if is_plain {
-            let BodyKind::Json(start) = detect(&case.body) else { panic!("{}", case.id) };
+            let StreamFormat::Json(start) = detect(&case.body) else { panic!("{}", case.id) };
             serde_json::from_slice::<Value>(&case.body[start..]).unwrap();
         }
     }

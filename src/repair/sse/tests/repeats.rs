@@ -111,15 +111,15 @@ fn streams() -> impl Strategy<Value = (StreamKind, Body)> {
     })
 }
 
-type Told = (String, Head, Option<bool>);
+type Told = (String, StreamHead, Option<bool>);
 
 fn told(options: &Options, chunks: &[&[u8]], forgets: bool) -> Told {
     let mut normalizer = SseNormalizer::new(options.clone());
     let mut out = Vec::new();
     for chunk in chunks {
         match normalizer.push(chunk) {
-            Out::Unchanged => out.extend_from_slice(chunk),
-            Out::Bytes(bytes) => out.extend(bytes),
+            StreamOutput::Unchanged => out.extend_from_slice(chunk),
+            StreamOutput::Bytes(bytes) => out.extend(bytes),
         }
         if forgets {
             normalizer.forget();
@@ -164,8 +164,8 @@ fn framing_is_made_canonical() {
             events.iter().map(|payload| format!("{before}{payload}{behind}")).collect();
         let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
         match normalizer.push(body.as_bytes()) {
-            Out::Unchanged => assert_eq!((before, behind), FRAMES[0]),
-            Out::Bytes(out) => {
+            StreamOutput::Unchanged => assert_eq!((before, behind), FRAMES[0]),
+            StreamOutput::Bytes(out) => {
                 assert_eq!(String::from_utf8(out).unwrap(), data(&events), "{before}{behind}");
             }
         }
@@ -180,7 +180,7 @@ fn a_renamed_model_is_renamed_in_each_event() {
     let renamed = events.clone().map(|event| event.replace(r#""m""#, r#""a\"b""#));
     let mut normalizer = SseNormalizer::new(options);
     let body = data(&events.iter().map(String::as_str).collect::<Vec<_>>());
-    let Out::Bytes(out) = normalizer.push(body.as_bytes()) else { panic!() };
+    let StreamOutput::Bytes(out) = normalizer.push(body.as_bytes()) else { panic!() };
     let want = data(&renamed.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(String::from_utf8(out).unwrap(), want);
 }
@@ -207,7 +207,7 @@ fn named_events_leave_as_they_came() {
     let body =
         [event(name, 1, "a"), event(name, 2, "b"), event("other", 3, "c"), event(name, 4, "d")];
     let mut normalizer = SseNormalizer::new(options(StreamKind::Responses));
-    assert_eq!(normalizer.push(body.concat().as_bytes()), Out::Unchanged);
+    assert_eq!(normalizer.push(body.concat().as_bytes()), StreamOutput::Unchanged);
     let end = String::from_utf8(normalizer.finish(StreamEnd::Clean)).unwrap();
     assert!(end.contains(r#""sequence_number":5"#), "{end}");
 

@@ -17,13 +17,13 @@ pub(super) fn with_choice(choice: &str) -> String {
 
 pub(super) fn read_chat(body: &str) -> Read {
     let (out, head) = chat(body.as_bytes());
-    assert_eq!(head, Head::Stream, "{out}");
+    assert_eq!(head, StreamHead::Stream, "{out}");
     read(out.as_bytes())
 }
 
 fn head_error(body: &str) -> ErrorAnswer {
     match chat(body.as_bytes()) {
-        (out, Head::Error(answer)) => {
+        (out, StreamHead::Error(answer)) => {
             assert_eq!(out, "");
             answer
         }
@@ -35,12 +35,12 @@ fn head_error(body: &str) -> ErrorAnswer {
 fn canonical_chunks_are_not_copied() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     for event in [HEL, LO, STOP, USAGE, "[DONE]"] {
-        assert_eq!(normalizer.push(data(&[event]).as_bytes()), Out::Unchanged, "{event}");
+        assert_eq!(normalizer.push(data(&[event]).as_bytes()), StreamOutput::Unchanged, "{event}");
     }
     assert_eq!(normalizer.finish(StreamEnd::Clean), b"");
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     let whole = format!(":\n\n{}:\n\n{}", data(&[HEL]), data(&[STOP, USAGE, "[DONE]"]));
-    assert_eq!(normalizer.push(whole.as_bytes()), Out::Unchanged);
+    assert_eq!(normalizer.push(whole.as_bytes()), StreamOutput::Unchanged);
     assert!(normalizer.is_done());
     assert_eq!(normalizer.cached(), Some(false));
 }
@@ -58,15 +58,19 @@ fn token_counts_alone() {
 fn an_event_does_not_wait() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     // The first line end is enough: the blank line may come much later.
-    let Out::Bytes(out) = normalizer.push(format!("data:{HEL}\n").as_bytes()) else { panic!() };
+    let StreamOutput::Bytes(out) = normalizer.push(format!("data:{HEL}\n").as_bytes()) else {
+        panic!()
+    };
     assert_eq!(out, data(&[HEL]).as_bytes());
-    let Out::Bytes(out) = normalizer.push(format!("{STOP}\r").as_bytes()) else { panic!() };
+    let StreamOutput::Bytes(out) = normalizer.push(format!("{STOP}\r").as_bytes()) else {
+        panic!()
+    };
     assert_eq!(out, data(&[STOP]).as_bytes());
     // A server that never ends this line keeps the client waiting no longer.
-    assert_eq!(normalizer.push(b"data: [DO"), Out::Bytes(vec![]));
-    assert_eq!(normalizer.push(b"NE]"), Out::Bytes(b"data: [DONE]\n\n".to_vec()));
+    assert_eq!(normalizer.push(b"data: [DO"), StreamOutput::Bytes(vec![]));
+    assert_eq!(normalizer.push(b"NE]"), StreamOutput::Bytes(b"data: [DONE]\n\n".to_vec()));
     assert!(normalizer.is_done());
-    assert_eq!(normalizer.push(b"\n\ndata: {}\n\n"), Out::Bytes(vec![]));
+    assert_eq!(normalizer.push(b"\n\ndata: {}\n\n"), StreamOutput::Bytes(vec![]));
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn token_counts_are_found_at_the_top() {
         let late = format!(r#"{{"choices":[],{zero}}}"#);
         let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
         let body = data(&[HEL, &chunk, &late, STOP, "[DONE]"]);
-        let Out::Bytes(out) = normalizer.push(body.as_bytes()) else { panic!("{why}") };
+        let StreamOutput::Bytes(out) = normalizer.push(body.as_bytes()) else { panic!("{why}") };
         let got = read(&out);
         assert_eq!(got.usage, Some(serde_json::from_str(real).unwrap()), "{why}");
         assert_eq!(normalizer.cached(), Some(true), "{why}");
@@ -254,9 +258,9 @@ fn a_connection_that_stays_open_after_the_finish_reason() {
     ] {
         let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
         let _ = normalizer.push(data(&[HEL, STOP, USAGE]).as_bytes());
-        let Out::Bytes(out) = normalizer.push(idle.as_bytes()) else { panic!("{idle}") };
+        let StreamOutput::Bytes(out) = normalizer.push(idle.as_bytes()) else { panic!("{idle}") };
         assert!(out.ends_with(b"data: [DONE]\n\n"), "{idle}");
-        assert_eq!(normalizer.push(data(&[LO]).as_bytes()), Out::Bytes(vec![]));
+        assert_eq!(normalizer.push(data(&[LO]).as_bytes()), StreamOutput::Bytes(vec![]));
     }
     // Another choice may still be running.
     let running = format!(": ping\n\n{}: ping\n\n", data(&[LO]));
@@ -266,16 +270,16 @@ fn a_connection_that_stays_open_after_the_finish_reason() {
 #[test]
 fn comments_wait_for_the_first_event_but_not_for_ever() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
-    assert_eq!(normalizer.push(b": a\n\n"), Out::Bytes(vec![]));
-    assert_eq!(*normalizer.head(), Head::Undecided);
-    assert_eq!(normalizer.push(b":b\r\n\r\n"), Out::Bytes(vec![]));
+    assert_eq!(normalizer.push(b": a\n\n"), StreamOutput::Bytes(vec![]));
+    assert_eq!(*normalizer.head(), StreamHead::Undecided);
+    assert_eq!(normalizer.push(b":b\r\n\r\n"), StreamOutput::Bytes(vec![]));
     let event = data(&[HEL]);
     let want = format!(":\n\n:\n\n{event}");
-    assert_eq!(normalizer.push(event.as_bytes()), Out::Bytes(want.into_bytes()));
+    assert_eq!(normalizer.push(event.as_bytes()), StreamOutput::Bytes(want.into_bytes()));
     let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
     let pushes = (0..).take_while(|_| {
         let _ = normalizer.push(b": keep-alive\n\n");
-        *normalizer.head() == Head::Undecided
+        *normalizer.head() == StreamHead::Undecided
     });
     assert_eq!(pushes.count(), 3);
 }

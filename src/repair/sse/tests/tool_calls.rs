@@ -68,5 +68,8 @@ fn canonical_tool_calls_are_not_copied() {
         &with_choice(r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}"#),
         "[DONE]",
     ]);
-    assert_eq!(SseNormalizer::new(options(StreamKind::Chat)).push(body.as_bytes()), Out::Unchanged);
+    assert_eq!(
+        SseNormalizer::new(options(StreamKind::Chat)).push(body.as_bytes()),
+        StreamOutput::Unchanged
+    );
 }

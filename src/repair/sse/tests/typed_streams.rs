@@ -6,7 +6,7 @@ const CREATED: &str = "event: response.created\ndata: {\"type\":\"response.creat
 const DELTA: &str = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"error\"}\n\n";
 const COMPLETED: &str = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"id\":\"r\",\"object\":\"response\",\"model\":\"m\",\"usage\":{\"input_tokens\":3,\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens\":1}}}\n\n";
 
-fn responses(body: &str) -> (String, Head) {
+fn responses(body: &str) -> (String, StreamHead) {
     let (out, head) = run(options(StreamKind::Responses), &[body.as_bytes()], StreamEnd::Clean);
     (String::from_utf8(out).unwrap(), head)
 }
@@ -15,7 +15,7 @@ fn responses(body: &str) -> (String, Head) {
 fn responses_pass_unchanged() {
     let mut normalizer = SseNormalizer::new(options(StreamKind::Responses));
     for event in [CREATED, DELTA, ":\n\n", COMPLETED] {
-        assert_eq!(normalizer.push(event.as_bytes()), Out::Unchanged, "{event}");
+        assert_eq!(normalizer.push(event.as_bytes()), StreamOutput::Unchanged, "{event}");
     }
     assert_eq!(normalizer.cached(), Some(true));
     assert_eq!(normalizer.finish(StreamEnd::Clean), b"");
@@ -23,11 +23,11 @@ fn responses_pass_unchanged() {
     let own = "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"no\",\"param\":null,\"sequence_number\":1}\n\n";
     for last in [failed, own] {
         let whole = format!("{CREATED}{last}");
-        assert_eq!(responses(&whole), (whole, Head::Stream));
+        assert_eq!(responses(&whole), (whole, StreamHead::Stream));
     }
     // A server that sends [DONE] may.
     let whole = format!("{CREATED}{COMPLETED}data: [DONE]\n\n");
-    assert_eq!(responses(&whole), (whole, Head::Stream));
+    assert_eq!(responses(&whole), (whole, StreamHead::Stream));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn responses_errors() {
     for first in [foreign, own] {
         let (out, head) = responses(first);
         assert_eq!(out, "");
-        assert!(matches!(head, Head::Error(answer) if answer.status == 429), "{first}");
+        assert!(matches!(head, StreamHead::Error(answer) if answer.status == 429), "{first}");
     }
 }
 
@@ -98,10 +98,10 @@ fn transcriptions() {
     let delta = "data: {\"type\":\"transcript.text.delta\",\"delta\":\"Hi\"}\n\n";
     let done = "data: {\"type\":\"transcript.text.done\",\"text\":\"Hi\",\"usage\":{\"input_tokens\":1}}\n\n";
     let whole = format!("{delta}{done}");
-    assert_eq!(run(&whole), (whole.clone(), Head::Stream));
+    assert_eq!(run(&whole), (whole.clone(), StreamHead::Stream));
     assert!(run(delta).0.contains(errors::TRUNCATED));
     let json = run(r#"{"text":"Hi","usage":{"input_tokens":1}}"#);
-    assert_eq!(json, (whole, Head::Stream));
+    assert_eq!(json, (whole, StreamHead::Stream));
     let chunk = "data: {\"object\":\"transcription.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
     let done = "data: {\"type\":\"transcript.text.done\",\"text\":\"Hi\"}\n\n";
     assert_eq!(run(chunk).0, format!("{delta}{done}"));
@@ -110,7 +110,7 @@ fn transcriptions() {
         format!("{delta}{done}data: [DONE]\n\n")
     );
     assert!(
-        matches!(run("data: {\"error\":{\"message\":\"no\",\"code\":400}}\n\n").1, Head::Error(answer) if answer.status == 400)
+        matches!(run("data: {\"error\":{\"message\":\"no\",\"code\":400}}\n\n").1, StreamHead::Error(answer) if answer.status == 400)
     );
     let flat = "data: {\"type\":\"invalid_request_error\",\"message\":\"no\",\"code\":400}\n\n";
     let own = "data: {\"type\":\"error\",\"error\":{\"message\":\"no\"}}\n\n";
@@ -125,5 +125,5 @@ fn transcriptions() {
 fn foreign_events_of_a_responses_stream_pass() {
     let keepalive = "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":1}\n\n";
     let whole = format!("{CREATED}{keepalive}{COMPLETED}");
-    assert_eq!(responses(&whole), (whole, Head::Stream));
+    assert_eq!(responses(&whole), (whole, StreamHead::Stream));
 }

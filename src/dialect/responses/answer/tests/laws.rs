@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{ResponseConverter, convert, grammar, options, whole};
-use crate::repair::sse::{self, Out, SseNormalizer, StreamEnd, StreamKind};
+use crate::repair::sse::{self, SseNormalizer, StreamEnd, StreamKind, StreamOutput};
 use crate::wire::json::cursor;
 
 /// Strings with what JSON escapes, and characters outside of the first plane.
@@ -197,8 +197,8 @@ fn normalised(body: &[u8], size: u64, random: &mut Random) -> Vec<u8> {
         let size = size.min(rest.len() as u64);
         let (piece, after) = rest.split_at(1 + random.below(size) as usize);
         let canonical = match normalizer.push(piece) {
-            Out::Unchanged => piece.to_vec(),
-            Out::Bytes(bytes) => bytes,
+            StreamOutput::Unchanged => piece.to_vec(),
+            StreamOutput::Bytes(bytes) => bytes,
         };
         out.extend(converter.push(&canonical));
         rest = after;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ResponseConverter, grammar, options};
 use crate::repair::chat::RequestFacts;
-use crate::repair::sse::{self, Head, Out, SseNormalizer, StreamEnd, StreamKind};
+use crate::repair::sse::{self, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 
 /// The events of a body in pieces of `size` bytes; `None` where it is an HTTP error instead.
 fn converted(body: &[u8], request: RequestFacts, size: usize) -> Option<Vec<u8>> {
@@ -21,13 +21,13 @@ fn converted(body: &[u8], request: RequestFacts, size: usize) -> Option<Vec<u8>>
     let mut out = Vec::new();
     for piece in body.chunks(size) {
         match normalizer.push(piece) {
-            Out::Unchanged => out.extend(converter.push(piece)),
-            Out::Bytes(bytes) => out.extend(converter.push(&bytes)),
+            StreamOutput::Unchanged => out.extend(converter.push(piece)),
+            StreamOutput::Bytes(bytes) => out.extend(converter.push(&bytes)),
         }
     }
     out.extend(converter.push(&normalizer.finish(StreamEnd::Clean)));
     out.extend(converter.finish());
-    (*normalizer.head() == Head::Stream).then_some(out)
+    (*normalizer.head() == StreamHead::Stream).then_some(out)
 }
 
 fn text_of(item: &Value) -> String {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{ChatRequestOptions, OPTIONS, tree};
-use crate::dialect::chat::write::{Dropped, Out};
+use crate::dialect::chat::write::{ChatRequestBody, Dropped};
 use crate::dialect::responses::request::to_chat;
 use crate::policy::Takes;
 
@@ -186,7 +186,7 @@ proptest! {
     #[test]
     fn what_is_escaped_twice_comes_back(text in "\\PC{0,20}", control in "[\u{0}-\u{1f}\"\\\\]{0,8}") {
         let literal = serde_json::to_string(&format!("{text}{control}")).unwrap();
-        let mut out = Out::new(b"", OPTIONS.takes, Dropped::default());
+        let mut out = ChatRequestBody::new(b"", OPTIONS.takes, Dropped::default());
         out.raw(b"\"");
         out.escaped(literal.as_bytes());
         out.raw(b"\"");
