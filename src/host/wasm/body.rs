@@ -7,6 +7,11 @@ use crate::exchange::{BodyOut, Next};
 /// cache it is read once and not twice, and what nobody needs to read is not copied at all.
 const PIECE: usize = 64 * 1024;
 
+/// Each look at a body costs a call and a copy. Who sends it byte by byte gets [`FEW`] looks at less than this; then it is
+/// looked at again when so much more, or its end, is there.
+const ENOUGH: usize = 4 * 1024;
+const FEW: u8 = 64;
+
 /// One direction's body, as the host shows it.
 #[derive(Default)]
 pub struct Visible {
@@ -15,6 +20,8 @@ pub struct Visible {
     pub read: usize,
     /// What is visible now.
     pub size: usize,
+    /// Looks at little.
+    small_looks: u8,
 }
 
 impl Visible {
@@ -27,6 +34,15 @@ impl Visible {
         let bytes = calls::body(body, self.read, length)?;
         self.read += length;
         Ok(bytes)
+    }
+
+    /// Whether what is new is to be looked at later, with more: more will come, and little has.
+    pub fn is_too_little(&mut self) -> bool {
+        if self.unread() >= ENOUGH {
+            return false;
+        }
+        self.small_looks = self.small_looks.saturating_add(1);
+        self.small_looks > FEW
     }
 
     pub fn unread(&self) -> usize {

@@ -132,6 +132,22 @@ impl Http {
         apply(HeaderMapType::Request, &release.headers)
     }
 
+    /// Reads what is new of the body, piece by piece.
+    fn read_request(&mut self, end: bool) -> Action {
+        loop {
+            let piece = match self.request.piece(BufferType::Request) {
+                Ok(piece) => piece,
+                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
+            };
+            let next = self.request.next(end);
+            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, next));
+            // A refusal drops what is unread with the rest.
+            if next != Next::Visible || !self.reads_request_body() {
+                return action;
+            }
+        }
+    }
+
     fn reads_request_body(&self) -> bool {
         self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body())
     }
@@ -327,18 +343,12 @@ impl HttpContext for Http {
             let action = self.on_request(&[], |exchange| exchange.on_request_body(&[], next));
             return self.request_done(action);
         }
-        loop {
-            let piece = match self.request.piece(BufferType::Request) {
-                Ok(piece) => piece,
-                Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
-            };
-            let next = self.request.next(end);
-            let action = self.on_request(&piece, |exchange| exchange.on_request_body(&piece, next));
-            // A refusal drops what is unread with the rest.
-            if next != Next::Visible || !self.reads_request_body() {
-                return self.request_done(action);
-            }
+        // Held, it goes nowhere unread.
+        if !end && self.request.is_too_little() {
+            return Action::Pause;
         }
+        let action = self.read_request(end);
+        self.request_done(action)
     }
 
     /// A body with trailers ends here, never in the body callback.
@@ -349,6 +359,13 @@ impl HttpContext for Http {
             let edits = gateway.exchange.trailer_removals(&trailers);
             if let Err(status) = apply(HeaderMapType::RequestTrailers, &edits) {
                 return self.fail(&format!("can't change the trailers: {status:?}"));
+            }
+        }
+        if self.reads_request_body() && self.request.unread() > 0 {
+            let action = self.read_request(false);
+            // What is right so far is handed on with the trailers, or with what they complete.
+            if !self.reads_request_body() {
+                return self.request_done(action);
             }
         }
         let action = self.on_request(&[], Exchange::on_request_trailers);
