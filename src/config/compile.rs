@@ -33,6 +33,11 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The most that may be held in memory at once, in bytes: a quarter of what wasm32 can address.
 const MAX_HELD_BYTES: u64 = 1 << 30;
+/// What the VM's 1 GiB (`proxy-wasm-cpp-host`, `limits.h`) leaves beside code, tables and what every stream needs.
+const WORKER_BYTES: u64 = 960 << 20;
+/// How much of a body exists at the most while it is converted, in its own length: the body itself, and a rewritten one of
+/// twice its length (every character escaped) while it grows from half into whole.
+const COPIES: u64 = 6;
 /// The longest that a fetched model list may be kept, in seconds: a year.
 const MAX_CACHE_SECONDS: u64 = 31_536_000;
 
@@ -271,9 +276,10 @@ fn limits(raw: Field<RawLimits>, problems: &mut Problems) -> Limits {
     raw.unknown.report(&at, problems);
     let default = Limits::default();
     let held = (1, MAX_HELD_BYTES);
+    let given_held = !matches!(raw.max_held_bytes, Field::Absent);
     let mut limit =
         |raw, range, default, name| integer(raw, range, default, &at.field(name), problems);
-    Limits {
+    let mut limits = Limits {
         max_request_bytes: limit(
             raw.max_request_bytes,
             (1, u64::MAX),
@@ -299,7 +305,36 @@ fn limits(raw: Field<RawLimits>, problems: &mut Problems) -> Limits {
             "max_sse_event_bytes",
         ),
         max_held_bytes: limit(raw.max_held_bytes, held, default.max_held_bytes, "max_held_bytes"),
+    };
+    fit_memory(&mut limits, given_held, &at, problems);
+    limits
+}
+
+/// What is held and what one event needs beside it have to fit into a worker's memory: an allocation that fails is a trap,
+/// which ends every stream of the worker. `given`: the operator has written `max_held_bytes`; where not, it gives way.
+fn fit_memory(limits: &mut Limits, given: bool, at: &Path<'_>, problems: &mut Problems) {
+    // What is out of its range has been told, and hides nothing else.
+    let default = Limits::default();
+    let valid =
+        |value, default| if (1..=MAX_HELD_BYTES).contains(&value) { value } else { default };
+    let largest = valid(limits.max_buffered_bytes, default.max_buffered_bytes)
+        .max(valid(limits.max_answer_bytes, default.max_answer_bytes))
+        .max(valid(limits.max_sse_event_bytes, default.max_sse_event_bytes));
+    let room = WORKER_BYTES.saturating_sub(largest.saturating_mul(COPIES));
+    if valid(limits.max_held_bytes, default.max_held_bytes) <= room {
+        return;
     }
+    if !given && room >= largest {
+        limits.max_held_bytes = room;
+        return;
+    }
+    problems.add(
+        &at.field("max_held_bytes"),
+        format!(
+            "does not fit into a worker's memory beside what one request of the largest size needs: with {COPIES} times the \
+             largest of max_buffered_bytes, max_answer_bytes and max_sse_event_bytes it must be {WORKER_BYTES} or less"
+        ),
+    );
 }
 
 /// A whole number within `range`, both ends included.

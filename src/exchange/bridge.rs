@@ -112,7 +112,8 @@ impl Bridge {
     pub fn held(&self) -> usize {
         match self {
             Self::Responses { context, .. } => context.held(),
-            Self::Messages { .. } | Self::Tokenize(_) => 0,
+            Self::Messages { context, .. } => context.held(),
+            Self::Tokenize(_) => 0,
         }
     }
 

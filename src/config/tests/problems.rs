@@ -72,6 +72,18 @@ fn top_level() {
         ("/models_cache_seconds", json!(31_536_001), "models_cache_seconds", "or less"),
         ("/outside", json!("s3cret"), "outside", "pass, refuse"),
         ("/limits", json!({"max_held_bytes": 0}), "limits.max_held_bytes", "1 or more"),
+        (
+            "/limits",
+            json!({"max_held_bytes": 900_000_000}),
+            "limits.max_held_bytes",
+            "does not fit into a worker's memory",
+        ),
+        (
+            "/limits",
+            json!({"max_buffered_bytes": 200_000_000}),
+            "limits.max_held_bytes",
+            "1006632960 or less",
+        ),
         ("/response_model", json!("s3cret"), "response_model", "upstream, requested"),
         ("/answer_headers", json!("model"), "answer_headers", "a list"),
         ("/answer_headers", json!(["s3cret"]), "answer_headers[0]", "provider, model, request_id"),

@@ -20,3 +20,14 @@ pub struct MessageContext {
     /// `"stream": true`.
     pub stream: bool,
 }
+
+impl MessageContext {
+    /// Bytes that are kept of the request.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let name = |(short, long): (&String, &String)| {
+            size_of::<(String, String)>() + short.len() + long.len()
+        };
+        self.renamed.iter().map(name).sum()
+    }
+}

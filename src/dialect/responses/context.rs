@@ -44,7 +44,8 @@ impl AnswerContext {
     /// Bytes that are kept of the request.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.repeated.iter().map(|(_, json)| json.capacity()).sum()
+        let repeated: usize = self.repeated.iter().map(|(_, json)| json.capacity()).sum();
+        repeated.saturating_add(self.tools.held())
     }
 }
 
@@ -52,6 +53,16 @@ impl AnswerContext {
 /// Functions that are called the same in both are not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ToolNames(pub HashMap<String, CalledTool>);
+
+impl ToolNames {
+    fn held(&self) -> usize {
+        let tool = |(name, called): (&String, &CalledTool)| {
+            let namespace = called.namespace.as_ref().map_or(0, String::len);
+            size_of::<(String, CalledTool)>() + name.len() + called.name.len() + namespace
+        };
+        self.0.iter().map(tool).sum()
+    }
+}
 
 /// What a tool is called in the Responses API.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ import json
 import select
 
 import pytest
-from harness import PATIENCE, Gate, answer, expect, headers, openai_shapes, plugin, sse
+from harness import PATIENCE, Gate, answer, expect, headers, memory, openai_shapes, plugin, sse
 
 MIB = 1024 * 1024
 LIMITS = {"max_request_bytes": 34 * MIB, "max_buffered_bytes": 33 * MIB}
@@ -75,6 +75,58 @@ def test_converted_streams_of_one_key(envoy, upstreams, innocent):
     # Another key and provider are served while the attack goes on.
     expect.good(envoy.post(body={"model": "delta/m", "messages": []}, vk="literal"))
     for connection in connections:
+        connection.reset()
+
+
+def test_what_is_repeated_of_a_request_is_held_once(envoy, upstreams):
+    """By Envoy's own size: a hundred streams that each repeat a megabyte."""
+    upstreams["alpha"].handler = lambda _: sse(openai_shapes.chunk({"content": "a"}), end="never")
+    body = {"model": "alpha/m", "stream": True, "input": "x", "instructions": "i" * 1_000_000}
+    connections = [begin(envoy, body, path="/v1/responses") for _ in range(20)]
+    sizes = []
+    for _ in range(4):
+        for connection in connections[-20:]:
+            incoming = connection.answer()
+            assert incoming.status == 200
+            incoming.read_until(lambda read: b"response.output_text.delta" in read)
+        sizes.append(memory.resident(envoy.pid))
+        connections += [begin(envoy, body, path="/v1/responses") for _ in range(20)]
+    for connection in connections:
+        connection.reset()
+    each = (sizes[3] - sizes[0]) / 60
+    assert each < 1.7 * MIB, f"{each / MIB:.2f} MiB a stream"
+
+
+def test_the_largest_conversion_beside_a_full_budget(start_envoy, upstreams, ports):
+    """All that the configuration allows at once: nothing traps."""
+    providers = [each for each in plugin.providers() if each["name"] in ("alpha", "beta")]
+    keys = [each for each in plugin.virtual_keys() if each["id"] in ("id-main", "id-literal")]
+    limits = {
+        "max_request_bytes": 100 * MIB,
+        "max_buffered_bytes": 90 * MIB,
+        "max_held_bytes": 420 * MIB,
+    }
+    envoy = start_envoy(
+        config=plugin.configuration(
+            providers=providers, virtual_keys=keys, limits=limits, model_aliases={}
+        ),
+        buffer_bytes=20 * MIB,
+        route_buffer_bytes=256 * MIB,
+    )
+    upstreams["alpha"].handler = lambda _: sse(openai_shapes.chunk({"content": "a"}), end="never")
+    repeats = {"model": "alpha/m", "stream": True, "input": "x", "instructions": "i" * 20 * MIB}
+    held = [begin(envoy, repeats, path="/v1/responses") for _ in range(3)]
+    assert [connection.answer().status for connection in held] == [200] * 3
+    # Each quote is escaped once more, so that what is sent is twice as long.
+    call = {"type": "tool_use", "id": "c", "name": "f", "input": {"x": '"' * (20 * MIB)}}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "y"}
+    turns = [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    body = {"model": "beta/m", "max_tokens": 9, "messages": turns}
+    with begin(envoy, body, vk="literal", path="/v1/messages") as connection:
+        assert connection.answer().rest().status == 200
+    sent = upstreams["beta"].only.json()["messages"][0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(sent) == call["input"]
+    for connection in held:
         connection.reset()
 
 
