@@ -38,7 +38,7 @@ pub struct ModelsAnswer {
 }
 
 impl Want {
-    /// Reads the path of [`crate::policy::operation::Target`]: `/models` or `/models/{id}`. The id may hold
+    /// Reads the path of [`crate::policy::operation::RequestTarget`]: `/models` or `/models/{id}`. The id may hold
     /// slashes, plain or as `%2F`; it is decoded once.
     #[must_use]
     pub fn from_path(path: &str) -> Self {

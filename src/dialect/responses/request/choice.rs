@@ -17,7 +17,7 @@ enum Mode {
     Auto,
     None,
     Required,
-    /// This tool, in [`Names`].
+    /// This tool, in [`RequestTools`].
     Tool(usize),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct ToolChoice {
     only: Option<Only>,
 }
 
-/// Tools, in [`Names`], and whole namespaces.
+/// Tools, in [`RequestTools`], and whole namespaces.
 #[derive(Debug, Default)]
 struct Only {
     tools: HashSet<usize>,

@@ -47,7 +47,7 @@ pub(super) enum Entry<'a> {
 pub(super) struct HistoryCall<'a> {
     /// Its place in `input`.
     pub(super) index: usize,
-    /// Which tool, in [`Names`].
+    /// Which tool, in [`RequestTools`].
     pub(super) tool: usize,
     /// Its argument is free text.
     pub(super) custom: bool,

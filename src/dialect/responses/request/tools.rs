@@ -17,7 +17,7 @@ use crate::wire::json::tokenizer::Kind;
 /// A tool that the chat server is offered.
 #[derive(Debug)]
 pub(super) struct Offered<'a> {
-    /// Which one, in [`Names`].
+    /// Which one, in [`RequestTools`].
     pub(super) id: usize,
     custom: bool,
     description: Option<Value<'a>>,
