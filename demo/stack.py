@@ -19,7 +19,10 @@ CONFIG = ROOT / "envoy" / "envoy.yaml"
 ENVOY = Path(os.environ.get("ENVOY_BIN") or ROOT / ".envoy" / "bin" / "envoy")
 # The module as envoy/envoy.yaml names it, and the one to run.
 NAMED_MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
+IS_NATIVE = os.environ.get("HOST") == "native"
 MODULE = Path(os.environ.get("FILTER_WASM") or ROOT / NAMED_MODULE)
+if IS_NATIVE:
+    MODULE = Path(os.environ.get("FILTER_NATIVE") or ROOT / "target/release") / "libopenai_gateway_filter.so"
 LOGS = ROOT / ".cache" / "log"
 HOST = "127.0.0.1"
 # The ports in envoy/envoy.yaml, by what listens there.
@@ -76,7 +79,7 @@ class Stack:
         self.stop()
 
     def start(self):
-        for path, target in ((ENVOY, "envoy"), (MODULE, "wasm")):
+        for path, target in ((ENVOY, "envoy"), (MODULE, "native" if IS_NATIVE else "wasm")):
             if not path.exists():
                 raise StackError(f"{path} is missing: run `make {target}` first.")
         # Before Envoy starts: it listens with SO_REUSEPORT, so that two of them would share a port and
@@ -86,17 +89,19 @@ class Stack:
         self.mock = Server((HOST, self.ports["mock upstream"]), Handler)
         threading.Thread(target=self.mock.serve_forever, daemon=True).start()
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        config, variables = self.config()
         with self.log.open("wb") as log:
             self.envoy = subprocess.Popen(
                 [
                     ENVOY,
-                    *("-c", self.config()),
+                    *("-c", config),
                     # Another Envoy on this machine is no relative of this one.
                     "--disable-hot-restart",
                     # The access log is to be seen at once, not every 10 seconds.
                     *("--file-flush-interval-msec", "100"),
                 ],
                 cwd=ROOT,
+                env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=self.access_log,
                 stderr=log,
@@ -106,16 +111,21 @@ class Stack:
         self.wait_until_ready()
 
     def config(self):
-        """envoy/envoy.yaml itself, or a copy with other ports or another module."""
+        """envoy/envoy.yaml itself, or a copy with other ports or another module; and what Envoy's environment needs."""
         if self.ports == PORTS and MODULE == ROOT / NAMED_MODULE:
-            return CONFIG
-        text = CONFIG.read_text().replace(NAMED_MODULE, str(MODULE))
+            return CONFIG, {}
+        text, variables = CONFIG.read_text().replace(NAMED_MODULE, str(MODULE)), {}
         for name, port in PORTS.items():
             text = text.replace(f"port_value: {port}", f"port_value: {self.ports[name]}")
             text = text.replace(f"{HOST}:{port}", f"{HOST}:{self.ports[name]}")
+        if IS_NATIVE:
+            import native  # asks for PyYAML, which the other host can do without
+
+            text, variables = native.converted(text)
+            variables["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = str(MODULE.parent)
         copy = Path(self.folder.name) / "envoy.yaml"
         copy.write_text(text)
-        return copy
+        return copy, variables
 
     def wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS

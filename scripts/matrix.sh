@@ -22,8 +22,11 @@ export FILTER_NATIVE="${FILTER_NATIVE:-$ROOT/target/release}"
 
 # What a version is known not to do (docs/versions.md): said, not run.
 left_out() {
-  case $1 in
-    1.36.*)
+  case $HOST-$1 in
+    native-1.38.*)
+      echo test_a_retry_of_the_upstream_position # 1.38 crashes when an upstream filter clears the route cache
+      ;;
+    wasm-1.36.*)
       echo test_20_mb_before_the_model_are_held # the buffer of a virtual host comes too late for a filter
       echo test_25_mb_are_held_when_the_model_comes_last
       echo test_a_retry_of_the_upstream_position # the suite sets a runtime flag that this version does not know

@@ -48,6 +48,7 @@ impl Handle {
 unsafe fn guarded(
     envoy: Envoy,
     module: *const c_void,
+    hook: &str,
     run: impl FnOnce(&mut Stream, Filter) -> Verdict,
 ) -> Verdict {
     // Sound: by this function's contract. Only shared references to a handle are ever made.
@@ -57,11 +58,16 @@ unsafe fn guarded(
             // Envoy's own answer to what this stream is just doing.
             return Verdict::Continue;
         };
+        #[cfg(feature = "faults")]
+        super::faults::strike(filter, hook);
         run(&mut stream, filter)
     }));
     let verdict = outcome.unwrap_or_else(|_| {
         let last_words = catch_unwind(AssertUnwindSafe(|| {
-            log(LogLevel::Error, "a panic was caught; its request ends with a 500");
+            log(
+                LogLevel::Error,
+                &format!("a panic was caught in the hook {hook}; its request ends with a 500"),
+            );
             if let Ok(mut stream) = handle.stream.try_borrow_mut() {
                 stream.give_up(filter);
             }
@@ -145,7 +151,10 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     module: *const c_void,
     end: bool,
 ) -> HeadStatus {
-    unsafe { guarded(envoy, module, |stream, filter| stream.request_head(filter, end)) }.into()
+    unsafe {
+        guarded(envoy, module, "request_head", |stream, filter| stream.request_head(filter, end))
+    }
+    .into()
 }
 
 #[unsafe(no_mangle)]
@@ -154,7 +163,10 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     module: *const c_void,
     end: bool,
 ) -> BodyStatus {
-    unsafe { guarded(envoy, module, |stream, filter| stream.request_body(filter, end)) }.into()
+    unsafe {
+        guarded(envoy, module, "request_body", |stream, filter| stream.request_body(filter, end))
+    }
+    .into()
 }
 
 #[unsafe(no_mangle)]
@@ -162,7 +174,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     envoy: Envoy,
     module: *const c_void,
 ) -> HeadStatus {
-    unsafe { guarded(envoy, module, Stream::request_trailers) }.into()
+    unsafe { guarded(envoy, module, "request_trailers", Stream::request_trailers) }.into()
 }
 
 #[unsafe(no_mangle)]
@@ -171,7 +183,10 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     module: *const c_void,
     end: bool,
 ) -> HeadStatus {
-    unsafe { guarded(envoy, module, |stream, filter| stream.response_head(filter, end)) }.into()
+    unsafe {
+        guarded(envoy, module, "response_head", |stream, filter| stream.response_head(filter, end))
+    }
+    .into()
 }
 
 #[unsafe(no_mangle)]
@@ -180,7 +195,10 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     module: *const c_void,
     end: bool,
 ) -> BodyStatus {
-    unsafe { guarded(envoy, module, |stream, filter| stream.response_body(filter, end)) }.into()
+    unsafe {
+        guarded(envoy, module, "response_body", |stream, filter| stream.response_body(filter, end))
+    }
+    .into()
 }
 
 #[unsafe(no_mangle)]
@@ -188,7 +206,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     envoy: Envoy,
     module: *const c_void,
 ) -> HeadStatus {
-    unsafe { guarded(envoy, module, Stream::response_trailers) }.into()
+    unsafe { guarded(envoy, module, "response_trailers", Stream::response_trailers) }.into()
 }
 
 #[unsafe(no_mangle)]
@@ -201,7 +219,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
         stream.woken(filter);
         Verdict::Continue
     };
-    unsafe { guarded(envoy, module, woken) };
+    unsafe { guarded(envoy, module, "scheduled", woken) };
 }
 
 /// Runs a hook of a configuration, on the main thread.

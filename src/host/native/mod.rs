@@ -12,6 +12,8 @@ mod abi;
 mod body;
 mod calls;
 mod configuration;
+#[cfg(feature = "faults")]
+mod faults;
 mod filter;
 mod hooks;
 mod lists;
