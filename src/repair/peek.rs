@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::chat::finish::is_own;
 use super::error::may_mean_error;
 use crate::policy::operation::Operation;
+use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 /// What the bytes so far say.
@@ -22,70 +23,6 @@ pub enum Classification {
 
 /// Longer than any name and any value that is looked at.
 const MAX_TEXT: usize = 32;
-
-/// A name or a string value, put together where the end of a chunk cuts it: up to [`MAX_TEXT`] bytes.
-#[derive(Debug, Default)]
-pub(super) struct TokenText {
-    bytes: [u8; MAX_TEXT],
-    length: usize,
-}
-
-impl TokenText {
-    /// The text of `token`, quotes included; cut off where it is too long to be of interest.
-    #[inline]
-    pub(super) fn read<'a>(&'a mut self, token: Token, chunk: Chunk<'a>) -> &'a [u8] {
-        let part = chunk.get(token.start, token.end);
-        if token.start >= chunk.base {
-            return part.get(..MAX_TEXT).unwrap_or(part);
-        }
-        self.append(part);
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-
-    /// Keeps the string that is open at the end of `chunk`, if one is.
-    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: Chunk<'_>) {
-        match tokenizer.open_text() {
-            Some((_, start, _)) => {
-                if start >= chunk.base {
-                    self.length = 0;
-                }
-                self.append(chunk.get(start, u64::MAX));
-            }
-            None => self.length = 0,
-        }
-    }
-
-    fn append(&mut self, part: &[u8]) {
-        for (to, byte) in self.bytes.iter_mut().skip(self.length).zip(part) {
-            *to = *byte;
-            self.length += 1;
-        }
-    }
-}
-
-/// Bytes of a body, and where they stand in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Chunk<'a> {
-    bytes: &'a [u8],
-    /// Offset of the first one.
-    base: u64,
-}
-
-impl<'a> Chunk<'a> {
-    pub(super) fn new(bytes: &'a [u8], base: u64) -> Self {
-        Self { bytes, base }
-    }
-
-    /// What stands in the chunk of the body's bytes from `start` to `end`.
-    #[inline]
-    fn get(self, start: u64, end: u64) -> &'a [u8] {
-        let place = |offset: u64| {
-            let inside = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
-            inside.min(self.bytes.len())
-        };
-        self.bytes.get(place(start)..place(end)).unwrap_or_default()
-    }
-}
 
 /// The member whose value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +139,7 @@ pub struct Peek {
     /// There is more than white space among them.
     foreign: bool,
     tokenizer: Tokenizer,
-    text: TokenText,
+    text: TokenText<MAX_TEXT>,
     progress: PeekProgress,
     place: AnswerContainer,
     member: AnswerMember,
@@ -251,7 +188,7 @@ impl Peek {
         if self.progress != PeekProgress::Reading || bytes.is_empty() {
             return self.verdict;
         }
-        let chunk = Chunk::new(bytes, self.tokenizer.base());
+        let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut at = 0;
         while self.progress == PeekProgress::Reading {
             // No deeper than something is looked for.
@@ -266,7 +203,7 @@ impl Peek {
             }
         }
         if self.progress == PeekProgress::Reading {
-            self.text.keep(&self.tokenizer, chunk);
+            self.text.keep(&self.tokenizer, chunk, self.place.depth());
         }
         self.verdict
     }

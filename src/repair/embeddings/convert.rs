@@ -1,11 +1,11 @@
 //! Rewrites a spec-shaped answer as it streams: the number format of its vectors, and what is missing
 //! at the end of an item or of the whole. Every other byte goes on as it came.
 
-use super::recognise::{Tail, is_decimal};
-use super::vector::{ToBase64, ToFloats, VectorError, parse_f32};
+use super::recognise::is_decimal;
+use super::vector::{MAX_NUMBER, ToBase64, ToFloats, VectorError, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
-use crate::repair::peek::{Chunk, TokenText};
+use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
@@ -46,8 +46,7 @@ pub struct EmbeddingsConverter {
     format: Format,
     model: String,
     tokenizer: Tokenizer,
-    text: TokenText,
-    tail: Tail,
+    text: TokenText<{ MAX_NUMBER + 1 }>,
     /// Everything before this offset has been written or replaced.
     done: u64,
     member: ConvertedMember,
@@ -68,7 +67,6 @@ impl EmbeddingsConverter {
             model: facts.model.clone(),
             tokenizer: Tokenizer::new(),
             text: TokenText::default(),
-            tail: Tail::default(),
             done: 0,
             member: ConvertedMember::Other,
             in_data: false,
@@ -84,31 +82,30 @@ impl EmbeddingsConverter {
     ///
     /// # Errors
     /// 502 `invalid_upstream_response` for an answer that can't be converted.
-    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), GatewayError> {
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), GatewayError> {
         if self.ended {
             // White space or framing after the value.
             return Ok(());
         }
-        let base = self.tokenizer.base();
+        let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut at = 0;
         while let Some(token) = self
             .tokenizer
-            .next(chunk, &mut at, 4)
+            .next(bytes, &mut at, 4)
             .map_err(|error| invalid(format!("its JSON is broken: {error}")))?
         {
-            self.token(token, chunk, base, out)?;
+            self.token(token, chunk, out)?;
             if self.ended {
                 return Ok(());
             }
         }
-        let end = base.saturating_add(chunk.len() as u64);
-        self.open_text(chunk, base, out)?;
+        let end = chunk.end();
+        self.open_text(chunk, out)?;
         match self.vector {
-            VectorConversion::None => self.copy(end, chunk, base, out),
+            VectorConversion::None => self.copy(end, chunk, out),
             VectorConversion::Numbers(_) | VectorConversion::Text(_) => self.done = end,
         }
-        self.text.keep(&self.tokenizer, Chunk::new(chunk, base));
-        self.tail.keep(&self.tokenizer, chunk);
+        self.text.keep(&self.tokenizer, chunk, 4);
         Ok(())
     }
 
@@ -121,33 +118,22 @@ impl EmbeddingsConverter {
     }
 
     /// A base64 string that the chunk's end cuts.
-    fn open_text(
-        &mut self,
-        chunk: &[u8],
-        base: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), GatewayError> {
+    fn open_text(&mut self, chunk: Chunk<'_>, out: &mut Vec<u8>) -> Result<(), GatewayError> {
         let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
         if self.member != ConvertedMember::Embedding || self.format != Format::Float {
             return Ok(());
         }
         if matches!(self.vector, VectorConversion::None) {
-            self.copy(start, chunk, base, out);
+            self.copy(start, chunk, out);
             self.vector = VectorConversion::Text(ToFloats::new());
             self.done = start.saturating_add(1);
         }
-        self.text(base.saturating_add(chunk.len() as u64), chunk, base, out)
+        self.text(chunk.end(), chunk, out)
     }
 
     /// Decodes the string's bytes from `done` up to `end`.
-    fn text(
-        &mut self,
-        end: u64,
-        chunk: &[u8],
-        base: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), GatewayError> {
-        let bytes = slice(chunk, base, self.done, end);
+    fn text(&mut self, end: u64, chunk: Chunk<'_>, out: &mut Vec<u8>) -> Result<(), GatewayError> {
+        let bytes = chunk.get(self.done, end);
         self.done = end;
         match &mut self.vector {
             VectorConversion::Text(floats) => floats.push(bytes, out).map_err(invalid),
@@ -156,16 +142,15 @@ impl EmbeddingsConverter {
     }
 
     /// Copies what came before `end` and has not been written yet.
-    fn copy(&mut self, end: u64, chunk: &[u8], base: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(slice(chunk, base, self.done, end));
+    fn copy(&mut self, end: u64, chunk: Chunk<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(chunk.get(self.done, end));
         self.done = self.done.max(end);
     }
 
     fn token(
         &mut self,
         token: Token,
-        chunk: &[u8],
-        base: u64,
+        chunk: Chunk<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         match (token.depth, token.kind) {
@@ -173,9 +158,9 @@ impl EmbeddingsConverter {
                 return Err(invalid("there is no vector in it"));
             }
             (0, Kind::EndObject) => {
-                self.copy(token.start, chunk, base, out);
+                self.copy(token.start, chunk, out);
                 self.close_answer(out);
-                self.copy(token.end, chunk, base, out);
+                self.copy(token.end, chunk, out);
                 self.ended = true;
             }
             (0, Kind::BeginObject) => {}
@@ -183,7 +168,7 @@ impl EmbeddingsConverter {
             (1, Kind::Key) => {
                 self.top.any = true;
                 self.member = ConvertedMember::Other;
-                match self.text.read(token, Chunk::new(chunk, base)) {
+                match self.text.read(token, chunk) {
                     b"\"data\"" => self.member = ConvertedMember::Data,
                     b"\"object\"" => self.top.object = true,
                     b"\"model\"" => self.top.model = true,
@@ -196,20 +181,20 @@ impl EmbeddingsConverter {
             _ if !self.in_data => {}
             (2, Kind::BeginObject) => self.item = MembersSeen::default(),
             (2, Kind::EndObject) => {
-                self.copy(token.start, chunk, base, out);
+                self.copy(token.start, chunk, out);
                 self.close_item(out)?;
             }
             (2, _) => return Err(invalid(VectorError::NotNumbers)),
             (3, Kind::Key) => {
                 self.member = ConvertedMember::Other;
-                match self.text.read(token, Chunk::new(chunk, base)) {
+                match self.text.read(token, chunk) {
                     b"\"embedding\"" => self.member = ConvertedMember::Embedding,
                     b"\"index\"" => self.member = ConvertedMember::Index,
                     b"\"object\"" => self.item.object = true,
                     _ => {}
                 }
             }
-            (3, _) => self.item_value(token, chunk, base, out)?,
+            (3, _) => self.item_value(token, chunk, out)?,
             (4, kind) if self.member == ConvertedMember::Embedding => {
                 if kind != Kind::Number {
                     let fault = if kind == Kind::Null {
@@ -221,8 +206,8 @@ impl EmbeddingsConverter {
                 }
                 self.item.any = true;
                 if let VectorConversion::Numbers(base64) = &mut self.vector {
-                    let text = self.tail.text(token, chunk, base);
-                    base64.push(parse_f32(&text).map_err(invalid)?, out);
+                    let text = self.text.read(token, chunk);
+                    base64.push(parse_f32(text).map_err(invalid)?, out);
                 }
             }
             _ => {}
@@ -234,15 +219,14 @@ impl EmbeddingsConverter {
     fn item_value(
         &mut self,
         token: Token,
-        chunk: &[u8],
-        base: u64,
+        chunk: Chunk<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         match (self.member, token.kind) {
             (ConvertedMember::Index, Kind::Number) => {
                 self.item.index = true;
-                let index = self.tail.text(token, chunk, base);
-                if !is_decimal(&index, self.position) {
+                let index = self.text.read(token, chunk);
+                if !is_decimal(index, self.position) {
                     return Err(invalid("its vectors are not in the order of the inputs"));
                 }
             }
@@ -250,7 +234,7 @@ impl EmbeddingsConverter {
             (ConvertedMember::Embedding, Kind::BeginArray) => {
                 self.begin_vector()?;
                 if self.format == Format::Base64 {
-                    self.copy(token.start, chunk, base, out);
+                    self.copy(token.start, chunk, out);
                     out.push(b'"');
                     self.vector = VectorConversion::Numbers(ToBase64::default());
                 }
@@ -273,7 +257,7 @@ impl EmbeddingsConverter {
                 }
                 self.begin_vector()?;
                 if self.format == Format::Float {
-                    self.end_text(token, chunk, base, out)?;
+                    self.end_text(token, chunk, out)?;
                 }
             }
             (ConvertedMember::Embedding, _) => return Err(invalid("an item has no vector")),
@@ -292,16 +276,15 @@ impl EmbeddingsConverter {
     fn end_text(
         &mut self,
         token: Token,
-        chunk: &[u8],
-        base: u64,
+        chunk: Chunk<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
         if !matches!(self.vector, VectorConversion::Text(_)) {
-            self.copy(token.start, chunk, base, out);
+            self.copy(token.start, chunk, out);
             self.done = token.start.saturating_add(1);
             self.vector = VectorConversion::Text(ToFloats::new());
         }
-        self.text(token.end.saturating_sub(1), chunk, base, out)?;
+        self.text(token.end.saturating_sub(1), chunk, out)?;
         self.done = token.end;
         match std::mem::replace(&mut self.vector, VectorConversion::None) {
             VectorConversion::Text(floats) => floats.finish(out).map_err(invalid),
@@ -337,10 +320,4 @@ impl EmbeddingsConverter {
         member(self.top.model, &[b"\"model\":", string::encode(&self.model).as_slice()].concat());
         member(self.top.usage, b"\"usage\":{\"prompt_tokens\":0,\"total_tokens\":0}");
     }
-}
-
-/// The bytes of `chunk` (which begins at `base`) from one offset of the text to another.
-fn slice(chunk: &[u8], base: u64, from: u64, to: u64) -> &[u8] {
-    let place = |offset: u64| usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
-    chunk.get(place(from)..place(to).min(chunk.len())).unwrap_or_default()
 }

@@ -1,10 +1,8 @@
 //! Tells from its beginning what an embeddings answer needs.
 
-use std::borrow::Cow;
-
 use super::vector::MAX_NUMBER;
 use super::{EmbeddingsFacts, Format};
-use crate::repair::peek::{Chunk, TokenText};
+use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 /// Answers up to this many bytes are always held and checked as a whole: that costs nothing, and finds
@@ -47,35 +45,6 @@ enum ExpectedMember {
     TotalTokens,
 }
 
-/// The last bytes of the chunks before this one: a number may begin in them.
-#[derive(Debug, Default)]
-pub(super) struct Tail(Vec<u8>);
-
-impl Tail {
-    /// The text of a number that ends in `chunk`. Longer ones than [`MAX_NUMBER`] are cut.
-    pub(super) fn text<'c>(&self, token: Token, chunk: &'c [u8], base: u64) -> Cow<'c, [u8]> {
-        let end = usize::try_from(token.end.saturating_sub(base)).unwrap_or(usize::MAX);
-        let before = usize::try_from(base.saturating_sub(token.start)).unwrap_or(usize::MAX);
-        if before == 0 {
-            let start = usize::try_from(token.start - base).unwrap_or(usize::MAX);
-            return Cow::Borrowed(chunk.get(start..end).unwrap_or_default());
-        }
-        let kept = self.0.get(self.0.len().saturating_sub(before)..).unwrap_or_default();
-        Cow::Owned([kept, chunk.get(..end).unwrap_or_default()].concat())
-    }
-
-    /// Keeps the end of `chunk`, if a number goes on behind it.
-    pub(super) fn keep(&mut self, tokenizer: &Tokenizer, chunk: &[u8]) {
-        if !matches!(tokenizer.open_text(), Some((Kind::Number, ..))) {
-            return;
-        }
-        let from = chunk.len().saturating_sub(MAX_NUMBER);
-        self.0.extend_from_slice(chunk.get(from..).unwrap_or_default());
-        let surplus = self.0.len().saturating_sub(MAX_NUMBER);
-        self.0.drain(..surplus);
-    }
-}
-
 /// Whether the JSON number `text` is `number`, written as an integer.
 pub(super) fn is_decimal(text: &[u8], number: u64) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse() == Ok(number))
@@ -98,8 +67,7 @@ pub struct Recogniser {
     format: Format,
     recognition: Recognition,
     tokenizer: Tokenizer,
-    text: TokenText,
-    tail: Tail,
+    text: TokenText<{ MAX_NUMBER + 1 }>,
     member: ExpectedMember,
     in_data: bool,
     /// Position of the item that is being read.
@@ -131,7 +99,6 @@ impl Recogniser {
             recognition: Recognition::Undecided,
             tokenizer: Tokenizer::new(),
             text: TokenText::default(),
-            tail: Tail::default(),
             member: ExpectedMember::Other,
             in_data: false,
             position: 0,
@@ -157,17 +124,17 @@ impl Recogniser {
         self.recognition
     }
 
-    fn look(&mut self, chunk: &[u8]) {
-        let base = self.tokenizer.base();
+    fn look(&mut self, bytes: &[u8]) {
+        let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut at = 0;
         // Of a vector (depth 4) only what is no number is looked at: it must not be there.
         while let Some(token) =
-            self.tokenizer.next_but_numbers(chunk, &mut at, 4).unwrap_or_else(|_| {
+            self.tokenizer.next_but_numbers(bytes, &mut at, 4).unwrap_or_else(|_| {
                 self.recognition = Recognition::Hold;
                 None
             })
         {
-            if !self.token(token, chunk, base) {
+            if !self.token(token, chunk) {
                 self.recognition = Recognition::Hold;
                 return;
             }
@@ -181,8 +148,7 @@ impl Recogniser {
         if self.recognition == Recognition::Undecided && self.tokenizer.base() >= WINDOW {
             self.decide();
         }
-        self.text.keep(&self.tokenizer, Chunk::new(chunk, base));
-        self.tail.keep(&self.tokenizer, chunk);
+        self.text.keep(&self.tokenizer, chunk, 4);
     }
 
     /// Enough has come, if one item has.
@@ -210,11 +176,11 @@ impl Recogniser {
     }
 
     /// Whether the answer still fits OpenAI's shape after `token`.
-    fn token(&mut self, token: Token, chunk: &[u8], base: u64) -> bool {
+    fn token(&mut self, token: Token, chunk: Chunk<'_>) -> bool {
         match (token.depth, token.kind) {
             (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
             (1, Kind::Key) => {
-                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
+                self.member = match self.text.read(token, chunk) {
                     b"\"data\"" => ExpectedMember::Data,
                     b"\"object\"" => ExpectedMember::Object,
                     b"\"error\"" => ExpectedMember::Error,
@@ -235,7 +201,7 @@ impl Recogniser {
                     self.in_data
                 }
                 ExpectedMember::Object => {
-                    self.says.list = self.text.read(token, Chunk::new(chunk, base)) == b"\"list\"";
+                    self.says.list = self.text.read(token, chunk) == b"\"list\"";
                     self.says.list
                 }
                 ExpectedMember::Model => {
@@ -251,7 +217,7 @@ impl Recogniser {
                 _ => true,
             },
             (2, Kind::Key) if self.in_usage => {
-                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
+                self.member = match self.text.read(token, chunk) {
                     b"\"prompt_tokens\"" => ExpectedMember::PromptTokens,
                     b"\"total_tokens\"" => ExpectedMember::TotalTokens,
                     _ => ExpectedMember::Other,
@@ -282,7 +248,7 @@ impl Recogniser {
             }
             (2, _) => false,
             (3, Kind::Key) => {
-                self.member = match self.text.read(token, Chunk::new(chunk, base)) {
+                self.member = match self.text.read(token, chunk) {
                     b"\"embedding\"" => ExpectedMember::Embedding,
                     b"\"object\"" => ExpectedMember::Object,
                     b"\"index\"" => ExpectedMember::Index,
@@ -311,14 +277,12 @@ impl Recogniser {
                     first && format.is_some() && !is_empty
                 }
                 ExpectedMember::Object => {
-                    self.item.labelled =
-                        self.text.read(token, Chunk::new(chunk, base)) == b"\"embedding\"";
+                    self.item.labelled = self.text.read(token, chunk) == b"\"embedding\"";
                     self.item.labelled
                 }
                 ExpectedMember::Index => {
                     self.item.indexed = true;
-                    kind == Kind::Number
-                        && is_decimal(&self.tail.text(token, chunk, base), self.position)
+                    kind == Kind::Number && is_decimal(self.text.read(token, chunk), self.position)
                 }
                 _ => true,
             },

@@ -1,9 +1,10 @@
 //! JSON read as bytes: where things stand, not what they are worth.
 //!
 //! [`tokenizer`] is the one grammar (RFC 8259, strict, resumable at any byte). [`scan`] reads a
-//! request's body with it while it arrives; [`cursor`] walks a text that is there as a whole. Neither
+//! request's body with it while it arrives; [`chunk`] has the texts that the ends of chunks cut; [`cursor`] walks a text that is there as a whole. Neither
 //! builds a tree.
 
+pub mod chunk;
 pub mod cursor;
 pub mod scan;
 pub mod string;

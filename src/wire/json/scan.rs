@@ -5,6 +5,7 @@
 //! any spelling, a name that is not Unicode, data after the value, anything that is not strict JSON.
 
 use super::JsonError;
+use super::chunk::{Chunk, TokenText};
 use super::string;
 use super::tokenizer::{Kind, Token, Tokenizer, plain_run};
 use crate::error::{Code, GatewayError};
@@ -21,9 +22,6 @@ pub const MAX_NAME_BYTES: usize = 4_096;
 
 /// The same with its quotes.
 const MAX_KEY_RAW: usize = 2 + MAX_NAME_BYTES;
-
-/// Longer than the names inside of containers that are looked at.
-const MAX_INNER_NAME_RAW: usize = 64;
 
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,8 +74,7 @@ enum Container {
 pub struct JsonScanner {
     check_id: IdCheck,
     tokenizer: Tokenizer,
-    /// The beginning of a name or value of interest that the last chunk cut.
-    partial: Vec<u8>,
+    text: TokenText<{ MAX_MODEL_RAW + 1 }>,
     /// The member whose value comes next.
     member: WatchedMember,
     model_seen: bool,
@@ -97,7 +94,7 @@ impl JsonScanner {
         Self {
             check_id,
             tokenizer: Tokenizer::new(),
-            partial: Vec::new(),
+            text: TokenText::default(),
             member: WatchedMember::Other,
             model_seen: false,
             variant_seen: false,
@@ -112,21 +109,26 @@ impl JsonScanner {
     ///
     /// # Errors
     /// `invalid_json`, `invalid_model`, `duplicate_model`. The scanner must not be used afterwards.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
-        let base = self.tokenizer.base();
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
+        let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut found = None;
         let mut at = 0;
         loop {
             let depth = if self.container.is_some() { 2 } else { 1 };
-            let Some(token) = self.tokenizer.next(chunk, &mut at, depth).map_err(invalid_json)?
+            let Some(token) = self.tokenizer.next(bytes, &mut at, depth).map_err(invalid_json)?
             else {
                 break;
             };
-            if let Some(model) = self.token(token, chunk, base)? {
+            if let Some(model) = self.token(token, chunk)? {
                 found = Some(model);
             }
         }
-        self.keep_cut_string(chunk, base)?;
+        let kept = self.text.keep(&self.tokenizer, chunk, 2);
+        let is_model = matches!(self.tokenizer.open_text(), Some((Kind::String, _, 1)))
+            && self.member == WatchedMember::Model;
+        if is_model && kept > MAX_MODEL_RAW {
+            return Err(model_too_long());
+        }
         Ok(found)
     }
 
@@ -168,12 +170,7 @@ impl JsonScanner {
         self.facts
     }
 
-    fn token(
-        &mut self,
-        token: Token,
-        chunk: &[u8],
-        base: u64,
-    ) -> Result<Option<ModelSpan>, GatewayError> {
+    fn token(&mut self, token: Token, chunk: Chunk<'_>) -> Result<Option<ModelSpan>, GatewayError> {
         match token.depth {
             0 => match token.kind {
                 Kind::BeginObject => self.opened = true,
@@ -181,31 +178,20 @@ impl JsonScanner {
                 _ => return Err(not_an_object()),
             },
             1 if token.kind == Kind::Key => {
-                self.member = self.name(token, chunk, base)?;
-                self.partial.clear();
+                self.member = self.name(token, chunk)?;
             }
             1 => {
                 let member = std::mem::replace(&mut self.member, WatchedMember::Other);
-                let found = self.value(member, token, chunk, base);
-                self.partial.clear();
-                return found;
+                return self.value(member, token, chunk);
             }
-            _ => {
-                self.inside(token, chunk, base);
-                self.partial.clear();
-            }
+            _ => self.inside(token, chunk),
         }
         Ok(None)
     }
 
-    fn name(
-        &mut self,
-        token: Token,
-        chunk: &[u8],
-        base: u64,
-    ) -> Result<WatchedMember, GatewayError> {
+    fn name(&mut self, token: Token, chunk: Chunk<'_>) -> Result<WatchedMember, GatewayError> {
         let counts_inputs = self.counts_inputs;
-        let raw = self.raw(token, chunk, base);
+        let raw = self.text.read(token, chunk);
         if raw.len() > MAX_KEY_RAW {
             return Err(GatewayError::new(
                 Code::InvalidJson,
@@ -257,12 +243,14 @@ impl JsonScanner {
         &mut self,
         member: WatchedMember,
         token: Token,
-        chunk: &[u8],
-        base: u64,
+        chunk: Chunk<'_>,
     ) -> Result<Option<ModelSpan>, GatewayError> {
         match (member, token.kind) {
             (WatchedMember::Model, Kind::String) => {
-                let raw = self.raw(token, chunk, base);
+                let raw = self.text.read(token, chunk);
+                if raw.len() > MAX_MODEL_RAW {
+                    return Err(model_too_long());
+                }
                 let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
                 let id = string::decode(inner)
                     .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
@@ -273,7 +261,7 @@ impl JsonScanner {
             (WatchedMember::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
             (WatchedMember::Stream, kind) => self.facts.stream = kind == Kind::True,
             (WatchedMember::EncodingFormat, Kind::String) => {
-                self.facts.base64 = self.raw(token, chunk, base) == b"\"base64\"";
+                self.facts.base64 = self.text.read(token, chunk) == b"\"base64\"";
             }
             (WatchedMember::Input, Kind::String) => self.facts.inputs = Some(1),
             (WatchedMember::Input, Kind::BeginArray) => {
@@ -285,10 +273,8 @@ impl JsonScanner {
                 self.facts.prompts = Some(0);
             }
             (WatchedMember::N, Kind::Number) => {
-                // A number that a chunk's end cut is not kept.
-                let is_whole = token.start >= base;
-                let digits = std::str::from_utf8(self.raw(token, chunk, base)).ok();
-                let n = digits.filter(|_| is_whole).and_then(|digits| digits.parse().ok());
+                let digits = std::str::from_utf8(self.text.read(token, chunk)).ok();
+                let n = digits.and_then(|digits| digits.parse().ok());
                 self.facts.n = Some(n.unwrap_or(u64::MAX));
             }
             (WatchedMember::StreamOptions, Kind::BeginObject) => {
@@ -304,7 +290,7 @@ impl JsonScanner {
     }
 
     /// A token of the container that is looked at.
-    fn inside(&mut self, token: Token, chunk: &[u8], base: u64) {
+    fn inside(&mut self, token: Token, chunk: Chunk<'_>) {
         match self.container {
             Some(Container::Input) => count_element(&mut self.facts.inputs, token.kind),
             Some(Container::Prompt) => count_element(&mut self.facts.prompts, token.kind),
@@ -313,57 +299,16 @@ impl JsonScanner {
                 if !is_name && names_usage {
                     self.facts.wants_usage = token.kind == Kind::True;
                 }
-                let names_usage = is_name && self.raw(token, chunk, base) == b"\"include_usage\"";
+                let names_usage = is_name && self.text.read(token, chunk) == b"\"include_usage\"";
                 self.container = Some(Container::StreamOptions { names_usage });
             }
             Some(Container::ToolChoice) if token.kind == Kind::Key => {
-                let name = self.raw(token, chunk, base);
+                let name = self.text.read(token, chunk);
                 let names = matches!(name, b"\"function\"" | b"\"name\"" | b"\"custom\"");
                 self.facts.names_tool |= names;
             }
             Some(Container::ToolChoice) | None => {}
         }
-    }
-
-    /// A token's bytes: what the last chunk held of it, and what this one holds.
-    fn raw<'a>(&'a mut self, token: Token, chunk: &'a [u8], base: u64) -> &'a [u8] {
-        let end = token.end.saturating_sub(base) as usize;
-        if token.start >= base {
-            let start = (token.start - base) as usize;
-            return chunk.get(start..end).unwrap_or_default();
-        }
-        self.partial.extend_from_slice(chunk.get(..end).unwrap_or_default());
-        &self.partial
-    }
-
-    /// Keeps the part of a string of interest that stands in `chunk`, when the chunk ends inside it.
-    fn keep_cut_string(&mut self, chunk: &[u8], base: u64) -> Result<(), GatewayError> {
-        let Some((kind, start, depth @ (1 | 2))) = self.tokenizer.open_text() else {
-            return Ok(());
-        };
-        if depth == 2 {
-            let is_name = kind == Kind::Key && self.container.is_some();
-            let from = start.saturating_sub(base) as usize;
-            let piece = chunk.get(from..).filter(|_| is_name).unwrap_or_default();
-            let room = MAX_INNER_NAME_RAW.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
-            return Ok(());
-        }
-        let limit = match (kind, self.member) {
-            (Kind::Key, _) => MAX_KEY_RAW,
-            (_, WatchedMember::Model) => MAX_MODEL_RAW,
-            (_, WatchedMember::EncodingFormat) => MAX_KEY_RAW,
-            _ => return Ok(()),
-        };
-        let from = start.saturating_sub(base) as usize;
-        let piece = chunk.get(from..).unwrap_or_default();
-        // One byte more than the limit is enough to know that it is too long.
-        let room = (limit + 1).saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
-        if self.partial.len() > MAX_MODEL_RAW {
-            return Err(invalid_model("\"model\" is too long."));
-        }
-        Ok(())
     }
 }
 
@@ -389,6 +334,10 @@ fn about_the_answer(name: &[u8]) -> Option<WatchedMember> {
 
 fn invalid_model(message: &str) -> GatewayError {
     GatewayError::new(Code::InvalidModel, message).with_param("model")
+}
+
+fn model_too_long() -> GatewayError {
+    invalid_model("\"model\" is too long.")
 }
 
 fn duplicate_model() -> GatewayError {
@@ -513,7 +462,6 @@ mod tests {
             }
         }
         assert_eq!(error.unwrap().code, Code::InvalidModel);
-        assert!(scanner.partial.len() <= MAX_MODEL_RAW + 1);
     }
 
     #[test]
@@ -572,7 +520,7 @@ mod laws {
 
     fn bodies() -> impl Strategy<Value = String> {
         let member = prop_oneof![
-            5 => "\"(model|model\\\\u0000|\\\\ud800|mo_del|mod\\\\u0065l|MODEL|stream|input|encoding_format|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
+            5 => "\"(model|model\\\\u0000|\\\\ud800|mo_del|mod\\\\u0065l|MODEL|stream|input|encoding_format|n|stream_options|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
             1 => "[\\[\\]{}\",:a1 ]{0,5}",
         ];
         proptest::collection::vec(member, 0..5)
