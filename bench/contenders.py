@@ -43,6 +43,8 @@ class Contender:
     base_path: str = "/v1"
     routed: bool = False
     """By the header that the filter sets, not by a fixed cluster."""
+    library_folder: Path | None = None
+    """Where Envoy looks for the native module."""
     rows: frozenset[str] | None = None
     """Names of the rows that it is measured on; None: all."""
 
@@ -72,6 +74,16 @@ def wasm_filter(name: str, module: Path, configuration: Json | None = None) -> J
     if configuration is not None:
         config["configuration"] = _any("google.protobuf.Struct", value=configuration)
     return _named(name, "envoy.extensions.filters.http.wasm.v3.Wasm", config=config)
+
+
+def native_filter(name: str, configuration: Json) -> Json:
+    return _named(
+        name,
+        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        dynamic_module_config={"name": "openai_gateway_filter"},
+        filter_name=name,
+        filter_config=_any("google.protobuf.Struct", value=configuration),
+    )
 
 
 SIZES = {"keys": 10, "aliases": 10, "allowed": 5}
@@ -130,6 +142,20 @@ def this(module: Path, name: str = "this", title: str = "this filter", **sizes: 
         normalises=True,
         base_path="/openai/v1",
         routed=True,
+    )
+
+
+def native(folder: Path, name: str = "native", title: str = "this filter, native", **sizes: int) -> Contender:
+    """The same core and configuration as a dynamic module; its library is in `folder`."""
+    return Contender(
+        name,
+        title,
+        (native_filter("openai-gateway-filter", governance(**{**SIZES, **sizes})),),
+        rewrites=True,
+        normalises=True,
+        base_path="/openai/v1",
+        routed=True,
+        library_folder=folder,
     )
 
 

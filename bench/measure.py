@@ -77,6 +77,17 @@ def figures(values: list[float]) -> Json:
     }
 
 
+def pooled(before: Json | None, now: Json) -> Json:
+    """The rounds of two runs as those of one."""
+    if before is None:
+        return now
+    result = {"units": before["units"] + now["units"]}
+    for name, value in now.items():
+        if isinstance(value, dict):
+            result[name] = figures([*before.get(name, {"rounds": []})["rounds"], *value["rounds"]])
+    return result
+
+
 def measure(load: Load, base: Proxy, others: list[Proxy], work: Work, rounds: int, seconds: float,
             connections: int | None = None) -> dict[str, Series]:  # fmt: skip
     """A/B/A: base, one, base, the next, base, and so on, in another order each round."""

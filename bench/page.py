@@ -42,14 +42,20 @@ def publish(results: Json) -> None:
     for name in ("cpu", "gateways", "size", "core"):
         file = f"{name}.svg"
         blocks[f"plot-{name}"] = f"![]({FOLDER.name}/{file})" if file in drawn else ""
+    names = re.findall(r"<!-- /([a-z-]+) -->", PAGE.read_text())
+    # The table of bench/scale.py is that program's.
+    fill({name: blocks.get(name) or "Not measured in this run." for name in names if name != "scale"})
+    print(f"wrote {PAGE.relative_to(ROOT)} and {FOLDER.relative_to(ROOT)}", file=sys.stderr)
+
+
+def fill(blocks: dict[str, str]) -> None:
+    """Puts blocks between their marks on the page."""
     text = PAGE.read_text()
-    for name in re.findall(r"<!-- /([a-z-]+) -->", text):
+    for name, block in blocks.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        block = blocks.get(name) or "Not measured in this run."
         before, rest = text.split(begin, 1)
         text = f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}"
     PAGE.write_text(text)
-    print(f"wrote {PAGE.relative_to(ROOT)} and {FOLDER.relative_to(ROOT)}", file=sys.stderr)
 
 
 def _lines(results: Json) -> str:
@@ -71,7 +77,7 @@ def _versions(results: Json) -> str:
     told = results["versions"]
     lines = [[name, value] for name, value in told.items() if name not in ("load before", "python")]
     settings = results["settings"]
-    lines.append(["runs", f"{settings['rounds']} of {settings['seconds']:g} s each"])
+    lines.append(["runs", f"{settings.get('runs', 1)} of {settings['rounds']} rounds, {settings['seconds']:g} s each"])
     return report.markdown((["", ""], lines))
 
 

@@ -27,6 +27,8 @@ ENVOY = Path(os.environ.get("ENVOY_BIN", ROOT / ".envoy/bin/envoy"))
 FILTER = Path(
     os.environ.get("FILTER_WASM", ROOT / "target/wasm32-wasip1/release/openai_gateway_filter.wasm")
 )
+NATIVE = Path(os.environ.get("FILTER_NATIVE", ROOT / "target/release"))
+"""The folder of the native module."""
 CORES = sorted(os.sched_getaffinity(0))
 LOAD_CORE, PROXY_CORE = CORES[0], CORES[-1]
 READY_SECONDS = 60.0
@@ -141,9 +143,12 @@ class Envoy(Proxy):
             *(ENVOY, "-c", config, "--admin-address-path", admin, "--concurrency", "1"),
             *("--disable-hot-restart", "--log-level", "warning"),
         ]
+        environment = dict(os.environ)
+        if contender.library_folder:
+            environment["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = str(contender.library_folder)
         with self._log.open("wb") as log, on_core(PROXY_CORE):
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log
+                [str(word) for word in command], stdout=log, stderr=log, env=environment
             )
         try:
             address = self.wait_until(lambda: admin.exists() and admin.read_text())

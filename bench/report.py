@@ -14,6 +14,7 @@ PEER_TARGETS = {"aigw": 5, "litellm": 50}
 """How many times this filter's added CPU theirs is to be, on every row."""
 TITLES = {
     "this": "this filter",
+    "native": "this filter, native",
     "calls": "its calls alone",
     "naive": "naive wasm filter",
 }
@@ -107,6 +108,9 @@ def targets(results: Json) -> Table:
             naive = by["naive"]["ratio"]["median"]
             least = calls and calls / naive
             line(row["title"], "CPU, x naive filter", this / naive, limits[1], least)
+        if "native" in by and row.get("native_target"):
+            line(f"{row['title']}, native", "CPU, x bare Envoy", by["native"]["ratio"]["median"],
+                 row["native_target"])  # fmt: skip
     for row in results.get("latency", {}).values():
         by = row["contenders"]
         if {"this", "empty"} <= by.keys():

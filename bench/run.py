@@ -30,11 +30,13 @@ import report
 import vm
 import work
 from expect import Unverified
-from measure import Series, measure
-from processes import BUILT, CORES, ENVOY, FILTER, Envoy, Load, Proxy
+from measure import Series, measure, pooled
+from processes import BUILT, CORES, ENVOY, FILTER, NATIVE, Envoy, Load, Proxy
 
 Json = dict[str, Any]
 PARTS = ("filters", "latency", "vm", "growth", "memory", "micro", "peers")
+POOLED = ("filters", "latency")
+"""Parts whose rounds are pooled over several runs: how a process happens to lie in memory moves all of its rounds."""
 RESULTS = BUILT / "results.json"
 PEER_ROUNDS, PEER_SECONDS = 2, 0.4
 PEER_LIMIT = 150.0
@@ -83,6 +85,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--contenders", help="comma-separated names, besides bare")
     parser.add_argument("--seconds", type=float, default=0.25, help="of one run")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender and row")
+    parser.add_argument("--runs", type=int, default=1,
+                        help="of the whole, each with new processes, whose rounds are pooled")  # fmt: skip
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=MODULE",
                         help="another build of this filter, to compare with")  # fmt: skip
     parser.add_argument("--publish", action="store_true",
@@ -108,8 +112,10 @@ def chosen(items: list, names: str | None) -> list:
 class Bench:
     """One run: the processes that all parts share, and the results so far."""
 
-    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(self, options: argparse.Namespace, stack: ExitStack, pools: bool = False) -> None:
+        """`pools`: the rounds of the filters' and the latencies' rows are added to those of the run before."""
         self.options = options
+        self.pools = pools
         self.modules = processes.build()
         told = versions()
         print("\n".join(f"{name:12} {value}" for name, value in told.items()), flush=True)
@@ -121,7 +127,8 @@ class Bench:
         self.bare = Envoy(contenders.bare(), self.load.port)
         stack.callback(self.bare.stop)
         field = chosen(
-            [*contenders.others(self.modules), contenders.this(FILTER)], options.contenders
+            [*contenders.others(self.modules), contenders.this(FILTER), contenders.native(NATIVE)],
+            options.contenders,
         )
         for variant in options.variant:
             name, _, module = variant.partition("=")
@@ -153,7 +160,7 @@ class Bench:
 
     def section(self, name: str) -> Json:
         """In the results from the start. Begun anew, unless only some rows are asked for."""
-        if self.options.rows is None:
+        if self.options.rows is None and not self.pools:
             self.results[name] = {}
         return self.results.setdefault(name, {})
 
@@ -187,11 +194,15 @@ class Bench:
                 continue
             if connections is None:
                 self.check_load(row, series)
+            before = section.get(row.name, {}).get("contenders", {}) if self.pools else {}
             section[row.name] = {
                 "title": row.title,
                 "unit": row.unit,
                 "target": row.target,
-                "contenders": {name: one.summary() for name, one in series.items()},
+                "native_target": row.native_target,
+                "contenders": {
+                    name: pooled(before.get(name), one.summary()) for name, one in series.items()
+                },
             }
             self.save()
 
@@ -311,25 +322,30 @@ def main() -> int:
     if len(CORES) < 2:
         say("warning: one core only; proxy and load generator share it")
     began = time.monotonic()
-    with ExitStack() as stack:
-        bench = Bench(options, stack)
-        for part in PARTS:
-            if part not in options.parts:
-                continue
-            since = time.monotonic()
-            try:
-                getattr(bench, part)()
-            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-                bench.fails(f"{part}: {error}")
-            say(f"== {part} took {time.monotonic() - since:.0f} s")
-        bench.save()
+    failures: list[str] = []
+    for number in range(options.runs):
+        with ExitStack() as stack:
+            bench = Bench(options, stack, pools=number > 0)
+            for part in PARTS:
+                # What is measured in processes of its own is measured once.
+                if part not in options.parts or (number > 0 and part not in POOLED):
+                    continue
+                since = time.monotonic()
+                try:
+                    getattr(bench, part)()
+                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                    bench.fails(f"{part}: {error}")
+                say(f"== {part} took {time.monotonic() - since:.0f} s (run {number + 1} of {options.runs})")
+            bench.results["settings"]["runs"] = number + 1
+            bench.save()
+            failures += bench.failures
     show(bench.results)
     if options.publish:
         page.publish(bench.results)
     say(f"== {time.monotonic() - began:.0f} s; figures in {options.output}")
-    for failure in bench.failures:
+    for failure in failures:
         say(f"error: {failure}")
-    return 1 if bench.failures else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

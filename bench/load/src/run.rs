@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::scenario::Scenario;
-use crate::repair::usage;
+use crate::usage;
 
 /// How long an answer may be late after the last request was sent.
 const GRACE: Duration = Duration::from_secs(20);
