@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from . import plugin
 Json = dict[str, Any]
 SHIPPED = Path(__file__).resolve().parents[3] / "envoy/envoy.yaml"
 """Its labels for metrics are the suite's."""
+SECURITY_PAGE = SHIPPED.parents[1] / "docs/security.md"
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTING_HEADER = "x-gateway-cluster"
 PLUGIN_NAME = "openai_gateway"
@@ -43,6 +45,8 @@ class Setting:
     """A route that does not follow the filter: everything goes to this cluster."""
     retry: Json | None = None
     """`retry_policy` of the routes."""
+    cors_origin: str | None = None
+    """Envoy's CORS filter before ours, which lets pages of this origin in: as docs/security.md shows it."""
     compress: bool = False
     """Envoy's compressor toward the client, as in the example configuration."""
     shipped_edges: bool = False
@@ -136,6 +140,8 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
     filters: list[Json] = []
     if setting.compress:
         filters.append(_compressor())
+    if setting.cors_origin:
+        filters.append(_named("cors", "envoy.extensions.filters.http.cors.v3.Cors"))
     if setting.filter_at == "downstream":
         filters.append(_filter(setting, wasm, ecds_path))
     filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router"))
@@ -210,10 +216,20 @@ def _routes(setting: Setting) -> Json:
     host: Json = {"name": "all", "domains": ["*"], "routes": routes}
     if setting.route_buffer_bytes is not None:
         host["request_body_buffer_limit"] = setting.route_buffer_bytes
+    if setting.cors_origin:
+        host["typed_per_filter_config"] = {"cors": _cors_policy(setting.cors_origin)}
     if setting.shipped_edges:
         (shipped,) = _shipped_manager()["route_config"]["virtual_hosts"]
         host["request_headers_to_remove"] = shipped["request_headers_to_remove"]
     return {"name": "routes", "virtual_hosts": [host]}
+
+
+def _cors_policy(origin: str) -> Json:
+    """The policy that docs/security.md shows, for another origin."""
+    shown = re.search(r"```yaml\n(# A virtual host's.*?)```", SECURITY_PAGE.read_text(), re.S)
+    assert shown, "docs/security.md shows no policy"
+    (policy,) = yaml.safe_load(shown[1])["typed_per_filter_config"].values()
+    return {**policy, "allow_origin_string_match": [{"exact": origin}]}
 
 
 def _exactly(name: str, value: str) -> Json:
