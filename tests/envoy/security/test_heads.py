@@ -196,6 +196,15 @@ def test_no_upgrade(gateway, start_envoy):
         assert reply.status in (400, 403, 405, 426)
 
 
+def test_a_websocket_is_told_to_do_without(start_envoy):
+    """The shipped configuration, by its mapper of Envoy's own replies: Codex falls back at once."""
+    envoy = start_envoy(shipped_edges=True)
+    upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]
+    with envoy.sends_nothing():
+        reply = envoy.request("GET", "/v1/responses", [*headers("main"), *upgrade])
+    assert reply.status == 426
+
+
 def test_java_offers_h2c_and_is_served(gateway, upstreams):
     offer = [
         ("connection", "Upgrade, HTTP2-Settings"),
