@@ -3,11 +3,11 @@
 //! Declared by hand: the official SDK is no crate of a registry. `tests/native` holds the names against the symbols
 //! that Envoy exports. Built for Envoy 1.38 and later; Envoy promises that a module for X.Y runs on X.Y and X.(Y+1).
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 
 /// The version of the ABI that the declarations follow; Envoy warns in its log where its own is another.
-pub const VERSION: &std::ffi::CStr = c"v0.1.0";
+pub const VERSION: &CStr = c"v0.1.0";
 
 /// A pointer of Envoy's to one of its own objects.
 pub type Envoy = *mut c_void;
@@ -109,7 +109,32 @@ pub const RESPONSE_CODE_DETAILS: u32 = 16;
 /// Success of a call-out's start and of the call-out itself, and of a metric's definition.
 pub const SUCCESS: u32 = 0;
 
-unsafe extern "C" {
+/// Declares Envoy's functions, and lists their names.
+macro_rules! functions {
+    ($(pub fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+        unsafe extern "C" {
+            $(pub fn $name($($argument: $type),*) $(-> $result)?;)*
+        }
+
+        const FUNCTIONS: &[&[u8]] = &[$(concat!(stringify!($name), "\0").as_bytes()),*];
+    };
+}
+
+/// The first of the functions that this Envoy lacks. The library is linked so that they are looked for when they are
+/// called first (`scripts/native.sh`): an Envoy that lacks one would end then, and not before.
+pub fn missing() -> Option<&'static str> {
+    unsafe extern "C" {
+        fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    }
+    let is_missing = |name: &&CStr| {
+        // Sound: the name ends with a NUL. No handle: everywhere.
+        unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) }.is_null()
+    };
+    let names = FUNCTIONS.iter().filter_map(|name| CStr::from_bytes_with_nul(name).ok());
+    names.filter(is_missing).find_map(|name| name.to_str().ok())
+}
+
+functions! {
     pub fn envoy_dynamic_module_callback_http_get_headers_size(filter: Envoy, map: Map) -> usize;
     pub fn envoy_dynamic_module_callback_http_get_headers(
         filter: Envoy,

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -82,7 +83,15 @@ unsafe fn guarded(
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_program_init() -> AbiVersion {
-    abi::VERSION.as_ptr()
+    let Some(missing) = abi::missing() else { return abi::VERSION.as_ptr() };
+    // Not by Envoy's log: its function for that may be the one.
+    let _unheard = writeln!(
+        std::io::stderr(),
+        "openai-gateway-filter {} is a module for Envoy 1.38 and later, and not loaded: this Envoy has no function \
+         {missing}",
+        env!("CARGO_PKG_VERSION"),
+    );
+    std::ptr::null()
 }
 
 #[unsafe(no_mangle)]
