@@ -75,9 +75,11 @@ impl Visible {
     pub fn edit(self, filter: Filter, edits: &[Edit]) {
         let mut from = 0;
         let mut written = Vec::new();
-        let whole = self.held_size == 0;
+        // In the hook of trailers all stands in the buffer that Envoy holds against its limit: it must not hold the body
+        // twice, not even for a moment.
+        let behind = self.held_part != self.came_part;
         let mut put = |bytes: &[u8]| {
-            if whole {
+            if behind {
                 filter.append(self.came_part, bytes)
             } else {
                 written.extend_from_slice(bytes)
@@ -89,7 +91,8 @@ impl Visible {
             from = edit.span.end;
         }
         self.each(&(from..self.len()), &mut put);
-        if whole {
+        if behind {
+            filter.drain(self.held_part, self.held_size);
             filter.drain(self.came_part, self.came_size);
         } else {
             self.replace(filter, &written);

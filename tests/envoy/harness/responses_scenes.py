@@ -184,7 +184,7 @@ SCENES = [
         "no arguments",
         _message(tool_calls=[call("call_a", "get_time", "")]),
         (begins(0, "call_a", "get_time"),),
-        (("function_call", "call_a", "get_time", ""),),
+        (("function_call", "call_a", "get_time", "{}"),),
         finish="tool_calls",
     ),
     Scene(
