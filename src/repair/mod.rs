@@ -13,4 +13,5 @@ pub mod mend;
 pub mod model_list;
 pub mod peek;
 pub mod sse;
+pub mod transcription;
 pub mod usage;

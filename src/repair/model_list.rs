@@ -86,7 +86,7 @@ impl fmt::Display for ListError {
 }
 
 /// Members that hold a list or another container of one, the most telling first.
-const CONTAINERS: [&str; 20] = [
+const CONTAINERS: [&str; 22] = [
     "data",
     "models",
     "model_list",
@@ -103,6 +103,8 @@ const CONTAINERS: [&str; 20] = [
     "entries",
     "objects",
     "values",
+    "value",
+    "models_list",
     "response",
     "payload",
     "body",

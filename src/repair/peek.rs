@@ -49,9 +49,18 @@ enum AnswerMember {
     ToolCalls,
     Function,
     Id,
-    Kind,
     /// It may not say anything.
     Silent,
+    /// The answer's `id` and `model`: strings.
+    Head,
+    /// When it was made: whole seconds.
+    Created,
+    /// It must be `assistant`.
+    Role,
+    /// It must be `function`.
+    CallKind,
+    /// One of the three token counts.
+    Count(u8),
     Other,
 }
 
@@ -120,8 +129,10 @@ enum PeekProgress {
 struct Required(u8);
 
 impl Required {
-    const CHOICE: Self = Self(0b11);
+    /// Index, message or text, role.
+    const CHOICE: Self = Self(0b111);
     const CALL: Self = Self(0b111);
+    const COUNTS: Self = Self(0b111);
 
     fn see(&mut self, bit: u8) {
         self.0 |= 1 << bit;
@@ -239,6 +250,12 @@ impl Peek {
         Some(usage.start.saturating_add(before)..usage.end.saturating_add(before))
     }
 
+    /// Whether it turned out to be no JSON.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.progress == PeekProgress::Broken
+    }
+
     /// Whether an answer that began well has shown something since that is to be repaired, or that may be
     /// an error (`finish_reason` of `error`, an `error` after `choices`).
     #[must_use]
@@ -306,6 +323,7 @@ impl Peek {
                     AnswerContainer::Message => message_name(name),
                     AnswerContainer::ToolCall => call_name(name),
                     AnswerContainer::Function if name == b"\"arguments\"" => AnswerMember::Said,
+                    AnswerContainer::Usage => count_name(name),
                     _ => AnswerMember::Other,
                 };
             }
@@ -335,6 +353,7 @@ impl Peek {
                 if let Some(usage) = &mut self.usage {
                     usage.end = token.end;
                 }
+                self.drifts |= is_chat(self.operation) && self.seen != Required::COUNTS;
             }
             AnswerContainer::Choice => {
                 self.drifts |= self.choice_seen != Required::CHOICE;
@@ -361,6 +380,9 @@ impl Peek {
                 let is_float =
                     token.kind == Kind::Number && self.text.read(token, chunk).contains(&b'.');
                 self.drifts |= is_text || is_float;
+                if let (AnswerMember::Count(bit), Kind::Number) = (self.member, token.kind) {
+                    self.seen.see(bit);
+                }
             }
             AnswerContainer::Choices => {
                 if token.kind == Kind::BeginObject {
@@ -402,7 +424,13 @@ impl Peek {
                 self.place = AnswerContainer::Message;
             }
             // The text of a text completion.
-            AnswerMember::Text if kind == Kind::String => self.choice_seen.see(1),
+            AnswerMember::Text if kind == Kind::String => {
+                self.choice_seen.see(1);
+                self.choice_seen.see(2);
+            }
+            AnswerMember::Role if self.text.read(token, chunk) == b"\"assistant\"" => {
+                self.choice_seen.see(2);
+            }
             AnswerMember::FinishReason if kind == Kind::String => {
                 let reason = self.text.read(token, chunk);
                 let inner = reason.get(1..reason.len().saturating_sub(1)).unwrap_or_default();
@@ -421,7 +449,9 @@ impl Peek {
                     self.seen.see(1);
                 }
             }
-            AnswerMember::Kind if kind == Kind::String => self.seen.see(2),
+            AnswerMember::CallKind if self.text.read(token, chunk) == b"\"function\"" => {
+                self.seen.see(2)
+            }
             AnswerMember::Content if kind == Kind::String => {}
             AnswerMember::Content
             | AnswerMember::FinishReason
@@ -456,9 +486,21 @@ impl Peek {
                     self.decide(Classification::Good);
                 }
             }
+            AnswerMember::Head => self.drifts |= token.kind != Kind::String,
+            AnswerMember::Created => {
+                self.drifts |= !is_seconds(token, self.text.read(token, chunk))
+            }
+            AnswerMember::Silent if token.kind != Kind::Null => self.drifts = true,
             AnswerMember::Usage if token.kind == Kind::BeginObject => {
+                self.seen = Required::default();
                 self.usage = Some(token.start..token.end);
                 self.place = AnswerContainer::Usage;
+            }
+            AnswerMember::Usage | AnswerMember::Label
+                if is_chat(self.operation)
+                    && (token.kind != Kind::Null || self.member == AnswerMember::Label) =>
+            {
+                self.drifts = true;
             }
             AnswerMember::Error if says_something(token, self.text.read(token, chunk)) => {
                 self.drifts = true;
@@ -472,6 +514,11 @@ impl Peek {
 /// Whether answers have choices that are read member by member.
 fn is_chat(operation: Operation) -> bool {
     matches!(operation, Operation::ChatCompletions | Operation::Completions)
+}
+
+/// A whole number that is no count of milliseconds.
+fn is_seconds(token: Token, text: &[u8]) -> bool {
+    token.kind == Kind::Number && text.len() < 12 && !text.contains(&b'.')
 }
 
 fn says_something(token: Token, text: &[u8]) -> bool {
@@ -494,6 +541,16 @@ fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
             AnswerMember::Text
         }
         b"\"object\"" | b"\"type\"" => AnswerMember::Label,
+        b"\"id\"" | b"\"model\"" if is_chat(operation) => AnswerMember::Head,
+        b"\"created\"" if is_chat(operation) => AnswerMember::Created,
+        b"\"finish_reason\""
+        | b"\"usageMetadata\""
+        | b"\"usage_metadata\""
+        | b"\"token_usage\""
+            if is_chat(operation) =>
+        {
+            AnswerMember::Silent
+        }
         _ if may_mean_error(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()) => {
             AnswerMember::Error
         }
@@ -510,8 +567,21 @@ fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
         b"\"delta\""
         | b"\"finishReason\""
         | b"\"native_finish_reason\""
+        | b"\"stop_reason\""
+        | b"\"done_reason\""
+        | b"\"finish_details\""
         | b"\"usage\""
         | b"\"error\"" => AnswerMember::Silent,
+        _ => AnswerMember::Other,
+    }
+}
+
+/// OpenAI's names of the three token counts.
+fn count_name(raw: &[u8]) -> AnswerMember {
+    match raw {
+        b"\"prompt_tokens\"" => AnswerMember::Count(0),
+        b"\"completion_tokens\"" => AnswerMember::Count(1),
+        b"\"total_tokens\"" => AnswerMember::Count(2),
         _ => AnswerMember::Other,
     }
 }
@@ -519,8 +589,12 @@ fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
 fn message_name(raw: &[u8]) -> AnswerMember {
     match raw {
         b"\"content\"" | b"\"reasoning_content\"" | b"\"reasoning\"" => AnswerMember::Content,
+        b"\"role\"" => AnswerMember::Role,
+        b"\"refusal\"" => AnswerMember::Content,
         b"\"tool_calls\"" => AnswerMember::ToolCalls,
-        b"\"function_call\"" => AnswerMember::Silent,
+        b"\"function_call\"" | b"\"finish_reason\"" | b"\"text\"" | b"\"usage\"" => {
+            AnswerMember::Silent
+        }
         _ => AnswerMember::Other,
     }
 }
@@ -529,7 +603,7 @@ fn call_name(raw: &[u8]) -> AnswerMember {
     match raw {
         b"\"function\"" => AnswerMember::Function,
         b"\"id\"" => AnswerMember::Id,
-        b"\"type\"" => AnswerMember::Kind,
+        b"\"type\"" => AnswerMember::CallKind,
         _ => AnswerMember::Other,
     }
 }
@@ -628,7 +702,8 @@ mod tests {
                 false,
             ),
             (r#"{"choices":[{"index":0,"message":{},"finish_reason":"error"}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{"finish_reason":"error"}}]}"#, false),
+            (r#"{"choices":[{"index":0,"message":{"finish_reason":"error"}}]}"#, true),
+            (r#"{"choices":[{"index":0,"message":{"a":{"finish_reason":"error"}}}]}"#, false),
             (r#"{"choices":[{"index":0,"message":{}}],"error":{"message":"m"}}"#, true),
             (r#"{"choices":[{"index":0,"message":{}}],"base_resp":{"status_code":0}}"#, true),
             (r#"{"choices":[{"index":0}]}"#, true),
@@ -652,8 +727,18 @@ mod tests {
                 true,
             ),
             (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":"3"}}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, false),
+            (
+                r#"{"choices":[{"index":0,"message":{}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#,
+                false,
+            ),
+            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, true),
         ] {
+            let head = r#"{"id":"x","object":"chat.completion","created":1,"model":"m","#;
+            let body = body
+                .replacen('{', head, 1)
+                .replace(r#""message":{}"#, r#""message":{"role":"assistant"}"#)
+                .replace(r#""message":{"#, r#""message":{"role":"assistant","#)
+                .replace(r#"{"role":"assistant","role":"assistant"}"#, r#"{"role":"assistant"}"#);
             let mut peek = Peek::new(Operation::ChatCompletions);
             assert_eq!(peek.push(body.as_bytes()), Classification::Good);
             assert_eq!(peek.drifts(), want, "{body}");

@@ -12,12 +12,13 @@ use crate::policy::operation::Operation;
 use crate::policy::{AnswerHeader, ResponseModel};
 use crate::repair::chat::{Api, collect, completion};
 use crate::repair::drift::trim_drift;
-use crate::repair::error::from_ok;
-use crate::repair::mend::{Infinite, mend};
+use crate::repair::error::{from_ok, no_answer};
+use crate::repair::mend::{Infinite, Mended, Mender, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
-use crate::repair::usage;
+use crate::repair::{transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
+use crate::wire::headers::HeaderEdit;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
 
@@ -39,11 +40,29 @@ pub(in super::super) struct Json {
     collected: Vec<u8>,
     peek: Peek,
     labelled_json: bool,
+    is_transcript: bool,
     /// It is an event stream that nobody asked for: it is put together.
     is_stream: bool,
     cached: Option<bool>,
     /// What was repaired.
     repairs: Repairs,
+    /// The head and the beginning have gone on: this reads the rest.
+    rest: Option<Box<Remainder>>,
+}
+
+/// What is needed for the rest of a large answer.
+#[derive(Debug)]
+struct Remainder {
+    mender: Mender,
+    /// All that has gone on, of an answer whose choices are looked at; `None` where it is too large.
+    sent: Option<Vec<u8>>,
+}
+
+fn text_of<'a>(mended: &'a Mended, given: &'a [u8]) -> &'a [u8] {
+    match mended {
+        Mended::Same => given,
+        Mended::Bytes(mended) => mended,
+    }
 }
 
 impl Json {
@@ -53,10 +72,17 @@ impl Json {
             collected: Vec::new(),
             peek: Peek::new(operation),
             labelled_json,
+            is_transcript: matches!(operation, Operation::Transcriptions | Operation::Translations),
             is_stream: false,
             cached: None,
             repairs: Repairs::default(),
+            rest: None,
         }
+    }
+
+    /// Whether no body at all may be an answer: silence that was to be written as text.
+    pub(super) fn may_be_empty(&self) -> bool {
+        !self.labelled_json && self.is_transcript
     }
 
     /// What was repaired since the last call.
@@ -66,7 +92,8 @@ impl Json {
 
     /// Bytes that are kept of it.
     pub(super) fn held(&self) -> usize {
-        self.collected.len()
+        let sent = self.rest.as_ref().and_then(|rest| rest.sent.as_ref());
+        self.collected.len() + sent.map_or(0, Vec::len)
     }
 
     pub(super) fn is_holding(&self) -> bool {
@@ -84,6 +111,9 @@ impl Json {
         context: &ReaderContext<'_>,
     ) -> BodyDecision {
         let Some(route) = context.route else { return super::pass(BodyOut::Same) };
+        if let Some(rest) = self.rest.take() {
+            return self.go_on(rest, bytes, end, context, route);
+        }
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
         if !self.is_stream
@@ -111,11 +141,18 @@ impl Json {
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Classification::Good && !self.peek.drifts() && !self.is_stream;
         if good && plain && body.len() >= keep {
-            return BodyDecision::Pass {
-                edits: label(self.labelled_json),
-                body: BodyOut::Same,
-                rest: Rest::Pass,
-            };
+            // Of a text that is no JSON the label stays.
+            let is_json = body.trim_ascii_start().first() == Some(&b'{');
+            let mut edits = label(self.labelled_json || !is_json);
+            if !is_json || route.operation == Operation::Files {
+                return BodyDecision::Pass { edits, body: BodyOut::Same, rest: Rest::Pass };
+            }
+            if let Some((rest, body)) = self.begin(&body, route.operation) {
+                self.rest = Some(rest);
+                // What is mended further on has another length.
+                edits.push(HeaderEdit::remove("content-length"));
+                return BodyDecision::Pass { edits, body, rest: Rest::Read };
+            }
         }
         if end {
             let mut verdict = self.finish(&body, context, route);
@@ -128,7 +165,90 @@ impl Json {
         hold(self.collected.len(), context)
     }
 
-    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
+    /// The beginning of a large answer as it goes on, and what reads the rest of it; `None` where it is no
+    /// JSON so far.
+    fn begin(&mut self, body: &[u8], operation: Operation) -> Option<(Box<Remainder>, BodyOut)> {
+        let mut mender = Mender::new(Infinite::Logprob);
+        let mended = mender.push(body);
+        let text = text_of(&mended, body);
+        if self.peek.is_broken() {
+            self.peek = Peek::new(operation);
+            self.peek.push(text);
+            if self.peek.is_broken() || self.peek.drifts() {
+                return None;
+            }
+        }
+        // Of the others, nothing is repaired but what the mender does.
+        let is_chat = matches!(operation, Operation::ChatCompletions | Operation::Completions);
+        let sent = is_chat.then(|| text.to_vec());
+        let body = match mended {
+            Mended::Same => BodyOut::Same,
+            Mended::Bytes(mended) => BodyOut::Replace(mended),
+        };
+        Some((Box::new(Remainder { mender, sent }), body))
+    }
+
+    /// The rest of a large answer, whose head and beginning have gone on: nearly JSON is mended. What would
+    /// have to be repaired, or is an error, breaks the answer off, so that nobody takes it for a good one.
+    fn go_on(
+        &mut self,
+        mut rest: Box<Remainder>,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+        route: &super::SentRequest,
+    ) -> BodyDecision {
+        let mut mended = rest.mender.push(bytes);
+        if end {
+            let last = rest.mender.finish();
+            if !last.is_empty() {
+                let mut all = text_of(&mended, bytes).to_vec();
+                all.extend(last);
+                mended = Mended::Bytes(all);
+            }
+        }
+        let text = text_of(&mended, bytes);
+        self.peek.push(text);
+        let limit = context.config.limits.max_answer_bytes;
+        rest.sent = rest.sent.filter(|sent| (sent.len() + text.len()) as u64 <= limit);
+        if let Some(sent) = &mut rest.sent {
+            sent.extend_from_slice(text);
+        }
+        if self.peek.is_broken() || (end && self.peek.end().is_none()) {
+            return BodyDecision::Abort(invalid("The upstream's JSON is cut off or broken."));
+        }
+        if end && self.peek.drifts() && !self.is_right(rest.sent.as_deref(), context, route) {
+            return BodyDecision::Abort(invalid(
+                "The upstream's answer has a fault that showed after its beginning had gone on.",
+            ));
+        }
+        if end && rest.mender.has_mended() {
+            self.repairs.insert(Repair::Json);
+        }
+        let body = match mended {
+            Mended::Same => BodyOut::Same,
+            Mended::Bytes(mended) => BodyOut::Replace(mended),
+        };
+        if end {
+            return BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Pass };
+        }
+        self.rest = Some(rest);
+        BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Read }
+    }
+
+    /// Whether an answer that had to be looked at closely is right as it was sent.
+    fn is_right(
+        &mut self,
+        sent: Option<&[u8]>,
+        context: &ReaderContext<'_>,
+        route: &super::SentRequest,
+    ) -> bool {
+        let Some(sent) = sent else { return false };
+        let repaired = self.repaired(sent, context, route);
+        repaired.is_ok_and(|answer| *answer == *sent.trim_ascii())
+    }
+
+    /// Whether the one pass over    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
     /// complete, with nothing around it.
     fn is_plainly_good(&self, body: &[u8]) -> bool {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
@@ -224,11 +344,22 @@ impl Json {
         }
         let json = body.get(trim_drift(body)).unwrap_or_default();
         let is_json = json.starts_with(b"{") || json.starts_with(b"[");
-        if is_json && let Some(mended) = mend(json, Infinite::Logprob) {
+        let mut json = Cow::Borrowed(json);
+        if is_json && let Some(mended) = mend(&json, Infinite::Logprob) {
             self.repairs.insert(Repair::Json);
-            return Ok(mended.into());
+            json = mended.into();
         }
-        Ok(json.into())
+        if matches!(route.operation, Operation::Transcriptions | Operation::Translations)
+            && (is_json || self.labelled_json)
+        {
+            if let Some(repaired) = transcription::repaired(&json) {
+                self.repairs.insert(Repair::Transcript);
+                json = repaired.into();
+            } else if cursor::parse(&json).is_ok_and(|root| root.get("text").is_none()) {
+                return Err(Box::new(no_answer(&json)));
+            }
+        }
+        Ok(json)
     }
 }
 

@@ -289,6 +289,10 @@ impl Exchange {
             self.kept = kept(headers, credential.as_deref());
         }
         if end {
+            if matches!(&phase, ResponsePhase::Json(json) if json.may_be_empty()) {
+                self.response_head_sent = true;
+                return ResponseStep::Release(self.own_headers(), BodyOut::Same);
+            }
             return self.answer_bodiless(&phase, status, headers);
         }
         self.response = phase;
@@ -592,8 +596,7 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
             ResponsePhase::Passing
         }
         Operation::Speech if !(is_stream || is_json || is_page) => {
-            let labelled_text = content_type.to_ascii_lowercase().starts_with(b"text/");
-            ResponsePhase::Speech(Box::new(speech::Speech::new(labelled_text)))
+            ResponsePhase::Speech(Box::new(speech::Speech::new()))
         }
         // Lines of JSON: what was said, or nothing, where the server failed.
         Operation::Transcriptions | Operation::Translations
@@ -601,11 +604,18 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
         {
             ResponsePhase::Json(json::Json::new(operation, true))
         }
-        // Plain text, SRT and VTT are what was asked for, unless that was a stream.
+        // Plain text, SRT and VTT are what was asked for, unless that was a stream. Some servers tell under
+        // such a label what went wrong.
         Operation::Transcriptions | Operation::Translations
             if !is_stream && !is_json && !route.facts.stream =>
         {
-            ResponsePhase::Passing
+            let may_be_error = content_type.starts_with(b"text/")
+                && !is_media_type(content_type, "text/vtt")
+                && !is_media_type(content_type, "text/srt");
+            match may_be_error {
+                true => ResponsePhase::Json(json::Json::new(operation, false)),
+                false => ResponsePhase::Passing,
+            }
         }
         // Anthropic's own events, from a server that speaks them.
         Operation::Messages if is_stream => ResponsePhase::Passing,

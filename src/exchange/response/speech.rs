@@ -1,28 +1,28 @@
-//! Speech: audio streams on. A text, or a JSON object that is the whole body, is an error however it is
-//! labelled.
+//! Speech: audio streams on. A text that is the whole body is an error however it is labelled.
+
+use std::borrow::Cow;
 
 use super::json::joined;
-use super::{BodyDecision, BodyOut, ReaderContext, Rest};
+use super::{BodyDecision, BodyOut, ReaderContext, Rest, invalid};
 use crate::policy::operation::Operation;
+use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, from_words, no_answer};
+use crate::repair::mend::{Infinite, mend};
 use crate::wire::json::cursor;
-use crate::wire::json::tokenizer::Tokenizer;
+use crate::wire::json::tokenizer::Kind;
 
-/// No error has more bytes. Raw audio may begin with a brace; it does not go on as JSON for long.
+/// No error has more bytes.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// A speech answer, as long as it may be an error.
 #[derive(Debug)]
 pub(in super::super) struct Speech {
     collected: Vec<u8>,
-    /// The content-type says that it is text.
-    labelled_text: bool,
-    tokenizer: Tokenizer,
 }
 
 impl Speech {
-    pub(super) fn new(labelled_text: bool) -> Self {
-        Self { collected: Vec::new(), labelled_text, tokenizer: Tokenizer::new() }
+    pub(super) fn new() -> Self {
+        Self { collected: Vec::new() }
     }
 
     /// Bytes that are kept of it.
@@ -40,47 +40,48 @@ impl Speech {
         end: bool,
         _context: &ReaderContext<'_>,
     ) -> BodyDecision {
-        let may_be_json = self.read(bytes);
+        // What was held is text; a character may go on in the next bytes.
+        if self.collected.is_empty() && !may_be_text(bytes) {
+            return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
+        }
         let body = joined(&mut self.collected, bytes);
-        let may_be_error = if self.labelled_text {
-            std::str::from_utf8(&body).is_ok_and(|text| !text.trim().is_empty())
-                || std::str::from_utf8(&body).is_err_and(|error| error.error_len().is_none())
-                || (!end && body.trim_ascii().is_empty())
-        } else {
-            may_be_json
-        };
-        if !may_be_error || body.len() > MAX_ERROR_BYTES {
+        if !may_be_text(&body) || body.len() > MAX_ERROR_BYTES {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
         if !end {
             self.collected = body.into_owned();
             return BodyDecision::Hold;
         }
-        let is_object = body.trim_ascii_start().first() == Some(&b'{');
-        match cursor::parse(&body) {
-            Ok(_) if is_object => {
-                let answer = from_ok(Operation::Speech, &body);
-                BodyDecision::Fail(answer.unwrap_or_else(|| no_answer(&body)))
-            }
-            _ if self.labelled_text => BodyDecision::Fail(from_words(&body)),
-            _ => BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass },
+        if body.is_empty() {
+            let what = "The upstream answered HTTP 200 with an empty body.";
+            return BodyDecision::Fail(invalid(what).to_answer());
         }
+        let said = body.get(trim_drift(&body)).unwrap_or_default();
+        let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
+        BodyDecision::Fail(match cursor::parse(&said) {
+            Ok(root) if root.kind == Kind::BeginObject => {
+                from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said))
+            }
+            Ok(root) if root.kind == Kind::BeginArray => {
+                from_ok(Operation::Rerank, &said).unwrap_or_else(|| no_answer(&said))
+            }
+            _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
+        })
     }
+}
 
-    /// Whether all that has come may be the beginning of one JSON object.
-    fn read(&mut self, bytes: &[u8]) -> bool {
-        let blank = |byte: &u8| byte.is_ascii_whitespace();
-        let first = self.collected.iter().chain(bytes).find(|byte| !blank(byte));
-        if first.is_some_and(|first| *first != b'{') {
-            return false;
-        }
-        let mut at = 0;
-        loop {
-            match self.tokenizer.next(bytes, &mut at, 0) {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
+/// Whether bytes may be the beginning of a text: UTF-8 without control characters. Every format of audio has
+/// others among its first bytes, and so have samples.
+fn may_be_text(bytes: &[u8]) -> bool {
+    let is_control =
+        |byte: &u8| (*byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || *byte == 0x7f;
+    // The first bytes nearly always decide.
+    if bytes.iter().take(64).any(is_control) {
+        return false;
     }
+    let is_utf8 = match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    is_utf8 && !bytes.iter().any(is_control)
 }

@@ -4,9 +4,11 @@ use super::converter::{AnswerConverter, AnswerOptions};
 use super::{BodyDecision, BodyOut, ReaderContext, Rest};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
+use crate::repair::error::{Event, from_event};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::splice::{Edit, apply};
 
 /// A stream on its way.
 #[derive(Debug)]
@@ -20,8 +22,28 @@ pub(in super::super) struct RepairedStream {
     head: Option<Vec<HeaderEdit>>,
     /// Somebody knows of its failure.
     is_told: bool,
+    /// What its error says has been made fit for the client.
+    is_disclosed: bool,
     /// The body has ended.
     has_ended: bool,
+}
+
+/// Canonical events with their error as far as the client may know it; `None` where nothing is to be changed.
+fn disclosed(events: &[u8], context: &ReaderContext<'_>) -> Option<Vec<u8>> {
+    let mut edits = Vec::new();
+    let mut start = 0;
+    for line in events.split_inclusive(|&byte| byte == b'\n') {
+        let payload = line.strip_prefix(b"data: ").map(<[u8]>::trim_ascii_end);
+        if let Some(payload) = payload.filter(|payload| payload.starts_with(b"{\"error\""))
+            && let Some(mut answer) = from_event(payload, Event::default())
+            && context.disclose(&mut answer)
+        {
+            let span = start + 6..start + 6 + payload.len();
+            edits.push(Edit { span, with: answer.error.to_envelope() });
+        }
+        start += line.len();
+    }
+    if edits.is_empty() { None } else { apply(events, &edits) }
 }
 
 /// The media type of event streams (WHATWG HTML, "Server-sent events").
@@ -66,6 +88,7 @@ impl RepairedStream {
             held: false,
             head: Some(head),
             is_told: false,
+            is_disclosed: false,
             has_ended: false,
         }
     }
@@ -87,6 +110,15 @@ impl RepairedStream {
                 };
                 all.extend_from_slice(&last);
                 out = StreamOutput::Bytes(all);
+            }
+        }
+        if self.sse.failure().is_some() && !std::mem::replace(&mut self.is_disclosed, true) {
+            let said = match &out {
+                StreamOutput::Unchanged => bytes,
+                StreamOutput::Bytes(bytes) => bytes,
+            };
+            if let Some(told) = disclosed(said, context) {
+                out = StreamOutput::Bytes(told);
             }
         }
         if let Some(bridge) = &mut self.bridge {

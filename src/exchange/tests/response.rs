@@ -90,7 +90,7 @@ fn the_last_byte_of_a_declared_length_is_the_end() {
 
 #[test]
 fn a_long_answer_goes_on_early_without_its_cache_header() {
-    let body = format!(r#"{{"choices":[{{"text":"{}"}}],"usage":{{}}}}"#, "x".repeat(600_000));
+    let body = large("", "");
     let config = config();
     let mut host = send(&config, CHAT, &[], ASKED);
     let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
@@ -99,10 +99,59 @@ fn a_long_answer_goes_on_early_without_its_cache_header() {
         host.answer_body(chunk, false);
         assert!(host.answer.held.len() < 300_000, "{} bytes are held", host.answer.held.len());
     }
-    assert!(host.answer.head_sent && !host.exchange.reads_response_body());
+    assert!(host.answer.head_sent);
     host.answer_body(b"", true);
     assert_eq!(host.answer.body, body.as_bytes());
     assert_eq!(get(&host.answer.head, "x-langwatch-cache"), None);
+}
+
+/// A chat answer of 600 kB: `inside` stands behind its text, `behind` the choices.
+fn large(inside: &str, behind: &str) -> String {
+    let text = "x".repeat(600_000);
+    format!(
+        r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"{inside}}},"finish_reason":"stop"}}]{behind}}}"#
+    )
+}
+
+/// What a client gets of a large answer; `None` where it is broken off.
+fn sent_large(operation: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let mut host = send(&config(), operation, &[], ASKED);
+    let length = body.len().to_string();
+    let mut head = JSON.to_vec();
+    head.push(("content-length", &length));
+    let step = host.exchange.on_response_head(&headers(&fields(&head)), false);
+    host.answer_step(step, false);
+    for chunk in body.chunks(16_384) {
+        host.answer_body(chunk, false);
+    }
+    host.answer_body(b"", true);
+    assert!(host.answer.head_sent);
+    assert_eq!(get(&host.answer.head, "content-length"), None);
+    host.reply.is_none().then(|| host.answer.body.clone())
+}
+
+#[test]
+fn what_shows_late_in_a_large_answer_is_mended_or_breaks_it_off() {
+    for (inside, behind, want) in [
+        ("", "", Some(("", ""))),
+        (r#","score":NaN"#, "", Some((r#","score":null"#, ""))),
+        ("", ",\"a\":\"\t\"", Some(("", ",\"a\":\"\\t\""))),
+        (
+            "",
+            r#","usage":{"queue_time":0.5,"total_tokens":1}"#,
+            Some(("", r#","usage":{"queue_time":0.5,"total_tokens":1}"#)),
+        ),
+        (r#","tool_calls":{}"#, "", None),
+        ("", r#","error":{"message":"m"}"#, None),
+        ("", r#","usage":{"total_tokens":"3"}"#, None),
+        ("", ",", None),
+    ] {
+        let got = sent_large(CHAT, large(inside, behind).as_bytes());
+        let want = want.map(|(inside, behind)| large(inside, behind).into_bytes());
+        assert!(got == want, "{inside} {behind}");
+    }
+    let cut = &large("", "").into_bytes()[..500_000];
+    assert!(sent_large(CHAT, cut).is_none());
 }
 
 #[test]
@@ -116,7 +165,7 @@ fn an_answer_without_its_cache_header_goes_on_earlier_and_the_access_log_says_it
     }
     assert_eq!(host.note(Note::Cache), Some("miss"));
 
-    let body = format!(r#"{{"choices":[{{"text":"{}"}}],"usage":{{}}}}"#, "x".repeat(100_000));
+    let body = large("", "");
     let mut host = send(&config, CHAT, &[], ASKED);
     let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
     host.answer_step(step, false);

@@ -61,7 +61,7 @@ struct CallMembers<'a> {
     index: Option<u64>,
     /// The index is a number, as it should be.
     has_plain_index: bool,
-    has_kind: bool,
+    kind: Option<Value<'a>>,
     id: Option<Value<'a>>,
     /// The object `function`.
     function: Option<Value<'a>>,
@@ -85,7 +85,7 @@ fn is_filled(value: &Value<'_>) -> bool {
 
 /// Names under which the arguments stand, OpenAI's first.
 fn is_arguments(key: &Key<'_>) -> bool {
-    ["arguments", "parameters", "input"].iter().any(|name| key.is(name))
+    ["arguments", "parameters", "input", "args", "params"].iter().any(|name| key.is(name))
 }
 
 impl<'a> CallMembers<'a> {
@@ -100,7 +100,7 @@ impl<'a> CallMembers<'a> {
             } else if key.is("id") {
                 parts.id = Some(value);
             } else if key.is("type") {
-                parts.has_kind = is_filled(&value);
+                parts.kind = Some(value);
             } else if key.is("function") && value.kind == Kind::String {
                 name = Some(value);
             } else if key.is("function") {
@@ -140,6 +140,12 @@ impl<'a> CallMembers<'a> {
             || self.arguments.is_some_and(|given| {
                 arguments.is_none() || !matches!(given.kind, Kind::String | Kind::Null)
             })
+    }
+
+    /// Whether the type is not that of a function's call, although it is one.
+    fn has_other_kind(&self) -> bool {
+        let is_function = self.function.is_some() || self.is_flat;
+        is_function && self.kind.is_some_and(|kind| kind.raw() != b"\"function\"")
     }
 
     /// The arguments as a JSON string, if there are any.
@@ -196,20 +202,23 @@ impl CallTracker {
             let drops_id = parts.id.is_some();
             let drops_name = parts.name.is_some() && (name.is_none() || name == Some(call.name));
             let is_right = parts.has_plain_index && parts.index == Some(call.index);
-            return (!is_right || drops_id || drops_name || parts.is_odd()).then(|| {
-                let id = if drops_id { Id::Dropped } else { Id::Same };
-                let index = Some(call.index);
-                let rewrite =
-                    CallRewrite { index, id, drops_name, arguments: text, adds_kind: false };
-                rewrite.write(delta, &parts)
-            });
+            let adds_kind = parts.has_other_kind();
+            return (!is_right || drops_id || drops_name || adds_kind || parts.is_odd()).then(
+                || {
+                    let id = if drops_id { Id::Dropped } else { Id::Same };
+                    let index = Some(call.index);
+                    let rewrite = CallRewrite { index, id, drops_name, arguments: text, adds_kind };
+                    rewrite.write(delta, &parts)
+                },
+            );
         }
         if self.calls.len() >= MAX_CALLS {
             return None;
         }
         let taken = |index| self.calls.iter().any(|c| c.choice == place.choice && c.index == index);
         let index = match parts.index {
-            Some(index) if !taken(index) => index,
+            // Clients put calls in a list by their indices: they begin at 0, and leave none out.
+            Some(index) if !taken(index) && index <= self.next_index(place.choice) => index,
             _ => self.next_index(place.choice),
         };
         let new_id = id.is_none().then(|| made_up_id(seed, place.choice, index));
@@ -224,9 +233,9 @@ impl CallTracker {
         call.arguments.add(said);
         self.calls.push(call);
         let is_right = parts.has_plain_index && parts.index == Some(index) && new_id.is_none();
-        (!is_right || parts.is_odd()).then(|| {
+        let adds_kind = (parts.is_flat && parts.kind.is_none()) || parts.has_other_kind();
+        (!is_right || adds_kind || parts.is_odd()).then(|| {
             let id = new_id.as_deref().map_or(Id::Same, Id::New);
-            let adds_kind = parts.is_flat && !parts.has_kind;
             let rewrite = CallRewrite {
                 index: Some(index),
                 id,
@@ -261,7 +270,8 @@ impl CallTracker {
         // A call without arguments is one of a function that takes none.
         let text = parts.text().or_else(|| Some(b"\"{}\"".to_vec())).filter(|_| !parts.is_other);
         let lacks = !parts.is_other && parts.arguments.is_none_or(|given| given.is_null());
-        let adds_kind = !parts.has_kind && !parts.is_other;
+        let lacks_kind = parts.kind.is_none_or(|kind| !is_filled(&kind));
+        let adds_kind = (lacks_kind && !parts.is_other) || parts.has_other_kind();
         (new_id.is_some() || parts.is_odd() || lacks || adds_kind).then(|| {
             let id = new_id.as_deref().map_or(Id::Same, Id::New);
             let rewrite =
@@ -354,7 +364,12 @@ impl CallTracker {
         }
         match delta.index {
             Some(index) => {
+                // Without ids, another name is another call, once the one before has its arguments.
+                let is_next = |call: &CallProgress| {
+                    name.is_some_and(|name| name != call.name) && !call.arguments.is_empty()
+                };
                 let same = newest(&|call| call.upstream.unwrap_or(call.index) == index);
+                let same = same.filter(|at| !self.calls.get(*at).is_some_and(is_next));
                 // What says neither what is called nor which call it is goes on with the last one.
                 same.or_else(|| if id.or(name).is_none() { newest(&|_| true) } else { None })
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::repair::error::means_failure;
 use crate::telemetry::counters::Repair;
-use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
@@ -21,6 +21,8 @@ pub(in super::super) struct ChoiceContext<'a> {
     pub(in super::super) form: WholeOrChunk,
     pub(in super::super) request: RequestFacts,
     pub(in super::super) seed: Seed<'a>,
+    /// A finish reason that stands beside the choices.
+    pub(in super::super) reason: Option<Value<'a>>,
 }
 
 /// What one choice said.
@@ -60,6 +62,10 @@ struct Fields<'v> {
     finish_reason: Option<Value<'v>>,
     finish_reason_in_camel_case: Option<Value<'v>>,
     native_finish_reason: Option<Value<'v>>,
+    /// Under the names of other APIs: they count where `finish_reason` says nothing.
+    other_reason: Option<Value<'v>>,
+    /// Content that stands in the choice itself.
+    content: Option<Value<'v>>,
 }
 
 impl<'v> Fields<'v> {
@@ -76,6 +82,13 @@ impl<'v> Fields<'v> {
                 Some("finish_reason") => this.finish_reason = Some(value),
                 Some("finishReason") => this.finish_reason_in_camel_case = Some(value),
                 Some("native_finish_reason") => this.native_finish_reason = Some(value),
+                // vLLM has the number of a stop token, or the stop text, in `stop_reason`.
+                Some("stop_reason" | "done_reason" | "finish_details")
+                    if matches!(value.kind, Kind::String | Kind::BeginObject) =>
+                {
+                    this.other_reason = Some(value);
+                }
+                Some("content") => this.content = Some(value),
                 _ => {}
             }
         }
@@ -83,8 +96,10 @@ impl<'v> Fields<'v> {
     }
 
     /// The first reason that says something, and what it means.
-    fn ending(&self) -> Option<(Cow<'v, str>, FinishReading)> {
-        [self.finish_reason, self.finish_reason_in_camel_case]
+    fn ending(&self, outside: Option<Value<'v>>) -> Option<(Cow<'v, str>, FinishReading)> {
+        let bodies = [self.delta, self.message].into_iter().flatten();
+        let inside = bodies.filter_map(|(_, body)| body.get("finish_reason")).next();
+        [self.finish_reason, self.finish_reason_in_camel_case, self.other_reason, inside, outside]
             .into_iter()
             .flatten()
             .filter_map(|value| finish::word(&value))
@@ -101,6 +116,25 @@ impl<'v> Fields<'v> {
         let is_failure = reason.is_some() || self.error.is_some();
         is_failure.then_some(Failure { reason, cause: self.error })
     }
+
+    /// What the choice says where it has neither a delta nor a message that is an object.
+    fn stray(&self) -> Option<Value<'v>> {
+        let body = |body: Option<(Key<'v>, Value<'v>)>| body.map(|(_, value)| value);
+        let strays = [self.text, self.content, body(self.delta), body(self.message)];
+        strays.into_iter().flatten().find(|value| match value.kind {
+            Kind::String => value.raw().len() > 2,
+            Kind::BeginArray => value.elements().next().is_some(),
+            _ => false,
+        })
+    }
+}
+
+/// The text of content of any kind: what stands between the quotes of a string.
+fn text_of<'v>(value: &Value<'v>) -> Cow<'v, [u8]> {
+    match value.kind {
+        Kind::String => Cow::Borrowed(value.inner()),
+        _ => Cow::Owned(content::read(value).text),
+    }
 }
 
 fn is_object(value: &Value<'_>) -> bool {
@@ -116,7 +150,7 @@ fn is_filled(value: &Value<'_>) -> bool {
 pub(in super::super) fn repair<'v>(
     choice: &Value<'v>,
     position: usize,
-    about: ChoiceContext<'_>,
+    about: ChoiceContext<'v>,
     progress: &mut Progress,
     edits: &mut Edits<'_>,
 ) -> ChoiceFacts<'v> {
@@ -131,10 +165,11 @@ pub(in super::super) fn repair<'v>(
     let has_content = fields.text.is_some_and(|text| is_filled(&text))
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
+    let in_body = fields.message.and_then(|(_, message)| message.get("usage"));
     ChoiceFacts {
         finished,
         failure,
-        usage: fields.usage,
+        usage: fields.usage.or(in_body.filter(usage::counts)),
         has_content,
         has_answer,
         reason: fields.finish_reason,
@@ -155,6 +190,10 @@ fn index(choice: &Value<'_>, fields: &Fields<'_>, position: usize, edits: &mut E
     position as u64
 }
 
+fn is_number(key: &Key<'_>) -> bool {
+    key.as_str().is_some_and(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Whether a delta or message says something.
 fn says(body: &Value<'_>) -> bool {
     body.members().any(|(key, value)| {
@@ -167,7 +206,7 @@ fn says(body: &Value<'_>) -> bool {
 struct ChoiceReader<'r, 'v, 't> {
     choice: &'r Value<'v>,
     index: u64,
-    about: ChoiceContext<'r>,
+    about: ChoiceContext<'v>,
     progress: &'r mut Progress,
     edits: &'r mut Edits<'t>,
 }
@@ -189,14 +228,14 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
             }
             (None, Some(message)) => self.message_in_chunk(message, fields.delta.map(|(_, v)| v)),
             (None, None) => {
-                let text = fields.text.filter(is_filled);
-                let delta = match text {
-                    Some(text) => [b"{\"content\":", text.raw(), b"}"].concat(),
+                let text = fields.stray().map(|stray| text_of(&stray));
+                let delta = match &text {
+                    Some(text) => [b"{\"content\":\"", &text[..], b"\"}"].concat(),
                     None => b"{}".to_vec(),
                 };
                 if let Some(text) = text {
                     self.note(Repair::Message);
-                    self.say(text.inner(), b"");
+                    self.say(&text, b"");
                 }
                 match fields.delta {
                     Some((_, value)) => self.edits.replace(&value, delta),
@@ -211,7 +250,8 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
     fn whole(&mut self, fields: &Fields<'v>) -> bool {
         let message = fields.message.filter(|(_, message)| is_object(message));
         let delta = fields.delta.filter(|(_, delta)| is_object(delta));
-        match (message, delta, fields.text.filter(|text| text.kind == Kind::String)) {
+        let empty = fields.text.filter(|text| text.kind == Kind::String);
+        match (message, delta, fields.stray().or(empty)) {
             (Some((_, message)), ..) => self.body(&message, false),
             (None, Some((key, delta)), _) => {
                 self.note(Repair::Message);
@@ -223,9 +263,11 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                 self.edits.rename(&key, b"\"message\"");
                 self.body(&delta, false);
             }
-            (None, None, Some(text)) => {
+            (None, None, Some(stray)) => {
                 self.note(Repair::Message);
-                let message = [b"{\"role\":\"assistant\",\"content\":", text.raw(), b"}"].concat();
+                let text = text_of(&stray);
+                let message =
+                    [b"{\"role\":\"assistant\",\"content\":\"", &text[..], b"\"}"].concat();
                 match fields.message {
                     Some((_, value)) => self.edits.replace(&value, message),
                     None => {
@@ -247,7 +289,7 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         }
         let bodies = [fields.message, fields.delta].into_iter().flatten();
         let said = bodies.filter_map(|(_, body)| body.get("content")).next();
-        let said = said.or(fields.text).filter(|said| !said.is_null());
+        let said = said.or(fields.text).or(fields.content).filter(|said| !said.is_null());
         let text = match &said {
             Some(said) if said.kind == Kind::String => said.inner().to_vec(),
             Some(said) => content::read(said).text,
@@ -401,16 +443,32 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         let mut thought = Vec::new();
         let mut refused = Vec::new();
         let (mut has_role, mut has_refusal) = (false, false);
+        let mut stray: Option<(Key<'v>, Value<'v>)> = None;
+        let mut has_content = false;
         let mut said = Vec::new();
         let mut says: &[u8] = b"";
         for (key, value) in body.members() {
             match key.as_str().as_deref() {
-                Some("role") => has_role = true,
-                Some("refusal") => has_refusal = is_filled(&value),
+                Some("role") => {
+                    has_role = true;
+                    self.role(&value);
+                }
+                Some("refusal") => {
+                    has_refusal = is_filled(&value);
+                    if !matches!(value.kind, Kind::String | Kind::Null) {
+                        self.note(Repair::Content);
+                        self.edits.replace(&value, &b"null"[..]);
+                    }
+                }
+                Some("text") if is_filled(&value) => stray = Some((key, value)),
                 Some("content") => match value.kind {
-                    Kind::String => says = value.inner(),
-                    Kind::Null => {}
+                    Kind::String => {
+                        has_content = true;
+                        says = value.inner();
+                    }
+                    Kind::Null => has_content = true,
                     _ => {
+                        has_content = true;
                         self.note(Repair::Content);
                         let read = content::read(&value);
                         (said, thought, refused) = (read.text, read.reasoning, read.refusal);
@@ -434,6 +492,11 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                 Some("function_call") => self.function_call(&value),
                 _ => {}
             }
+        }
+        if let Some((key, text)) = stray.filter(|_| !has_content) {
+            self.note(Repair::Message);
+            self.edits.rename(&key, b"\"content\"");
+            says = text.inner();
         }
         if !thought.is_empty() && reasoning.is_none_or(|told| !is_filled(&told)) {
             let quoted = [b"\"", &thought[..], b"\""].concat();
@@ -462,31 +525,77 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         }
     }
 
-    fn calls(&mut self, calls: &Value<'v>) {
-        let is_one = is_object(calls);
-        let list: Vec<Value<'v>> = match calls.kind {
-            Kind::BeginObject if calls.members().next().is_some() => vec![*calls],
-            Kind::BeginObject | Kind::String => {
-                self.note(Repair::ToolCalls);
-                return self.edits.replace(calls, &b"null"[..]);
-            }
-            _ => calls.elements().filter(is_object).collect(),
-        };
-        for (position, call) in list.iter().enumerate() {
-            let place = CallPosition { choice: self.index, position, is_alone: list.len() == 1 };
-            let (made, seed) = (&mut self.progress.calls, self.about.seed);
-            let with = match self.about.form {
-                WholeOrChunk::Whole => made.whole(call, place, seed),
-                WholeOrChunk::Chunk => made.delta(call, place, seed),
-            };
-            match with {
-                Some(with) if is_one => self.edits.replace(call, [b"[", &with[..], b"]"].concat()),
-                Some(with) => self.edits.replace(call, with),
-                None if is_one => self.edits.enclose(call),
-                None => continue,
-            }
-            self.note(Repair::ToolCalls);
+    /// Who speaks in an answer is never in question.
+    fn role(&mut self, role: &Value<'v>) {
+        let is_silent = self.about.form == WholeOrChunk::Chunk && role.is_null();
+        if role.raw() != b"\"assistant\"" && !is_silent {
+            self.note(Repair::Message);
+            self.edits.replace(role, &b"\"assistant\""[..]);
         }
+    }
+
+    fn calls(&mut self, calls: &Value<'v>) {
+        let is_map = is_object(calls)
+            && calls.members().next().is_some()
+            && calls.members().all(|(key, value)| is_number(&key) && is_object(&value));
+        match calls.kind {
+            Kind::BeginArray => {
+                let list: Vec<_> = calls.elements().filter(is_object).collect();
+                for (position, call) in list.iter().enumerate() {
+                    if let Some(with) = self.call(call, position, list.len()) {
+                        self.note(Repair::ToolCalls);
+                        self.edits.replace(call, with);
+                    }
+                }
+            }
+            Kind::BeginObject if is_map => {
+                let list: Vec<_> = calls.members().map(|(_, call)| call).collect();
+                self.call_list(calls, &list);
+            }
+            Kind::BeginObject if calls.members().next().is_some() => {
+                self.call_list(calls, &[*calls]);
+            }
+            // A list that was made a text.
+            Kind::String if is_filled(calls) => {
+                let text = calls.as_str().unwrap_or_default();
+                let list = match cursor::parse(text.trim().as_bytes()) {
+                    Ok(one) if is_object(&one) => vec![one],
+                    Ok(list) => list.elements().filter(is_object).collect(),
+                    Err(_) => Vec::new(),
+                };
+                self.call_list(calls, &list);
+            }
+            Kind::BeginObject | Kind::String => self.call_list(calls, &[]),
+            _ => {}
+        }
+    }
+
+    /// What is to stand in the place of a call, if it isn't right.
+    fn call(&mut self, call: &Value<'_>, position: usize, count: usize) -> Option<Vec<u8>> {
+        let place = CallPosition { choice: self.index, position, is_alone: count == 1 };
+        let (made, seed) = (&mut self.progress.calls, self.about.seed);
+        match self.about.form {
+            WholeOrChunk::Whole => made.whole(call, place, seed),
+            WholeOrChunk::Chunk => made.delta(call, place, seed),
+        }
+    }
+
+    /// Writes the list in the place of what stands for it; null where there is no call in it.
+    fn call_list(&mut self, given: &Value<'v>, list: &[Value<'_>]) {
+        self.note(Repair::ToolCalls);
+        let calls: Vec<_> = list
+            .iter()
+            .enumerate()
+            .map(|(at, call)| {
+                self.call(call, at, list.len()).unwrap_or_else(|| call.raw().to_vec())
+            })
+            .collect();
+        let list = if calls.is_empty() {
+            b"null".to_vec()
+        } else {
+            [b"[", &calls.join(&b","[..])[..], b"]"].concat()
+        };
+        self.edits.replace(given, list);
     }
 
     /// The call of the API before tools.
@@ -501,7 +610,7 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
 
     /// How the choice ends.
     fn finish(&mut self, fields: &Fields<'v>) -> (bool, Option<Failure<'v>>) {
-        let ending = fields.ending();
+        let ending = fields.ending(self.about.reason);
         let failure = fields.failure(ending.as_ref());
         if let Some(cause) = &fields.error {
             self.edits.replace(cause, &b"null"[..]);
@@ -515,7 +624,16 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                 Some(b"\"tool_calls\"".to_vec())
             }
             Some(FinishReading::As(own)) => Some(format!("\"{own}\"").into_bytes()),
-            Some(FinishReading::Other) => ending.as_ref().map(|(word, _)| string::encode(word)),
+            Some(FinishReading::Other) => {
+                if let Some((word, _)) = &ending
+                    && fields.native_finish_reason.is_none()
+                {
+                    let word = string::encode(word);
+                    let native = [b"\"native_finish_reason\":", &word[..]].concat();
+                    self.edits.insert(self.choice, &native);
+                }
+                Some(b"\"stop\"".to_vec())
+            }
             _ => None,
         };
         let raw = reason.as_deref().unwrap_or(b"null");

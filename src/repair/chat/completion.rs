@@ -47,6 +47,19 @@ pub fn answer(
     request: RequestFacts,
     max_event_bytes: usize,
 ) -> Result<Completion<'_>, Box<ErrorAnswer>> {
+    within(api, body, request, max_event_bytes, MAX_TEXTS)
+}
+
+/// How many texts may stand inside of each other.
+const MAX_TEXTS: u8 = 3;
+
+fn within(
+    api: Api,
+    body: &[u8],
+    request: RequestFacts,
+    max_event_bytes: usize,
+    levels: u8,
+) -> Result<Completion<'_>, Box<ErrorAnswer>> {
     let mut repairs = Repairs::default();
     let json = body.get(trim_drift(body)).unwrap_or_default();
     if json.len() < body.trim_ascii().len() {
@@ -66,6 +79,14 @@ pub fn answer(
         let repaired = whole(api, &text, &root, request, &mut repairs)?;
         let body = repaired.map_or(text, Cow::Owned);
         return Ok(Completion { body, repairs });
+    }
+    if let Some(levels) = levels.checked_sub(1)
+        && let Some(inner) = container::text_inside(&root)
+    {
+        let answer = within(api, &inner, request, max_event_bytes, levels)?;
+        repairs.extend(answer.repairs);
+        repairs.insert(Repair::Wrapped);
+        return Ok(Completion { body: answer.body.into_owned().into(), repairs });
     }
     if root.kind == Kind::String {
         return Err(Box::new(from_words(&text)));
@@ -128,8 +149,13 @@ fn whole(
     {
         return Err(Box::new(answer));
     }
-    let about =
-        choice::ChoiceContext { api, form: WholeOrChunk::Whole, request, seed: root.seed() };
+    let about = choice::ChoiceContext {
+        api,
+        form: WholeOrChunk::Whole,
+        request,
+        seed: root.seed(),
+        reason: root.reason,
+    };
     let seen: Vec<ChoiceFacts<'_>> = choices
         .iter()
         .enumerate()
@@ -148,13 +174,9 @@ fn whole(
         Api::Chat => b"\"chat.completion\"",
         Api::Completions => b"\"text_completion\"",
     };
-    match root.object {
-        Some(found) if found.raw() == object => {}
-        Some(found) => edits.replace(&found, object),
-        None => {}
-    }
+    root.set_head(object, text, &mut edits);
     let inner = seen.iter().find_map(|seen| seen.usage);
-    let nested = inner.or(root.x_groq.and_then(|value| value.get("usage")));
+    let nested = inner.or(root.nested_usage());
     if root.usage.is_none_or(|usage| !super::usage::counts(&usage)) && nested.is_none() {
         // Zeros stay as they are: nothing came before that they could hide.
     } else {

@@ -1,9 +1,9 @@
 //! Where the chunk or completion stands inside of what was sent.
 //!
 //! Relays put each one into an envelope of their own (`{"code": 0, "data": {…}}`), some servers into a
-//! list. One level is looked through.
+//! list. A few levels are looked through.
 
-use crate::wire::json::cursor::Value;
+use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 
 /// Members that hold what was meant.
@@ -20,17 +20,38 @@ pub(in super::super) fn has_choice(value: &Value<'_>) -> bool {
     }
 }
 
-/// What has choices one level inside of `value`, which has none itself.
+/// How many objects may stand around what is meant.
+const MAX_LEVELS: u8 = 3;
+
+/// What has choices inside of `value`, which has none itself.
 pub(in super::super) fn inside<'a>(value: &Value<'a>) -> Vec<Value<'a>> {
+    within(value, MAX_LEVELS)
+}
+
+fn within<'a>(value: &Value<'a>, levels: u8) -> Vec<Value<'a>> {
     if value.kind == Kind::BeginArray {
         return value.elements().filter(has_choice).collect();
     }
+    let Some(levels) = levels.checked_sub(1) else { return Vec::new() };
     let held = NAMES.into_iter().filter_map(|name| value.get(name));
     held.map(|held| match held.kind {
         Kind::BeginObject if has_choice(&held) => vec![held],
-        Kind::BeginArray => held.elements().filter(has_choice).collect(),
+        Kind::BeginObject | Kind::BeginArray => within(&held, levels),
         _ => Vec::new(),
     })
     .find(|found| !found.is_empty())
     .unwrap_or_default()
+}
+
+/// The JSON with choices that was made a text: `value` itself, or what stands inside of it.
+pub(in super::super) fn text_inside(value: &Value<'_>) -> Option<Vec<u8>> {
+    let texts = std::iter::once(*value).chain(NAMES.into_iter().filter_map(|name| value.get(name)));
+    texts.filter(|text| text.kind == Kind::String).find_map(|text| {
+        let text = text.as_str()?;
+        let json = text.trim();
+        // Nothing else has both, so that no good text is parsed for nothing.
+        (json.starts_with(['{', '[']) && json.contains("choices")).then_some(())?;
+        let root = cursor::parse(json.as_bytes()).ok()?;
+        (has_choice(&root) || !inside(&root).is_empty()).then(|| json.as_bytes().to_vec())
+    })
 }

@@ -58,7 +58,7 @@ impl ContentTexts {
             }
             _ => {
                 let before = self.text.len();
-                texts(part, &["text", "content"], MAX_NESTING, &mut self.text);
+                texts(part, &["text", "content", "value"], MAX_NESTING, &mut self.text);
                 let is_text = matches!(kind.as_deref(), None | Some("text" | "output_text"));
                 if self.text.len() == before && !is_text {
                     self.text.extend(json_text(part));
@@ -71,7 +71,8 @@ impl ContentTexts {
 /// A text, or an object that says what it is or has a text.
 fn is_part(value: &Value<'_>) -> bool {
     match value.kind {
-        Kind::String => true,
+        // Nothing was said in this part.
+        Kind::String | Kind::Null => true,
         Kind::BeginObject => is_typed(value) || value.get("text").is_some(),
         _ => false,
     }

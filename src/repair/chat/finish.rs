@@ -12,7 +12,8 @@ pub(in super::super) enum FinishReading {
     Unfinished,
     /// It is complete, or complete as far as it may be: OpenAI's word for that.
     As(&'static str),
-    /// It is complete, in a word that says no more than that.
+    /// It is complete, in a word that says no more than that: clients that know OpenAI's five read `stop`,
+    /// and the word goes on as `native_finish_reason`.
     Other,
     /// It was broken off: what was said is no answer.
     Failed,
@@ -119,8 +120,21 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
 ];
 
 /// Parts of words that no finished answer has.
-const FAILURES: [&str; 7] =
-    ["error", "abort", "fail", "exception", "timeout", "timedout", "unavailable"];
+const FAILURES: [&str; 13] = [
+    "error",
+    "abort",
+    "fail",
+    "exception",
+    "timeout",
+    "timedout",
+    "unavailable",
+    "outofmemory",
+    "cancel",
+    "interrupt",
+    "disconnect",
+    "crash",
+    "overload",
+];
 
 /// What `reason` means.
 pub(in super::super) fn meaning(reason: &str) -> FinishReading {
@@ -150,14 +164,26 @@ pub(in super::super) fn is_own(reason: &[u8]) -> bool {
     matches!(reason, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")
 }
 
-/// The word that a value says its reason with: its own, or that of an object (SGLang's
-/// `{"type": "stop", "matched": 2}`).
+/// The word that a value says its reason with: its own, that of an object (SGLang's
+/// `{"type": "stop", "matched": 2}`) or of a list's first element, or one of Gemini's numbers (protobuf's
+/// `FinishReason`).
 pub(in super::super) fn word<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
     match value.kind {
         Kind::String => value.as_str(),
         Kind::BeginObject => ["type", "reason", "name", "finish_reason"]
             .into_iter()
             .find_map(|name| value.get(name).and_then(|word| word.as_str())),
+        Kind::BeginArray => value.elements().next().and_then(|word| word.as_str()),
+        Kind::True => Some("stop".into()),
+        Kind::Number => Some(
+            match value.raw() {
+                b"0" => "unspecified",
+                b"2" => "length",
+                b"3" | b"4" => "safety",
+                _ => "stop",
+            }
+            .into(),
+        ),
         _ => None,
     }
 }

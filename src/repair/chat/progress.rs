@@ -4,6 +4,8 @@
 //! must not be said again. Texts are not kept for that: their length and their last bytes tell whether
 //! another text begins with them.
 
+use sha2::{Digest, Sha256};
+
 use crate::telemetry::counters::Repairs;
 
 use super::calls::CallTracker;
@@ -102,6 +104,8 @@ pub(in super::super) struct Progress {
     pub(in super::super) calls: CallTracker,
     /// What had to be repaired.
     pub(in super::super) repairs: Repairs,
+    /// Makes an id for an answer that has none: a digest of its first chunk.
+    seed: Option<[u8; 32]>,
 }
 
 impl Progress {
@@ -123,6 +127,11 @@ impl Progress {
             return self.choices.len().checked_sub(1);
         }
         known
+    }
+
+    /// What makes the answer's id where it has none: the same for every chunk.
+    pub(in super::super) fn seed(&mut self, chunk: &[u8]) -> [u8; 32] {
+        *self.seed.get_or_insert_with(|| Sha256::digest(chunk).into())
     }
 
     /// Whether any choice was told of.

@@ -1,5 +1,7 @@
 //! What stands beside the choices of a completion or a chunk.
 
+use sha2::{Digest, Sha256};
+
 use super::calls::Seed;
 use super::edits::Edits;
 use super::progress::Progress;
@@ -23,6 +25,10 @@ pub(in super::super) struct Root<'a> {
     pub(in super::super) base_resp: Option<Value<'a>>,
     pub(in super::super) x_groq: Option<Value<'a>>,
     pub(in super::super) kind: Option<Value<'a>>,
+    /// A finish reason for all choices.
+    pub(in super::super) reason: Option<Value<'a>>,
+    /// Token counts under the names of other APIs.
+    other_usage: Option<Value<'a>>,
     has_code: bool,
     /// It says something that no other member of a chunk says.
     has_others: bool,
@@ -44,7 +50,16 @@ impl<'a> Root<'a> {
                 "base_resp" => &mut this.base_resp,
                 "x_groq" => &mut this.x_groq,
                 "type" => &mut this.kind,
+                "finish_reason" => &mut this.reason,
+                "usageMetadata" | "usage_metadata" | "token_usage" | "meta" => {
+                    this.other_usage = Some(value.get("usage").unwrap_or(value));
+                    continue;
+                }
                 "code" | "error_code" => {
+                    this.has_code = true;
+                    continue;
+                }
+                "status" if value.as_f64().is_some_and(|status| status >= 400.0) => {
                     this.has_code = true;
                     continue;
                 }
@@ -96,11 +111,79 @@ impl<'a> Root<'a> {
         }
     }
 
+    /// Token counts that stand elsewhere than under `usage`.
+    pub(in super::super) fn nested_usage(&self) -> Option<Value<'a>> {
+        let groq = self.x_groq.and_then(|value| value.get("usage"));
+        groq.or(self.other_usage.filter(usage::counts))
+    }
+
+    /// Whether there is an `id` that is none.
+    pub(in super::super) fn lacks_id(&self) -> bool {
+        self.id.is_some_and(|id| id.is_null())
+    }
+
+    /// Sets right what says which answer it is, when it was made, by which model, and what it is. What is not
+    /// there stays away: only Rust's clients ask for all of it. `seed`: what makes an id that is null the same
+    /// for all chunks of an answer.
+    pub(in super::super) fn set_head(&self, object: &[u8], seed: &[u8], edits: &mut Edits<'_>) {
+        if let Some(id) = self.id.filter(|id| id.kind != Kind::String) {
+            edits.replace(
+                &id,
+                match id.kind {
+                    Kind::Number => [b"\"", id.raw(), b"\""].concat(),
+                    _ => made_up_id(seed),
+                },
+            );
+        }
+        if let Some(created) = self.created.filter(|created| !is_seconds(created)) {
+            edits.replace(&created, seconds(&created).to_string());
+        }
+        if let Some(model) = self.model.filter(|model| model.kind != Kind::String) {
+            edits.replace(&model, &b"\"\""[..]);
+        }
+        if let Some(found) = self.object.filter(|found| found.raw() != object) {
+            edits.replace(&found, object);
+        }
+    }
+
     pub(in super::super) fn seed(&self) -> Seed<'a> {
         Seed {
             id: self.id.map_or(&b""[..], |id| id.raw()),
             created: self.created.map_or(&b""[..], |created| created.raw()),
         }
+    }
+}
+
+fn made_up_id(seed: &[u8]) -> Vec<u8> {
+    let digest = Sha256::digest(seed);
+    let mut id = String::from("\"chatcmpl-");
+    for byte in digest.iter().take(12) {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id.push('"');
+    id.into_bytes()
+}
+
+/// More seconds than any clock shows: these are milliseconds.
+const MAX_SECONDS: f64 = 1e11;
+
+/// Whole seconds since the Unix epoch, as they should be.
+fn is_seconds(created: &Value<'_>) -> bool {
+    created.kind == Kind::Number
+        && !created.raw().contains(&b'.')
+        && created.as_f64().is_some_and(|number| number < MAX_SECONDS)
+}
+
+/// The seconds of a number or a numeric text; 0 where it says nothing.
+fn seconds(created: &Value<'_>) -> u64 {
+    let number = match created.kind {
+        Kind::String => created.as_str().and_then(|text| text.trim().parse().ok()),
+        _ => created.as_f64(),
+    };
+    match number {
+        Some(number) if (MAX_SECONDS..1e15).contains(&number) => (number / 1000.0) as u64,
+        Some(number) if (0.0..MAX_SECONDS).contains(&number) => number as u64,
+        _ => 0,
     }
 }
 
@@ -113,6 +196,9 @@ pub(in super::super) fn counts(
     progress: &mut Progress,
 ) -> Option<bool> {
     let nested = nested.filter(usage::counts);
+    let own_list = own.filter(|own| own.kind == Kind::BeginArray);
+    let inner = own_list.and_then(|list| list.elements().next()).filter(usage::counts);
+    let nested = nested.or(inner);
     let counts = own.filter(usage::counts).or(nested);
     let Some(counts) = counts else {
         // A placeholder must not hide counts that came before.

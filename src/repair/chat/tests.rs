@@ -161,7 +161,13 @@ fn finish_reasons() {
         (r#""finish_reason":"model_context_window_exceeded""#, json!("length")),
         (r#""finish_reason":"null""#, Value::Null),
         (r#""finish_reason":"stop","native_finish_reason":"STOP""#, json!("stop")),
-        (r#""finish_reason":"its_own""#, json!("its_own")),
+        (r#""finish_reason":"its_own""#, json!("stop")),
+        (r#""finish_reason":["stop"]"#, json!("stop")),
+        (r#""finish_reason":2"#, json!("length")),
+        (r#""stop_reason":"max_tokens""#, json!("length")),
+        (r#""finish_reason":null,"done_reason":"stop""#, json!("stop")),
+        (r#""finish_details":{"type":"max_tokens"}"#, json!("length")),
+        (r#""finish_reason":"stop","stop_reason":7"#, json!("stop")),
     ] {
         let got = choice(&format!(r#"{{"index":0,"message":{{"content":"a"}},{given}}}"#));
         assert_eq!(got["finish_reason"], want, "{given}");

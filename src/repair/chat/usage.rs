@@ -9,19 +9,84 @@ use crate::wire::splice::{self, Edit};
 /// How deep details are looked at.
 const MAX_NESTING: u8 = 3;
 
+/// Under which names the three counts stand: OpenAI's, then those of Anthropic and Bedrock, of JavaScript's
+/// SDKs, of Gemini, and what proxies make of them.
+const NAMES: [&[&str]; 3] = [
+    &[
+        "prompt_tokens",
+        "input_tokens",
+        "promptTokens",
+        "inputTokens",
+        "promptTokenCount",
+        "prompt_token_count",
+        "input_token_count",
+    ],
+    &[
+        "completion_tokens",
+        "output_tokens",
+        "completionTokens",
+        "outputTokens",
+        "candidatesTokenCount",
+        "completion_token_count",
+        "output_token_count",
+        "generated_tokens",
+    ],
+    &["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"],
+];
+
 /// Whether a token count other than zero is given. Servers put `{0,0,0}` or nulls where they know
 /// nothing yet.
 pub(in super::super) fn counts(usage: &Value<'_>) -> bool {
     usage.members().any(|(key, value)| {
         number(&value).is_some_and(|count| count > 0.0)
-            && key.as_str().is_some_and(|key| key.contains("token"))
+            && key.as_str().is_some_and(|key| key.contains("token") || key.contains("Token"))
     })
 }
 
-/// The counts with numbers where there were numeric texts (`"3"`) or whole floats (`3.0`).
+/// The counts under OpenAI's three names, with numbers where there were numeric texts (`"3"`) or whole floats
+/// (`3.0`).
 pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
     let mut edits = Vec::new();
-    collect(usage, usage.span().start, MAX_NESTING, &mut edits);
+    let base = usage.span().start;
+    let found = NAMES.map(|names| {
+        let given = names.iter().filter_map(|name| usage.get(name));
+        given.filter(|value| !value.is_null()).find_map(|value| number(&value))
+    });
+    // Two of them tell the third.
+    let counts = match found {
+        [Some(prompt), None, Some(total)] => {
+            [Some(prompt), Some((total - prompt).max(0.0)), Some(total)]
+        }
+        [None, Some(completion), Some(total)] => {
+            [Some((total - completion).max(0.0)), Some(completion), Some(total)]
+        }
+        [Some(prompt), Some(completion), None] => {
+            [Some(prompt), Some(completion), Some(prompt + completion)]
+        }
+        found => found,
+    };
+    let mut missing = Vec::new();
+    for (names, count) in NAMES.iter().zip(counts) {
+        let (Some(name), Some(count)) = (names.first(), count) else { continue };
+        let count = (count as u64).to_string();
+        match usage.get(name) {
+            Some(value) if value.is_null() => {
+                let span = value.span();
+                let span = span.start.saturating_sub(base)..span.end.saturating_sub(base);
+                edits.push(Edit { span, with: count.into_bytes() });
+            }
+            Some(_) => {}
+            None => missing.push(format!("\"{name}\":{count}")),
+        }
+    }
+    collect(usage, base, MAX_NESTING, &mut edits);
+    edits.sort_by_key(|edit| edit.span.start);
+    if !missing.is_empty() {
+        let at = usage.raw().len().saturating_sub(1);
+        let comma = if usage.members().next().is_some() { "," } else { "" };
+        let with = format!("{comma}{}", missing.join(",")).into_bytes();
+        edits.push(Edit { span: at..at, with });
+    }
     match splice::apply(usage.raw(), &edits) {
         Some(edited) if !edits.is_empty() => Cow::Owned(edited),
         _ => Cow::Borrowed(usage.raw()),

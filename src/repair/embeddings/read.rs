@@ -7,7 +7,7 @@ use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
 
 /// Names under which servers put the vectors, outermost first.
-const CONTAINERS: [&str; 13] = [
+const CONTAINERS: [&str; 18] = [
     "data",
     "embeddings",
     "embedding",
@@ -21,10 +21,16 @@ const CONTAINERS: [&str; 13] = [
     "values",
     "float",
     "base64",
+    "response",
+    "body",
+    "dense_vecs",
+    "dense",
+    "embeddingsByType",
 ];
 
 /// Names of the vector inside an item of a list, the most specific first.
-const ITEM_VECTORS: [&str; 6] = ["embedding", "embeddings", "vector", "values", "float", "data"];
+const ITEM_VECTORS: [&str; 8] =
+    ["embedding", "embeddings", "vector", "values", "float", "data", "dense", "dense_vecs"];
 
 /// How deep containers may hold containers.
 const MAX_CONTAINERS: u32 = 4;
@@ -153,6 +159,13 @@ pub(super) fn find<'a>(
     Ok(FoundVectors { items, container, in_place: !sorted && value.kind == Kind::BeginArray })
 }
 
+/// Whether an object's names are the positions of what it holds.
+fn is_map(value: &Value<'_>) -> bool {
+    let is_position =
+        |(key, _): (Key<'_>, Value<'_>)| key.as_str().is_some_and(|key| key.parse::<u32>().is_ok());
+    value.members().next().is_some() && value.members().take(MAX_VECTORS).all(is_position)
+}
+
 fn too_many_an_input() -> GatewayError {
     invalid("an input has several vectors, such as one for each token")
 }
@@ -166,6 +179,7 @@ impl VectorReader {
         match value.kind {
             Kind::Null => Ok(VectorShape::Nothing),
             Kind::String => Ok(VectorShape::One(VectorValue::Text(*value))),
+            Kind::BeginObject if depth > 0 && is_map(value) => self.map(value),
             Kind::BeginObject if depth > 0 => {
                 let (_, inner) = AnswerObject::read(value)?.container()?;
                 self.shape(&inner, depth - 1)
@@ -173,6 +187,22 @@ impl VectorReader {
             Kind::BeginArray => self.array(value),
             _ => Err(invalid("there is no vector in it")),
         }
+    }
+
+    /// Vectors by their positions.
+    fn map<'a>(&self, value: &Value<'a>) -> Result<VectorShape<'a>, GatewayError> {
+        let most = self.inputs.unwrap_or(MAX_VECTORS);
+        let mut items = Vec::new();
+        for (key, inner) in value.members() {
+            if items.len() == most {
+                return Err(invalid(format!("it holds more than {most} vectors")));
+            }
+            let parts = ItemParts::of(&inner)?;
+            let index = key.as_str().and_then(|key| key.parse().ok());
+            let (vector, _) = single(&parts.vector, MAX_NESTED)?;
+            items.push(VectorItem { index, ..VectorItem::bare(vector) });
+        }
+        Ok(VectorShape::Items(items))
     }
 
     fn array<'a>(&self, value: &Value<'a>) -> Result<VectorShape<'a>, GatewayError> {

@@ -2,18 +2,31 @@
 //! for the events of a stream.
 
 /// They hold the error itself.
-pub(super) const ERRORS: [&str; 3] = ["error", "errors", "fault"];
+pub(super) const ERRORS: [&str; 7] =
+    ["error", "errors", "fault", "Error", "exception", "failure", "err"];
 
 /// They hold its code.
-pub(super) const CODES: [&str; 6] =
-    ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode"];
+pub(super) const CODES: [&str; 7] =
+    ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode", "ErrorCode"];
 
 /// They hold an error of a vendor's own, also beside a result.
-const VENDORS: [&str; 2] = ["base_resp", "x_groq"];
+const VENDORS: [&str; 3] = ["base_resp", "x_groq", "Response"];
 
 /// They hold what an error says, where nothing says that all went well.
-pub(super) const MESSAGES: [&str; 8] =
-    ["detail", "message", "msg", "errmsg", "retmsg", "error_msg", "error_message", "errorMessage"];
+pub(super) const MESSAGES: [&str; 12] = [
+    "detail",
+    "message",
+    "msg",
+    "errmsg",
+    "retmsg",
+    "error_msg",
+    "error_message",
+    "errorMessage",
+    "errorMsg",
+    "Message",
+    "error_description",
+    "reason",
+];
 
 /// Whether a top-level name may mean an error.
 #[must_use]

@@ -73,6 +73,13 @@ fn in_value(operation: Operation, top: &cursor::Value<'_>) -> Option<ErrorAnswer
                 _ => None,
             }
         }
+        Kind::String
+            if !matches!(operation, Operation::Transcriptions | Operation::Translations) =>
+        {
+            let mut answer = words::from_words(top.raw());
+            answer.error.code.get_or_insert_with(|| "invalid_upstream_response".to_owned());
+            Some(answer)
+        }
         _ => match operation {
             Operation::ChatCompletions
             | Operation::Completions
@@ -363,7 +370,7 @@ fn is_error(seen: &AnswerFacts) -> bool {
     let says = |name: &str, what: &str| {
         seen.text(name).is_some_and(|value| value.eq_ignore_ascii_case(what))
     };
-    let nested = ["header", "response", "ResponseMetadata"].iter().any(|name| {
+    let nested = ["header", "response", "Response", "ResponseMetadata"].iter().any(|name| {
         seen.get(name).is_some_and(|value| {
             value.get("error").or_else(|| value.get("Error")).is_some_and(truthy)
                 || value.get("code").is_some_and(is_failure_code)

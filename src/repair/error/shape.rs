@@ -25,7 +25,7 @@ pub struct Draft {
 }
 
 /// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 30] = [
+const MESSAGE: [&str; 32] = [
     "message",
     "msg",
     "error_message",
@@ -56,6 +56,8 @@ const MESSAGE: [&str; 30] = [
     "failure_reason",
     "info",
     "result_msg",
+    "exception",
+    "failure",
 ];
 
 const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
@@ -85,7 +87,7 @@ const CODE: [&str; 19] = [
 const PARAM: [&str; 3] = ["param", "parameter", "field"];
 
 /// Members that hold the error object itself.
-const CONTAINER: [&str; 9] = [
+const CONTAINER: [&str; 12] = [
     "error",
     "errors",
     "fault",
@@ -95,6 +97,9 @@ const CONTAINER: [&str; 9] = [
     "Error",
     "ResponseMetadata",
     "response",
+    "Response",
+    "exception",
+    "failure",
 ];
 
 /// Names under which servers send the request back; never repeated to the client.
@@ -187,7 +192,7 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         let value = map.get(*name).filter(|value| truthy(value))?;
         let list = value.is_array() && name.starts_with("error");
         let mut draft =
-            (value.is_object() || list).then(|| read_within(value, budget)).flatten()?;
+            (value.is_object() || list).then(|| within(name, value, budget)).flatten()?;
         if let Some(deeper) = deepest(value, budget) {
             draft.message = Some(match draft.message.take() {
                 Some(outer) if !deeper.contains(&outer) => clean(&format!("{outer}: {deeper}")),
@@ -210,6 +215,23 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
             draft.extra = flat_extras(map);
             draft
         }
+    }
+}
+
+/// What a container says. The members of `errors` may each be a parameter with its findings (Rails, Laravel,
+/// ASP.NET).
+fn within(name: &str, value: &Value, budget: &mut ReadingLimit) -> Option<Draft> {
+    read_within(value, budget).or_else(|| {
+        let map = value.as_object().filter(|_| name == "errors")?;
+        let all: Vec<Value> = map.values().flat_map(flattened).cloned().collect();
+        budget.below(|budget| findings(&all, budget))
+    })
+}
+
+fn flattened(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(items) => items,
+        other => std::slice::from_ref(other),
     }
 }
 

@@ -297,7 +297,8 @@ fn what_is_no_answer_is_502() {
         ("{\"id\":\"x\",\"choi", "cut off"),
         ("Internal Server Error", "Internal Server Error"),
         ("\u{1f}\u{fffd}\u{8}\u{0}", "compressed"),
-        ("\"text\"", "bare"),
+        ("\"some words\"", "some words"),
+        ("7", "bare"),
         ("[]", ""),
         ("[1]", "array"),
     ] {

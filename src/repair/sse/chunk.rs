@@ -64,6 +64,7 @@ pub(super) fn repair(
         form: WholeOrChunk::Chunk,
         request: about.request,
         seed: root.seed(),
+        reason: root.reason,
     };
     let seen: Vec<ChoiceFacts<'_>> = choices
         .iter()
@@ -73,9 +74,9 @@ pub(super) fn repair(
         })
         .collect();
     facts.finished = seen.iter().any(|seen| seen.finished);
-    head(&value, &root, &mut edits, about);
+    head(&value, &root, progress, &mut edits, about);
     let inner = seen.iter().find_map(|seen| seen.usage);
-    let nested = inner.or(root.x_groq.and_then(|value| value.get("usage")));
+    let nested = inner.or(root.nested_usage());
     facts.cached = counts(&value, root.usage, nested, &mut edits, progress);
     let failure = seen.iter().find_map(|seen| seen.failure.as_ref());
     let answer = match failure {
@@ -111,8 +112,12 @@ fn without_choices(
         progress.repairs.insert(Repair::Wrapped);
         return ChunkOutcome::Several(inside.iter().map(|inner| inner.raw().to_vec()).collect());
     }
+    if let Some(inner) = container::text_inside(value).filter(|_| !about.event.marked) {
+        progress.repairs.insert(Repair::Wrapped);
+        return ChunkOutcome::Several(vec![inner]);
+    }
     let text = edits.text();
-    let nested = root.x_groq.and_then(|value| value.get("usage"));
+    let nested = root.nested_usage();
     let counted = root.usage.filter(usage::counts).or(nested.filter(usage::counts));
     let judged =
         about.event.marked || root.may_be_error() || (counted.is_none() && !root.is_chatter());
@@ -127,7 +132,7 @@ fn without_choices(
         Some(choices) => edits.replace(&choices, &b"[]"[..]),
         None => edits.insert(value, b"\"choices\":[]"),
     }
-    head(value, root, edits, about);
+    head(value, root, progress, edits, about);
     let cached = counts(value, root.usage, nested, edits, progress);
     ChunkOutcome::Emit(edits.apply(), ChunkFacts { cached, ..ChunkFacts::default() })
 }
@@ -144,18 +149,26 @@ fn unfinished(edits: &mut Edits<'_>, seen: &[ChoiceFacts<'_>]) -> Vec<u8> {
 }
 
 /// What all chunks have: what they are, and which model they are of.
-fn head(value: &Value<'_>, root: &Root<'_>, edits: &mut Edits<'_>, about: ChunkContext<'_>) {
+fn head(
+    value: &Value<'_>,
+    root: &Root<'_>,
+    progress: &mut Progress,
+    edits: &mut Edits<'_>,
+    about: ChunkContext<'_>,
+) {
     let object: &[u8] = match about.api {
         Api::Chat => b"\"chat.completion.chunk\"",
         Api::Completions => b"\"text_completion\"",
     };
-    if let Some(found) = root.object.filter(|found| found.raw() != object) {
-        edits.replace(&found, object);
-    }
+    let seed = if root.lacks_id() { progress.seed(edits.text()) } else { [0; 32] };
+    root.set_head(object, &seed, edits);
     if let Some(model) = about.response_model {
         let model = string::encode(model);
         match root.model {
-            Some(found) => edits.replace(&found, model),
+            Some(found) => {
+                edits.undo(&found);
+                edits.replace(&found, model);
+            }
             None => edits.insert(value, &[b"\"model\":", &model[..]].concat()),
         }
     }

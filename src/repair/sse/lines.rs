@@ -36,17 +36,21 @@ pub(super) fn classify(line: &[u8]) -> Line<'_> {
     if is_done(text) {
         return Line::Done;
     }
+    // RFC 7464 puts a record separator before each text; some servers send zeros to keep a connection alive.
+    let text = trim(unmarked(text));
     let (name, value) = match text.iter().position(|&byte| byte == b':') {
         Some(colon) => (text.get(..colon), text.get(colon + 1..).unwrap_or_default()),
         // A name alone is a field with an empty value (WHATWG, "event stream interpretation").
         None => (Some(text), &b""[..]),
     };
-    match name.unwrap_or_default() {
-        b"data" => data(value),
-        b"event" => Line::Event(value.trim_ascii()),
-        b"error" => Line::Error(trim(value)),
-        b"id" | b"retry" => Line::Field,
-        _ => Line::Bare(text),
+    let name = name.unwrap_or_default().trim_ascii_end();
+    let is = |field: &str| name.eq_ignore_ascii_case(field.as_bytes());
+    match () {
+        () if is("data") => data(value),
+        () if is("event") => Line::Event(value.trim_ascii()),
+        () if is("error") => Line::Error(trim(value)),
+        () if is("id") || is("retry") => Line::Field,
+        () => Line::Bare(text),
     }
 }
 
@@ -60,6 +64,13 @@ fn data(mut value: &[u8]) -> Line<'_> {
             None => return Line::Data(value),
         }
     }
+}
+
+/// Without control characters before it.
+#[inline]
+fn unmarked(text: &[u8]) -> &[u8] {
+    let marks = text.iter().take_while(|byte| matches!(byte, 0 | 0x1e)).count();
+    text.get(marks..).unwrap_or_default()
 }
 
 /// Without white space around it, and without the byte order mark of a text that was pasted in.

@@ -13,6 +13,9 @@ use crate::repair::chat::finish::is_own;
 /// Deeper payloads are read by the slower path, which needs no stack.
 const MAX_DEPTH: u32 = 32;
 
+/// More seconds than any clock shows: these would be milliseconds.
+const MAX_SECONDS: u64 = 100_000_000_000;
+
 /// What a payload that may leave as it is says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CanonicalPayload {
@@ -86,6 +89,8 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Sl
     let mut reader = PayloadScanner::new(text);
     reader.object(|reader, key| match key {
         b"object" => (reader.plain_string()? == object).then_some(()),
+        b"id" => reader.string(),
+        b"created" => (reader.integer()? < MAX_SECONDS).then_some(()),
         b"choices" if !has_list => {
             has_list = true;
             is_empty = reader.word(b"[]").is_some();
@@ -109,7 +114,7 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Sl
             found.counted.then_some(())
         }
         b"choices" | b"model" => None,
-        b"usage" | b"error" | b"x_groq" | b"base_resp" => reader.null(),
+        b"usage" | b"error" | b"x_groq" | b"base_resp" | b"finish_reason" => reader.null(),
         // OpenAI's padding against traffic analysis.
         b"obfuscation" => reader.slot(SlotKind::Text),
         _ => reader.value(),
@@ -196,7 +201,12 @@ impl<'a> PayloadScanner<'a> {
                         })
                     }
                     b"tool_calls" => reader.null(),
-                    b"role" => reader.value(),
+                    b"role" if reader.peek()? == b'"' => {
+                        (reader.plain_string()? == b"assistant").then_some(())
+                    }
+                    b"role" | b"finish_reason" => reader.null(),
+                    b"text" => None,
+                    b"refusal" => reader.text_slot(SlotKind::Text),
                     b"content" => reader.text_slot(SlotKind::Content),
                     b"reasoning_content" | b"reasoning" => {
                         // The same may stand under both names.
@@ -223,6 +233,7 @@ impl<'a> PayloadScanner<'a> {
             }
             b"index" | b"delta" | b"text" | b"message" => None,
             b"finishReason" | b"native_finish_reason" => reader.null(),
+            b"stop_reason" | b"done_reason" | b"finish_details" => reader.null(),
             b"usage" | b"error" => reader.null(),
             _ => reader.value(),
         })?;
@@ -253,18 +264,22 @@ impl<'a> PayloadScanner<'a> {
 
     /// Whether there are token counts other than zero. Nothing may say that some were cached.
     fn usage(&mut self) -> Option<bool> {
-        let mut counted = false;
+        let (mut counted, mut names) = (false, 0_u8);
         self.object(|reader, key| match reader.peek()? {
             b'n' => reader.null(),
             byte if byte.is_ascii_digit() => {
-                let is_tokens =
-                    matches!(key, b"prompt_tokens" | b"completion_tokens" | b"total_tokens");
-                counted |= reader.integer()? > 0 && is_tokens;
-                is_tokens.then_some(())
+                names |= match key {
+                    b"prompt_tokens" => 1,
+                    b"completion_tokens" => 2,
+                    b"total_tokens" => 4,
+                    _ => return None,
+                };
+                counted |= reader.integer()? > 0;
+                Some(())
             }
             _ => None,
         })?;
-        Some(counted)
+        Some(counted && names == 7)
     }
 
     fn integer(&mut self) -> Option<u64> {

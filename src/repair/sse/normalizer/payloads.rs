@@ -1,5 +1,6 @@
 //! From lines to payloads: what is complete goes on at once, what is not waits for its other lines.
 
+use crate::repair::chat::container;
 use crate::repair::error::{Event, from_event};
 use crate::telemetry::counters::Repair;
 use crate::wire::json::{JsonError, cursor};
@@ -24,6 +25,18 @@ impl SseNormalizer {
             }
             // Text. After `event: error`, or in an `error:` field, it is an error at once.
             Some(_) if origin == Origin::ErrorField => return self.text(line, true, output),
+            // A chunk that was made a text.
+            Some(b'"') if origin == Origin::Data && self.options.kind.api().is_some() => {
+                let inner = cursor::parse(line).ok().and_then(|text| container::text_inside(&text));
+                match inner {
+                    Some(inner) => {
+                        self.answer.progress.repairs.insert(Repair::Wrapped);
+                        self.json(origin, &sanitize::one_line(&inner), output);
+                    }
+                    None => self.event.payload = Some(Pending::new(origin, line)),
+                }
+                return;
+            }
             Some(_) if origin == Origin::Data => {
                 self.event.payload = Some(Pending::new(origin, line));
                 return;
@@ -45,6 +58,7 @@ impl SseNormalizer {
 
     /// A line that begins like JSON, and is none: nearly JSON, or several values.
     fn odd(&mut self, origin: Origin, line: &[u8], output: &mut Output<'_>) {
+        let line = without_tail(line);
         let mended = sanitize::one_line(line);
         if cursor::parse(&mended).is_ok() {
             self.answer.progress.repairs.insert(Repair::Json);
@@ -169,6 +183,18 @@ impl SseNormalizer {
         }
         self.answer.words.add(text);
         self.idle(output);
+    }
+}
+
+/// A value without what programs leave behind it that meant to end it: a comma, or line ends that were written
+/// out (`\n\n`).
+fn without_tail(mut line: &[u8]) -> &[u8] {
+    loop {
+        let rest = [&b"\\n"[..], b"\\r", b","].iter().find_map(|tail| line.strip_suffix(*tail));
+        match rest {
+            Some(rest) => line = rest.trim_ascii_end(),
+            None => return line,
+        }
     }
 }
 

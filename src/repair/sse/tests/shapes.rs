@@ -191,7 +191,10 @@ fn finish_reasons() {
         ("\"model_context_window_exceeded\"", Some("length")),
         ("\"MAX_TOKENS\"", Some("length")),
         ("{\"type\":\"stop\",\"matched\":2}", Some("stop")),
-        ("\"a_reason_of_its_own\"", Some("a_reason_of_its_own")),
+        ("\"a_reason_of_its_own\"", Some("stop")),
+        ("2", Some("length")),
+        ("[\"stop\"]", Some("stop")),
+        ("true", Some("stop")),
     ] {
         let chunk = with_choice(&format!(r#"{{"index":0,"delta":{{}},"finish_reason":{reason}}}"#));
         assert_eq!(read_chat(&data(&[&chunk, "[DONE]"])).finish.as_deref(), want);
