@@ -16,7 +16,7 @@ impl ReaderContext<'_> {
     }
 
     /// An error that lists the server's models, for a key that may not use all of them.
-    fn conceal_models(&self, answer: &mut ErrorAnswer) -> bool {
+    pub(super) fn conceal_models(&self, answer: &mut ErrorAnswer) -> bool {
         let Some(route) = self.route else { return false };
         let Some(provider) = self.config.providers.get(route.provider) else { return false };
         let Some(key) = self.key else { return false };

@@ -40,6 +40,8 @@ pub(in super::super) struct Json {
     collected: Vec<u8>,
     peek: Peek,
     labelled_json: bool,
+    /// The head tells the length of the body.
+    has_length: bool,
     is_transcript: bool,
     /// It is an event stream that nobody asked for: it is put together.
     is_stream: bool,
@@ -66,12 +68,13 @@ fn text_of<'a>(mended: &'a Mended, given: &'a [u8]) -> &'a [u8] {
 }
 
 impl Json {
-    /// `labelled_json`: the content-type says so.
-    pub(super) fn new(operation: Operation, labelled_json: bool) -> Self {
+    /// `labelled_json`: the content-type says so. `has_length`: there is a `content-length`.
+    pub(super) fn new(operation: Operation, labelled_json: bool, has_length: bool) -> Self {
         Self {
             collected: Vec::new(),
             peek: Peek::new(operation),
             labelled_json,
+            has_length,
             is_transcript: matches!(operation, Operation::Transcriptions | Operation::Translations),
             is_stream: false,
             cached: None,
@@ -148,9 +151,11 @@ impl Json {
                 return BodyDecision::Pass { edits, body: BodyOut::Same, rest: Rest::Pass };
             }
             if let Some((rest, body)) = self.begin(&body, route.operation) {
+                if self.has_length && rest.mender.has_mended() {
+                    self.has_length = false;
+                    edits.push(HeaderEdit::remove("content-length"));
+                }
                 self.rest = Some(rest);
-                // What is mended further on has another length.
-                edits.push(HeaderEdit::remove("content-length"));
                 return BodyDecision::Pass { edits, body, rest: Rest::Read };
             }
         }
@@ -206,6 +211,11 @@ impl Json {
                 all.extend(last);
                 mended = Mended::Bytes(all);
             }
+        }
+        if self.has_length && rest.mender.has_mended() {
+            return BodyDecision::Abort(invalid(
+                "The upstream's JSON would have to be mended, and its length had been told.",
+            ));
         }
         let text = text_of(&mended, bytes);
         self.peek.push(text);

@@ -585,6 +585,7 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
     let is_json = is_labelled || content_type.is_empty();
     let is_page = is_media_type(content_type, "text/html");
     let operation = route.answered_as();
+    let has_length = headers.get("content-length").is_some();
     match operation {
         // Speech that is a text is what went wrong, whatever the status says.
         Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
@@ -602,7 +603,7 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
         Operation::Transcriptions | Operation::Translations
             if is_media_type(content_type, "application/x-ndjson") && !route.facts.stream =>
         {
-            ResponsePhase::Json(json::Json::new(operation, true))
+            ResponsePhase::Json(json::Json::new(operation, true, has_length))
         }
         // Plain text, SRT and VTT are what was asked for, unless that was a stream. Some servers tell under
         // such a label what went wrong.
@@ -613,7 +614,7 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
                 && !is_media_type(content_type, "text/vtt")
                 && !is_media_type(content_type, "text/srt");
             match may_be_error {
-                true => ResponsePhase::Json(json::Json::new(operation, false)),
+                true => ResponsePhase::Json(json::Json::new(operation, false, has_length)),
                 false => ResponsePhase::Passing,
             }
         }
@@ -638,7 +639,7 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
                 route,
                 is_encoded(headers),
             ))),
-            _ => ResponsePhase::Json(json::Json::new(operation, is_labelled)),
+            _ => ResponsePhase::Json(json::Json::new(operation, is_labelled, has_length)),
         },
     }
 }

@@ -36,7 +36,7 @@ fn disclosed(events: &[u8], context: &ReaderContext<'_>) -> Option<Vec<u8>> {
         let payload = line.strip_prefix(b"data: ").map(<[u8]>::trim_ascii_end);
         if let Some(payload) = payload.filter(|payload| payload.starts_with(b"{\"error\""))
             && let Some(mut answer) = from_event(payload, Event::default())
-            && context.disclose(&mut answer)
+            && context.conceal_models(&mut answer)
         {
             let span = start + 6..start + 6 + payload.len();
             edits.push(Edit { span, with: answer.error.to_envelope() });

@@ -236,8 +236,7 @@ fn no_failure_repeats_the_providers_key() {
     let first = CHAT_STREAM.split_inclusive(|&byte| byte == b'\n').next().unwrap();
     let bridged = answered(&config(), STREAM, &SSE, &[first, error]);
     let failed = events(&bridged.answer.body).pop().unwrap();
-    let message = failed["response"]["error"]["message"].as_str().unwrap();
-    assert_eq!(message, "Provider alpha refused the gateway's credential: Bad key: [redacted]");
+    assert_eq!(failed["response"]["error"]["message"], "Bad key: [redacted]");
     let mut chat = send(&config(), "/v1/chat/completions", &[], &STREAM.replace("input", "x"));
     chat.respond(&fields(&SSE), &[first, error], End::Alone);
     for host in [bridged, chat] {

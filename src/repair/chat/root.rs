@@ -114,7 +114,9 @@ impl<'a> Root<'a> {
     /// Token counts that stand elsewhere than under `usage`.
     pub(in super::super) fn nested_usage(&self) -> Option<Value<'a>> {
         let groq = self.x_groq.and_then(|value| value.get("usage"));
-        groq.or(self.other_usage.filter(usage::counts))
+        let list = self.usage.filter(|usage| usage.kind == Kind::BeginArray);
+        let first = list.and_then(|list| list.elements().next());
+        groq.or(self.other_usage.filter(usage::counts)).or(first.filter(usage::counts))
     }
 
     /// Whether there is an `id` that is none.
@@ -196,9 +198,6 @@ pub(in super::super) fn counts(
     progress: &mut Progress,
 ) -> Option<bool> {
     let nested = nested.filter(usage::counts);
-    let own_list = own.filter(|own| own.kind == Kind::BeginArray);
-    let inner = own_list.and_then(|list| list.elements().next()).filter(usage::counts);
-    let nested = nested.or(inner);
     let counts = own.filter(usage::counts).or(nested);
     let Some(counts) = counts else {
         // A placeholder must not hide counts that came before.
