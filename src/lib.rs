@@ -3,13 +3,27 @@
 //! Only `host` names `proxy_wasm`. Everything else is bytes in, decisions out.
 
 pub mod config;
-pub mod dialect;
 pub mod error;
 pub mod exchange;
 mod host;
 pub mod policy;
+
+// What Envoy and the command-line tool need no door to. Fuzz targets, benchmarks and the tests of `tests/` have one.
+#[cfg(not(feature = "testing"))]
+mod dialect;
+#[cfg(feature = "testing")]
+pub mod dialect;
+#[cfg(not(feature = "testing"))]
+mod repair;
+#[cfg(feature = "testing")]
 pub mod repair;
+#[cfg(not(feature = "testing"))]
+mod telemetry;
+#[cfg(feature = "testing")]
 pub mod telemetry;
+#[cfg(not(feature = "testing"))]
+mod wire;
+#[cfg(feature = "testing")]
 pub mod wire;
 
 // Unit tests are plain `#[test]` functions that run natively and, by `make wasm-test`, as wasm on

@@ -6,5 +6,3 @@ pub mod drop_params;
 pub mod messages;
 pub mod responses;
 pub mod seal;
-
-pub use chat::count::MAX_VALUES;

@@ -246,7 +246,7 @@ impl Exchange {
         std::mem::take(&mut self.notes)
     }
 
-    /// The counters (see [`counters`]) that have gone up by one since the last call.
+    /// The counters (see `telemetry::counters`) that have gone up by one since the last call.
     pub fn take_counted(&mut self) -> Vec<String> {
         std::mem::take(&mut self.counted)
     }

@@ -60,7 +60,6 @@ pub struct Mender {
     /// The beginning of a character whose rest has not come.
     partial: Vec<u8>,
     has_mended: bool,
-    has_words: bool,
 }
 
 /// The text mended; `None` where there is nothing to mend. It need not be JSON afterwards.
@@ -73,7 +72,7 @@ pub fn mend(text: &[u8], infinite: Infinite) -> Option<Vec<u8>> {
         Mended::Same => None,
         Mended::Bytes(mut out) => {
             out.extend_from_slice(&rest);
-            mender.has_mended.then_some(out)
+            mender.has_mended().then_some(out)
         }
     }
 }
@@ -82,25 +81,13 @@ impl Mender {
     /// Before the first byte.
     #[must_use]
     pub fn new(infinite: Infinite) -> Self {
-        Self {
-            infinite,
-            at: CutPosition::Outside,
-            partial: Vec::new(),
-            has_mended: false,
-            has_words: false,
-        }
+        Self { infinite, at: CutPosition::Outside, partial: Vec::new(), has_mended: false }
     }
 
     /// Whether anything was mended so far.
     #[must_use]
     pub fn has_mended(&self) -> bool {
         self.has_mended
-    }
-
-    /// Whether a number that is none was among it.
-    #[must_use]
-    pub fn has_words(&self) -> bool {
-        self.has_words
     }
 
     /// The next bytes.
@@ -292,7 +279,6 @@ impl Mender {
             return out.extend_from_slice(&word);
         }
         self.has_mended = true;
-        self.has_words = true;
         let is_nan = unsigned(&word).first().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'n'));
         let is_lowest = word.starts_with(b"-") && !is_nan && self.infinite == Infinite::Logprob;
         out.extend_from_slice(if is_lowest { b"-9999.0" } else { b"null" });

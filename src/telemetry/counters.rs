@@ -135,6 +135,7 @@ impl AnswerFault {
 }
 
 /// For hosts whose metrics have labels: each counter's name and its labels.
+#[cfg(any(test, feature = "native"))]
 pub const DEFINITIONS: [(&str, &[&str]); 2] = [
     ("openai_gateway.refused", &["code", "virtual_key"]),
     ("openai_gateway.answers", &["kind", "provider"]),
@@ -142,6 +143,7 @@ pub const DEFINITIONS: [(&str, &[&str]); 2] = [
 
 /// Takes a counter's name apart: which of [`DEFINITIONS`] it is, and its labels' values.
 #[must_use]
+#[cfg(any(test, feature = "native"))]
 pub fn labelled(counter: &str) -> Option<(&'static str, [&str; 2])> {
     DEFINITIONS.iter().find_map(|(name, _)| {
         let values = counter.strip_prefix(name)?.strip_prefix('.')?;

@@ -5,7 +5,7 @@
 //! - it is spec-shaped, as far as its first items show: it streams on, byte for byte;
 //! - it is spec-shaped but for the number format or a missing field: [`EmbeddingsConverter`] rewrites it as it
 //!   streams, holding no more than one number;
-//! - anything else, and every answer below [`WINDOW`] bytes, is held and read as a whole ([`answer`]).
+//! - anything else, and every answer below [`recognise::WINDOW`] bytes, is held and read as a whole ([`answer`]).
 //!
 //! Numbers that stay numbers are copied as text. Nothing is pooled, padded or guessed: what OpenAI's
 //! shape can't say is an error.
@@ -19,8 +19,7 @@ mod vector;
 use std::borrow::Cow;
 
 pub use convert::EmbeddingsConverter;
-pub use rebuild::rebuild;
-pub use recognise::{Recogniser, Recognition, WINDOW};
+pub use recognise::{Recogniser, Recognition};
 
 use super::drift::trim_drift;
 use super::error::from_ok;
@@ -57,7 +56,7 @@ pub fn answer<'a>(
     body: &'a [u8],
     facts: &EmbeddingsFacts,
 ) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
-    let fault = match rebuild::count_and_rebuild(body, facts) {
+    let fault = match rebuild::rebuild(body, facts) {
         // Vectors are no error, whatever else is said beside them.
         Ok((vectors, out)) if vectors > 0 => return Ok(out),
         Ok((_, out)) => {

@@ -12,7 +12,7 @@ use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
-/// The body in OpenAI's shape; borrowed when it has that shape already.
+/// How many vectors there are, and the body in OpenAI's shape; borrowed when it has that shape already.
 ///
 /// Vectors are put in the order of their inputs: by `index`, or by position where indices are missing
 /// or equal. The model comes from the request and the usage from wherever it is, when the body names
@@ -21,12 +21,7 @@ use crate::wire::json::tokenizer::Kind;
 /// # Errors
 /// 502 `invalid_upstream_response`: no JSON, no vectors, NaN, several vectors for one input, sparse
 /// vectors, another number of vectors than of inputs.
-pub fn rebuild<'a>(body: &'a [u8], facts: &EmbeddingsFacts) -> Result<Cow<'a, [u8]>, GatewayError> {
-    count_and_rebuild(body, facts).map(|(_, out)| out)
-}
-
-/// The same, and how many vectors there are.
-pub(super) fn count_and_rebuild<'a>(
+pub(super) fn rebuild<'a>(
     body: &'a [u8],
     facts: &EmbeddingsFacts,
 ) -> Result<(usize, Cow<'a, [u8]>), GatewayError> {

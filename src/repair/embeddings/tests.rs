@@ -1,9 +1,14 @@
+use super::recognise::WINDOW;
 use super::*;
 use crate::test;
 use serde_json::{Value, json};
 
 fn facts(inputs: usize, format: Format) -> EmbeddingsFacts {
     EmbeddingsFacts { inputs: Some(inputs), format, model: "m".to_owned() }
+}
+
+fn rebuild<'a>(body: &'a [u8], facts: &EmbeddingsFacts) -> Result<Cow<'a, [u8]>, GatewayError> {
+    super::rebuild::rebuild(body, facts).map(|(_, out)| out)
 }
 
 fn rebuilt(inputs: usize, body: &str) -> Value {

@@ -39,7 +39,7 @@ pub fn refuses_credential(answer: &ErrorAnswer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::from_http;
+    use super::super::read_http;
     use super::*;
     use crate::test;
 
@@ -72,10 +72,7 @@ mod tests {
             (402, "", false),
             (404, r#"{"error":{"message":"API key"}}"#, false),
         ] {
-            let answer = match from_http(status, None, body.as_bytes()) {
-                super::super::Normalised::Rewritten(answer)
-                | super::super::Normalised::Unchanged(answer) => answer,
-            };
+            let (answer, _) = read_http(status, None, body.as_bytes());
             assert_eq!(refuses_credential(&answer), want, "{status} {body}");
         }
     }

@@ -1,6 +1,6 @@
 //! Every error body, of any server and any shape, as one OpenAI error.
 //!
-//! [`from_http`] reads the body of a 4xx or 5xx, [`from_ok`] finds the error that hides in an HTTP 200,
+//! [`read_http`] reads the body of a 4xx or 5xx, [`from_ok`] finds the error that hides in an HTTP 200,
 //! [`from_event`] the one that hides in an event of a stream. What a message may be is bounded
 //! ([`text::MAX_MESSAGE_CHARS`]), holds no markup and does not repeat the request.
 
@@ -23,7 +23,6 @@ pub use listing::conceal;
 pub use names::may_mean_error;
 pub use ok::{Event, broken_off, from_event, from_ok};
 pub use status::registered;
-pub use text::MAX_MESSAGE_CHARS;
 pub use words::{from_choice, from_words, means_failure, no_answer};
 
 use super::mend::{Infinite, mend};
@@ -33,38 +32,11 @@ use shape::Draft;
 /// How much of an error body is read. More is read as text up to here: an error needs no megabyte.
 pub const MAX_ERROR_BYTES: usize = 1_048_576;
 
-/// What becomes of an error body.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Normalised {
-    /// It is canonical already: status and bytes can go on untouched. This is what they say.
-    Unchanged(ErrorAnswer),
-    /// It leaves as this.
-    Rewritten(ErrorAnswer),
-}
-
-impl Normalised {
-    /// The answer to send, unless the upstream's own will do.
-    #[must_use]
-    pub fn into_answer(self) -> Option<ErrorAnswer> {
-        match self {
-            Self::Unchanged(_) => None,
-            Self::Rewritten(answer) => Some(answer),
-        }
-    }
-}
-
-/// The error of a 4xx or 5xx answer, Envoy's own local replies among them.
+/// The error of a 4xx or 5xx answer, Envoy's own local replies among them, and whether it came in the canonical
+/// shape: then status and bytes can go on untouched.
 ///
-/// The status is kept but for the CDN statuses of [`registered`]. `content_type` is a header's bytes;
-/// what the body is decides more than what it is called.
-#[must_use]
-pub fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Normalised {
-    let (answer, canonical) = read_http(status, content_type, body);
-    if canonical { Normalised::Unchanged(answer) } else { Normalised::Rewritten(answer) }
-}
-
-/// The same for a client that reads another shape of errors: the error itself, and whether it came in the
-/// canonical one.
+/// The status is kept but for the CDN statuses of [`registered`]. `content_type` is a header's bytes; what the body is
+/// decides more than what it is called.
 #[must_use]
 pub fn read_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> (ErrorAnswer, bool) {
     let status_out = registered(status);

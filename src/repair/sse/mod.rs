@@ -84,7 +84,8 @@ pub struct Options {
 pub enum StreamEnd {
     /// As HTTP says.
     Clean,
-    /// The connection was lost.
+    /// The connection was lost. Envoy calls no hook of a filter then: only tests say this.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code))]
     Reset,
 }
 

@@ -16,12 +16,6 @@ impl<'a> Chunk<'a> {
         Self { bytes, base: tokenizer.base() }
     }
 
-    /// Its bytes.
-    #[must_use]
-    pub fn bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-
     /// The offset behind its last byte.
     #[must_use]
     pub fn end(self) -> u64 {

@@ -68,7 +68,7 @@ pub struct ChatFromMessages {
 ///
 /// # Errors
 /// `invalid_json` when it is no JSON object; `request_too_large` for more than
-/// [`MAX_VALUES`](crate::dialect::MAX_VALUES) values; `unsupported_parameter`, with the path of the member at fault, for
+/// [`MAX_VALUES`](crate::dialect::chat::count::MAX_VALUES) values; `unsupported_parameter`, with the path of the member at fault, for
 /// malformed values, for what has no form in chat, and for calls and results that do not pair up.
 pub fn to_chat(
     body: &[u8],

@@ -69,7 +69,7 @@ pub struct ChatRequest {
 ///
 /// # Errors
 /// `invalid_json` when it is no JSON object; `request_too_large` for more than
-/// [`MAX_VALUES`](crate::dialect::MAX_VALUES) values; `unsupported_parameter`, with the path of the member at
+/// [`MAX_VALUES`](crate::dialect::chat::count::MAX_VALUES) values; `unsupported_parameter`, with the path of the member at
 /// fault, for state, for what has no form in chat, for malformed values and for calls and outputs that
 /// do not pair up.
 pub fn to_chat(body: &[u8], options: &ChatRequestOptions<'_>) -> Result<ChatRequest, GatewayError> {
