@@ -141,6 +141,12 @@ istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod rende
 lint: python-env ## rustfmt, clippy, rustdoc, cargo-deny, the project's own rules, shellcheck, ruff
 	@scripts/lint.sh
 
+.PHONY: asan
+asan: ## The native host's hooks under AddressSanitizer, with a stand-in for Envoy (a nightly Rust)
+	@echo "== the native host's hooks under AddressSanitizer" >&2
+	@RUSTFLAGS=-Zsanitizer=address RUSTUP_TOOLCHAIN=nightly CARGO_TARGET_DIR=$(CURDIR)/target/asan \
+	  cargo test --lib --features native --target "$$(rustc -vV | sed -n 's/^host: //p')" host::native
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)

@@ -95,7 +95,7 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> AbiVersion {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     envoy: Envoy,
     _name: Slice<'_>,
     config: Slice<'_>,
@@ -113,13 +113,15 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(configuration: *const c_void) {
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(
+    configuration: *const c_void,
+) {
     // Sound: made by `Arc::into_raw` above, and given back once.
     drop(unsafe { Arc::from_raw(configuration.cast::<Configuration>()) });
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_new(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_new(
     configuration: *const c_void,
     _: Envoy,
 ) -> *const c_void {
@@ -146,7 +148,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_new(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
     // Sound: Envoy destroys a handle once, and uses it no more; a hook that is still running frees it.
     unsafe {
         (*module.cast::<Handle>()).destroyed.set(true);
@@ -155,7 +157,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     envoy: Envoy,
     module: *const c_void,
     end: bool,
@@ -167,7 +169,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     envoy: Envoy,
     module: *const c_void,
     end: bool,
@@ -179,7 +181,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     envoy: Envoy,
     module: *const c_void,
 ) -> HeadStatus {
@@ -187,7 +189,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     envoy: Envoy,
     module: *const c_void,
     end: bool,
@@ -199,7 +201,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     envoy: Envoy,
     module: *const c_void,
     end: bool,
@@ -211,7 +213,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
     envoy: Envoy,
     module: *const c_void,
 ) -> HeadStatus {
@@ -219,7 +221,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
     envoy: Envoy,
     module: *const c_void,
     _event: u64,
@@ -244,7 +246,7 @@ unsafe fn on_main_thread(configuration: *const c_void, run: impl FnOnce(&Configu
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
     envoy: Envoy,
     configuration: *const c_void,
     _event: u64,
@@ -257,7 +259,7 @@ extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
     _envoy: Envoy,
     configuration: *const c_void,
     id: u64,
@@ -292,11 +294,15 @@ unsafe fn list<'a, T>(first: *const T, count: usize) -> &'a [T] {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(_: Envoy, _: *const c_void) {}
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
+    _: Envoy,
+    _: *const c_void,
+) {
+}
 
 /// Zero: Envoy's local reply goes on.
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_local_reply() -> u32 {
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_local_reply() -> u32 {
     0
 }
 

@@ -17,3 +17,5 @@ mod faults;
 mod filter;
 mod hooks;
 mod lists;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The hooks under a stand-in for Envoy, which destroys a stream from within its own functions. `make asan` runs this
+//! under AddressSanitizer: on a real Envoy a write to freed memory may go unseen.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::ptr;
+
+use super::abi::{Envoy, LogLevel, Map, Pair, Part, Scheduler, Slice};
+use super::hooks::*;
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What Envoy knows of one stream.
+#[derive(Default)]
+struct World {
+    heads: HashMap<u32, Fields>,
+    bodies: HashMap<u32, Vec<u8>>,
+    /// Bodies as they were: what was lent of them stays readable.
+    before: Vec<Vec<u8>>,
+    state: HashMap<Vec<u8>, Vec<u8>>,
+    cluster: &'static str,
+    replies: Vec<u32>,
+}
+
+thread_local! {
+    static WORLD: RefCell<World> = RefCell::default();
+    /// The stream that the next answer ends, as Envoy does for one whose head is being answered.
+    static ENDS: Cell<*const c_void> = const { Cell::new(ptr::null()) };
+}
+
+fn world<T>(with: impl FnOnce(&mut World) -> T) -> T {
+    WORLD.with_borrow_mut(with)
+}
+
+/// Bytes that stay where they are until the test changes them.
+fn lent(bytes: &[u8]) -> Slice<'static> {
+    // Sound: each test changes the world between two hooks only.
+    Slice::of(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) })
+}
+
+fn taken(slice: Slice<'_>) -> Vec<u8> {
+    unsafe { slice.bytes() }.to_vec()
+}
+
+macro_rules! envoy {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {
+        $(#[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? $body)*
+    };
+}
+
+envoy! {
+    fn envoy_dynamic_module_callback_http_get_headers_size(_filter: Envoy, map: Map) -> usize {
+        world(|world| world.heads.get(&(map as u32)).map_or(0, Vec::len))
+    }
+    fn envoy_dynamic_module_callback_http_get_headers(_filter: Envoy, map: Map, out: *mut Pair<'_>) -> bool {
+        world(|world| {
+            for (at, (name, value)) in world.heads.entry(map as u32).or_default().iter().enumerate() {
+                unsafe { out.add(at).write(Pair { name: lent(name), value: lent(value) }) };
+            }
+        });
+        true
+    }
+    fn envoy_dynamic_module_callback_http_set_header(_filter: Envoy, map: Map, name: Slice<'_>, value: Slice<'_>) -> bool {
+        let (name, value) = (taken(name), taken(value));
+        world(|world| {
+            let head = world.heads.entry(map as u32).or_default();
+            head.retain(|(known, _)| *known != name);
+            head.push((name, value));
+        });
+        true
+    }
+    fn envoy_dynamic_module_callback_http_get_body_chunks_size(_filter: Envoy, part: Part) -> usize {
+        world(|world| usize::from(world.bodies.contains_key(&(part as u32))))
+    }
+    fn envoy_dynamic_module_callback_http_get_body_chunks(_filter: Envoy, part: Part, out: *mut Slice<'_>) -> bool {
+        world(|world| unsafe { out.write(lent(&world.bodies[&(part as u32)])) });
+        true
+    }
+    fn envoy_dynamic_module_callback_http_append_body(_filter: Envoy, part: Part, data: Slice<'_>) -> bool {
+        // Into another place, as Envoy's buffers do: what was lent before stays.
+        let mut body = world(|world| world.bodies.get(&(part as u32)).cloned()).unwrap_or_default();
+        body.extend(taken(data));
+        world(|world| {
+            let old = world.bodies.insert(part as u32, body);
+            world.before.extend(old);
+        });
+        true
+    }
+    fn envoy_dynamic_module_callback_http_drain_body(_filter: Envoy, part: Part, size: usize) -> bool {
+        world(|world| drop(world.bodies.entry(part as u32).or_default().drain(..size)));
+        true
+    }
+    fn envoy_dynamic_module_callback_http_clear_route_cache(_filter: Envoy) {}
+    fn envoy_dynamic_module_callback_http_set_filter_state_bytes(_filter: Envoy, key: Slice<'_>, value: Slice<'_>) -> bool {
+        world(|world| world.state.insert(taken(key), taken(value)));
+        true
+    }
+    fn envoy_dynamic_module_callback_http_get_filter_state_bytes(_filter: Envoy, key: Slice<'_>, out: *mut Slice<'_>) -> bool {
+        world(|world| {
+            let value = world.state.get(&taken(key));
+            value.is_some_and(|value| { unsafe { out.write(lent(value)) }; true })
+        })
+    }
+    fn envoy_dynamic_module_callback_http_filter_get_attribute_string(_filter: Envoy, _id: u32, _out: *mut Slice<'_>) -> bool {
+        false
+    }
+    fn envoy_dynamic_module_callback_http_get_cluster_name(_filter: Envoy, out: *mut Slice<'_>) -> bool {
+        unsafe { out.write(Slice::of(world(|world| world.cluster).as_bytes())) };
+        true
+    }
+    fn envoy_dynamic_module_callback_http_send_response(
+        _filter: Envoy, status: u32, _headers: *const Pair<'_>, _count: usize, _body: Slice<'_>, _details: Slice<'_>
+    ) {
+        world(|world| world.replies.push(status));
+        let ends = ENDS.replace(ptr::null());
+        if !ends.is_null() {
+            envoy_dynamic_module_on_http_filter_destroy(ends);
+        }
+    }
+    fn envoy_dynamic_module_callback_http_filter_config_http_callout(
+        _config: Envoy, _id: *mut u64, _cluster: Slice<'_>, _headers: *const Pair<'_>, _count: usize, _body: Slice<'_>,
+        _timeout_ms: u64
+    ) -> u32 {
+        1
+    }
+    fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+        _config: Envoy, _name: Slice<'_>, _labels: *const Slice<'_>, _count: usize, id: *mut usize
+    ) -> u32 {
+        unsafe { id.write(1) };
+        0
+    }
+    fn envoy_dynamic_module_callback_http_filter_increment_counter(
+        _filter: Envoy, _id: usize, _labels: *const Slice<'_>, _count: usize, _by: u64
+    ) -> u32 {
+        0
+    }
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(_config: Envoy) -> Scheduler { ptr::null_mut() }
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(_scheduler: Scheduler, _event: u64) {}
+    fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(_scheduler: Scheduler) {}
+    fn envoy_dynamic_module_callback_http_filter_scheduler_new(_filter: Envoy) -> Scheduler { ptr::null_mut() }
+    fn envoy_dynamic_module_callback_http_filter_scheduler_commit(_scheduler: Scheduler, _event: u64) {}
+    fn envoy_dynamic_module_callback_http_filter_scheduler_delete(_scheduler: Scheduler) {}
+    fn envoy_dynamic_module_callback_log(_level: LogLevel, _text: Slice<'_>) {}
+}
+
+const CONFIG: &str = r#"{"providers":[{"name":"p","base_url":"http://p.test/v1"}],"virtual_keys":[{"id":"v","key":"vk-0123456789abcdef"}]}"#;
+const BODY: &[u8] = br#"{"model":"p/m","messages":[]}"#;
+
+fn head(fields: &[(&str, &str)]) -> Fields {
+    fields
+        .iter()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+/// A configuration and a stream of it whose request has gone upstream.
+fn sent() -> (*const c_void, *const c_void) {
+    let envoy = ptr::null_mut();
+    let config = envoy_dynamic_module_on_http_filter_config_new(
+        envoy,
+        Slice::NONE,
+        Slice::of(CONFIG.as_bytes()),
+    );
+    assert!(!config.is_null());
+    let stream = envoy_dynamic_module_on_http_filter_new(config, envoy);
+    let length = BODY.len().to_string();
+    world(|world| {
+        *world = World::default();
+        let fields = [
+            (":method", "POST"),
+            (":path", "/v1/chat/completions"),
+            ("content-type", "application/json"),
+            ("authorization", "Bearer vk-0123456789abcdef"),
+            ("content-length", &length),
+        ];
+        world.heads.insert(Map::Request as u32, head(&fields));
+        world.bodies.insert(Part::RequestReceived as u32, BODY.to_vec());
+    });
+    envoy_dynamic_module_on_http_filter_request_headers(envoy, stream, false);
+    envoy_dynamic_module_on_http_filter_request_body(envoy, stream, true);
+    assert_eq!(
+        world(|world| world.bodies[&(Part::RequestReceived as u32)].clone()),
+        br#"{"model":"m","messages":[]}"#
+    );
+    (config, stream)
+}
+
+#[test]
+fn an_answer_from_within_a_hook_may_end_the_stream() {
+    let (config, stream) = sent();
+    world(|world| {
+        world.cluster = "another";
+        world.heads.insert(
+            Map::Response as u32,
+            head(&[(":status", "200"), ("content-type", "application/json")]),
+        );
+    });
+    ENDS.set(stream);
+    // The stream is freed when this hook is over, and neither before nor never (AddressSanitizer sees both).
+    envoy_dynamic_module_on_http_filter_response_headers(ptr::null_mut(), stream, false);
+    assert_eq!(world(|world| world.replies.clone()), [502]);
+    assert!(ENDS.get().is_null());
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+#[test]
+fn an_answer_that_is_rewritten() {
+    let (config, stream) = sent();
+    let body = br#"{"error":{"message":"busy","code":429}}"#;
+    world(|world| {
+        world.cluster = "p";
+        world.heads.insert(
+            Map::Response as u32,
+            head(&[(":status", "200"), ("content-type", "application/json")]),
+        );
+        world.bodies.insert(Part::ResponseReceived as u32, body[..9].to_vec());
+    });
+    let envoy = ptr::null_mut();
+    envoy_dynamic_module_on_http_filter_response_headers(envoy, stream, false);
+    envoy_dynamic_module_on_http_filter_response_body(envoy, stream, false);
+    world(|world| {
+        world.bodies.insert(Part::ResponseBuffered as u32, body[..9].to_vec());
+        world.bodies.insert(Part::ResponseReceived as u32, body[9..].to_vec());
+    });
+    envoy_dynamic_module_on_http_filter_response_body(envoy, stream, true);
+    let (status, sent) = world(|world| {
+        let status = world.heads[&(Map::Response as u32)]
+            .iter()
+            .find(|(name, _)| name == b":status")
+            .cloned();
+        (status.unwrap().1, world.bodies[&(Part::ResponseReceived as u32)].clone())
+    });
+    assert_eq!(status, b"429");
+    assert!(
+        sent.starts_with(b"{\"error\":{")
+            && world(|world| world.bodies[&(Part::ResponseBuffered as u32)].is_empty())
+    );
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
