@@ -4,7 +4,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 { have node && have npm; } || die "Node with npm is needed for the tests"
-for folder in ${*:-tests/node tests/clients/ai-sdk}; do
+[ $# -gt 0 ] || set -- tests/node tests/clients/ai-sdk
+for folder in "$@"; do
   (
     cd "$folder"
     cmp -s package-lock.json node_modules/.installed-lock.json && exit 0
