@@ -98,8 +98,11 @@ fn all(
     let mut incomplete = Vec::new();
     let mut asked = 0_usize;
     let mut failed = 0_usize;
+    let mut unlisted = 0_usize;
+    let mut has_aliases = false;
     let mut body = ListBody::new();
     for name in visible_aliases(config, key) {
+        has_aliases = true;
         body.add(name, 0, OWNER, b"");
     }
     for id in key.bound.iter() {
@@ -129,13 +132,25 @@ fn all(
                 }
             }
             outcome => {
-                failed += usize::from(!matches!(outcome, Some(ListOutcome::Unlisted)));
+                match outcome {
+                    Some(ListOutcome::Unlisted) => unlisted += 1,
+                    _ => failed += 1,
+                }
                 incomplete.push(&*provider.name);
             }
         }
     }
     if asked > 0 && failed == asked {
         return Err(no_answer(&incomplete));
+    }
+    // An empty list would say that the only server has no models; it has no list.
+    if let ([name], 1, false) = (incomplete.as_slice(), asked, has_aliases)
+        && unlisted == 1
+    {
+        return Err(GatewayError::new(
+            Code::UnknownUrl,
+            format!("Provider {name} lists no models: it has no /models endpoint."),
+        ));
     }
     let incomplete = (!incomplete.is_empty()).then(|| incomplete.join(", "));
     Ok(ModelsAnswer { body: body.finish(), incomplete })

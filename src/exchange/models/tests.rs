@@ -131,7 +131,9 @@ fn failures() {
         ("all", good(), ListOutcome::Failed, Ok(Some("other, chat"))),
         ("all", ListOutcome::Failed, ListOutcome::Failed, Ok(Some("live, other, chat"))),
         ("one", ListOutcome::Failed, good(), Err(Code::UpstreamError)),
+        // It has the global alias.
         ("one", ListOutcome::Unlisted, good(), Ok(Some("live"))),
+        ("all", ListOutcome::Unlisted, ListOutcome::Unlisted, Ok(Some("live, other, chat"))),
         ("some", ListOutcome::Failed, good(), Ok(Some("live"))),
     ] {
         let got = list(id, &[("live", live), ("other", other)]).map(|(_, incomplete)| incomplete);

@@ -276,8 +276,15 @@ def test_slow_providers_are_left_out(fresh, upstreams):
 def test_a_provider_without_lists_is_no_failure(fresh, upstreams, status):
     """Its models can be used all the same, so it is named."""
     upstreams["alpha"].next(answer(b"", status, content_type=None))
-    reply = get(fresh, vk="bound")
-    assert ids(reply) == [] and reply.header(INCOMPLETE) == "alpha"
+    reply = get(fresh)
+    assert "beta/b-1" in ids(reply) and reply.header(INCOMPLETE) == "alpha"
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_the_only_provider_without_a_list(fresh, upstreams, status):
+    """An empty list would say that it has no models."""
+    upstreams["alpha"].next(answer(b"", status, content_type=None))
+    assert "alpha" in expect.gateway_error(get(fresh, vk="bound"), 404, "unknown_url")
 
 
 def test_when_all_fail(fresh):
