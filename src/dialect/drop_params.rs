@@ -7,6 +7,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::Provider;
 use crate::policy::operation::Operation;
 use crate::wire::json::cursor::{self, Value};
+use crate::wire::names::is_nearly;
 use crate::wire::splice::Edit;
 
 /// What is taken out of a body.
@@ -44,33 +45,41 @@ pub fn edits(
     })?;
     let refuses_effort = refuses_effort(provider, operation);
     let mut drops = Drops::default();
-    let listed = |name: &str| provider.drop_params.iter().any(|listed| listed == name);
-    let is_dropped = |name: &str| {
-        listed(name)
-            || (refuses_effort
-                && operation == Operation::ChatCompletions
-                && name == "reasoning_effort")
+    // What a server may take for a refused name is refused, too.
+    let listed = |name: &str| {
+        let listed = provider.drop_params.iter().map(String::as_str);
+        listed.into_iter().find(|listed| is_nearly(name.as_bytes(), listed))
     };
-    remove(root, "", is_dropped, &mut drops);
-    if refuses_effort && operation == Operation::Responses && !listed("reasoning") {
+    let effort =
+        (refuses_effort && operation == Operation::ChatCompletions).then_some("reasoning_effort");
+    let as_dropped =
+        |name: &str| listed(name).or(effort.filter(|effort| is_nearly(name.as_bytes(), effort)));
+    remove(root, "", as_dropped, &mut drops);
+    if refuses_effort && operation == Operation::Responses && listed("reasoning").is_none() {
         for (_, reasoning) in root.members().filter(|(key, _)| key.is("reasoning")) {
-            remove(reasoning, "reasoning.", |name| name == "effort", &mut drops);
+            let effort = |name: &str| is_nearly(name.as_bytes(), "effort").then_some("effort");
+            remove(reasoning, "reasoning.", effort, &mut drops);
         }
         drops.edits.sort_by_key(|edit| edit.span.start);
     }
     Ok(drops)
 }
 
-/// Takes members out of `object`, each with one comma beside it. `null` is taken out as well, but says
+/// Takes members out of `object`, each with one comma beside it. `as_dropped`: what a member that goes is called. `null` is taken out as well, but says
 /// nothing that would be lost.
-fn remove(object: Value<'_>, prefix: &str, is_dropped: impl Fn(&str) -> bool, drops: &mut Drops) {
+fn remove<'n>(
+    object: Value<'_>,
+    prefix: &str,
+    as_dropped: impl Fn(&str) -> Option<&'n str>,
+    drops: &mut Drops,
+) {
     // The end of the last member that stays, and the members behind it that do not.
     let mut kept = None;
     let mut pending: Option<Range<usize>> = None;
     for (key, value) in object.members() {
         let member = key.span().start..value.span().end;
         let name = key.as_str().unwrap_or_default();
-        if is_dropped(&name) {
+        if let Some(name) = as_dropped(&name) {
             let path = format!("{prefix}{name}");
             if !value.is_null() && !drops.names.contains(&path) {
                 drops.names.push(path);
@@ -107,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_may_take_for_a_refused_name_goes_too() {
+        for name in ["seed", "SEED", "se\\u0065d", "seed\\u0000", " seed", "%73eed"] {
+            let body = format!(r#"{{"model":"m","{name}":1}}"#);
+            let want = (r#"{"model":"m"}"#.to_owned(), "seed".to_owned());
+            assert_eq!(dropped(&["seed"], true, Operation::ChatCompletions, &body), want);
+        }
+    }
+
+    #[test]
     fn members_go_with_one_comma() {
         for (body, after, names) in [
             (r#"{"model":"m","a":1}"#, r#"{"model":"m"}"#, "a"),
@@ -121,7 +139,7 @@ mod tests {
             (r#"{"\u0061":1,"x":3}"#, r#"{"x":3}"#, "a"),
             (r#"{"a":null,"x":3}"#, r#"{"x":3}"#, ""),
             // Only at the top, only by this name.
-            (r#"{"x":{"a":1},"A":2,"aa":3}"#, r#"{"x":{"a":1},"A":2,"aa":3}"#, ""),
+            (r#"{"x":{"a":1},"c":2,"aa":3}"#, r#"{"x":{"a":1},"c":2,"aa":3}"#, ""),
             (r#"[{"a":1}]"#, r#"[{"a":1}]"#, ""),
         ] {
             let got = dropped(&["a", "b"], true, Operation::Embeddings, body);

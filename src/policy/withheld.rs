@@ -11,37 +11,40 @@ use crate::wire::percent;
 /// `x-http-method-override` or `x-original-url` answers something else than was checked. `accept-encoding` is among them
 /// because what comes back has to be readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in
 /// front of gateways write.
-const WITHHELD: [&str; 29] = [
-    "accept-encoding",
-    "api-key",
-    "authorization",
-    "cookie",
-    "cookie2",
-    "forwarded",
-    "openai-organization",
-    "openai-project",
-    "x-api-key",
-    "x-forwarded-client-cert",
-    "x-forwarded-host",
-    "x-forwarded-method",
-    "x-forwarded-path",
-    "x-forwarded-server",
-    "x-forwarded-uri",
-    "x-goog-user-project",
-    "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-ms-client-principal",
-    "x-ms-client-principal-id",
-    "x-ms-client-principal-name",
-    "x-original-host",
-    "x-original-method",
-    "x-original-path",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-url",
-];
+fn withheld(name: &[u8]) -> Option<&'static str> {
+    Some(match name {
+        b"accept-encoding" => "accept-encoding",
+        b"api-key" => "api-key",
+        b"authorization" => "authorization",
+        b"cookie" => "cookie",
+        b"cookie2" => "cookie2",
+        b"forwarded" => "forwarded",
+        b"openai-organization" => "openai-organization",
+        b"openai-project" => "openai-project",
+        b"x-api-key" => "x-api-key",
+        b"x-forwarded-client-cert" => "x-forwarded-client-cert",
+        b"x-forwarded-host" => "x-forwarded-host",
+        b"x-forwarded-method" => "x-forwarded-method",
+        b"x-forwarded-path" => "x-forwarded-path",
+        b"x-forwarded-server" => "x-forwarded-server",
+        b"x-forwarded-uri" => "x-forwarded-uri",
+        b"x-goog-user-project" => "x-goog-user-project",
+        b"x-host" => "x-host",
+        b"x-http-method" => "x-http-method",
+        b"x-http-method-override" => "x-http-method-override",
+        b"x-method-override" => "x-method-override",
+        b"x-ms-client-principal" => "x-ms-client-principal",
+        b"x-ms-client-principal-id" => "x-ms-client-principal-id",
+        b"x-ms-client-principal-name" => "x-ms-client-principal-name",
+        b"x-original-host" => "x-original-host",
+        b"x-original-method" => "x-original-method",
+        b"x-original-path" => "x-original-path",
+        b"x-original-uri" => "x-original-uri",
+        b"x-original-url" => "x-original-url",
+        b"x-rewrite-url" => "x-rewrite-url",
+        _ => return None,
+    })
+}
 
 /// How names of headers end that carry a credential, whoever has thought of them (`proxy-authorization`,
 /// `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`).
@@ -84,7 +87,7 @@ impl WithheldHeaders {
     #[must_use]
     pub fn new(auth: impl IntoIterator<Item = Rc<str>>) -> Self {
         let mut auth: Vec<_> =
-            auth.into_iter().filter(|name| !WITHHELD.contains(&&**name)).collect();
+            auth.into_iter().filter(|name| withheld(name.as_bytes()).is_none()).collect();
         auth.sort_unstable();
         auth.dedup();
         Self { auth: auth.into() }
@@ -99,7 +102,7 @@ impl WithheldHeaders {
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
         }
-        if let Some(known) = WITHHELD.iter().find(|known| known.as_bytes() == name) {
+        if let Some(known) = withheld(name) {
             return Some(HeaderText::Literal(known));
         }
         if let Some(known) = self.auth.iter().find(|known| known.as_bytes() == name) {

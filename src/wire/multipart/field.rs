@@ -55,8 +55,10 @@ impl PartHead {
             })
             .transpose()?;
         // A nested form: some servers look for fields inside it.
-        if media.as_ref().is_some_and(|media| media.kind.starts_with("multipart/")) {
-            return Err(invalid("a part is a multipart body itself"));
+        if media.as_ref().is_some_and(|media| {
+            media.kind.starts_with("multipart/") || media.kind.starts_with("message/")
+        }) {
+            return Err(invalid("a part is a multipart body or a message itself"));
         }
         let has_file_name =
             disposition.parameters.iter().any(|(name, _)| name.starts_with("filename"));
