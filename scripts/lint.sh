@@ -40,6 +40,10 @@ if [ -e fuzz/Cargo.toml ]; then # else they would break unseen, until somebody f
     scripts/cargo.sh host clippy --manifest-path fuzz/Cargo.toml --bins -- -D warnings
 fi
 
+say "clippy (micro-benchmarks)"
+CARGO_TARGET_DIR="$ROOT/target" scripts/cargo.sh host clippy --manifest-path bench/micro/Cargo.toml --all-targets \
+  ${CI:+--locked} -- -D warnings
+
 say "rustdoc"
 RUSTDOCFLAGS="-D warnings" scripts/cargo.sh host doc --no-deps --document-private-items --quiet ${CI:+--locked}
 

@@ -211,7 +211,7 @@ fn answers(criterion: &mut Criterion) {
     let mut group_of = group(criterion, "error-300", flat.len());
     group_of.bench_function("this", |bencher| {
         bencher
-            .iter(|| error::from_http(400, Some(b"application/json"), black_box(flat.as_bytes())));
+            .iter(|| error::read_http(400, Some(b"application/json"), black_box(flat.as_bytes())));
     });
     serde_json_of(&mut group_of, &[flat.as_bytes()]);
     group_of.finish();
