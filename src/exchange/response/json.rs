@@ -43,6 +43,8 @@ pub(in super::super) struct Json {
     /// The head tells the length of the body.
     has_length: bool,
     is_transcript: bool,
+    /// Labelled as text.
+    is_text: bool,
     /// It is an event stream that nobody asked for: it is put together.
     is_stream: bool,
     cached: Option<bool>,
@@ -79,8 +81,14 @@ impl Json {
             is_stream: false,
             cached: None,
             repairs: Repairs::default(),
+            is_text: false,
             rest: None,
         }
+    }
+
+    /// The content-type says that it is text: what looks like events is what was said.
+    pub(super) fn labelled_text(self) -> Self {
+        Self { is_text: true, ..self }
     }
 
     /// Whether no body at all may be an answer: silence that was to be written as text.
@@ -120,6 +128,7 @@ impl Json {
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
         if !self.is_stream
+            && !self.is_text
             && body.len() <= SNIFF_BYTES
             && let Some(kind) = stream_kind(route.operation)
             && (seen != peek::Classification::Good || kind == StreamKind::Transcription)

@@ -614,7 +614,9 @@ fn reader(context: &ReaderContext<'_>, route: &SentRequest, headers: &Headers) -
                 && !is_media_type(content_type, "text/vtt")
                 && !is_media_type(content_type, "text/srt");
             match may_be_error {
-                true => ResponsePhase::Json(json::Json::new(operation, false, has_length)),
+                true => ResponsePhase::Json(
+                    json::Json::new(operation, false, has_length).labelled_text(),
+                ),
                 false => ResponsePhase::Passing,
             }
         }
