@@ -177,6 +177,15 @@ impl Code {
 }
 
 /// An error that the gateway itself answers with.
+///
+/// ```
+/// use openai_gateway_filter::error::{Code, GatewayError};
+///
+/// let error = GatewayError::new(Code::InvalidModel, "\"model\" must be a string.").with_param("model");
+/// let answer = error.to_answer();
+/// assert_eq!(answer.status, 400);
+/// assert!(answer.error.to_envelope().starts_with(br#"{"error":{"message":"\"model\" must be a string.""#));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayError {
     /// Which error; decides the status.

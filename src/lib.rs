@@ -1,6 +1,30 @@
 //! An HTTP filter for Envoy that makes any OpenAI-compatible server safe to hand out.
 //!
 //! Only `host` names `proxy_wasm`. Everything else is bytes in, decisions out.
+//!
+//! What another program can ask, as the command-line tool does: is this configuration right, and where would a request
+//! go?
+//!
+//! ```
+//! use openai_gateway_filter::policy::operation::classify;
+//! use openai_gateway_filter::{exchange::upstream_path, policy::Config, policy::model::resolve};
+//!
+//! let settings = br#"{
+//!     "providers": [{"name": "groq", "base_url": "https://api.groq.com/openai/v1", "auth": {"key_env": "GROQ_KEY"}}],
+//!     "virtual_keys": [{"id": "search", "key": "vk-of-the-search-team", "model_aliases": {"fast": "groq/llama-3.3-70b"}}]
+//! }"#;
+//! let environment = |name: &str| (name == "GROQ_KEY").then(|| "secret".to_owned());
+//! let config = Config::from_plugin_configuration(settings, &environment).expect("a good configuration");
+//!
+//! let key = config.virtual_keys.by_id("search").expect("a key");
+//! let target = resolve(&config, key, "fast", || 0).expect("a model that this key may use");
+//! let provider = config.providers.get(target.provider).expect("its provider");
+//! assert_eq!((&*provider.authority, &*target.model), ("api.groq.com", "llama-3.3-70b"));
+//!
+//! let request = classify(b"POST", "/chat/completions").expect("an operation");
+//! let path = upstream_path(request.operation, provider, request.path);
+//! assert_eq!(path, "/openai/v1/chat/completions");
+//! ```
 
 pub mod config;
 pub mod error;

@@ -45,6 +45,13 @@ impl Config {
     /// Compiles the plugin configuration that Envoy hands over: JSON text, or the protobuf bytes of
     /// a `google.protobuf.Struct`. `env` looks up the VM's environment variables.
     ///
+    /// ```
+    /// use openai_gateway_filter::policy::Config;
+    ///
+    /// let problems = Config::from_plugin_configuration(br#"{"providers": [{"nmae": "a"}]}"#, &|_| None).unwrap_err();
+    /// assert!(problems.to_string().contains("providers[0].nmae"));
+    /// ```
+    ///
     /// # Errors
     /// Everything that is wrong with it, each with its path. No value of the configuration or the
     /// environment is repeated there.

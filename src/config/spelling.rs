@@ -5,6 +5,13 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// The known name that `given` is most likely a misspelling of: one that differs in case, `-` and `_`
 /// alone, else the nearest by edit distance, within a third of its length. `None` where none is near.
+///
+/// ```
+/// use openai_gateway_filter::config::closest;
+///
+/// assert_eq!(closest("baseUrl", &["name", "base_url"]), Some("base_url"));
+/// assert_eq!(closest("colour", &["name", "base_url"]), None);
+/// ```
 #[must_use]
 pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     if given.len() > MAX_NAME_BYTES {

@@ -58,7 +58,14 @@ pub struct VirtualKeys {
     by_id: Vec<u32>,
 }
 
-/// The SHA-256 of a key's bytes.
+/// The SHA-256 of a key's bytes, as `key_sha256` of a configuration has it in hex.
+///
+/// ```
+/// use openai_gateway_filter::policy::key::digest;
+///
+/// let hex: String = digest(b"vk-1").iter().map(|byte| format!("{byte:02x}")).collect();
+/// assert!(hex.starts_with("f0bb42a4"));
+/// ```
 #[must_use]
 pub fn digest(key: &[u8]) -> Digest {
     Sha256::digest(key).into()

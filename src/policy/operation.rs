@@ -179,6 +179,15 @@ pub struct RequestTarget<'a> {
 /// Finds the operation of a request under the prefix. `rest` is `:path` after `path_prefix`, query
 /// included.
 ///
+/// ```
+/// use openai_gateway_filter::error::Code;
+/// use openai_gateway_filter::policy::operation::{Operation, classify};
+///
+/// let target = classify(b"GET", "/models/groq/llama-3.3-70b?a=b").unwrap();
+/// assert_eq!((target.operation, target.query), (Operation::Models, Some("a=b")));
+/// assert_eq!(classify(b"GET", "/chat/completions").unwrap_err().code, Code::MethodNotAllowed);
+/// ```
+///
 /// # Errors
 /// `unknown_url` and `method_not_allowed`.
 pub fn classify<'a>(method: &[u8], rest: &'a str) -> Result<RequestTarget<'a>, GatewayError> {

@@ -1,6 +1,14 @@
 //! Patterns in which `*` stands for any run of characters, none and `/` included.
 
 /// One pattern, case-sensitive. Every character but `*` stands for itself.
+///
+/// ```
+/// use openai_gateway_filter::policy::pattern::Pattern;
+///
+/// let pattern = Pattern::new("groq/llama-*");
+/// assert!(pattern.matches("groq/llama-3.3-70b".bytes()));
+/// assert!(!pattern.matches("vllm/llama-3.3-70b".bytes()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(Box<str>);
 
