@@ -76,6 +76,13 @@ def test_the_readme_is_short() -> None:
     assert len(README.encode()) < 14_000
 
 
+def test_the_readme_counts_the_recorded_answers() -> None:
+    told = re.search(r"Over (\d+) answers as servers give them", README)
+    assert told is not None
+    recorded = sum(1 for case in (ROOT / "tests/quirks/cases").iterdir() if case.is_dir())
+    assert int(told[1]) < recorded < int(told[1]) + 100
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_make_targets_exist(page: Path) -> None:
     text = page.read_text()
