@@ -153,8 +153,8 @@ impl Json {
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
         let good = seen == peek::Classification::Good && !self.peek.drifts() && !self.is_stream;
         if good && plain && body.len() >= keep {
-            // Of a text that is no JSON the label stays.
-            let is_json = body.trim_ascii_start().first() == Some(&b'{');
+            // Of a text that is no JSON, or is to be none, the label stays.
+            let is_json = !self.is_text && body.trim_ascii_start().first() == Some(&b'{');
             let mut edits = label(self.labelled_json || !is_json);
             if !is_json || route.operation == Operation::Files {
                 return BodyDecision::Pass { edits, body: BodyOut::Same, rest: Rest::Pass };
@@ -285,6 +285,15 @@ impl Json {
         context: &ReaderContext<'_>,
         route: &super::SentRequest,
     ) -> BodyDecision {
+        if self.is_text {
+            // A transcript may be `42`: what reads like JSON is what was said, unless it is an error.
+            return match from_ok(route.operation, body) {
+                Some(answer) => BodyDecision::Fail(answer),
+                None => {
+                    BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass }
+                }
+            };
+        }
         if self.is_plainly_good(body) && context.config.response_model == ResponseModel::Upstream {
             let usage = self
                 .peek
@@ -374,7 +383,7 @@ impl Json {
             if let Some(repaired) = transcription::repaired(&json) {
                 self.repairs.insert(Repair::Transcript);
                 json = repaired.into();
-            } else if cursor::parse(&json).is_ok_and(|root| root.get("text").is_none()) {
+            } else if is_json && cursor::parse(&json).is_ok_and(|root| root.get("text").is_none()) {
                 return Err(Box::new(no_answer(&json)));
             }
         }
