@@ -19,12 +19,18 @@ use crate::policy::{Config, ProviderId};
 /// When a client that was refused for want of room may try again, in seconds.
 pub const RETRY_AFTER_SECONDS: &str = "1";
 
+/// The most that one exchange may hold without being counted, in bytes.
+const SMALL: usize = 4096;
+
 /// The budget of one configuration on one worker.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
     key_share: usize,
     provider_share: usize,
+    /// What holds less is not counted: each stream costs Envoy and this filter more than this anyway, and a small chat is
+    /// not worth the counting.
+    small: usize,
     /// Of the whole worker: after a new configuration, streams of the old one still hold theirs.
     total: Rc<Cell<usize>>,
     /// By the key's id.
@@ -43,6 +49,7 @@ impl Budget {
             limit,
             key_share: share(config.virtual_keys.len()),
             provider_share: share(config.providers.len()),
+            small: SMALL.min(limit / 1024),
             total,
             by_key: RefCell::default(),
             by_provider: RefCell::default(),
@@ -81,6 +88,7 @@ impl Account {
         key: Option<&Arc<VirtualKey>>,
         provider: Option<ProviderId>,
     ) -> Result<(), GatewayError> {
+        let bytes = if bytes < self.budget.small { 0 } else { bytes };
         // Nearly all events change nothing.
         if bytes == self.held && (bytes == 0 || self.provider == provider) {
             return Ok(());
@@ -166,6 +174,7 @@ mod tests {
             limit,
             key_share,
             provider_share,
+            small: 0,
             total: Rc::default(),
             by_key: RefCell::default(),
             by_provider: RefCell::default(),

@@ -97,7 +97,7 @@ impl WithheldHeaders {
     /// CGI and WSGI read `x_api_key` as `x-api-key`, so signs count as one.
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
-        if name.contains(&b'_') {
+        if memchr::memchr(b'_', name).is_some() {
             let dashed: Vec<u8> =
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
@@ -108,7 +108,8 @@ impl WithheldHeaders {
         if let Some(known) = self.auth.iter().find(|known| known.as_bytes() == name) {
             return Some(known.into());
         }
-        let envoys = WITHHELD_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
+        let envoys = name.starts_with(b"x-")
+            && WITHHELD_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
         if envoys || carries_credential(name) { owned(name) } else { own.find(name) }
     }
 }
