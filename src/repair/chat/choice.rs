@@ -618,11 +618,13 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         let meaning = ending.as_ref().map(|(_, meaning)| *meaning).filter(|_| failure.is_none());
         let stops = meaning == Some(FinishReading::As("stop"));
         let calls = self.about.api == Api::Chat && self.progress.calls.has_any(self.index);
+        // OpenAI itself says stop where the request named the function.
+        let stop = match calls && !self.about.request.names_tool {
+            true => &b"\"tool_calls\""[..],
+            false => b"\"stop\"",
+        };
         let reason: Option<Vec<u8>> = match meaning {
-            // OpenAI itself says stop where the request named the function.
-            Some(FinishReading::As("stop")) if calls && !self.about.request.names_tool => {
-                Some(b"\"tool_calls\"".to_vec())
-            }
+            Some(FinishReading::As("stop")) => Some(stop.to_vec()),
             Some(FinishReading::As(own)) => Some(format!("\"{own}\"").into_bytes()),
             Some(FinishReading::Other) => {
                 if let Some((word, _)) = &ending
@@ -632,7 +634,7 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                     let native = [b"\"native_finish_reason\":", &word[..]].concat();
                     self.edits.insert(self.choice, &native);
                 }
-                Some(b"\"stop\"".to_vec())
+                Some(stop.to_vec())
             }
             _ => None,
         };

@@ -150,6 +150,24 @@ fn a_call_that_the_request_named_ends_in_stop() {
 }
 
 #[test]
+fn a_call_behind_a_word_that_nobody_knows_ends_as_behind_stop() {
+    let call = r#""tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
+    for word in ["tool_ca klls", "odd", "tools", "stop"] {
+        let whole = choice(&format!(
+            r#"{{"index":0,"message":{{"role":"assistant","content":null,{call}}},"finish_reason":"{word}"}}"#
+        ));
+        let stream = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{{call}}}}}]}}\n\ndata: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{word}\"}}]}}\n\ndata: [DONE]\n\n"
+        );
+        let collected = chat(&stream).unwrap();
+        assert_eq!(whole["finish_reason"], "tool_calls", "{word}");
+        assert_eq!(collected["choices"][0]["finish_reason"], "tool_calls", "{word}");
+    }
+    let text = r#"{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"odd"}"#;
+    assert_eq!(choice(text)["finish_reason"], "stop");
+}
+
+#[test]
 fn finish_reasons() {
     for (given, want) in [
         (r#""finish_reason":"eos_token""#, json!("stop")),
