@@ -87,6 +87,14 @@ fn assembled(out: &[u8]) -> Value {
                     Some("thinking_delta") => {
                         append(&mut block["thinking"], &data["delta"]["thinking"])
                     }
+                    Some("citations_delta") => {
+                        assert_eq!(block["type"], "text");
+                        let citation = data["delta"]["citation"].clone();
+                        match block["citations"].as_array_mut() {
+                            Some(all) => all.push(citation),
+                            None => block["citations"] = json!([citation]),
+                        }
+                    }
                     _ => json.push_str(data["delta"]["partial_json"].as_str().expect("a piece")),
                 }
             }
