@@ -1,7 +1,8 @@
 //! The names that stand for a choice, each in one place.
 
 use crate::policy::{
-    AnswerHeader, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi,
+    AnswerHeader, Authority, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel,
+    ResponsesApi,
 };
 
 /// A choice by name.
@@ -32,6 +33,7 @@ choices! {
         "provider" => Provider, "model" => Model, "request_id" => RequestId, "cache_mode" => CacheMode, "cache" => Cache
     }
     AuthMode { "bearer" => Bearer, "api_key" => ApiKey, "header" => Header, "none" => None }
+    Authority { "filter" => Filter, "route" => Route, "upstream" => Upstream }
     CacheMode { "respect" => Respect, "disable" => Disable, "force" => Force }
     MessagesApi { "chat" => Chat, "native" => Native }
     Outside { "pass" => Pass, "refuse" => Refuse }

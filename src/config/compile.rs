@@ -18,13 +18,13 @@ use super::choices::Choice;
 use super::document::{self, Document, Keys};
 use super::field::{Field, Integer, OneOf};
 use super::problems::{Path, Problems, ROOT};
-use super::raw::{RawCache, RawConfig, RawLimits, RawRouting};
+use super::raw::{RawCache, RawConfig, RawLimits};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
-    AnswerHeader, AnswerHeaders, CacheMode, Config, HeaderNames, Limits, Outside, Providers,
-    ResponseModel, Secret, WithheldHeaders,
+    AnswerHeader, AnswerHeaders, Authority, CacheMode, Config, HeaderNames, Limits, Outside,
+    Positions, Providers, ResponseModel, Routing, Secret, WithheldHeaders,
 };
 use names::ProviderNames;
 
@@ -133,8 +133,11 @@ fn compile(
         }
     };
     raw.unknown.report(ROOT, problems);
+    let at_routing = ROOT.field("routing");
+    let raw_routing = raw.routing.given(&at_routing, problems).unwrap_or_default();
+    raw_routing.unknown.report(&at_routing, problems);
     let answers = answer_headers(raw.answer_headers, problems);
-    let headers = headers(raw.header_prefix, raw.routing, problems)
+    let headers = headers(raw.header_prefix, raw_routing.cluster_header, problems)
         .map(|names| HeaderNames { answers, ..names });
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
     let keys = match keys {
@@ -143,8 +146,12 @@ fn compile(
         }
         KeySource::Compiled(keys) => keys,
     };
+    let at_aliases = ROOT.field("model_aliases");
+    let scope = alias::Scope::Global(&keys);
     let aliases =
-        alias::compile(raw.model_aliases, &ROOT.field("model_aliases"), &names, None, problems);
+        AliasTable::new(alias::compile(raw.model_aliases, &at_aliases, &names, scope, problems));
+    let falls_back = aliases.has_fallback() || keys.iter().any(|key| key.aliases.has_fallback());
+    let routing = routing(raw_routing.positions, raw_routing.authority, falls_back, problems);
     // Each part is checked before one that is wrong ends the matter: no mistake hides another.
     let path_prefix = path_prefix(raw.path_prefix, problems);
     let auth_headers = providers.iter().filter_map(|provider| provider.auth_header.clone());
@@ -153,7 +160,8 @@ fn compile(
         outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
         virtual_keys: keys,
-        aliases: AliasTable::new(aliases),
+        aliases,
+        routing,
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
         limits: limits(raw.limits, problems),
         models_cache_seconds: integer(
@@ -188,7 +196,7 @@ fn answer_headers(
 /// `None` if a name is wrong.
 fn headers(
     prefix: Field<String>,
-    routing: Field<RawRouting>,
+    cluster: Field<String>,
     problems: &mut Problems,
 ) -> Option<HeaderNames> {
     let at_prefix = ROOT.field("header_prefix");
@@ -213,9 +221,7 @@ fn headers(
 
     let at_routing = ROOT.field("routing");
     let at_cluster = at_routing.field("cluster_header");
-    let routing = routing.given(&at_routing, problems).unwrap_or_default();
-    routing.unknown.report(&at_routing, problems);
-    let cluster = match routing.cluster_header.given(&at_cluster, problems) {
+    let cluster = match cluster.given(&at_cluster, problems) {
         None => Some("x-gateway-cluster".to_owned()),
         Some(name) => own_header(&name, &at_cluster, problems).filter(|name| {
             let carries_a_key = CREDENTIAL_HEADERS.contains(&name.as_str());
@@ -231,6 +237,45 @@ fn headers(
         problems.add(&at_cluster, "this is the request header that overrides the cache mode");
     }
     Some(names)
+}
+
+/// `falls_back`: an alias has a fallback, which takes both positions.
+fn routing(
+    positions: Field<Integer>,
+    authority: Field<OneOf<Authority>>,
+    falls_back: bool,
+    problems: &mut Problems,
+) -> Routing {
+    let at = ROOT.field("routing");
+    let at_positions = at.field("positions");
+    let default = if falls_back { Positions::Two } else { Positions::One };
+    let positions = match positions.given(&at_positions, problems).map(|Integer(number)| number) {
+        None => default,
+        Some(1) => {
+            if falls_back {
+                let why = "must be 2: an alias has a fallback, whose attempts are rewritten as the \
+                           router's upstream filter";
+                problems.add(&at_positions, why);
+            }
+            Positions::One
+        }
+        Some(2) => Positions::Two,
+        Some(_) => {
+            problems.add(&at_positions, "must be 1 or 2");
+            default
+        }
+    };
+    let at_authority = at.field("authority");
+    let authority = match (authority.choice(&at_authority, problems), positions) {
+        (Some(Authority::Upstream), Positions::One) => {
+            problems.add(&at_authority, "upstream takes routing.positions: 2");
+            Authority::Filter
+        }
+        (Some(authority), _) => authority,
+        (None, Positions::One) => Authority::Filter,
+        (None, Positions::Two) => Authority::Upstream,
+    };
+    Routing { positions, authority }
 }
 
 /// A header that the gateway sets on requests, in lower case.

@@ -14,16 +14,16 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::choices::AuthMode;
 use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
 #[cfg(not(target_arch = "wasm32"))]
 use super::schema::{self, Schema};
 use crate::policy::{
-    AnswerHeader, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel, ResponsesApi,
-    Secret,
+    AnswerHeader, Authority, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel,
+    ResponsesApi, Secret,
 };
 
 /// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
@@ -189,6 +189,13 @@ objects! {
     RawRouting {
         /// The header in which the filter names the cluster. Default: x-gateway-cluster.
         pub cluster_header: Field<String>,
+        /// 1: the filter stands in the listener's http_filters; 2: in the router's upstream_http_filters,
+        /// too. Default: 2 where an alias has a fallback, else 1.
+        pub positions: Field<Integer>,
+        /// Who sets :authority for the provider: the filter in the listener (filter), Envoy's route
+        /// (route), or the filter's second position (upstream). Default: upstream in two positions, else
+        /// filter.
+        pub authority: Field<OneOf<Authority>>,
     }
 
     /// What may be sent, held and answered.
@@ -205,12 +212,24 @@ objects! {
         pub max_held_bytes: Field<Integer>,
     }
 
-    /// One target of a weighted split.
+    /// One choice of a weighted split.
     RawChoice {
-        /// provider/model. Required.
+        /// provider/model. Required, unless there is a fallback.
         pub target: Field<String>,
+        /// Two or more provider/model, tried in this order.
+        pub fallback: Field<Vec<Field<String>>>,
+        /// The Envoy cluster over those of the fallback's providers. Required with a fallback.
+        pub cluster: Field<String>,
         /// Its share, 1 or more. Required.
         pub weight: Field<Integer>,
+    }
+
+    /// Targets that are tried one after the other.
+    RawFallback {
+        /// Two or more provider/model, in this order. Required.
+        pub fallback: Field<Vec<Field<String>>>,
+        /// The Envoy cluster over those of the providers. Default: the alias's name.
+        pub cluster: Field<String>,
     }
 }
 
@@ -280,14 +299,17 @@ pub(super) enum RawTargets {
     One(String),
     /// `[{target, weight}]`
     Split(Vec<Field<RawChoice>>),
+    /// `{fallback, cluster}`
+    Fallback(RawFallback),
 }
 
 impl Shape for RawTargets {
-    const EXPECTED: &'static str = "a `provider/model` string or a list of {target, weight}";
+    const EXPECTED: &'static str =
+        "a `provider/model` string, a list of {target, weight}, or {fallback: [provider/model, …]}";
 
     #[cfg(not(target_arch = "wasm32"))]
     fn schema() -> Schema {
-        schema::any_of([String::schema(), Vec::<Field<RawChoice>>::schema()])
+        schema::any_of([String::schema(), Vec::<Field<RawChoice>>::schema(), RawFallback::schema()])
     }
 }
 
@@ -312,5 +334,9 @@ impl<'de> Visitor<'de> for TargetsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<RawTargets, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(items)).map(RawTargets::Split)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<RawTargets, A::Error> {
+        RawFallback::deserialize(MapAccessDeserializer::new(members)).map(RawTargets::Fallback)
     }
 }

@@ -1,14 +1,21 @@
-//! What was decided about a request: all that a rewriting of it for one provider needs.
+//! What was decided about a request: all that a rewriting of it for one provider needs, in whichever
+//! instance of the filter that is done.
+//!
+//! In two positions the listener's instance decides, and every attempt's instance reads the decision from
+//! filter state ([`super::Note::Decision`]), which no client can write. One part a line, since none can
+//! hold a line feed: the virtual key's id, operation, cache mode, declared length, where the model stands,
+//! what else the body said, path, the client's model id, then the targets.
 
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::Surroundings;
 use crate::dialect::seal::Sealer;
-use crate::policy::CacheMode;
 use crate::policy::key::VirtualKey;
-use crate::policy::model::Target;
+use crate::policy::model::{Plan, Target, Way};
 use crate::policy::operation::Operation;
+use crate::policy::{CacheMode, Config};
 use crate::wire::json::scan::BodyFacts;
 
 /// Who may do what with which model, and where the body says so.
@@ -17,8 +24,8 @@ pub(super) struct Decision {
     /// Whose request it is.
     pub key: Arc<VirtualKey>,
     pub operation: Operation,
-    /// Where it may go.
-    pub target: Target,
+    /// Where it may go, and how Envoy gets there.
+    pub plan: Plan,
     /// The model id as the client wrote it.
     pub requested: String,
     pub cache: CacheMode,
@@ -34,4 +41,121 @@ pub(super) struct Decision {
     pub span: Range<u64>,
     /// What else the answer depends on, as far as the body had been read.
     pub facts: BodyFacts,
+    /// That was to its end.
+    pub is_complete: bool,
+}
+
+impl Decision {
+    /// The targets in order.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.plan.first).chain(&self.plan.rest)
+    }
+
+    /// The target whose provider is that of the host which Envoy has chosen for this attempt: by the
+    /// host's metadata, else by its cluster's name. Never by the attempt's number: Envoy skips a provider
+    /// without hosts.
+    pub fn target_of_host(&self, config: &Config, around: &dyn Surroundings) -> Option<&Target> {
+        let named = around.host_provider();
+        let cluster = if named.is_none() { around.cluster() } else { None };
+        self.targets().find(|target| {
+            config.providers.get(target.provider).is_some_and(|provider| match (&named, &cluster) {
+                (Some(name), _) => provider.name.as_bytes() == name,
+                (None, Some(cluster)) => provider.is_in(cluster),
+                (None, None) => false,
+            })
+        })
+    }
+
+    /// The decision as a note. How Envoy gets to the targets is not part of it: that is done.
+    pub fn write(&self, config: &Config) -> String {
+        let declared = self.declared.map(|length| length.to_string()).unwrap_or_default();
+        let mut note = [&*self.key.id, self.operation.as_str(), self.cache.as_str()].join("\n");
+        let Range { start, end } = self.span;
+        let facts = write_facts(&self.facts);
+        let version = if self.has_version { "v" } else { "" };
+        let open = if self.is_complete { "" } else { "+" };
+        note.push_str(&format!(
+            "\n{declared}\n{start}-{end}\n{facts}{version}{open}\n{}\n{}",
+            self.path, self.requested
+        ));
+        for target in self.targets() {
+            let name = config.providers.get(target.provider).map_or("", |provider| &*provider.name);
+            note.extend(["\n", name, "/", &target.model]);
+        }
+        note
+    }
+
+    /// Reads a note; `None` where it is none, or names what the configuration does not have.
+    pub fn read(config: &Config, note: &[u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(note).ok()?.split('\n');
+        let key = config.virtual_keys.by_id(parts.next()?)?.clone();
+        let operation = Operation::from_note(parts.next()?)?;
+        let cache = CacheMode::from_name(parts.next()?)?;
+        let declared = match parts.next()? {
+            "" => None,
+            length => Some(length.parse().ok()?),
+        };
+        let (start, end) = parts.next()?.split_once('-')?;
+        let span = start.parse().ok()?..end.parse().ok()?;
+        let facts = parts.next()?;
+        let is_complete = !facts.ends_with('+');
+        let facts = facts.trim_end_matches('+');
+        let has_version = facts.ends_with('v');
+        let facts = read_facts(facts.trim_end_matches('v'))?;
+        let path = parts.next()?.to_owned();
+        let requested = parts.next()?.to_owned();
+        let mut targets = parts.map(|text| {
+            let (name, model) = text.split_once('/')?;
+            Some(Target { provider: config.providers.by_name(name)?, model: model.into() })
+        });
+        let first = targets.next()??;
+        let rest = targets.collect::<Option<_>>()?;
+        let plan = Plan { first, rest, way: Way::Own };
+        // The virtual key itself is not here: nothing is sealed without a secret of the operator's.
+        let secret = config.seal_secret.as_ref().map(|secret| secret.expose().as_bytes());
+        let sealer = secret.and_then(|secret| Sealer::new(secret, &key.id)).map(Rc::new);
+        Some(Self {
+            key,
+            operation,
+            plan,
+            requested,
+            cache,
+            sealer,
+            path,
+            has_version,
+            declared,
+            span,
+            facts,
+            is_complete,
+        })
+    }
+}
+
+/// What a body said, as a note ([`super::Note::Facts`]) or a part of one.
+pub(super) fn write_facts(facts: &BodyFacts) -> String {
+    let BodyFacts { stream, base64, inputs, prompts, n, wants_usage, names_tool } = facts;
+    let flag = |is_set: &bool| if *is_set { "1" } else { "0" };
+    let flags = [stream, base64, wants_usage, names_tool].map(flag).join(" ");
+    let count = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
+    let length = |length: &Option<usize>| count(length.map(|length| length as u64));
+    format!("{flags} {} {} {}", length(inputs), length(prompts), count(*n))
+}
+
+/// Reads what [`write_facts`] wrote.
+pub(super) fn read_facts(text: &str) -> Option<BodyFacts> {
+    let mut parts = text.split(' ');
+    let mut flag = || match parts.next()? {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    };
+    let (stream, base64, wants_usage, names_tool) = (flag()?, flag()?, flag()?, flag()?);
+    let mut count = || match parts.next()? {
+        "" => Some(None),
+        count => count.parse::<u64>().ok().map(Some),
+    };
+    let (inputs, prompts, n) = (count()?, count()?, count()?);
+    let length = |count: Option<u64>| count.map(usize::try_from).transpose().ok();
+    let (inputs, prompts) = (length(inputs)?, length(prompts)?);
+    Some(BodyFacts { stream, base64, inputs, prompts, n, wants_usage, names_tool })
 }

@@ -19,6 +19,7 @@ mod request;
 mod response;
 mod route_watch;
 mod surroundings;
+mod trail;
 
 pub use bridge::upstream_path;
 pub use models::ModelsQuery;
@@ -30,8 +31,9 @@ use std::sync::Arc;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
+use crate::policy::model::Target;
 use crate::policy::operation::Operation;
-use crate::policy::{AnswerHeader, CacheMode, Config, HeaderNames, ProviderId};
+use crate::policy::{AnswerHeader, CacheMode, Config, HeaderNames, Positions, ProviderId};
 use crate::telemetry::counters;
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::scan::BodyFacts;
@@ -42,6 +44,7 @@ use budget::{Account, RETRY_AFTER_SECONDS};
 use decision::Decision;
 use face::Face;
 pub use route_watch::RouteWatch;
+use trail::Trail;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -127,6 +130,14 @@ pub enum Note {
     Request,
     /// `hit`, `miss` or `bypass`, where no header says it.
     Cache,
+    /// In two positions: what the listener's instance decided, for every attempt.
+    Decision,
+    /// In two positions: what the body said after that.
+    Facts,
+    /// In two positions: what an attempt changed of the client's head, for the next one.
+    Undo,
+    /// In two positions: who was asked, and what came back, attempt by attempt.
+    Attempts,
 }
 
 impl Note {
@@ -136,6 +147,10 @@ impl Note {
         match self {
             Self::Request => "gateway_request",
             Self::Cache => "gateway_cache",
+            Self::Decision => "gateway_decision",
+            Self::Facts => "gateway_facts",
+            Self::Undo => "gateway_undo",
+            Self::Attempts => "gateway_attempts",
         }
     }
 }
@@ -152,6 +167,8 @@ pub struct Exchange {
     kept: Vec<(Cow<'static, str>, String)>,
     /// The answer's head has gone on, so that it can't be changed any more.
     response_head_sent: bool,
+    /// `:status` of the answer's head as it came.
+    answer_status: u16,
     /// Bytes of the answer's body still to come, where its length is declared.
     response_left: Option<u64>,
     /// Whose client asks.
@@ -164,6 +181,11 @@ pub struct Exchange {
     is_noted: bool,
     /// Unix seconds of the request's head.
     now: u64,
+    /// In the second position, of a request under a decision: the attempts so far, this one last. In the
+    /// listener's, once an answer is there that it has to look at.
+    trail: Option<Trail>,
+    /// A note is to come of what the request's body said.
+    awaits_facts: bool,
     notes: Vec<(Note, String)>,
     counted: Vec<String>,
     /// What is known of Envoy's routes.
@@ -190,12 +212,17 @@ struct SentRequest {
 }
 
 impl SentRequest {
-    /// The route of a request that was rewritten as it was decided.
-    fn new(decision: Decision, bridge: Option<Bridge>, dropped: Option<String>) -> Self {
+    /// The route of a request that was rewritten for `target`.
+    fn new(
+        decision: Decision,
+        target: Target,
+        bridge: Option<Bridge>,
+        dropped: Option<String>,
+    ) -> Self {
         Self {
             operation: decision.operation,
-            provider: decision.target.provider,
-            model: decision.target.model,
+            provider: target.provider,
+            model: target.model,
             requested: decision.requested,
             cache: decision.cache,
             facts: decision.facts,
@@ -230,12 +257,15 @@ impl Exchange {
             forged: Vec::new(),
             kept: Vec::new(),
             response_head_sent: false,
+            answer_status: 0,
             response_left: None,
             face: Face::default(),
             request_id: None,
             key: None,
             is_noted: false,
             now: 0,
+            trail: None,
+            awaits_facts: false,
             notes: Vec::new(),
             counted: Vec::new(),
         }
@@ -254,7 +284,9 @@ impl Exchange {
     /// Whether the host is to say, before the answer's head, which cluster Envoy has asked: see [`Self::on_cluster`].
     #[must_use]
     pub fn watches_route(&self) -> bool {
-        self.request.route().is_some_and(|route| self.routes.is_open(route.provider))
+        // In two positions no credential was sent before the host was known.
+        self.config.routing.positions == Positions::One
+            && self.request.route().is_some_and(|route| self.routes.is_open(route.provider))
     }
 
     /// The answer came by way of `cluster`. Where that is not the provider's, a line for the log and the reply that takes
@@ -309,6 +341,7 @@ impl Exchange {
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::RequestPhase::Replied;
         self.note_undecided();
+        self.note_replied();
         self.count_refused(error.code);
         RequestStep::Reply(self.error_reply(error))
     }

@@ -10,4 +10,18 @@ pub trait Surroundings {
     /// A note that an instance of this filter has left on the same request: an earlier attempt's, or
     /// the other position's. No client and no upstream can write one.
     fn recall(&self, note: Note) -> Option<Vec<u8>>;
+
+    /// Which attempt at the request this is, counted from 1; 0 in the listener's filters, where no host
+    /// has been chosen.
+    fn attempt(&self) -> u64;
+
+    /// The provider that the chosen host's metadata names (`filter_metadata`, `openai-gateway`,
+    /// `provider`).
+    fn host_provider(&self) -> Option<Vec<u8>>;
+
+    /// The cluster of the chosen host.
+    fn cluster(&self) -> Option<Vec<u8>>;
+
+    /// Why the answer is as it is: `via_upstream` for an upstream's own, else Envoy's reason.
+    fn answer_details(&self) -> Option<Vec<u8>>;
 }

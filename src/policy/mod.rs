@@ -21,7 +21,8 @@ pub use provider::{
 };
 pub use secret::Secret;
 pub use settings::{
-    AnswerHeader, AnswerHeaders, CacheMode, HeaderNames, Limits, Outside, ResponseModel,
+    AnswerHeader, AnswerHeaders, Authority, CacheMode, HeaderNames, Limits, Outside, Positions,
+    ResponseModel, Routing,
 };
 pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub cache: CacheMode,
     /// Names of the gateway's own headers.
     pub headers: HeaderNames,
+    /// How Envoy's route and the filter work together.
+    pub routing: Routing,
     /// Begins with `/`, no trailing slash; empty when every path is the gateway's.
     pub path_prefix: String,
     /// What becomes of requests outside of it.

@@ -157,6 +157,14 @@ fn is_openai_hint(name: &str) -> bool {
         || matches!(name, "safety_identifier" | "verbosity" | "store" | "client_metadata")
 }
 
+impl Provider {
+    /// Whether Envoy may show `cluster` for a host of it.
+    #[must_use]
+    pub fn is_in(&self, cluster: &[u8]) -> bool {
+        self.upstream_clusters.iter().any(|pattern| pattern.matches(cluster.iter().copied()))
+    }
+}
+
 /// A header to send upstream.
 #[derive(Debug, Clone)]
 pub struct Credential {
@@ -235,6 +243,7 @@ pub(crate) fn test_provider() -> Provider {
         authority: "p.test".into(),
         base_path: "/v1".to_owned(),
         cluster: "p".into(),
+        upstream_clusters: [Pattern::new("p")].into(),
         credential: None,
         auth_header: None,
         models: None,
@@ -247,6 +256,5 @@ pub(crate) fn test_provider() -> Provider {
         takes: Takes::DEFAULT,
         drop_params: Vec::new(),
         request_headers: Box::default(),
-        upstream_clusters: Box::default(),
     }
 }

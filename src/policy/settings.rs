@@ -49,6 +49,36 @@ pub enum Outside {
     Refuse,
 }
 
+/// `routing.positions`: where the filter stands in Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// In the listener's filters alone.
+    One,
+    /// In the router's upstream filters as well, where it runs for each attempt and knows the host. Only
+    /// there is a credential set.
+    Two,
+}
+
+/// `routing.authority`: who tells an upstream its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// The filter, before Envoy chooses the route.
+    Filter,
+    /// Envoy's route.
+    Route,
+    /// The filter's second position, after Envoy chose the route.
+    Upstream,
+}
+
+/// `routing`, apart from the header's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Routing {
+    /// Where the filter stands.
+    pub positions: Positions,
+    /// Who sets `:authority`; `Upstream` in two positions only.
+    pub authority: Authority,
+}
+
 /// `limits`, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -128,6 +158,8 @@ pub struct HeaderNames {
     pub prefix: Rc<str>,
     /// Request: cache mode override. Answer: hit, miss or bypass.
     pub cache: Rc<str>,
+    /// Answer of more than one attempt: who was asked, and what came back.
+    pub attempts: Rc<str>,
     /// Answer: the provider's name.
     pub provider: Rc<str>,
     /// Answer: the upstream model id.
@@ -154,6 +186,7 @@ impl HeaderNames {
             cluster: cluster.into(),
             prefix: prefix.into(),
             cache: name("cache"),
+            attempts: name("attempts"),
             provider: name("provider"),
             model: name("model"),
             request_id: name("request-id"),

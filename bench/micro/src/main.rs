@@ -24,6 +24,22 @@ impl Surroundings for Nowhere {
     fn recall(&self, _: Note) -> Option<Vec<u8>> {
         None
     }
+
+    fn attempt(&self) -> u64 {
+        0
+    }
+
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 fn main() {
@@ -77,7 +93,7 @@ fn main() {
         black_box(step);
         black_box(exchange.take_notes());
         black_box(exchange.on_request_body(&[], Next::End));
-        let step = exchange.on_response_head(black_box(&answer), false);
+        let step = exchange.on_response_head(black_box(&answer), false, &Nowhere);
         assert!(matches!(step, ResponseStep::Hold));
         black_box(exchange.on_response_body(black_box(ANSWER), Next::Later));
         let step = exchange.on_response_body(&[], Next::End);

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openai_gateway_filter::error::GatewayError;
+use openai_gateway_filter::error::{Code, GatewayError};
 use openai_gateway_filter::exchange::upstream_path;
 use openai_gateway_filter::policy::key::VirtualKey;
 use openai_gateway_filter::policy::model::{AliasTable, Allowlist, Target, resolve};
@@ -148,7 +148,13 @@ fn plan(
     question: &Question<'_>,
     draw: u64,
 ) -> Result<Vec<Target>, GatewayError> {
-    Ok(vec![resolve(config, key, question.model, || draw)?])
+    // A fallback leaves out who does not offer the operation.
+    let offers = |provider: &Provider| match provider.operations.contains(question.operation) {
+        true => Ok(()),
+        false => Err(GatewayError::new(Code::UnsupportedOperation, "")),
+    };
+    let plan = resolve(config, key, question.model, offers, || draw)?;
+    Ok(std::iter::once(plan.first).chain(plan.rest).collect())
 }
 
 /// The name of the alias that the key's or the global table has for a model.

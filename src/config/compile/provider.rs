@@ -86,12 +86,7 @@ fn provider(
         system_anywhere: flag(raw.system_anywhere, "system_anywhere", default.system_anywhere),
     };
     let drop_params = drop_params(raw.drop_params, &at.field("drop_params"), problems);
-    let at_cluster = at.field("cluster");
-    let cluster = raw.cluster.given(&at_cluster, problems);
-    if cluster.as_deref().is_some_and(|cluster| !text::is_visible(cluster)) {
-        problems.add(&at_cluster, "must be printable ASCII without spaces, and not empty");
-    }
-
+    let cluster = cluster(raw.cluster, &at.field("cluster"), problems);
     let upstream_clusters =
         upstream_clusters(raw.upstream_clusters, &at.field("upstream_clusters"), problems);
     let request_headers = request_headers::compile(
@@ -148,6 +143,22 @@ fn drop_params(
         }
     }
     names
+}
+
+/// What the name of a cluster must be.
+const CLUSTER_RULE: &str = "must be printable ASCII without spaces, and not empty";
+
+/// The name of an Envoy cluster.
+pub(super) fn cluster(
+    raw: Field<String>,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<String> {
+    let cluster = raw.given(at, problems)?;
+    if !text::is_visible(&cluster) {
+        problems.add(at, CLUSTER_RULE);
+    }
+    Some(cluster)
 }
 
 /// `None` where none are given: then the cluster's own name counts.

@@ -115,7 +115,13 @@ fn virtual_key(
         }
     };
     let at_aliases = at.field("model_aliases");
-    let aliases = alias::compile(raw.model_aliases, &at_aliases, names, bound.as_deref(), problems);
+    let aliases = alias::compile(
+        raw.model_aliases,
+        &at_aliases,
+        names,
+        alias::Scope::Key(bound.as_deref()),
+        problems,
+    );
     let cache = cache(raw.cache, &at.field("cache"), problems);
     let revoked = raw.revoked.given(&at.field("revoked"), problems).unwrap_or(false);
     let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);

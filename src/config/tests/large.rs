@@ -68,7 +68,8 @@ fn ten_thousand_keys() {
             let presented = format!("vk-{number}");
             let key = config.virtual_keys.authenticate(presented.as_bytes(), || 0).unwrap();
             let id = format!("alias-{}", number % 1_000);
-            let denied = crate::policy::model::resolve(&config, &key, &id, || 0).unwrap_err();
+            let denied =
+                crate::policy::model::resolve(&config, &key, &id, |_| Ok(()), || 0).unwrap_err();
             assert_eq!(denied.code, crate::error::Code::ModelNotAllowed);
             assert_eq!(*key.id, *format!("team-{number}"));
         }

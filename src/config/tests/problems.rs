@@ -290,9 +290,8 @@ fn aliases() {
         (json!("/m"), "", "`provider/model`"),
         (json!("groq/a\nb"), "", "`provider/model`"),
         (json!("nope/m"), "", "no provider of that name"),
-        (json!(5), "", "or a list of {target, weight}"),
+        (json!(5), "", "a list of {target, weight}, or {fallback"),
         (json!(null), "", "got null"),
-        (json!({"target": "groq/m"}), "", "got an object"),
         (json!([]), "", "at least one target"),
         (json!(["groq/m"]), "[0]", "expected an object"),
         (json!([{"target": "groq/m"}]), "[0].weight", "missing"),
@@ -470,4 +469,107 @@ fn members_given_twice() {
         problems,
         "virtual_keys[0].key: given twice\nvirtual_keys[0].models_allowed: given twice"
     );
+}
+
+#[test]
+fn fallbacks() {
+    let vllm = ("/providers/-", json!({"name": "vllm", "kind": "vllm"}));
+    let both = json!(["groq/a", "vllm/b"]);
+    for (entry, place, words) in [
+        (json!({"fallback": ["groq/a"]}), ".fallback", "two targets"),
+        (json!({"fallback": []}), ".fallback", "two targets"),
+        (json!({"fallback": "groq/a"}), ".fallback", "expected a list"),
+        (json!({"cluster": "x"}), ".fallback", "missing"),
+        (json!({"fallback": ["groq/a", "groq/a"]}), ".fallback[1]", "same provider as fallback[0]"),
+        (json!({"fallback": ["groq/a", "groq/b"]}), ".fallback[1]", "same provider as fallback[0]"),
+        (json!({"fallback": ["vllm/a", "groq/a", "vllm/a"]}), ".fallback[2]", "fallback[0]"),
+        (json!({"fallback": ["groq/a", "none/b"]}), ".fallback[1]", "no provider of that name"),
+        (json!({"fallback": ["groq/a", "vllm"]}), ".fallback[1]", "must be `provider/model`"),
+        (json!({"fallback": ["groq/a", 1]}), ".fallback[1]", "expected a string"),
+        (json!({"fallback": both, "cluster": "a b"}), ".cluster", "printable ASCII"),
+        (json!({"fallback": both, "clusters": "a"}), ".clusters", "did you mean `cluster`?"),
+        (json!([{"fallback": both, "weight": 1}]), "[0].cluster", "missing"),
+        (json!([{"fallback": both, "cluster": "x"}]), "[0].weight", "missing"),
+        (
+            json!([{"fallback": both, "target": "groq/a", "cluster": "x", "weight": 1}]),
+            "[0].target",
+            "one of the two",
+        ),
+        (
+            json!([{"target": "groq/a", "cluster": "x", "weight": 1}]),
+            "[0].cluster",
+            "only a fallback",
+        ),
+    ] {
+        for (pointer, path) in [
+            ("/model_aliases", "model_aliases.f"),
+            ("/virtual_keys/0/model_aliases", "virtual_keys[0].model_aliases.f"),
+        ] {
+            let change = (pointer, json!({"f": entry}));
+            let text = with(&[vllm.clone(), change]).unwrap_err().to_string();
+            assert_eq!(text.lines().count(), 1, "{entry}: {text}");
+            assert!(text.starts_with(&format!("{path}{place}: ")), "{entry}: {text}");
+            assert!(text.contains(words), "{entry}: {text}");
+        }
+    }
+    // A name that can't be a cluster's needs one beside it.
+    for name in ["two words", "claude-*"] {
+        let aliases = json!({name: {"fallback": both}});
+        let text = with(&[vllm.clone(), ("/model_aliases", aliases)]).unwrap_err().to_string();
+        assert!(text.contains("cluster: missing"), "{text}");
+    }
+}
+
+#[test]
+fn an_object_is_a_fallback() {
+    let alias = json!({"a": {"target": "groq/m"}});
+    let text = with(&[("/model_aliases", alias)]).unwrap_err().to_string();
+    assert!(text.contains("model_aliases.a.target: unknown field"), "{text}");
+    assert!(text.contains("model_aliases.a.fallback: missing"), "{text}");
+}
+
+#[test]
+fn a_fallback_that_no_key_can_use() {
+    let vllm = ("/providers/-", json!({"name": "vllm", "kind": "vllm"}));
+    let bound = ("/virtual_keys/0/providers", json!(["groq"]));
+    let fallback = json!({"f": {"fallback": ["groq/a", "vllm/b"]}});
+    let global = ("/model_aliases", fallback.clone());
+    let text = with(&[vllm.clone(), bound.clone(), global.clone()]).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "model_aliases.f.fallback[1]: leads to a provider that no virtual key is bound to"
+    );
+    let other = ("/virtual_keys/-", json!({"id": "b", "key": "k", "providers": ["vllm"]}));
+    assert!(with(&[vllm.clone(), bound.clone(), other, global]).is_ok());
+    let own = ("/virtual_keys/0/model_aliases", fallback);
+    let text = with(&[vllm, bound, own]).unwrap_err().to_string();
+    assert!(text.starts_with("virtual_keys[0].model_aliases.f.fallback[1]: leads to a"), "{text}");
+}
+
+#[test]
+fn routing() {
+    refused(&[
+        ("/routing", json!({"positions": 3}), "routing.positions", "1 or 2"),
+        ("/routing", json!({"positions": 0}), "routing.positions", "1 or 2"),
+        ("/routing", json!({"positions": "2"}), "routing.positions", "whole number"),
+        ("/routing", json!({"authority": "host"}), "routing.authority", "filter, route, upstream"),
+        ("/routing", json!({"authority": "upstream"}), "routing.authority", "positions: 2"),
+        (
+            "/providers/0/upstream_clusters",
+            json!([]),
+            "providers[0].upstream_clusters",
+            "names no cluster",
+        ),
+        (
+            "/providers/0/upstream_clusters",
+            json!(["a", "b c"]),
+            "providers[0].upstream_clusters[1]",
+            "printable ASCII",
+        ),
+    ]);
+    let vllm = ("/providers/-", json!({"name": "vllm", "kind": "vllm"}));
+    let one = ("/routing", json!({"positions": 1}));
+    let fallback = ("/model_aliases", json!({"f": {"fallback": ["groq/a", "vllm/b"]}}));
+    let text = with(&[vllm, one, fallback]).unwrap_err().to_string();
+    assert!(text.starts_with("routing.positions: must be 2"), "{text}");
 }

@@ -1,12 +1,13 @@
 //! What a configuration means.
 
 use super::{base, env, with};
+use crate::policy::model::AliasChoice;
 use crate::policy::operation::Operation;
 use crate::policy::pattern::Pattern;
 use crate::policy::*;
 use crate::test;
 use crate::wire::headers::HeaderEdit;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The only provider of the base configuration, with members added.
 fn provider(members: serde_json::Value) -> Provider {
@@ -111,7 +112,7 @@ fn everything_set() {
     assert_eq!(key.expires_at, Some(82_800));
     assert_eq!(key.bound.iter().collect::<Vec<_>>(), [id("vllm"), id("groq")]);
     assert_eq!(key.cache, Some(CacheMode::Force));
-    let target = key.aliases.get("a").and_then(|targets| targets.pick(0)).unwrap();
+    let target = &key.aliases.get("a").and_then(|targets| targets.pick(0)).unwrap().targets()[0];
     assert_eq!((target.provider, target.model.as_str()), (id("groq"), "m/n"));
     assert!(!key.allowed.allows(None, "groq", "m"));
     let other = config.virtual_keys.authenticate(b"gsk-s3cret", || 0).unwrap();
@@ -295,4 +296,70 @@ fn a_key_is_rotated_under_one_name() {
         assert_eq!(&*key.id, "rotating");
     }
     assert_eq!(config.virtual_keys.len(), 1);
+}
+
+fn two_providers() -> (&'static str, Value) {
+    ("/providers/-", json!({"name": "vllm", "kind": "vllm", "upstream_clusters": ["v*", "gpu"]}))
+}
+
+#[test]
+fn fallbacks() {
+    let both = json!(["groq/a", "vllm/b/c"]);
+    let config = with(&[
+        two_providers(),
+        (
+            "/model_aliases",
+            json!({
+                "fast": {"fallback": both},
+                "x y": {"fallback": both, "cluster": "xy"},
+                "mixed": [{"target": "groq/a", "weight": 9},
+                          {"fallback": both, "cluster": "both", "weight": 1}],
+            }),
+        ),
+    ])
+    .unwrap();
+    let clusters = |name: &str| {
+        let targets = config.aliases.get(name).unwrap();
+        let choices = targets.choices().map(|(weight, choice)| match choice {
+            AliasChoice::One(_) => (weight, None, 1),
+            AliasChoice::Fallback(fallback) => {
+                (weight, Some(fallback.cluster().to_string()), fallback.targets().len())
+            }
+        });
+        choices.collect::<Vec<_>>()
+    };
+    assert_eq!(clusters("fast"), [(1, Some("fast".to_owned()), 2)]);
+    assert_eq!(clusters("x y"), [(1, Some("xy".to_owned()), 2)]);
+    assert_eq!(clusters("mixed"), [(9, None, 1), (1, Some("both".to_owned()), 2)]);
+    let vllm = config.providers.by_name("vllm").and_then(|id| config.providers.get(id)).unwrap();
+    assert!(vllm.is_in(b"vllm-2") && vllm.is_in(b"gpu") && !vllm.is_in(b"groq"));
+}
+
+#[test]
+fn positions_follow_the_aliases() {
+    let two = Routing { positions: Positions::Two, authority: Authority::Upstream };
+    let one = Routing { positions: Positions::One, authority: Authority::Filter };
+    let fallback = json!({"fast": {"fallback": ["groq/a", "vllm/b"]}});
+    assert_eq!(with(&[]).unwrap().routing, one);
+    assert_eq!(
+        with(&[two_providers(), ("/model_aliases", fallback.clone())]).unwrap().routing,
+        two
+    );
+    let own = ("/virtual_keys/0/model_aliases", fallback);
+    assert_eq!(with(&[two_providers(), own]).unwrap().routing, two);
+    for (routing, want) in [
+        (json!({"positions": 1}), one),
+        (json!({"positions": 2}), two),
+        (
+            json!({"positions": 2, "authority": "route"}),
+            Routing { authority: Authority::Route, ..two },
+        ),
+        (
+            json!({"positions": 2, "authority": "filter"}),
+            Routing { authority: Authority::Filter, ..two },
+        ),
+        (json!({"authority": "route"}), Routing { authority: Authority::Route, ..one }),
+    ] {
+        assert_eq!(with(&[("/routing", routing)]).unwrap().routing, want);
+    }
 }

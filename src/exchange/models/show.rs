@@ -60,8 +60,8 @@ pub fn needed(config: &Config, key: &VirtualKey, want: &Want) -> Vec<ProviderId>
         Want::Nothing => Vec::new(),
         Want::All => key.bound.iter().filter(live).collect(),
         Want::One(id) if targets(config, key, id).is_some() => Vec::new(),
-        Want::One(id) => resolve(config, key, id, || 0)
-            .map(|route| route.provider)
+        Want::One(id) => resolve(config, key, id, |_| Ok(()), || 0)
+            .map(|plan| plan.first.provider)
             .iter()
             .copied()
             .filter(live)
@@ -175,14 +175,15 @@ fn one(
         };
     }
     // A model that the key may not use looks like one that does not exist.
-    let route = resolve(config, key, id, || 0).map_err(|_| not_found(config, id))?;
-    let provider = config.providers.get(route.provider).ok_or_else(|| not_found(config, id))?;
+    let plan = resolve(config, key, id, |_| Ok(()), || 0).map_err(|_| not_found(config, id))?;
+    let target = plan.first;
+    let provider = config.providers.get(target.provider).ok_or_else(|| not_found(config, id))?;
     if provider.models.is_some() {
         return found(0, &provider.name, b"");
     }
-    match lists.get(route.provider) {
+    match lists.get(target.provider) {
         Some(ListOutcome::Listed(list)) => {
-            let model = list.models.iter().find(|model| is_reached(&model.id, &route.model));
+            let model = list.models.iter().find(|model| is_reached(&model.id, &target.model));
             let model = model.ok_or_else(|| not_found(config, id))?;
             found(model.created, owner(model, &provider.name), &model.extra)
         }

@@ -12,7 +12,7 @@ use super::head::HeadFields;
 use crate::dialect::seal::Sealer;
 use crate::exchange::decision::Decision;
 use crate::policy::key::VirtualKey;
-use crate::policy::model::Target;
+use crate::policy::model::{Plan, Target, Way};
 use crate::policy::operation::Operation;
 use crate::policy::{CacheMode, Config};
 use crate::wire::json::scan::BodyFacts;
@@ -30,10 +30,10 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// What [`crate::exchange::Note::Request`] says of a decision. The virtual key's id holds no space.
-    pub fn note(decision: &Decision, provider: &str) -> String {
-        let operation = decision.operation.as_str();
-        [&*decision.key.id, " ", operation, " ", provider, "/", &decision.target.model].concat()
+    /// What [`crate::exchange::Note::Request`] says of a decision and who is asked. The virtual key's id
+    /// holds no space.
+    pub fn note(decision: &Decision, provider: &str, model: &str) -> String {
+        [&*decision.key.id, " ", decision.operation.as_str(), " ", provider, "/", model].concat()
     }
 
     /// Reads what an earlier instance has noted under [`crate::exchange::Note::Request`]; `None` where that is
@@ -65,7 +65,7 @@ impl Attempt {
         Decision {
             key: self.key.clone(),
             operation: self.operation,
-            target: self.target.clone(),
+            plan: Plan { first: self.target.clone(), rest: Vec::new(), way: Way::Own },
             requested: found.id,
             cache: self.cache,
             sealer: self.sealer.clone(),
@@ -74,6 +74,7 @@ impl Attempt {
             declared: None,
             span: found.span,
             facts: BodyFacts::default(),
+            is_complete: false,
         }
     }
 }

@@ -24,7 +24,7 @@ impl<'a> Rewrite<'a> {
         id: String,
     ) -> Result<Rewritten, GatewayError> {
         let (provider, decision) = (self.provider, self.decision);
-        let model = &*decision.target.model;
+        let model = &*self.target.model;
         let (bridge, body, dropped) = match conversion {
             Conversion::Responses => {
                 let options = self.responses_options();
@@ -59,7 +59,7 @@ impl<'a> Rewrite<'a> {
     fn responses_options(&self) -> responses::request::ChatRequestOptions<'a> {
         let (provider, decision) = (self.provider, self.decision);
         responses::request::ChatRequestOptions {
-            model: &decision.target.model,
+            model: &self.target.model,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
             takes: provider.takes,

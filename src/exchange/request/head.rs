@@ -93,6 +93,12 @@ impl<'a> HeadFields<'a> {
         })
     }
 
+    /// `content-length`.
+    pub fn declared(&self) -> Option<u64> {
+        let value = std::str::from_utf8(self.content_length?).ok()?;
+        value.trim().parse().ok()
+    }
+
     /// Checks what the head says about the body; returns its declared length.
     fn check_limits(&self, config: &Config) -> Result<Option<u64>, GatewayError> {
         if self.is_upgrade {
@@ -109,12 +115,9 @@ impl<'a> HeadFields<'a> {
                  content-encoding.",
             ));
         }
-        let declared = self
-            .content_length
-            .and_then(|value| std::str::from_utf8(value).ok())
-            .and_then(|value| value.trim().parse().ok());
+        let declared = self.declared();
         let limit = config.limits.max_request_bytes;
-        if declared.is_some_and(|length: u64| length > limit) {
+        if declared.is_some_and(|length| length > limit) {
             return Err(too_large(limit));
         }
         Ok(declared)
@@ -208,6 +211,11 @@ pub(super) fn removals(
         }
     }
     edits
+}
+
+/// Whether no upstream may see a header of this name from a client.
+pub(super) fn is_withheld(config: &Config, name: &str) -> bool {
+    config.withheld.find(&config.headers, name.as_bytes()).is_some()
 }
 
 /// A client's copies of the gateway's own headers.

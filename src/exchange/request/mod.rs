@@ -3,16 +3,16 @@
 mod attempt;
 mod body;
 mod convert;
+mod decide;
 mod head;
+mod place;
 mod rewrite;
+mod undo;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::bridge::{counts_input_tokens, counts_tokens};
-use super::decision::Decision;
+use super::decision::{Decision, write_facts};
 use super::face::Face;
 use super::{
     Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, SentRequest, Surroundings,
@@ -23,18 +23,16 @@ use crate::exchange::models::{ListStyle, Want};
 use crate::policy::key::{VirtualKey, presented_key};
 use crate::policy::model;
 use crate::policy::operation::{self, Operation, RequestTarget};
-use crate::policy::{Config, Outside, ProviderId};
+use crate::policy::{Authority, Outside, Positions, ProviderId};
 use crate::wire::headers::{HeaderEdit, Headers};
-use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
 use attempt::Attempt;
 use body::{BodyReader, RequestBody, reader};
+use decide::{decide, unsupported};
 use head::{ClientHead, HeadFields, is_beside_prefix, own_headers, removals, under_prefix};
+use place::Placing;
 use rewrite::Rewrite;
-
-/// Counts requests without `x-request-id`, so that they too are spread over weighted targets.
-static UNNAMED: AtomicU32 = AtomicU32::new(0);
 
 /// Where the request stands.
 #[derive(Debug)]
@@ -47,6 +45,10 @@ pub(super) enum RequestPhase {
     Reading(Box<Reading>),
     /// Head and model are upstream; the rest is checked while it passes.
     Streaming(Box<Streaming>),
+    /// An attempt whose body is still to be edited.
+    Placing(Box<Placing>),
+    /// An attempt on its way, with nothing left to do.
+    Placed(Box<SentRequest>),
     /// We answer, now or once the model lists are there.
     Replied,
 }
@@ -56,16 +58,46 @@ impl RequestPhase {
     pub(super) fn route(&self) -> Option<&SentRequest> {
         match self {
             Self::Streaming(streaming) => Some(&streaming.route),
+            Self::Placed(route) => Some(route),
+            Self::Placing(placing) => match &**placing {
+                Placing::Editing { route, .. } => Some(route),
+                Placing::Converting { .. } => None,
+            },
             _ => None,
         }
+    }
+
+    fn route_mut(&mut self) -> Option<&mut SentRequest> {
+        match self {
+            Self::Streaming(streaming) => Some(&mut streaming.route),
+            Self::Placed(route) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// In two positions: `provider` was the last that was asked.
+    pub(super) fn was_sent_to(&mut self, provider: ProviderId) {
+        if let Self::Streaming(streaming) = self
+            && let Some(target) = streaming.rest.iter().find(|target| target.provider == provider)
+        {
+            streaming.route.provider = provider;
+            streaming.route.model = target.model.clone();
+        }
+    }
+
+    /// Whether an answer may come that is not the gateway's own.
+    pub(super) fn is_ours(&self) -> bool {
+        !matches!(self, Self::Start | Self::Untouched | Self::Replied)
     }
 
     /// The provider, once it is chosen.
     pub(super) fn provider(&self) -> Option<ProviderId> {
         match self {
-            Self::Streaming(streaming) => Some(streaming.route.provider),
+            Self::Streaming(_) | Self::Placing(_) | Self::Placed(_) => {
+                self.route().map(|route| route.provider)
+            }
             Self::Reading(reading) => {
-                reading.chosen.as_ref().map(|decision| decision.target.provider)
+                reading.chosen.as_ref().map(|decision| decision.plan.first.provider)
             }
             Self::Start | Self::Untouched | Self::Replied => None,
         }
@@ -77,6 +109,10 @@ impl RequestPhase {
             Self::Reading(reading) => usize::try_from(reading.body.counted).unwrap_or(usize::MAX),
             Self::Streaming(streaming) => {
                 streaming.route.bridge.as_ref().map_or(0, super::Bridge::held)
+            }
+            // Envoy holds the body as it came; the listener's instance has counted it.
+            Self::Placing(_) | Self::Placed(_) => {
+                self.route().and_then(|route| route.bridge.as_ref()).map_or(0, super::Bridge::held)
             }
             Self::Start | Self::Untouched | Self::Replied => 0,
         }
@@ -102,6 +138,8 @@ pub(super) struct Reading {
 pub(super) struct Streaming {
     body: RequestBody,
     route: SentRequest,
+    /// Where else it may go.
+    rest: Vec<model::Target>,
 }
 
 /// What is kept of the head while the body is read.
@@ -133,8 +171,15 @@ impl Exchange {
         let config = self.config.clone();
         let fields = HeadFields::read(&config, headers);
         self.request_id = fields.request_id.map(Rc::from);
+        let two = config.routing.positions == Positions::Two;
+        if two {
+            let number = around.attempt();
+            if number > 0 {
+                return self.on_attempt_head(headers, &fields, number, end, around);
+            }
+        }
         let Some(rest) = under_prefix(fields.path, &config.path_prefix) else {
-            if let Some(step) = self.attempt_again(&fields, end, around) {
+            if !two && let Some(step) = self.attempt_again(&fields, end, around) {
                 return step;
             }
             if let Err(error) = self.check_outside(fields.path) {
@@ -152,7 +197,7 @@ impl Exchange {
         match self.accept_head(headers, &fields, rest, end, around) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
-            Err(error) if error.code == Code::InvalidApiKey => {
+            Err(error) if !two && error.code == Code::InvalidApiKey => {
                 self.attempt_again(&fields, end, around).unwrap_or_else(|| self.refuse(&error))
             }
             Err(error) => self.refuse(&error),
@@ -173,9 +218,21 @@ impl Exchange {
         let step = match &mut self.request {
             RequestPhase::Streaming(streaming) => {
                 let read = streaming.body.push(bytes, end, false, &limits);
-                streaming.route.facts = streaming.body.reader.facts();
+                let facts = streaming.body.reader.facts();
+                let known = std::mem::replace(&mut streaming.route.facts, facts);
+                if known != facts && self.config.routing.positions == Positions::Two {
+                    self.notes.push((Note::Facts, write_facts(&facts)));
+                }
                 read.map(|_| RequestStep::Continue)
             }
+            RequestPhase::Placing(placing) => {
+                if end || matches!(**placing, Placing::Editing { .. }) {
+                    self.on_attempt_body()
+                } else {
+                    Ok(RequestStep::Hold)
+                }
+            }
+            RequestPhase::Placed(_) => Ok(RequestStep::Continue),
             RequestPhase::Reading(reading) => {
                 let searching = reading.chosen.is_none();
                 let read = reading.body.push(bytes, end, searching, &limits);
@@ -201,9 +258,20 @@ impl Exchange {
         }
     }
 
+    /// How many bytes of the body must be visible before [`Self::on_request_body`] is called, unless it
+    /// ends before.
+    #[must_use]
+    pub fn request_bytes_needed(&self) -> usize {
+        match &self.request {
+            RequestPhase::Placing(placing) => placing.needs(),
+            _ => 0,
+        }
+    }
+
     /// The host can't go on: the reply to send, which is known as our own when it comes back.
     pub fn give_up(&mut self) -> Reply {
         self.note_undecided();
+        self.note_replied();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
         if !matches!(
             std::mem::replace(&mut self.request, RequestPhase::Replied),
@@ -217,15 +285,16 @@ impl Exchange {
     /// Names in a request's trailers that no upstream may see.
     #[must_use]
     pub fn trailer_removals(&self, trailers: &Headers) -> Vec<HeaderEdit> {
-        if matches!(self.request, RequestPhase::Reading(_) | RequestPhase::Streaming(_)) {
-            // The key itself is not kept: its digest tells.
-            let is_key = |value: &[u8]| {
-                let last = value.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
-                last.is_some_and(|word| self.config.virtual_keys.known(word).is_some())
-            };
-            return removals(&self.config, trailers, is_key);
+        if self.request.is_ours() {
+            return removals(&self.config, trailers, |value| self.is_key(value));
         }
         own_headers(&self.config, trailers)
+    }
+
+    /// Whether a header's value is a virtual key. The client's own is not kept: its digest tells.
+    fn is_key(&self, value: &[u8]) -> bool {
+        let last = value.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
+        last.is_some_and(|word| self.config.virtual_keys.known(word).is_some())
     }
 
     /// The trailers: the end of a body that has some.
@@ -238,7 +307,11 @@ impl Exchange {
 
     /// The whole body, after [`RequestStep::ReadWhole`].
     pub fn on_request_whole(&mut self, body: &[u8]) -> RequestStep {
-        let step = self.release(Some(body), true).unwrap_or_else(|error| self.refuse(&error));
+        let step = match &self.request {
+            RequestPhase::Placing(_) => self.on_attempt_whole(body),
+            _ => self.release(Some(body), true),
+        };
+        let step = step.unwrap_or_else(|error| self.refuse(&error));
         self.within_budget(step)
     }
 
@@ -394,14 +467,19 @@ impl Exchange {
                 }
                 RequestHead::Rewritten(attempt) => attempt.decision(found),
             };
-            let id = decision.target.provider;
+            let id = decision.plan.first.provider;
             let provider = self.config.providers.get(id).ok_or_else(internal)?;
             self.routes.check(id, provider, self.now)?;
             reading.chosen = Some(decision);
         }
         let body = &reading.body;
         let Some(decision) = &reading.chosen else { return Ok(RequestStep::Hold) };
-        let whole = Rewrite::new(&self.config, decision).ok_or_else(internal)?.whole();
+        let end = next == Next::End;
+        let mut whole = None;
+        for target in decision.targets() {
+            let rewrite = Rewrite::new(&self.config, decision, target).ok_or_else(internal)?;
+            whole = whole.or_else(|| rewrite.whole());
+        }
         let limit = self.config.limits.max_buffered_bytes;
         if let Some(why) = &whole
             && body.counted > limit
@@ -413,7 +491,12 @@ impl Exchange {
         }
         let whole = whole.is_some();
         if body.is_complete(end) {
-            return if whole { Ok(RequestStep::ReadWhole) } else { self.release(None, true) };
+            let two = self.config.routing.positions == Positions::Two;
+            return if whole && !two {
+                Ok(RequestStep::ReadWhole)
+            } else {
+                self.release(None, true)
+            };
         }
         // What has come is read to its end before any of it goes on: it may be wrong, or the whole body.
         if next == Next::Visible {
@@ -441,7 +524,15 @@ impl Exchange {
         let Reading { head, body, chosen } = *reading;
         let mut decision = chosen.ok_or_else(internal)?;
         decision.facts = body.reader.facts();
-        let rewrite = Rewrite::new(&self.config, &decision).ok_or_else(internal)?;
+        decision.is_complete = complete;
+        let head = match (head, self.config.routing.positions) {
+            (RequestHead::Client(head), Positions::Two) => {
+                return self.hand_over(head, body, decision);
+            }
+            (head, _) => head,
+        };
+        let target = decision.plan.first.clone();
+        let rewrite = Rewrite::new(&self.config, &decision, &target).ok_or_else(internal)?;
         let rewritten = rewrite.body(whole, self.request_id.as_deref())?;
         let mut headers = Vec::new();
         // A head that was rewritten before still is as the first attempt set it, for the same body.
@@ -450,92 +541,20 @@ impl Exchange {
             let length =
                 known.map(|length| length.saturating_add_signed(splice::growth(&rewritten.edits)));
             headers = head.common(&rewrite);
-            rewrite.head(&mut headers, length.filter(|_| length != decision.declared));
+            let told = length.filter(|_| length != decision.declared);
+            let authority = self.config.routing.authority == Authority::Filter;
+            rewrite.head(&mut headers, told, authority);
             // Last, since each change makes Envoy choose the route anew.
             headers.push(HeaderEdit::set(&self.config.headers.cluster, &rewrite.provider.cluster));
-            let note = Attempt::note(&decision, &rewrite.provider.name);
+            let note = Attempt::note(&decision, &rewrite.provider.name, &target.model);
             self.notes.push((Note::Request, note));
             self.is_noted = true;
         }
-        let route = SentRequest::new(decision, rewritten.bridge, rewritten.dropped);
-        self.request = RequestPhase::Streaming(Box::new(Streaming { body, route }));
+        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
+        self.request =
+            RequestPhase::Streaming(Box::new(Streaming { body, route, rest: Vec::new() }));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
     }
-}
-
-/// Resolves the model, and checks that the provider serves the operation.
-fn decide(
-    config: &Config,
-    head: &mut ClientHead,
-    found: ModelSpan,
-    request_id: Option<&str>,
-) -> Result<Decision, GatewayError> {
-    // The same request always draws the same target.
-    let draw = || {
-        let mut hasher = DefaultHasher::new();
-        match request_id {
-            Some(id) => id.hash(&mut hasher),
-            None => UNNAMED.fetch_add(1, Ordering::Relaxed).hash(&mut hasher),
-        }
-        hasher.finish()
-    };
-    let id = match head.operation.is_anthropic() {
-        true => without_window(&found.id),
-        false => &found.id,
-    };
-    let target = if found.id.is_empty() {
-        model::default(config, &head.key)?
-    } else {
-        model::resolve(config, &head.key, id, draw)?
-    };
-    let provider = config.providers.get(target.provider).ok_or_else(internal)?;
-    if !provider.operations.contains(head.operation) {
-        return Err(unsupported(head.operation, &provider.name));
-    }
-    if head.operation == Operation::ResponsesInputTokens && !counts_input_tokens(provider) {
-        return Err(GatewayError::new(
-            Code::UnknownUrl,
-            format!("Provider {} can't count tokens: no server of its kind does.", provider.name),
-        ));
-    }
-    if head.operation == Operation::CountTokens && !counts_tokens(provider) {
-        return Err(unsupported(head.operation, &provider.name));
-    }
-    Ok(Decision {
-        key: head.key.clone(),
-        operation: head.operation,
-        target,
-        requested: found.id,
-        cache: head.cache,
-        sealer: head.sealer.clone(),
-        path: std::mem::take(&mut head.path),
-        has_version: head.has_version,
-        declared: head.declared,
-        span: found.span,
-        facts: BodyFacts::default(),
-    })
-}
-
-/// A model id without the window of a million tokens that Claude Code asks for by its end.
-fn without_window(id: &str) -> &str {
-    const WINDOW: &str = "[1m]";
-    let mut id = id;
-    while let Some((rest, end)) =
-        id.len().checked_sub(WINDOW.len()).and_then(|at| id.split_at_checked(at))
-        && end.eq_ignore_ascii_case(WINDOW)
-    {
-        id = rest;
-    }
-    id
-}
-
-fn unsupported(operation: Operation, provider: &str) -> GatewayError {
-    let error = GatewayError::new(
-        Code::UnsupportedOperation,
-        format!("{} is not supported by provider {provider}", operation.as_str()),
-    );
-    // Clients know how to live without: they count for themselves.
-    if operation == Operation::CountTokens { error.with_status(404) } else { error }
 }
 
 pub(super) fn internal() -> GatewayError {

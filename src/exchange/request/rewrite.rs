@@ -9,6 +9,7 @@ use crate::dialect::{cache_control, drop_params};
 use crate::error::GatewayError;
 use crate::exchange::bridge::{Bridge, Conversion, unique_id};
 use crate::exchange::decision::Decision;
+use crate::policy::model::Target;
 use crate::policy::operation::{BodyKind, Operation};
 use crate::policy::{CacheMode, Config, Provider};
 use crate::wire::headers::HeaderEdit;
@@ -23,6 +24,8 @@ pub(super) struct Rewrite<'a> {
     pub config: &'a Config,
     pub provider: &'a Provider,
     pub decision: &'a Decision,
+    /// The provider's target among the decided ones.
+    pub target: &'a Target,
 }
 
 /// What becomes of a body.
@@ -37,10 +40,10 @@ pub(super) struct Rewritten {
 }
 
 impl<'a> Rewrite<'a> {
-    /// `None` where the decision's provider is none of the configuration: a bug.
-    pub fn new(config: &'a Config, decision: &'a Decision) -> Option<Self> {
-        let provider = config.providers.get(decision.target.provider)?;
-        Some(Self { config, provider, decision })
+    /// `None` where the target's provider is none of the configuration: a bug.
+    pub fn new(config: &'a Config, decision: &'a Decision, target: &'a Target) -> Option<Self> {
+        let provider = config.providers.get(target.provider)?;
+        Some(Self { config, provider, decision, target })
     }
 
     /// Why the body can't be edited before all of it is there; `None` where it can.
@@ -104,22 +107,29 @@ impl<'a> Rewrite<'a> {
     }
 
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
-    /// and not what the head says.
-    pub fn head(&self, edits: &mut Vec<HeaderEdit>, length: Option<u64>) {
+    /// and not what the head says. `authority`: it is the filter's to set.
+    pub fn head(&self, edits: &mut Vec<HeaderEdit>, length: Option<u64>, authority: bool) {
         let provider = self.provider;
         if let Some(credential) = &provider.credential {
             // To be set takes away a header's other values, too.
             edits.retain(|edit| edit.name() != &*credential.header);
             edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
         }
-        self.versions(edits);
-        for edit in &provider.request_headers {
+        for edit in self.changes() {
             edits.retain(|other| other.name() != edit.name());
-            edits.push(edit.clone());
+            edits.push(edit);
         }
         edits.extend(length.map(HeaderEdit::content_length));
-        edits.push(HeaderEdit::set(":authority", &provider.authority));
+        edits.extend(authority.then(|| HeaderEdit::set(":authority", &provider.authority)));
         edits.push(HeaderEdit::set(":path", self.path()));
+    }
+
+    /// What of it changes headers that are the client's own, and not the gateway's to set for every provider.
+    pub fn changes(&self) -> Vec<HeaderEdit> {
+        let mut edits = Vec::new();
+        self.versions(&mut edits);
+        edits.extend(self.provider.request_headers.iter().cloned());
+        edits
     }
 
     /// The provider's path for the operation.
@@ -146,7 +156,7 @@ impl<'a> Rewrite<'a> {
 
     /// An id that stays as it is leaves the body untouched, however it is escaped.
     fn model_edit(&self) -> Result<Option<Edit>, GatewayError> {
-        let model = &*self.decision.target.model;
+        let model = &*self.target.model;
         if model == self.decision.requested {
             return Ok(None);
         }

@@ -13,6 +13,7 @@
 //! | an event stream of another kind (Anthropic's own, speech, images) | [`covered`] | at once |
 //! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
 
+mod attempt;
 mod bridged;
 mod converter;
 mod covered;
@@ -30,7 +31,7 @@ use std::rc::Rc;
 
 use super::budget::RETRY_AFTER_SECONDS;
 use super::face::Face;
-use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, request};
+use super::{BodyOut, Exchange, Next, Note, Reply, ResponseStep, SentRequest, Surroundings};
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::Operation;
@@ -226,18 +227,28 @@ fn pass(body: BodyOut) -> BodyDecision {
 
 impl Exchange {
     /// The answer's head. `end`: it has no body.
-    pub fn on_response_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
+    pub fn on_response_head(
+        &mut self,
+        headers: &Headers,
+        end: bool,
+        around: &dyn Surroundings,
+    ) -> ResponseStep {
         // While the request is still held, an answer can only be Envoy's own: a limit or a timeout.
-        if !matches!(
-            self.request,
-            request::RequestPhase::Streaming(_) | request::RequestPhase::Reading(_)
-        ) {
+        if !self.request.is_ours() {
             return ResponseStep::Continue;
         }
+        self.recall_facts(around);
+        let before = self.before();
+        let step = self.read_head(headers, end);
+        self.told(&before, step)
+    }
+
+    fn read_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
         self.note_undecided();
         let credential = self.context().credential();
         self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
+        self.answer_status = status;
         let is_unreadable = status < 400 && is_encoded(headers);
         let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
         if is_mislabelled {
@@ -321,6 +332,12 @@ impl Exchange {
         if matches!(self.response, ResponsePhase::Passing) {
             return ResponseStep::Continue;
         }
+        let before = self.before();
+        let step = self.read_answer(bytes, next);
+        self.told(&before, step)
+    }
+
+    fn read_answer(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
         self.response_left =
             self.response_left.and_then(|left| left.checked_sub(bytes.len() as u64));
         // Envoy tells the end of a body in a call of its own. One whose length is known need not be
@@ -429,8 +446,7 @@ impl Exchange {
     /// What an answer's trailers may not say: what its head may not.
     #[must_use]
     pub fn response_trailer_edits(&self, trailers: &Headers) -> Vec<HeaderEdit> {
-        use request::RequestPhase::{Reading, Streaming};
-        if !matches!(self.request, Streaming(_) | Reading(_)) {
+        if !self.request.is_ours() {
             return Vec::new();
         }
         cleaned(&self.config.headers, trailers, self.context().credential().as_deref())
@@ -438,9 +454,18 @@ impl Exchange {
 
     /// The trailers: the end of a body that has some.
     pub fn on_response_trailers(&mut self) -> ResponseStep {
+        if matches!(self.response, ResponsePhase::Passing) {
+            return ResponseStep::Continue;
+        }
+        let before = self.before();
+        let step = self.read_trailers();
+        self.told(&before, step)
+    }
+
+    fn read_trailers(&mut self) -> ResponseStep {
         let head_sent = self.response_head_sent;
         let held = self.response.is_holding();
-        match self.on_response_body(&[], Next::End) {
+        match self.read_answer(&[], Next::End) {
             // Envoy shows no body here but the one it holds, so nothing can be added.
             ResponseStep::Release(edits, BodyOut::Replace(body)) if !held => {
                 match body.as_slice() {

@@ -125,7 +125,7 @@ fn a_stream_is_a_stream_of_events() {
 fn events_leave_with_their_chunks() {
     let config = config();
     let mut host = send(&config, RESPONSES, &[], STREAM);
-    let head = host.exchange.on_response_head(&headers(&fields(&SSE)), false);
+    let head = host.exchange.on_response_head(&headers(&fields(&SSE)), false, &Around::default());
     host.answer_step(head, false);
     let first = CHAT_STREAM.split_inclusive(|&byte| byte == b'\n').next().unwrap();
     host.answer_body(first, false);
@@ -187,7 +187,7 @@ fn a_long_answer_is_not_held_by_envoy() {
     let config = config();
     let mut host = send(&config, RESPONSES, &[], PLAIN);
     host.answer.head = fields(&JSON);
-    let head = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
+    let head = host.exchange.on_response_head(&headers(&fields(&JSON)), false, &Around::default());
     host.answer_step(head, false);
     for chunk in body.as_bytes().chunks(16_384) {
         assert!(host.answer.body.is_empty());

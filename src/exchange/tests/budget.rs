@@ -22,7 +22,8 @@ fn begin(config: &Rc<Config>, budget: &Rc<Budget>, key: &str, chunk: &str) -> Ho
     let mut host = host(config, budget);
     let authorization = format!("Bearer {key}");
     host.request.head = post(CHAT, &[("authorization", &*authorization)]);
-    let step = host.exchange.on_request_head(&headers(&host.request.head), false, &Around(&[]));
+    let step =
+        host.exchange.on_request_head(&headers(&host.request.head), false, &Around::default());
     host.step(step, false);
     host.push(chunk.as_bytes(), false);
     host
@@ -30,7 +31,7 @@ fn begin(config: &Rc<Config>, budget: &Rc<Budget>, key: &str, chunk: &str) -> Ho
 
 fn answer_begins(host: &mut Host, head: &Fields) {
     host.answer.head = head.clone();
-    let step = host.exchange.on_response_head(&headers(head), false);
+    let step = host.exchange.on_response_head(&headers(head), false, &Around::default());
     host.answer_step(step, false);
 }
 

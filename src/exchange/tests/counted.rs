@@ -94,11 +94,11 @@ fn a_refusal_counts_once_for_its_key() {
 #[test]
 fn so_does_one_that_envoys_buffer_limit_makes() {
     let mut host = Host::new(&config());
-    host = host.asked(&post(CHAT, &[]), &[br#"{"messages":["#], End::Alone, &[]);
+    host = host.asked(&post(CHAT, &[]), &[br#"{"messages":["#], End::Alone, &Around::default());
     assert_eq!(host.counted, ["openai_gateway.refused.invalid_json.team"], "cut off");
     let mut host = Host::new(&config());
     let head = post(CHAT, &[]);
-    let step = host.exchange.on_request_head(&headers(&head), false, &Around(&[]));
+    let step = host.exchange.on_request_head(&headers(&head), false, &Around::default());
     host.step(step, false);
     host.push(br#"{"messages":["#, false);
     let own = [(":status", "413"), ("content-type", "text/plain")];

@@ -7,6 +7,7 @@ mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod pieces;
+mod positions;
 mod reports;
 mod request;
 mod response;
@@ -117,8 +118,19 @@ impl Side {
     }
 }
 
-/// Where everything happens: what was noted before.
-struct Around<'a>(&'a [(Note, String)]);
+/// Where everything happens: what was noted before, and which attempt at which host it is.
+#[derive(Default)]
+struct Around<'a> {
+    notes: &'a [(Note, String)],
+    attempt: u64,
+    host_provider: Option<&'a str>,
+    cluster: Option<&'a str>,
+    details: Option<&'a str>,
+}
+
+fn owned(text: Option<&str>) -> Option<Vec<u8>> {
+    text.map(|text| text.as_bytes().to_vec())
+}
 
 impl Surroundings for Around<'_> {
     fn now(&self) -> u64 {
@@ -126,8 +138,24 @@ impl Surroundings for Around<'_> {
     }
 
     fn recall(&self, wanted: Note) -> Option<Vec<u8>> {
-        let note = self.0.iter().rev().find(|(note, _)| *note == wanted);
-        note.map(|(_, value)| value.as_bytes().to_vec())
+        let note = self.notes.iter().rev().find(|(note, _)| *note == wanted);
+        owned(note.map(|(_, value)| value.as_str()))
+    }
+
+    fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        owned(self.host_provider)
+    }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        owned(self.cluster)
+    }
+
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        owned(self.details)
     }
 }
 
@@ -173,21 +201,16 @@ impl Host {
         end: End,
         notes: &[(Note, String)],
     ) -> Self {
-        Self::new(config).asked(head, chunks, end, notes)
+        let around = Around { notes, ..Around::default() };
+        Self::new(config).asked(head, chunks, end, &around)
     }
 
     /// The same of a host that has been set up.
-    fn asked(
-        mut self,
-        head: &Fields,
-        chunks: &[&[u8]],
-        end: End,
-        notes: &[(Note, String)],
-    ) -> Self {
+    fn asked(mut self, head: &Fields, chunks: &[&[u8]], end: End, around: &Around<'_>) -> Self {
         let host = &mut self;
         host.request.head = head.clone();
         let bodiless = chunks.is_empty() && end == End::WithData;
-        let step = host.exchange.on_request_head(&headers(head), bodiless, &Around(notes));
+        let step = host.exchange.on_request_head(&headers(head), bodiless, around);
         host.step(step, bodiless);
         host.send(chunks, end);
         self
@@ -215,6 +238,10 @@ impl Host {
         }
         for (piece, next) in pieces(chunk, self.piece, end) {
             self.request.held.extend_from_slice(piece);
+            let needed = self.exchange.request_bytes_needed();
+            if self.request.held.len() < needed && next != Next::End {
+                continue;
+            }
             let read = if self.exchange.reads_request_body() { piece } else { b"" };
             let step = self.exchange.on_request_body(read, next);
             self.step(step, next == Next::End);
@@ -249,9 +276,13 @@ impl Host {
 
     /// A whole answer of the upstream.
     fn respond(&mut self, head: &Fields, chunks: &[&[u8]], end: End) {
+        self.respond_at(head, chunks, end, &Around::default());
+    }
+
+    fn respond_at(&mut self, head: &Fields, chunks: &[&[u8]], end: End, around: &Around<'_>) {
         self.answer.head = head.clone();
         let bodiless = chunks.is_empty() && end == End::WithData;
-        let step = self.exchange.on_response_head(&headers(head), bodiless);
+        let step = self.exchange.on_response_head(&headers(head), bodiless, around);
         self.answer_step(step, bodiless);
         for (number, chunk) in chunks.iter().enumerate() {
             let last = end == End::WithData && number + 1 == chunks.len();

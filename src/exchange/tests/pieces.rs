@@ -17,7 +17,7 @@ fn seen(asked: (&str, &str, bool), answer: (&str, &str), piece: usize) -> Seen {
     }
     let mut host = Host::new(&config());
     host.piece = piece;
-    let mut host = host.asked(&head, &[body.as_bytes()], End::WithData, &[]);
+    let mut host = host.asked(&head, &[body.as_bytes()], End::WithData, &Around::default());
     if host.reply.is_none() {
         let (content_type, body) = answer;
         let head = fields(&[(":status", "200"), ("content-type", content_type)]);

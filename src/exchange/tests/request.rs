@@ -116,7 +116,7 @@ fn nothing_of_the_clients_own_goes_to_a_provider() {
     assert_eq!(get(&alone.request.head, ":path"), Some("/openai/v1/chat/completions"));
     // The same set holds for trailers.
     let mut host = Host::new(&config());
-    let step = host.exchange.on_request_head(&headers(&post(CHAT, &[])), false, &Around(&[]));
+    let step = host.exchange.on_request_head(&headers(&post(CHAT, &[])), false, &Around::default());
     host.step(step, false);
     let removed = host.exchange.trailer_removals(&headers(&fields(&more)));
     let names: Vec<&str> = removed.iter().map(HeaderEdit::name).collect();
@@ -208,7 +208,8 @@ fn refusals_at_the_head() {
         ("/V1/chat/completions", vec![], (404, "unknown_url")),
     ] {
         let mut host = Host::new(&config);
-        let step = host.exchange.on_request_head(&headers(&post(path, &more)), false, &Around(&[]));
+        let step =
+            host.exchange.on_request_head(&headers(&post(path, &more)), false, &Around::default());
         host.step(step, false);
         assert_eq!(host.refusal(), (want.0, want.1.to_owned()), "{path} {more:?}");
         assert!(!host.request.head_sent);
@@ -219,7 +220,7 @@ fn refusals_at_the_head() {
         assert!(!host.exchange.reads_request_body());
         assert!(matches!(host.exchange.on_request_body(b"", Next::End), RequestStep::Drop));
         let back = fields(&[(":status", "401"), ("content-type", "application/json")]);
-        let step = host.exchange.on_response_head(&headers(&back), false);
+        let step = host.exchange.on_response_head(&headers(&back), false, &Around::default());
         assert!(matches!(step, ResponseStep::Continue));
         assert!(!host.exchange.reads_response_body());
         assert!(matches!(host.exchange.on_response_body(b"", Next::End), ResponseStep::Continue));
@@ -259,7 +260,8 @@ fn bytes_flow_once_the_model_is_known() {
     let body = format!(r#"{{"user":"u","model":"alpha/m","prompt":"{}"}}"#, "x".repeat(50_000));
     let mut host = Host::new(&config);
     host.request.head = post(CHAT, &[("content-length", &body.len().to_string())]);
-    let step = host.exchange.on_request_head(&headers(&host.request.head), false, &Around(&[]));
+    let step =
+        host.exchange.on_request_head(&headers(&host.request.head), false, &Around::default());
     host.step(step, false);
     let known = body.find("alpha/m").unwrap() + "alpha/m\"".len();
     for (at, chunk) in body.as_bytes().chunks(1).enumerate() {
@@ -457,8 +459,10 @@ fn model_lists() {
     let FetchProgress::Wait(calls) = fetches.ask(&config, 1, &needed, 0) else {
         panic!("nothing to fetch")
     };
-    let paths: Vec<_> =
-        calls.iter().map(|call| get(&owned(call.headers()), ":path").unwrap().to_owned()).collect();
+    let paths: Vec<_> = calls
+        .iter()
+        .map(|call| get(&owned_fields(call.headers()), ":path").unwrap().to_owned())
+        .collect();
     assert_eq!(paths, ["/openai/v1/models", "/v1/models"]);
     fetches.sent(needed[0], 10);
     assert!(fetches.not_sent(needed[1], 0).is_empty());
@@ -479,6 +483,6 @@ fn model_lists() {
     assert_eq!(get_models("/v1/models", "nobody").refusal().0, 401);
 }
 
-fn owned(pairs: Vec<(&str, &str)>) -> Fields {
+fn owned_fields(pairs: Vec<(&str, &str)>) -> Fields {
     fields(&pairs)
 }

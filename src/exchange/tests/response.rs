@@ -71,7 +71,7 @@ fn the_last_byte_of_a_declared_length_is_the_end() {
             let mut head = fields(&JSON);
             head.extend(fields(&[("content-length", &body.len().to_string())]));
             host.answer.head = head.clone();
-            let step = host.exchange.on_response_head(&headers(&head), false);
+            let step = host.exchange.on_response_head(&headers(&head), false, &Around::default());
             host.answer_step(step, false);
             for chunk in cut(body.as_bytes(), size) {
                 assert!(!host.answer.head_sent);
@@ -93,7 +93,7 @@ fn a_long_answer_goes_on_early_without_its_cache_header() {
     let body = large("", "");
     let config = config();
     let mut host = send(&config, CHAT, &[], ASKED);
-    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
+    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false, &Around::default());
     host.answer_step(step, false);
     for chunk in body.as_bytes().chunks(16_384) {
         host.answer_body(chunk, false);
@@ -121,7 +121,7 @@ fn sent_large(operation: &str, body: &[u8], has_length: bool) -> Option<Vec<u8>>
     if has_length {
         head.push(("content-length", &length));
     }
-    let step = host.exchange.on_response_head(&headers(&fields(&head)), false);
+    let step = host.exchange.on_response_head(&headers(&fields(&head)), false, &Around::default());
     host.answer_step(step, false);
     for chunk in body.chunks(16_384) {
         host.answer_body(chunk, false);
@@ -171,7 +171,7 @@ fn an_answer_without_its_cache_header_goes_on_earlier_and_the_access_log_says_it
 
     let body = large("", "");
     let mut host = send(&config, CHAT, &[], ASKED);
-    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false);
+    let step = host.exchange.on_response_head(&headers(&fields(&JSON)), false, &Around::default());
     host.answer_step(step, false);
     for chunk in body.as_bytes().chunks(4_096) {
         host.answer_body(chunk, false);
@@ -342,7 +342,7 @@ fn envoys_own_answers_are_enveloped() {
     // Its buffer limit, while the request is still held.
     let mut host = Host::new(&config);
     let head = post(CHAT, &[]);
-    let step = host.exchange.on_request_head(&headers(&head), false, &Around(&[]));
+    let step = host.exchange.on_request_head(&headers(&head), false, &Around::default());
     host.step(step, false);
     host.push(br#"{"a":"#, false);
     let text = [(":status", "413"), ("content-type", "text/plain")];
@@ -374,7 +374,7 @@ fn streams() {
 fn the_head_of_a_stream_waits_for_its_first_event_only() {
     let config = config();
     let mut host = send(&config, CHAT, &[], STREAM);
-    let step = host.exchange.on_response_head(&headers(&fields(&SSE)), false);
+    let step = host.exchange.on_response_head(&headers(&fields(&SSE)), false, &Around::default());
     host.answer_step(step, false);
     host.answer_body(b": waiting\n\n", false);
     assert!(!host.answer.head_sent);
@@ -439,7 +439,8 @@ fn bytes_of_other_kinds_pass_at_once() {
     let audio = [(":status", "200"), ("content-type", "audio/mpeg")];
     for (path, head) in [("/v1/audio/speech", &audio[..]), (CHAT, &compressed[..])] {
         let mut host = send(&config, path, &[], ASKED);
-        let step = host.exchange.on_response_head(&headers(&fields(head)), false);
+        let step =
+            host.exchange.on_response_head(&headers(&fields(head)), false, &Around::default());
         host.answer_step(step, false);
         // Of audio the first bytes are looked at.
         assert_eq!(host.answer.head_sent, path == CHAT);

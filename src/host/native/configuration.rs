@@ -11,7 +11,7 @@ use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
 use crate::config::SharedConfig;
 use crate::exchange::{Budget, RouteWatch};
-use crate::policy::Config;
+use crate::policy::{Config, Positions};
 use crate::telemetry::counters;
 
 /// What Envoy keeps for as long as the configuration is in use.
@@ -52,6 +52,14 @@ impl Configuration {
                 return None;
             }
         };
+        if config.routing.positions == Positions::Two {
+            log(
+                LogLevel::Error,
+                "the configuration is refused:\nrouting.positions: the native module stands in one \
+                 position; fallbacks and 2 take the wasm module",
+            );
+            return None;
+        }
         let version = env!("CARGO_PKG_VERSION");
         log(
             LogLevel::Info,

@@ -71,6 +71,23 @@ impl Surroundings for Around {
     fn recall(&self, note: Note) -> Option<Vec<u8>> {
         self.0.filter_state(note.key())
     }
+
+    /// This host stands in the listener's filters only.
+    fn attempt(&self) -> u64 {
+        0
+    }
+
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the host tells the core the time; this is the host")]
@@ -155,7 +172,7 @@ impl Stream {
             return verdict;
         }
         let headers = filter.headers(Map::Response);
-        let step = self.exchange.on_response_head(&headers, end);
+        let step = self.exchange.on_response_head(&headers, end, &Around(filter));
         self.on_response_once(filter, step, None)
     }
 

@@ -148,6 +148,10 @@ impl Http {
         }
     }
 
+    fn request_bytes_needed(&self) -> usize {
+        self.gateway.as_ref().map_or(0, |gateway| gateway.exchange.request_bytes_needed())
+    }
+
     fn reads_request_body(&self) -> bool {
         self.gateway.as_ref().is_some_and(|gateway| gateway.exchange.reads_request_body())
     }
@@ -275,6 +279,25 @@ impl Surroundings for Around {
     fn recall(&self, note: Note) -> Option<Vec<u8>> {
         calls::property(&[note.key()]).ok()
     }
+
+    fn attempt(&self) -> u64 {
+        let count = calls::property(&["upstream", "request_attempt_count"]);
+        count.ok().and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+    }
+
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        let path =
+            ["xds", "upstream_host_metadata", "filter_metadata", "openai-gateway", "provider"];
+        calls::property(&path).ok()
+    }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        calls::property(&["xds", "cluster_name"]).ok()
+    }
+
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        calls::property(&["response", "code_details"]).ok()
+    }
 }
 
 /// What a step says of the answer's body.
@@ -337,6 +360,9 @@ impl HttpContext for Http {
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.request.size = size;
+        if size < self.request_bytes_needed() && !end {
+            return Action::Pause;
+        }
         if !self.reads_request_body() {
             self.request.pass_over();
             let next = self.request.next(end);
@@ -374,10 +400,16 @@ impl HttpContext for Http {
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         self.answered = true;
+        if let Some(Gateway { exchange, .. }) = &mut self.gateway
+            && exchange.leaves_answer(&Around)
+        {
+            return Action::Continue;
+        }
         match calls::headers(HeaderMapType::Response) {
             Ok(headers) => match self.misrouted() {
                 Some(action) => action,
-                None => self.on_response_once(|exchange| exchange.on_response_head(&headers, end)),
+                None => self
+                    .on_response_once(|exchange| exchange.on_response_head(&headers, end, &Around)),
             },
             Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
         }

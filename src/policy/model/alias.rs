@@ -1,4 +1,5 @@
-//! `model_aliases`: names of the operator's own, each for one target or a weighted split.
+//! `model_aliases`: names of the operator's own, each for one target, a fallback or a weighted split of
+//! either.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +21,27 @@ pub struct AliasTable {
     by_prefix: Arc<[AliasEntry]>,
 }
 
-/// Where an alias leads: one target, or several by weight.
+/// Where an alias leads: one choice, or several by weight.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Targets {
     /// At least one; `cumulative` weights ascend.
-    choices: Vec<(u64, AliasTarget)>,
+    choices: Vec<(u64, AliasChoice)>,
+}
+
+/// What one draw of an alias gives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AliasChoice {
+    /// One target, in its provider's cluster.
+    One(AliasTarget),
+    /// Several, one after the other.
+    Fallback(Fallback),
+}
+
+/// Targets that Envoy tries one after the other, in a cluster over all of theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fallback {
+    targets: Box<[AliasTarget]>,
+    cluster: Arc<str>,
 }
 
 /// A configured provider and its model id.
@@ -102,6 +119,12 @@ impl AliasTable {
         self.by_name.iter().map(|(name, targets)| (&**name, &**targets))
     }
 
+    /// Whether one of the names leads to a fallback.
+    #[must_use]
+    pub fn has_fallback(&self) -> bool {
+        self.iter().any(|(_, targets)| targets.has_fallback())
+    }
+
     /// How many names there are, those with a `*` among them.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -115,72 +138,121 @@ impl AliasTable {
     }
 }
 
-impl Targets {
-    /// A split by weight. `None` for no target at all, a weight of 0, and a sum beyond 64 bits.
+impl Fallback {
+    /// `None` for fewer than two targets, and for two of one provider: what an attempt gets is chosen by
+    /// its provider.
     #[must_use]
-    pub fn new(weighted: impl IntoIterator<Item = (u64, AliasTarget)>) -> Option<Self> {
+    pub fn new(targets: Vec<AliasTarget>, cluster: Arc<str>) -> Option<Self> {
+        let is_repeated = |(index, target): (usize, &AliasTarget)| {
+            targets.iter().take(index).any(|other| other.provider == target.provider)
+        };
+        let is_wrong = targets.len() < 2 || targets.iter().enumerate().any(is_repeated);
+        (!is_wrong).then(|| Self { targets: targets.into(), cluster })
+    }
+
+    /// In the order in which they are tried.
+    #[must_use]
+    pub fn targets(&self) -> &[AliasTarget] {
+        &self.targets
+    }
+
+    /// What the routing header says.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<str> {
+        &self.cluster
+    }
+}
+
+impl AliasChoice {
+    /// The targets, in the order in which they are tried.
+    #[must_use]
+    pub fn targets(&self) -> &[AliasTarget] {
+        match self {
+            Self::One(target) => std::slice::from_ref(target),
+            Self::Fallback(fallback) => fallback.targets(),
+        }
+    }
+}
+
+impl Targets {
+    /// A split by weight. `None` for no choice at all, a weight of 0, and a sum beyond 64 bits.
+    #[must_use]
+    pub fn new(weighted: impl IntoIterator<Item = (u64, AliasChoice)>) -> Option<Self> {
         let mut total: u64 = 0;
         let mut choices = Vec::new();
-        for (weight, target) in weighted {
+        for (weight, choice) in weighted {
             total = total.checked_add(weight).filter(|_| weight > 0)?;
-            choices.push((total, target));
+            choices.push((total, choice));
         }
         (total > 0).then_some(Self { choices })
     }
 
-    /// A single target.
+    /// A single choice.
     #[must_use]
-    pub fn one(target: AliasTarget) -> Self {
-        Self { choices: vec![(1, target)] }
+    pub fn one(choice: AliasChoice) -> Self {
+        Self { choices: vec![(1, choice)] }
     }
 
-    /// Whether there is a choice between targets.
+    /// The choices with their weights, in the operator's order.
+    pub fn choices(&self) -> impl Iterator<Item = (u64, &AliasChoice)> {
+        self.shares()
+    }
+
+    /// Whether one of the choices is a fallback.
+    #[must_use]
+    pub fn has_fallback(&self) -> bool {
+        self.choices.iter().any(|(_, choice)| matches!(choice, AliasChoice::Fallback(_)))
+    }
+
+    /// Whether there is a choice.
     #[must_use]
     pub fn is_split(&self) -> bool {
         self.choices.len() > 1
     }
 
-    /// The target that `draw` falls on: shares are as the weights for uniform draws.
+    /// The choice that `draw` falls on: shares are as the weights for uniform draws.
     #[must_use]
-    pub fn pick(&self, draw: u64) -> Option<&AliasTarget> {
+    pub fn pick(&self, draw: u64) -> Option<&AliasChoice> {
         let (total, _) = self.choices.last()?;
         let point = draw.checked_rem(*total)?;
         let at = self.choices.partition_point(|(cumulative, _)| *cumulative <= point);
-        self.choices.get(at).map(|(_, target)| target)
+        self.choices.get(at).map(|(_, choice)| choice)
     }
 
-    /// Like [`pick`](Self::pick), among the targets that `usable` accepts; `None` if there is none.
+    /// Like [`pick`](Self::pick), among the choices that have a target which `usable` accepts; `None` if
+    /// there is none.
     pub fn pick_among(
         &self,
         draw: u64,
         usable: impl Fn(&AliasTarget) -> bool,
-    ) -> Option<&AliasTarget> {
-        if self.iter().all(&usable) {
+    ) -> Option<&AliasChoice> {
+        let usable = |choice: &AliasChoice| choice.targets().iter().any(&usable);
+        if self.choices.iter().all(|(_, choice)| usable(choice)) {
             return self.pick(draw);
         }
-        let shares = || self.shares().filter(|(_, target)| usable(target));
+        let shares = || self.shares().filter(|(_, choice)| usable(choice));
         let total = shares().fold(0, |sum: u64, (weight, _)| sum.saturating_add(weight));
         let mut point = draw.checked_rem(total)?;
-        for (weight, target) in shares() {
+        for (weight, choice) in shares() {
             match point.checked_sub(weight) {
                 Some(rest) => point = rest,
-                None => return Some(target),
+                None => return Some(choice),
             }
         }
         None
     }
 
-    /// The targets, in the operator's order.
+    /// The targets of all choices, in the operator's order.
     pub fn iter(&self) -> impl Iterator<Item = &AliasTarget> {
-        self.choices.iter().map(|(_, target)| target)
+        self.choices.iter().flat_map(|(_, choice)| choice.targets())
     }
 
-    fn shares(&self) -> impl Iterator<Item = (u64, &AliasTarget)> {
+    fn shares(&self) -> impl Iterator<Item = (u64, &AliasChoice)> {
         let mut before = 0;
-        self.choices.iter().map(move |(cumulative, target)| {
+        self.choices.iter().map(move |(cumulative, choice)| {
             let weight = cumulative.saturating_sub(before);
             before = *cumulative;
-            (weight, target)
+            (weight, choice)
         })
     }
 }
@@ -195,7 +267,31 @@ mod tests {
     }
 
     fn split(weights: &[u64]) -> Option<Targets> {
-        Targets::new(weights.iter().copied().zip((0..).map(target)))
+        Targets::new(weights.iter().copied().zip((0..).map(target).map(AliasChoice::One)))
+    }
+
+    fn first(choice: &AliasChoice) -> u32 {
+        choice.targets()[0].provider.0
+    }
+
+    #[test]
+    fn fallbacks() {
+        let fallback = |numbers: &[u32]| {
+            Fallback::new(numbers.iter().copied().map(target).collect(), "both".into())
+        };
+        assert_eq!(fallback(&[]), None);
+        assert_eq!(fallback(&[1]), None);
+        assert_eq!(fallback(&[1, 2, 1]), None);
+        let both = fallback(&[2, 1]).unwrap();
+        assert_eq!((&**both.cluster(), both.targets().len()), ("both", 2));
+        let split =
+            Targets::new([(1, AliasChoice::One(target(0))), (1, AliasChoice::Fallback(both))])
+                .unwrap();
+        assert!(split.has_fallback() && split.is_split());
+        assert_eq!(split.iter().map(|target| target.provider.0).collect::<Vec<_>>(), [0, 2, 1]);
+        // A choice is usable with any of its targets.
+        let among = |number| split.pick_among(0, |target| target.provider.0 == number).map(first);
+        assert_eq!([0, 1, 2, 3].map(among), [Some(0), Some(2), Some(2), None]);
     }
 
     /// How often each target comes up in one round of draws.
@@ -210,20 +306,20 @@ mod tests {
     #[test]
     fn shares_are_as_the_weights() {
         let targets = split(&[90, 9, 1]).unwrap();
-        let pick = |draw| Some(targets.pick(draw)?.provider.0);
+        let pick = |draw| Some(first(targets.pick(draw)?));
         assert_eq!(counts(100, pick), [90, 9, 1]);
         assert_eq!(pick(7), pick(107));
         assert!(pick(u64::MAX).is_some());
-        let one = Targets::one(target(2));
+        let one = Targets::one(AliasChoice::One(target(2)));
         assert_eq!(one.pick(0), one.pick(u64::MAX));
     }
 
     #[test]
     fn shares_among_usable_targets() {
         let targets = split(&[90, 9, 1]).unwrap();
-        let pick = |draw| Some(targets.pick_among(draw, |t| t.provider.0 != 0)?.provider.0);
+        let pick = |draw| Some(first(targets.pick_among(draw, |t| t.provider.0 != 0)?));
         assert_eq!(counts(10, pick), [0, 9, 1]);
-        let all = |draw| Some(targets.pick_among(draw, |_| true)?.provider.0);
+        let all = |draw| Some(first(targets.pick_among(draw, |_| true)?));
         assert_eq!(counts(100, all), [90, 9, 1]);
         assert_eq!(targets.pick_among(5, |_| false), None);
     }
@@ -235,13 +331,14 @@ mod tests {
         assert_eq!(split(&[1, 0]), None);
         assert_eq!(split(&[u64::MAX, 1]), None);
         let large = split(&[u64::MAX - 1, 1]).unwrap();
-        assert_eq!(large.pick(u64::MAX - 1).unwrap().provider.0, 1);
-        assert_eq!(large.pick(u64::MAX - 2).unwrap().provider.0, 0);
+        assert_eq!(first(large.pick(u64::MAX - 1).unwrap()), 1);
+        assert_eq!(first(large.pick(u64::MAX - 2).unwrap()), 0);
     }
 
     #[test]
     fn names_are_exact() {
-        let table = AliasTable::new([("gpt-4o".to_owned(), Targets::one(target(1)))]);
+        let table =
+            AliasTable::new([("gpt-4o".to_owned(), Targets::one(AliasChoice::One(target(1))))]);
         assert!(table.get("gpt-4o").is_some());
         assert!(table.get("GPT-4o").is_none() && table.get("gpt-4o ").is_none());
         assert_eq!(table.names().collect::<Vec<_>>(), ["gpt-4o"]);
@@ -251,8 +348,9 @@ mod tests {
     #[test]
     fn the_longest_beginning_counts_where_no_name_does() {
         let table = |names: &[(&str, u32)]| {
-            let entries =
-                names.iter().map(|(name, at)| ((*name).to_owned(), Targets::one(target(*at))));
+            let entries = names.iter().map(|(name, at)| {
+                ((*name).to_owned(), Targets::one(AliasChoice::One(target(*at))))
+            });
             AliasTable::new(entries)
         };
         let own = table(&[("claude-*", 1), ("claude-haiku-*", 2), ("claude-haiku-x", 3)]);
@@ -270,7 +368,7 @@ mod tests {
             ("CLAUDE-x", 7),
         ] {
             let got = AliasTable::resolve(&own, &global, name).unwrap();
-            assert_eq!(got.pick(0).unwrap().provider.0, want, "{name}");
+            assert_eq!(first(got.pick(0).unwrap()), want, "{name}");
         }
         assert_eq!(AliasTable::resolve(&own, &AliasTable::default(), "gpt-5"), None);
         assert_eq!((own.len(), own.names().count()), (3, 1));

@@ -51,6 +51,12 @@ class Setting:
     """Envoy's compressor toward the client, as in the example configuration."""
     shipped_edges: bool = False
     """Envoy's own replies, and the headers that routes remove, are those of the example configuration."""
+    positions: Literal[1, 2] = 1
+    """2: the filter also stands in the router's upstream filters, and hosts say whose they are."""
+    fallbacks: dict[str, list[str]] = field(default_factory=dict)
+    """Composite clusters over others, each with a route that tries one after the other."""
+    outliers: bool = False
+    """Hosts that fail are ejected after two failures; an ejected one is skipped."""
     ecds: bool = False
     """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
 
@@ -121,7 +127,10 @@ def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Pa
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "static_resources": {
             "listeners": [_listener(setting, wasm, ecds_path)],
-            "clusters": [_cluster(setting, wasm, name, port) for name, port in ports.items()],
+            "clusters": [
+                *(_cluster(setting, wasm, name, port) for name, port in ports.items()),
+                *(_composite(name, parts) for name, parts in setting.fallbacks.items()),
+            ],
         },
     }
 
@@ -144,11 +153,16 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         filters.append(_named("cors", "envoy.extensions.filters.http.cors.v3.Cors"))
     if setting.filter_at == "downstream":
         filters.append(_filter(setting, wasm, ecds_path))
-    filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router"))
+    router: Json = {}
+    if setting.positions == 2:
+        codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+        router["upstream_http_filters"] = [_filter(setting, wasm, ecds_path), _named("codec", codec)]
+    filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router", **router))
     log_format = (
         "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(x-test-id)% "
         "request=%FILTER_STATE(wasm.gateway_request:PLAIN)% "
-        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%\n"
+        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)% "
+        "attempts=%FILTER_STATE(wasm.gateway_attempts:PLAIN)%\n"
     )
     access_log = _named(
         "stdout",
@@ -209,6 +223,7 @@ def _routes(setting: Setting) -> Json:
         to_chosen["retry_policy"] = setting.retry
     impatient = {"prefix": "/", "headers": [_exactly("x-test-route", "timeout")]}
     routes = [
+        *(_fallback_route(name, parts) for name, parts in setting.fallbacks.items()),
         {"match": {"prefix": "/plain"}, "route": {"cluster": "plain"}},
         {"match": impatient, "route": {**to_chosen, "timeout": "0.3s"}},
         {"match": {"prefix": "/"}, "route": to_chosen},
@@ -232,6 +247,31 @@ def _cors_policy(origin: str) -> Json:
     return {**policy, "allow_origin_string_match": [{"exact": origin}]}
 
 
+def _fallback_route(name: str, parts: list[str]) -> Json:
+    policy = {
+        "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
+        "retriable_status_codes": [401, 402, 403, 404, 408, 429],
+        "num_retries": len(parts) - 1,
+        "per_try_idle_timeout": "0.6s",
+        "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.02s"},
+    }
+    match = {"prefix": "/", "headers": [_exactly(ROUTING_HEADER, name)]}
+    return {"match": match, "route": {"cluster": name, "timeout": "0s", "retry_policy": policy}}
+
+
+def _composite(name: str, parts: list[str]) -> Json:
+    config = _any(
+        "envoy.extensions.clusters.composite.v3.ClusterConfig",
+        clusters=[{"name": part} for part in parts],
+    )
+    return {
+        "name": name,
+        "connect_timeout": "1s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {"name": "envoy.clusters.composite", "typed_config": config},
+    }
+
+
 def _exactly(name: str, value: str) -> Json:
     return {"name": name, "string_match": {"exact": value}}
 
@@ -244,7 +284,22 @@ def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
         codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
         own = {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
         options["http_filters"] = [own, _named("codec", codec)]
-    endpoint = {"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}
+    host: Json = {"endpoint": {"address": _address(port)}}
+    if setting.positions == 2:
+        provider = name.removesuffix("-cluster")
+        host["metadata"] = {"filter_metadata": {"openai-gateway": {"provider": provider}}}
+    endpoint = {"lb_endpoints": [host]}
+    ejects: Json = {}
+    if setting.outliers:
+        ejects = {
+            "outlier_detection": {
+                "consecutive_5xx": 2,
+                "base_ejection_time": "30s",
+                "max_ejection_percent": 100,
+                "interval": "0.2s",
+            },
+            "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        }
     protocol = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
         "name": name,
@@ -252,4 +307,5 @@ def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
         "per_connection_buffer_limit_bytes": setting.buffer_bytes,
         "typed_extension_protocol_options": {protocol: _any(protocol, **options)},
         "load_assignment": {"cluster_name": name, "endpoints": [endpoint]},
+        **ejects,
     }

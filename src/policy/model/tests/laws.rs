@@ -27,17 +27,17 @@ proptest! {
         let config = config();
         for name in ["all", "ab", "none"] {
             let key = config.virtual_keys.authenticate(name.as_bytes(), || 0).unwrap();
-            let resolved = resolve(&config, &key, &id, || draw);
-            prop_assert_eq!(&resolved, &resolve(&config, &key, &id, || draw));
+            let resolved = resolve(&config, &key, &id, |_| Ok(()), || draw);
+            prop_assert_eq!(&resolved, &resolve(&config, &key, &id, |_| Ok(()), || draw));
             let Ok(route) = resolved else { continue };
-            prop_assert!(key.bound.contains(route.provider));
-            let provider = config.providers.get(route.provider).unwrap();
-            prop_assert!(key.allowed.allows(Some(&id), &provider.name, &route.model));
-            prop_assert!(provider.models.as_ref().is_none_or(|list| list.contains(&route.model)));
+            prop_assert!(key.bound.contains(route.first.provider));
+            let provider = config.providers.get(route.first.provider).unwrap();
+            prop_assert!(key.allowed.allows(Some(&id), &provider.name, &route.first.model));
+            prop_assert!(provider.models.as_ref().is_none_or(|list| list.contains(&route.first.model)));
             // Nothing about the id is changed, unless an alias says so.
             if config.aliases.get(&id).is_none() {
-                let qualified = format!("{}/{}", provider.name, route.model);
-                prop_assert!(*route.model == *id || qualified == id);
+                let qualified = format!("{}/{}", provider.name, route.first.model);
+                prop_assert!(*route.first.model == *id || qualified == id);
             }
         }
     }

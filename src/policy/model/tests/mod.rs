@@ -31,8 +31,12 @@ fn config(virtual_key: Value) -> Config {
 
 fn try_resolve(config: &Config, id: &str, draw: u64) -> Result<String, GatewayError> {
     let key = config.virtual_keys.authenticate(b"vk", || 0).unwrap();
-    let route = resolve(config, &key, id, || draw)?;
-    Ok(format!("{} {}", config.providers.get(route.provider).unwrap().name, route.model))
+    let plan = resolve(config, &key, id, |_| Ok(()), || draw)?;
+    Ok(shown(config, &plan.first))
+}
+
+fn shown(config: &Config, target: &Target) -> String {
+    format!("{} {}", config.providers.get(target.provider).unwrap().name, target.model)
 }
 
 fn check(config: &Config, cases: &[(&str, Result<&str, Code>)]) {
@@ -216,4 +220,97 @@ fn splits_follow_their_weights() {
     let together = (0..100)
         .filter(|draw| try_resolve(&config, "mixed", *draw).unwrap().starts_with("together"));
     assert_eq!(together.count(), 90);
+}
+
+/// A configuration with a fallback over four providers: vllm, groq (with a list), twin (with a list),
+/// together.
+fn fallback(targets: &[&str], key: Value) -> Config {
+    let mut config = json!({
+        "providers": [
+            {"name": "vllm", "kind": "vllm"},
+            {"name": "groq", "base_url": "http://g", "models": ["llama"]},
+            {"name": "together", "base_url": "http://o"},
+        ],
+        "virtual_keys": [{"id": "k", "key": "vk"}, {"id": "all", "key": "other"}],
+        "model_aliases": {"fast": {"fallback": targets, "cluster": "over"}},
+    });
+    config["virtual_keys"][0].as_object_mut().unwrap().extend(key.as_object().unwrap().clone());
+    Config::from_plugin_configuration(config.to_string().as_bytes(), &|_| None).unwrap()
+}
+
+#[test]
+fn what_is_left_of_a_fallback() {
+    use crate::policy::operation::Operation::{ChatCompletions as Chat, Speech};
+    let all = ["vllm/a", "groq/llama", "together/b"];
+    let over = |retries: Option<usize>| Some(retries);
+    let own = None;
+    for (targets, key, operation, want, way) in [
+        (all, json!({}), Chat, Ok("vllm a, groq llama, together b"), over(None)),
+        // An entry that matches the name allows all targets.
+        (
+            all,
+            json!({"models_allowed": ["fast"]}),
+            Chat,
+            Ok("vllm a, groq llama, together b"),
+            over(None),
+        ),
+        // Cut at the first target that is not allowed.
+        (
+            all,
+            json!({"models_allowed": ["vllm/*", "groq/*"]}),
+            Chat,
+            Ok("vllm a, groq llama"),
+            over(Some(1)),
+        ),
+        (
+            all,
+            json!({"models_allowed": ["vllm/*", "together/*"]}),
+            Chat,
+            Ok("vllm a"),
+            over(Some(0)),
+        ),
+        (all, json!({"models_allowed": ["groq/*"]}), Chat, Err(Code::ModelNotAllowed), own),
+        (all, json!({"models_allowed": []}), Chat, Err(Code::ModelNotAllowed), own),
+        // What is left out at the end changes how many may be tried.
+        (
+            all,
+            json!({"providers": ["groq", "vllm"]}),
+            Chat,
+            Ok("vllm a, groq llama"),
+            over(Some(1)),
+        ),
+        (all, json!({"providers": ["groq", "together"]}), Chat, Ok("groq llama"), own),
+        (all, json!({}), Speech, Ok("groq llama"), own),
+        (all, json!({"providers": ["vllm"]}), Speech, Err(Code::UnsupportedOperation), own),
+        (
+            all,
+            json!({"providers": ["vllm"], "models_allowed": ["x"]}),
+            Speech,
+            Err(Code::ModelNotAllowed),
+            own,
+        ),
+    ] {
+        let config = fallback(&targets, key.clone());
+        let key_of = config.virtual_keys.authenticate(b"vk", || 0).unwrap();
+        let offers = |provider: &Provider| {
+            let error = || GatewayError::new(Code::UnsupportedOperation, "");
+            provider.operations.contains(operation).then_some(()).ok_or_else(error)
+        };
+        let plan = resolve(&config, &key_of, "fast", offers, || 0);
+        let got = plan.as_ref().map_err(|error| error.code).map(|plan| {
+            let left = std::iter::once(&plan.first).chain(&plan.rest);
+            left.map(|target| shown(&config, target)).collect::<Vec<_>>().join(", ")
+        });
+        assert_eq!(got.as_deref().map_err(|code| *code), want, "{targets:?} {key} {operation:?}");
+        if let Ok(plan) = plan {
+            let got = match plan.way {
+                Way::Own => None,
+                Way::Fallback { cluster, retries } => {
+                    assert_eq!(&*cluster, "over");
+                    Some(retries)
+                }
+            };
+            assert_eq!(got, way, "{targets:?} {key} {operation:?}");
+        }
+    }
 }

@@ -1,0 +1,333 @@
+//! Two positions: the listener's instance decides, each attempt's instance rewrites.
+
+use super::*;
+use crate::test;
+
+const BODY: &str = r#"{"messages":[],"model":"fast"}"#;
+
+/// A fallback over three providers with three ways of a credential, in two positions.
+fn two(changes: Value) -> Rc<Config> {
+    let mut all = json!({
+        "providers": [
+            {"name": "alpha", "base_url": "https://alpha.test/openai/v1", "auth": {"key": "sk-alpha"}},
+            {"name": "beta", "base_url": "http://beta.test:8080",
+             "auth": {"mode": "header", "header": "X-Beta-Key", "prefix": "Key ", "key": "sk-beta"},
+             "responses_api": "native"},
+            {"name": "gamma", "base_url": "http://gamma.test/v1", "auth": {"mode": "none"},
+             "upstream_clusters": ["gamma-*"]},
+        ],
+        "model_aliases": {
+            "fast": {"fallback": ["alpha/gpt", "beta/org/llama", "gamma/fast"], "cluster": "over"},
+        },
+    });
+    all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    all["virtual_keys"] = json!([
+        {"id": "team", "key": "vk-team"},
+        {"id": "narrow", "key": "vk-narrow", "models_allowed": ["alpha/*", "beta/*"]},
+    ]);
+    config_with(all)
+}
+
+/// The listener's instance with a whole request.
+fn listener(config: &Rc<Config>, path: &str, more: &[(&str, &str)], body: &str) -> Host {
+    let host = send(config, path, more, body);
+    assert!(host.request.ended, "{:?}", host.reply);
+    assert_eq!(host.request.body, body.as_bytes(), "the listener changes nothing of a body");
+    host
+}
+
+/// What Envoy knows of a request between its instances.
+struct Between {
+    config: Rc<Config>,
+    head: Fields,
+    body: Vec<u8>,
+    notes: Vec<(Note, String)>,
+    number: u64,
+}
+
+impl Between {
+    fn new(config: &Rc<Config>, listener: &Host) -> Self {
+        Self {
+            config: config.clone(),
+            head: listener.request.head.clone(),
+            body: listener.request.body.clone(),
+            notes: listener.notes.clone(),
+            number: 0,
+        }
+    }
+
+    /// The next attempt, at a host of this provider; its head stays for the one after it.
+    fn attempt(&mut self, host_provider: Option<&str>, cluster: Option<&str>, size: usize) -> Host {
+        self.number += 1;
+        let around = Around {
+            notes: &self.notes.clone(),
+            attempt: self.number,
+            host_provider,
+            cluster,
+            details: None,
+        };
+        let chunks = cut(&self.body, size);
+        let host = Host::new(&self.config).asked(&self.head, &chunks, End::Alone, &around);
+        self.head = host.request.head.clone();
+        self.notes.extend(host.notes.clone());
+        host
+    }
+
+    fn answered(&mut self, host: &mut Host, head: &Fields, body: &[u8]) {
+        host.notes.clear();
+        let around = Around { notes: &self.notes.clone(), ..Around::default() };
+        let (chunks, end) = match body {
+            b"" => (vec![], End::WithData),
+            body => (vec![body], End::Alone),
+        };
+        host.respond_at(head, &chunks, end, &around);
+        self.notes.extend(host.notes.clone());
+    }
+
+    fn trail(&self) -> Option<&str> {
+        let note = self.notes.iter().rev().find(|(note, _)| *note == Note::Attempts);
+        note.map(|(_, value)| value.as_str())
+    }
+}
+
+fn json_head(status: &str) -> Fields {
+    fields(&[(":status", status), ("content-type", "application/json")])
+}
+
+#[test]
+fn the_listener_sends_no_credential() {
+    let config = two(json!({}));
+    let host = listener(&config, CHAT, &[("x-api-key", "client")], BODY);
+    let head = &host.request.head;
+    for (name, want) in [
+        (":path", Some(CHAT)),
+        (":authority", Some("gateway")),
+        ("authorization", None),
+        ("x-api-key", None),
+        ("x-envoy-max-retries", None),
+        ("x-gateway-cluster", Some("over")),
+    ] {
+        assert_eq!(get(head, name), want, "{name}");
+    }
+    assert_eq!(head.last().unwrap().0, "x-gateway-cluster", "each change chooses the route anew");
+    assert_eq!(host.note(Note::Request), Some("team chat_completions alpha/gpt"));
+
+    let plain = listener(&config, CHAT, &[], r#"{"model":"gamma/m"}"#);
+    assert_eq!(get(&plain.request.head, "x-gateway-cluster"), Some("gamma"));
+    let cut = listener(&config, CHAT, &[("authorization", "Bearer vk-narrow")], BODY);
+    assert_eq!(get(&cut.request.head, "x-envoy-max-retries"), Some("1"));
+}
+
+#[test]
+fn each_attempt_is_rewritten_for_its_host() {
+    let config = two(json!({}));
+    let host = listener(&config, &format!("{CHAT}?a=b"), &[], BODY);
+    for size in [7, 1_000] {
+        let mut between = Between::new(&config, &host);
+        let mut seen = Vec::new();
+        for (provider, cluster, path, authority, credential, model) in [
+            (
+                Some("alpha"),
+                None,
+                "/openai/v1/chat/completions?a=b",
+                "alpha.test",
+                Some(("authorization", "Bearer sk-alpha")),
+                "gpt",
+            ),
+            (
+                Some("beta"),
+                Some("gamma-1"), // the metadata counts
+                "/v1/chat/completions?a=b",
+                "beta.test:8080",
+                Some(("x-beta-key", "Key sk-beta")),
+                "org/llama",
+            ),
+            (None, Some("gamma-1"), "/v1/chat/completions?a=b", "gamma.test", None, "fast"),
+            (
+                None,
+                Some("alpha"),
+                "/openai/v1/chat/completions?a=b",
+                "alpha.test",
+                Some(("authorization", "Bearer sk-alpha")),
+                "gpt",
+            ),
+        ] {
+            let got = between.attempt(provider, cluster, size);
+            assert!(got.request.ended);
+            let head = &got.request.head;
+            let want = BODY.replace("fast", model);
+            assert_eq!(String::from_utf8_lossy(&got.request.body), want);
+            assert_eq!(get(head, ":path"), Some(path));
+            assert_eq!(get(head, ":authority"), Some(authority));
+            assert_eq!(get(head, "content-length"), Some(want.len().to_string().as_str()));
+            for name in ["authorization", "x-beta-key", "x-api-key"] {
+                let want = credential.filter(|(header, _)| *header == name);
+                assert_eq!(get(head, name), want.map(|(_, value)| value), "{name}");
+            }
+            let model = format!("team chat_completions {}/{model}", seen_name(provider, cluster));
+            seen.push(model);
+        }
+        let noted: Vec<_> =
+            between.notes.iter().filter(|(note, _)| *note == Note::Request).collect();
+        assert_eq!(noted.len(), 4, "the first is the listener's");
+        assert_eq!(noted.iter().map(|(_, value)| value).collect::<Vec<_>>(), {
+            seen.iter().collect::<Vec<_>>()
+        });
+        assert_eq!(between.trail(), Some("alpha, beta, gamma, alpha"));
+    }
+}
+
+fn seen_name<'a>(provider: Option<&'a str>, cluster: Option<&'a str>) -> &'a str {
+    match (provider, cluster) {
+        (Some(name), _) => name,
+        (None, Some("gamma-1")) => "gamma",
+        (None, other) => other.unwrap(),
+    }
+}
+
+#[test]
+fn nothing_is_sent_that_can_not_be_placed() {
+    let config = two(json!({}));
+    let internal = (500, "internal_error".to_owned());
+    for (provider, cluster) in
+        [(None, None), (Some("delta"), None), (Some("delta"), Some("alpha")), (None, Some("delta"))]
+    {
+        let mut between = Between::new(&config, &listener(&config, CHAT, &[], BODY));
+        let host = between.attempt(provider, cluster, 1_000);
+        assert_eq!(host.refusal(), internal, "{provider:?} {cluster:?}");
+        assert!(!host.request.head_sent);
+        assert_eq!(between.trail(), Some("-!"));
+    }
+    // A cluster of another provider, in which the decided one is not.
+    let plain = listener(&config, CHAT, &[], r#"{"model":"gamma/m"}"#);
+    let host = Between::new(&config, &plain).attempt(None, Some("alpha"), 1_000);
+    assert_eq!(host.refusal(), internal);
+
+    // No decision, or one that can't be read.
+    let mut between = Between::new(&config, &plain);
+    let good = plain.note(Note::Decision).unwrap().to_owned();
+    for bad in [
+        String::new(),
+        "x".to_owned(),
+        good.replace("team", "nobody"),
+        good.replace("gamma/m", "nobody/m"),
+        good.replace("chat_completions", "chat"),
+        good.replace("respect", "other"),
+        good.replace("\ngamma/m\ngamma/m", "\ngamma/m"),
+        good.replace("9-", "-"),
+    ] {
+        assert_ne!(bad, good);
+        between.notes = vec![(Note::Decision, bad.clone())];
+        assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal, "{bad:?}");
+    }
+    between.notes.clear();
+    assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal);
+    // A request that is none of ours passes, with nothing set.
+    between.head = post("/healthz", &[("x-langwatch-model", "forged")]);
+    let host = between.attempt(Some("gamma"), None, 1_000);
+    assert!(host.request.ended && host.notes.is_empty());
+    assert_eq!(host.request.body, between.body);
+    assert_eq!(get(&host.request.head, "x-langwatch-model"), None);
+    assert_eq!(get(&host.request.head, ":path"), Some("/healthz"));
+}
+
+#[test]
+fn a_hidden_error_becomes_a_status_and_the_listener_leaves_what_is_done() {
+    let config = two(json!({}));
+    let listener = || listener(&config, CHAT, &[], BODY);
+    let mut first = listener();
+    let mut between = Between::new(&config, &first);
+    let mut host = between.attempt(Some("alpha"), None, 1_000);
+    let hidden = br#"{"error":{"message":"busy","type":"rate_limit_error"}}"#;
+    between.answered(&mut host, &json_head("200"), hidden);
+    assert_eq!(get(&host.answer.head, ":status"), Some("429"));
+    assert_eq!(between.trail(), Some("alpha=429"));
+    let mut host = between.attempt(Some("beta"), None, 1_000);
+    let good = br#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+    between.answered(&mut host, &json_head("200"), good);
+    assert_eq!(between.trail(), Some("alpha=429, beta=200"));
+    assert_eq!(get(&host.answer.head, "x-langwatch-attempts"), Some("alpha=429, beta=200"));
+    assert_eq!(get(&host.answer.head, "x-langwatch-provider"), Some("beta"));
+    assert_eq!(get(&host.answer.head, "x-langwatch-model"), Some("org/llama"));
+
+    let via = |details| Around { notes: &between.notes, details, ..Around::default() };
+    assert!(first.exchange.leaves_answer(&via(Some("via_upstream"))));
+    let mut first = listener();
+    assert!(!first.exchange.leaves_answer(&via(Some("no_healthy_upstream"))));
+    first.respond_at(&json_head("503"), &[b"no healthy upstream"], End::Alone, &via(None));
+    assert_eq!(get(&first.answer.head, "x-langwatch-provider"), Some("beta"));
+    assert_eq!(get(&first.answer.head, "x-langwatch-attempts"), Some("alpha=429, beta=200"));
+    assert!(first.answer.body.starts_with(b"{\"error\":{"));
+}
+
+#[test]
+fn the_listener_finds_words_for_an_answer_without_a_body() {
+    let config = two(json!({}));
+    for (came, status) in [("503", "503"), ("429", "429"), ("200", "502")] {
+        let mut first = listener(&config, CHAT, &[], BODY);
+        let mut between = Between::new(&config, &first);
+        let mut host = between.attempt(Some("alpha"), None, 1_000);
+        between.answered(&mut host, &json_head(came), b"");
+        assert!(host.reply.is_none(), "a reply would pass Envoy's retries by");
+        assert_eq!(get(&host.answer.head, ":status"), Some(status));
+        assert_eq!(between.trail(), Some(&*format!("alpha={status}?")));
+        assert!(host.counted.is_empty(), "the listener counts it");
+        let around =
+            Around { notes: &between.notes, details: Some("via_upstream"), ..Around::default() };
+        assert!(!first.exchange.leaves_answer(&around));
+        first.respond_at(&json_head(status), &[], End::WithData, &around);
+        let reply = first.reply.unwrap();
+        assert_eq!(reply.status.to_string(), status);
+        assert!(reply.body.starts_with(b"{\"error\":{"));
+        assert_eq!(first.counted.len(), 1);
+    }
+}
+
+#[test]
+fn conversions_are_done_for_each_attempt_from_the_clients_own_body() {
+    let config = two(json!({}));
+    let sent = r#"{"input":"hi","model":"fast","stream":false}"#;
+    let first = listener(&config, "/v1/responses", &[], sent);
+    let mut between = Between::new(&config, &first);
+    for _ in 0..2 {
+        let chat = between.attempt(Some("alpha"), None, 10);
+        assert_eq!(get(&chat.request.head, ":path"), Some("/openai/v1/chat/completions"));
+        let body: Value = serde_json::from_slice(&chat.request.body).unwrap();
+        assert_eq!(body["model"], "gpt");
+        assert_eq!(body["messages"][0]["content"], "hi");
+        let length = chat.request.body.len().to_string();
+        assert_eq!(get(&chat.request.head, "content-length"), Some(length.as_str()));
+        let native = between.attempt(Some("beta"), None, 10);
+        assert_eq!(get(&native.request.head, ":path"), Some("/v1/responses"));
+        assert_eq!(native.request.body, sent.replace("fast", "org/llama").as_bytes());
+        let length = native.request.body.len().to_string();
+        assert_eq!(get(&native.request.head, "content-length"), Some(length.as_str()));
+    }
+}
+
+#[test]
+fn what_the_body_says_late_reaches_the_attempt() {
+    let config = two(json!({}));
+    let mut first = Host::new(&config);
+    first.request.head = post(CHAT, &[]);
+    let step =
+        first.exchange.on_request_head(&headers(&first.request.head), false, &Around::default());
+    first.step(step, false);
+    first.push(br#"{"model":"gamma/m","messages":[],"#, false);
+    assert!(first.request.head_sent && !first.request.ended);
+    let mut between = Between::new(&config, &first);
+    let mut host = between.attempt(Some("gamma"), None, 1_000);
+    first.notes.clear();
+    first.push(br#""stream":true}"#, true);
+    assert_eq!(first.notes, [(Note::Facts, "1 0 0 0   ".to_owned())]);
+    between.notes.extend(first.notes.clone());
+    // A stream was asked for: JSON under another label is not what is waited for.
+    let chunk = br#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    between.answered(
+        &mut host,
+        &fields(&[(":status", "200"), ("content-type", "text/plain")]),
+        chunk,
+    );
+    assert_eq!(get(&host.answer.head, "content-type"), Some("text/event-stream"));
+    assert!(host.answer.body.ends_with(b"data: [DONE]\n\n"));
+}
