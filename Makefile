@@ -137,6 +137,10 @@ istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod rende
 	@istiod=$$(scripts/istio.sh) && echo "== a mesh of one proxy, with $$istiod" >&2 && \
 	  ISTIOD=$$istiod $(VENV_PYTHON) -m pytest tests/istio -v $(ARGS)
 
+.PHONY: chaos
+chaos: wasm envoy python-env ## Send 1,000 requests under random faults at two providers (SEED=1, REQUESTS=1000)
+	@cd tests/envoy && exec $(CURDIR)/$(VENV_PYTHON) chaos.py
+
 .PHONY: lint
 lint: python-env ## rustfmt, clippy, rustdoc, cargo-deny, the project's own rules, shellcheck, ruff
 	@scripts/lint.sh
