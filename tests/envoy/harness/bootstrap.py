@@ -268,6 +268,8 @@ def _composite(name: str, parts: list[str]) -> Json:
         "name": name,
         "connect_timeout": "1s",
         "lb_policy": "CLUSTER_PROVIDED",
+        # Envoy's default is three retries at a time: with more, a request gets the first failure.
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
         "cluster_type": {"name": "envoy.clusters.composite", "typed_config": config},
     }
 
