@@ -161,8 +161,7 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
     log_format = (
         "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(x-test-id)% "
         "request=%FILTER_STATE(wasm.gateway_request:PLAIN)% "
-        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)% "
-        "attempts=%FILTER_STATE(wasm.gateway_attempts:PLAIN)%\n"
+        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%\n"
     )
     access_log = _named(
         "stdout",

@@ -8,6 +8,8 @@ import pytest
 from harness import answer, expect, openai_shapes, plugin, sse
 from harness.plugin import PROVIDER_KEYS
 
+pytestmark = pytest.mark.wasm_host  # the native module refuses a second position
+
 CHAT = "/v1/chat/completions"
 FALLBACK = {"fallback": ["alpha/org/first", "gamma/second"], "cluster": "over"}
 EMBED = {"model": "both", "input": ["a"]}
