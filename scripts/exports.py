@@ -1,8 +1,11 @@
-"""Takes exports out of a wasm module: scripts/exports.py IN OUT
+"""Takes exports out of a wasm module, and gives others their names: scripts/exports.py IN OUT
 
 The Rust SDK exports every callback there is, and Envoy calls those that it finds. Of the calls at a
 stream's end this module needs only `proxy_on_delete`, and it never sees TCP, gRPC or queues. Without
 their exports Envoy makes two calls less into the VM for each request.
+
+Some of the SDK's callbacks run within others of the module's own (`src/host/wasm/calls/growth.rs`): those are
+exported under the SDK's names in their place.
 
 Only the export section is written anew (WebAssembly 3.0, "Modules", "Binary Format"); all other bytes
 stay. A callback that is missing is one that Envoy takes for "nothing to do" (proxy-wasm ABI 0.2.1).
@@ -28,6 +31,9 @@ UNNEEDED = {
     "proxy_on_grpc_receive_trailing_metadata",
     "proxy_on_grpc_close",
 }
+OWN = "gateway_on_"
+"""An export that begins so takes the place of `proxy_on_…`."""
+SDK = "proxy_on_"
 HEADER = b"\0asm\x01\0\0\0"
 EXPORT_SECTION = 7
 
@@ -56,17 +62,19 @@ def number(value: int) -> bytes:
 def without(section: bytes, names: set[str]) -> bytes:
     """An export section's entries: name, kind, index."""
     count, at = read_number(section, 0)
-    kept = []
+    found: dict[str, bytes] = {}
     for _ in range(count):
-        start = at
         length, at = read_number(section, at)
         name = section[at : at + length].decode()
-        _, at = read_number(section, at + length + 1)
-        if name not in names:
-            kept.append(section[start:at])
+        kind = at + length
+        _, at = read_number(section, kind + 1)
+        found[name] = section[kind:at]
     if at != len(section):
         raise ValueError("the export section does not end where it says")
-    return number(len(kept)) + b"".join(kept)
+    kept = {name: entry for name, entry in found.items() if name not in names and not name.startswith(OWN)}
+    kept |= {name.replace(OWN, SDK, 1): entry for name, entry in found.items() if name.startswith(OWN)}
+    entries = [number(len(name)) + name.encode() + entry for name, entry in kept.items()]
+    return number(len(entries)) + b"".join(entries)
 
 
 def strip(module: bytes, names: set[str]) -> bytes:

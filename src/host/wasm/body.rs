@@ -101,7 +101,7 @@ impl Outgoing {
     /// Changes the visible bytes accordingly.
     pub fn apply(self, body: BufferType) -> Result<(), Status> {
         match self.written {
-            Some(written) => calls::replace_start(body, self.passed, &written),
+            Some(written) => calls::replace_start(body, self.passed, written),
             None => Ok(()),
         }
     }

@@ -2,8 +2,12 @@
 //!
 //! The SDK's wrappers panic on any status that they do not list and on header values that are not
 //! UTF-8. A panic costs every live stream of the worker, so the functions that a request can reach are
-//! imported again here, with bytes and `Result`. All `unsafe` of the crate is in this file.
+//! imported again here, with bytes and `Result`. All `unsafe` of this host is here and in [`growth`].
 #![allow(unsafe_code)]
+
+mod growth;
+
+pub use growth::ended;
 
 use std::time::Duration;
 
@@ -30,7 +34,7 @@ pub enum HeaderMapType {
 }
 
 /// Which body (`WasmBufferType`).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum BufferType {
     /// The request's.
@@ -119,8 +123,16 @@ pub fn body(body: BufferType, start: usize, size: usize) -> Result<Vec<u8>, Stat
     returned(|data, len| unsafe { proxy_get_buffer_bytes(body as u32, start, size, data, len) })
 }
 
-/// Replaces the first `length` bytes of a body. Envoy accepts no range that starts further in.
-pub fn replace_start(body: BufferType, length: usize, with: &[u8]) -> Result<(), Status> {
+/// Replaces the first `length` bytes of a body. Envoy accepts no range that starts further in. A body that grows is changed
+/// once the callback is over (see [`growth`]).
+pub fn replace_start(body: BufferType, length: usize, with: Vec<u8>) -> Result<(), Status> {
+    match growth::put_off(body, length, with) {
+        Some(with) => set_start(body, length, &with),
+        None => Ok(()),
+    }
+}
+
+fn set_start(body: BufferType, length: usize, with: &[u8]) -> Result<(), Status> {
     // SAFETY: `with` is valid for the call; the host copies it.
     check(unsafe { proxy_set_buffer_bytes(body as u32, 0, length, with.as_ptr(), with.len()) })
 }

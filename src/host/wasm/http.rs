@@ -10,9 +10,9 @@ use proxy_wasm::types::Action;
 use super::body::{Outgoing, Visible};
 use super::calls::{self, BufferType, HeaderMapType, Status};
 use super::models::Shared;
-use super::reply::send;
+use super::reply::{give_up, send};
 use crate::exchange::{
-    BodyOut, Exchange, Next, Note, Release, Reply, RequestStep, ResponseStep, Surroundings,
+    BodyOut, Exchange, Next, Note, Release, RequestStep, ResponseStep, Surroundings,
 };
 use crate::wire::headers::HeaderEdit;
 use crate::wire::splice;
@@ -72,7 +72,7 @@ impl Http {
             // Envoy has answered a request that is still held: with its 413. The buffer is not to be
             // touched any more.
             RequestStep::Release(_) if self.answered => Action::Pause,
-            RequestStep::Release(release) => match self.release(&release, piece) {
+            RequestStep::Release(release) => match self.release(release, piece) {
                 Ok(()) => Action::Continue,
                 Err(status) => self.fail(&format!("can't change the request: {status:?}")),
             },
@@ -97,7 +97,8 @@ impl Http {
         // Once an answer has begun (Envoy's own 413), the buffer is Envoy's to clean up.
         if !self.answered
             && self.request.size > 0
-            && let Err(status) = calls::replace_start(BufferType::Request, self.request.size, &[])
+            && let Err(status) =
+                calls::replace_start(BufferType::Request, self.request.size, Vec::new())
         {
             warn!("can't drop the body: {status:?}");
         }
@@ -113,21 +114,21 @@ impl Http {
     }
 
     /// Edits what is held. `piece`: the bytes that were read last; often all that there is.
-    fn release(&self, release: &Release, piece: &[u8]) -> Result<(), Status> {
+    fn release(&self, mut release: Release, piece: &[u8]) -> Result<(), Status> {
         if let Some(last) = release.body.last() {
             // Only the start of a body can be replaced: up to the last edit.
             let length = last.span.end;
-            let edited = match release.body.as_slice() {
-                [whole] if whole.span.start == 0 => Cow::Borrowed(whole.with.as_slice()),
+            let edited = match release.body.as_mut_slice() {
+                [whole] if whole.span.start == 0 => std::mem::take(&mut whole.with),
                 edits => {
                     let start = match piece.get(..length) {
                         Some(start) if piece.len() == self.request.read => Cow::Borrowed(start),
                         _ => Cow::Owned(calls::body(BufferType::Request, 0, length)?),
                     };
-                    Cow::Owned(splice::apply(&start, edits).ok_or(Status(2))?)
+                    splice::apply(&start, edits).ok_or(Status(2))?
                 }
             };
-            calls::replace_start(BufferType::Request, length, &edited)?;
+            calls::replace_start(BufferType::Request, length, edited)?;
         }
         apply(HeaderMapType::Request, &release.headers)
     }
@@ -263,7 +264,7 @@ impl Http {
                 report(shared, exchange);
                 send(&reply)
             }
-            None => send(&Reply { status: 500, headers: Vec::new(), body: Vec::new(), code: None }),
+            None => give_up(),
         }
     }
 }
@@ -338,6 +339,7 @@ fn apply(head: HeaderMapType, edits: &[HeaderEdit]) -> Result<(), Status> {
 /// that Envoy makes for each stream (`scripts/exports.py`).
 impl Drop for Http {
     fn drop(&mut self) {
+        calls::ended(self.id);
         if let Some(Gateway { shared, .. }) = &self.gateway {
             shared.forget(self.id);
         }

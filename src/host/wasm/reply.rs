@@ -19,3 +19,8 @@ pub(super) fn send(reply: &Reply) -> Action {
     }
     Action::Pause
 }
+
+/// Ends a stream of which nothing more is known.
+pub(super) fn give_up() -> Action {
+    send(&Reply { status: 500, headers: Vec::new(), body: Vec::new(), code: None })
+}

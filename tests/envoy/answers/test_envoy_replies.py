@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import struct
 
 import pytest
-from harness import Envoy, Gate, answer, expect, headers, openai_shapes, plugin
+from harness import Envoy, Gate, answer, expect, headers, openai_shapes, plugin, sse
+from harness.openai_shapes import chunk
 
 BODY = {"model": "alpha/m", "messages": []}
 
@@ -77,6 +80,32 @@ def test_a_rewrite_that_outgrows_envoys_buffer(start_envoy, upstreams):
         else:
             envoys_own(reply, 413)
             assert upstreams["alpha"].requests == []
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("count", [4_000, 9_000, 12_000])
+def test_an_answer_that_outgrows_envoys_buffer(start_envoy, upstreams, count, framing):
+    """Numbers in base64 become more than twice as long. Where that is more than Envoy may hold, the answer ends, and no
+    other one does."""
+    envoy: Envoy = start_envoy(buffer_bytes=65_536, route_buffer_bytes=None)
+    numbers = base64.b64encode(struct.pack(f"<{count}f", *(0.123456789 * n for n in range(count)))).decode()
+    assert len(numbers) < 65_536
+    upstreams["alpha"].next(answer({"data": [{"index": 0, "embedding": numbers}]}, framing=framing))
+    gate, body = Gate(), json.dumps({"model": "beta/m", "messages": [], "stream": True}).encode()
+    upstreams["beta"].next(sse(chunk({"content": "a"}), gate, chunk({}, "stop"), "[DONE]"))
+    with envoy.connect() as other:
+        more = [("content-length", str(len(body)))]
+        other.send_head("POST", "/v1/chat/completions", headers("main", "application/json", more))
+        other.send(body)
+        stream = other.answer()
+        stream.read_until(lambda body: body.endswith(b"\n\n"))
+        asked = {"model": "alpha/m", "input": "x", "encoding_format": "float"}
+        reply = envoy.post("/v1/embeddings", asked)
+        # An answer that comes at once is never held, and may grow.
+        if reply.status != 500 or count == 4_000:
+            assert len(reply.json()["data"][0]["embedding"]) == count
+        gate.open()
+        assert stream.rest().body.endswith(b"data: [DONE]\n\n")
 
 
 def test_a_compressed_answer_that_nobody_asked_for(gateway, upstreams):
