@@ -120,7 +120,7 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 	@$(VENV)/bin/wasm-tools validate --features=wasm2 $(MODULE)
 
 .PHONY: envoy-test
-envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real Envoy (SUITES=tests/envoy/access, ARGS="-k sse" pick some; HOST=native)
+envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real Envoy (SUITES=tests/envoy/access, ARGS="-k sse" pick some; HOST=native; POSITIONS=2)
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
 	@$(VENV_PYTHON) -m pytest $(or $(SUITES),tests/envoy tests/docs) $(ARGS)
 

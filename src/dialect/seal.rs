@@ -45,7 +45,10 @@ impl Purpose {
 }
 
 /// Seals and opens for one virtual key.
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    key: [u8; 32],
+}
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,13 +63,29 @@ impl Sealer {
         let mut key = [0; 32];
         let info = [b"openai-gateway-filter seal 1\0", id.as_bytes()];
         Hkdf::<Sha256>::new(None, secret).expand_multi_info(&info, &mut key).ok()?;
-        XChaCha20Poly1305::new_from_slice(&key).ok().map(Self)
+        Some(Self::from_key(key))
+    }
+
+    fn from_key(key: [u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), key }
+    }
+
+    /// What another instance of the filter makes the same sealer of. It seals and opens, and tells nothing of the virtual key
+    /// that it is made of.
+    pub(crate) fn export(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.key)
+    }
+
+    /// The sealer that was exported; `None` for what no sealer exports.
+    pub(crate) fn import(exported: &str) -> Option<Self> {
+        let key = URL_SAFE_NO_PAD.decode(exported).ok()?;
+        Some(Self::from_key(key.try_into().ok()?))
     }
 
     /// `text`, sealed. The nonce must never come again.
     fn seal(&self, purpose: Purpose, text: &str, nonce: [u8; NONCE]) -> Option<String> {
         let payload = Payload { msg: text.as_bytes(), aad: purpose.name() };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).ok()?;
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
         let mut out = VERSION.to_owned();
         URL_SAFE_NO_PAD.encode_string([&nonce[..], &sealed].concat(), &mut out);
         Some(out)
@@ -80,7 +99,7 @@ impl Sealer {
         let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
         let payload = Payload { msg: sealed, aad: purpose.name() };
-        String::from_utf8(self.0.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
+        String::from_utf8(self.cipher.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
     }
 }
 
@@ -142,6 +161,19 @@ mod tests {
                 sealer("s", "team").open(Purpose::Reasoning, &sealed).as_deref(),
                 Some(text)
             );
+        }
+    }
+
+    #[test]
+    fn an_exported_sealer_is_the_same_one() {
+        let mine = sealer("s", "team");
+        let exported = mine.export();
+        assert!(exported.bytes().all(|byte| byte.is_ascii_graphic()));
+        let other = Sealer::import(&exported).unwrap();
+        let sealed = AnswerSealer::new(mine).seal(Purpose::Reasoning, "t").unwrap();
+        assert_eq!(other.open(Purpose::Reasoning, &sealed).as_deref(), Some("t"));
+        for none in ["", "AAAA", "*", &format!("{exported}AAAA")] {
+            assert!(Sealer::import(none).is_none());
         }
     }
 

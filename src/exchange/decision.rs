@@ -4,7 +4,8 @@
 //! In two positions the listener's instance decides, and every attempt's instance reads the decision from
 //! filter state ([`super::Note::Decision`]), which no client can write. One part a line, since none can
 //! hold a line feed: the virtual key's id, operation, cache mode, declared length, where the model stands,
-//! what else the body said, path, the client's model id, then the targets.
+//! what else the body said, what the virtual key's sealer is made of (the attempts' instances do not have the virtual key),
+//! path, the client's model id, then the targets.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -74,8 +75,11 @@ impl Decision {
         let facts = write_facts(&self.facts);
         let version = if self.has_version { "v" } else { "" };
         let open = if self.is_complete { "" } else { "+" };
+        // With a secret of the operator's, each instance makes it anew.
+        let sealer = self.sealer.as_ref().filter(|_| config.seal_secret.is_none());
+        let sealer = sealer.map(|sealer| sealer.export()).unwrap_or_default();
         note.push_str(&format!(
-            "\n{declared}\n{start}-{end}\n{facts}{version}{open}\n{}\n{}",
+            "\n{declared}\n{start}-{end}\n{facts}{version}{open}\n{sealer}\n{}\n{}",
             self.path, self.requested
         ));
         for target in self.targets() {
@@ -102,6 +106,7 @@ impl Decision {
         let facts = facts.trim_end_matches('+');
         let has_version = facts.ends_with('v');
         let facts = read_facts(facts.trim_end_matches('v'))?;
+        let exported = parts.next()?;
         let path = parts.next()?.to_owned();
         let requested = parts.next()?.to_owned();
         let mut targets = parts.map(|text| {
@@ -111,9 +116,12 @@ impl Decision {
         let first = targets.next()??;
         let rest = targets.collect::<Option<_>>()?;
         let plan = Plan { first, rest, way: Way::Own };
-        // The virtual key itself is not here: nothing is sealed without a secret of the operator's.
-        let secret = config.seal_secret.as_ref().map(|secret| secret.expose().as_bytes());
-        let sealer = secret.and_then(|secret| Sealer::new(secret, &key.id)).map(Rc::new);
+        let sealer = match &config.seal_secret {
+            _ if operation.offered_as() != Operation::Responses => None,
+            Some(secret) => Sealer::new(secret.expose().as_bytes(), &key.id),
+            None => Sealer::import(exported),
+        };
+        let sealer = sealer.map(Rc::new);
         Some(Self {
             key,
             operation,

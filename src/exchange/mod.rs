@@ -138,6 +138,8 @@ pub enum Note {
     Undo,
     /// In two positions: who was asked, and what came back, attempt by attempt.
     Attempts,
+    /// In two positions: what the listener's instance is to say in the place of the last attempt's answer.
+    Reply,
 }
 
 impl Note {
@@ -151,6 +153,7 @@ impl Note {
             Self::Facts => "gateway_facts",
             Self::Undo => "gateway_undo",
             Self::Attempts => "gateway_attempts",
+            Self::Reply => "gateway_reply",
         }
     }
 }
@@ -184,6 +187,8 @@ pub struct Exchange {
     /// In the second position, of a request under a decision: the attempts so far, this one last. In the
     /// listener's, once an answer is there that it has to look at.
     trail: Option<Trail>,
+    /// What the last attempt's instance had to say in the place of the answer that comes now.
+    relayed: Option<Reply>,
     /// A note is to come of what the request's body said.
     awaits_facts: bool,
     notes: Vec<(Note, String)>,
@@ -265,6 +270,7 @@ impl Exchange {
             is_noted: false,
             now: 0,
             trail: None,
+            relayed: None,
             awaits_facts: false,
             notes: Vec::new(),
             counted: Vec::new(),

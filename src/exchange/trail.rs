@@ -2,7 +2,7 @@
 //! leaves it as a note ([`super::Note::Attempts`]): the next one goes on writing it, and the listener's
 //! instance reads there whether the answer that passes it is already as a client is to see it.
 //!
-//! `groq=429, vllm=200`; behind a status `?` says that the listener's instance has the answer to repair,
+//! `groq=429, vllm=200`; behind a status `?` says that the listener's instance is to reply in the answer's place,
 //! `!` in the place of one that the filter itself replied, nothing that no answer came (yet).
 
 use std::fmt::{self, Write as _};
@@ -26,7 +26,7 @@ pub(super) enum AttemptEnd {
     Open,
     /// With an answer, which is as a client is to see it.
     Answered(u16),
-    /// With an answer that the listener's instance has to repair: one to which no body can be added.
+    /// With an answer in whose place the listener's instance is to reply.
     Bare(u16),
     /// With a reply of the filter's own.
     Replied,

@@ -37,8 +37,10 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    other = {"native": "wasm_host", "wasm": "native_host"}[HOST]
-    of_other = {item for item in items if item.get_closest_marker(other)}
+    others = [{"native": "wasm_host", "wasm": "native_host"}[HOST]]
+    if Setting().positions == 2:
+        others.append("one_position")
+    of_other = {item for item in items if any(item.get_closest_marker(other) for other in others)}
     config.hook.pytest_deselected(items=list(of_other))
     items[:] = [item for item in items if item not in of_other]
 

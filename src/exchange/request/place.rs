@@ -60,7 +60,7 @@ impl Exchange {
             return pass(own_headers(&config, headers));
         };
         let Some(decision) = Decision::read(&config, &note) else {
-            return self.refuse(&internal());
+            return self.refuse(&reconfigured());
         };
         self.face = Face::of_operation(decision.operation);
         self.key = Some(decision.key.clone());
@@ -215,6 +215,12 @@ impl Exchange {
             self.note_trail();
         }
     }
+}
+
+/// The decision names what this configuration does not have: it was taken under another one.
+fn reconfigured() -> GatewayError {
+    let why = "The gateway's configuration has changed since this request came: nothing was sent. Send it again.";
+    GatewayError::new(Code::InternalError, why).with_status(503)
 }
 
 fn pass(headers: Vec<HeaderEdit>) -> RequestStep {

@@ -1,9 +1,8 @@
 //! Two positions on the way back. An attempt's instance makes the answer what a client is to see, so that
 //! Envoy judges it by that, and says so in a note; the listener's instance leaves such an answer alone, and
-//! does for the others what it does in one position: for Envoy's own replies, and for answers to which an
-//! attempt's instance could add no body.
+//! does for Envoy's own replies what it does in one position.
 
-use super::ResponsePhase;
+use super::{ResponsePhase, relayed};
 use crate::exchange::request::RequestPhase;
 use crate::exchange::trail::{AttemptEnd, Trail};
 use crate::exchange::{BodyOut, Exchange, Note, ResponseStep, Surroundings};
@@ -12,13 +11,6 @@ use crate::wire::headers::HeaderEdit;
 
 /// What Envoy says of an answer that an upstream gave.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
-
-/// What was before a step on the way back.
-pub(super) struct Before {
-    head_sent: bool,
-    /// How many counters had gone up.
-    counted: usize,
-}
 
 impl Exchange {
     /// Whether the answer that comes now is as a client is to see it, to be asked before its head is read.
@@ -38,6 +30,11 @@ impl Exchange {
             AttemptEnd::Answered(_) => around.answer_details().as_deref() == Some(VIA_UPSTREAM),
             AttemptEnd::Bare(_) | AttemptEnd::Open => false,
         };
+        if matches!(last.end, AttemptEnd::Bare(_))
+            && around.answer_details().as_deref() == Some(VIA_UPSTREAM)
+        {
+            self.relayed = around.recall(Note::Reply).and_then(|note| relayed::read(&note));
+        }
         if is_done {
             self.response_head_sent = true;
             return true;
@@ -56,13 +53,9 @@ impl Exchange {
             && matches!(self.request, RequestPhase::Placed(_) | RequestPhase::Placing(_))
     }
 
-    pub(super) fn before(&self) -> Before {
-        Before { head_sent: self.response_head_sent, counted: self.counted.len() }
-    }
-
-    /// Adds to a step that lets the answer's head go what there is to tell of the attempts.
-    pub(super) fn told(&mut self, before: &Before, step: ResponseStep) -> ResponseStep {
-        if before.head_sent || self.trail.is_none() {
+    /// Adds to a step that lets the answer's head go what there is to tell of the attempts. `head_sent`: it had gone before.
+    pub(super) fn told(&mut self, head_sent: bool, step: ResponseStep) -> ResponseStep {
+        if head_sent || self.trail.is_none() {
             return step;
         }
         match step {
@@ -77,10 +70,8 @@ impl Exchange {
                 );
                 ResponseStep::Release(edits, body)
             }
-            // From here it would go to the client past Envoy's retries: its status alone goes on, and the
-            // listener's instance finds the words.
             ResponseStep::Reply(reply) if self.is_attempt() => {
-                self.counted.truncate(before.counted);
+                self.notes.push((Note::Reply, relayed::write(&reply)));
                 self.end_attempt(AttemptEnd::Bare(reply.status));
                 self.response = ResponsePhase::Passing;
                 self.response_head_sent = true;

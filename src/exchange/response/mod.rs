@@ -24,6 +24,7 @@ mod head;
 mod json;
 mod no_answer;
 mod redact;
+mod relayed;
 mod speech;
 mod stream;
 
@@ -238,13 +239,18 @@ impl Exchange {
             return ResponseStep::Continue;
         }
         self.recall_facts(around);
-        let before = self.before();
+        let head_sent = self.response_head_sent;
         let step = self.read_head(headers, end);
-        self.told(&before, step)
+        self.told(head_sent, step)
     }
 
     fn read_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
         self.note_undecided();
+        if let Some(reply) = self.relayed.take() {
+            self.response = ResponsePhase::Swallowing;
+            self.response_head_sent = true;
+            return ResponseStep::Reply(reply);
+        }
         let credential = self.context().credential();
         self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
@@ -332,9 +338,9 @@ impl Exchange {
         if matches!(self.response, ResponsePhase::Passing) {
             return ResponseStep::Continue;
         }
-        let before = self.before();
+        let head_sent = self.response_head_sent;
         let step = self.read_answer(bytes, next);
-        self.told(&before, step)
+        self.told(head_sent, step)
     }
 
     fn read_answer(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
@@ -457,9 +463,9 @@ impl Exchange {
         if matches!(self.response, ResponsePhase::Passing) {
             return ResponseStep::Continue;
         }
-        let before = self.before();
+        let head_sent = self.response_head_sent;
         let step = self.read_trailers();
-        self.told(&before, step)
+        self.told(head_sent, step)
     }
 
     fn read_trailers(&mut self) -> ResponseStep {

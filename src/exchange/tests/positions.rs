@@ -203,7 +203,8 @@ fn nothing_is_sent_that_can_not_be_placed() {
     let host = Between::new(&config, &plain).attempt(None, Some("alpha"), 1_000);
     assert_eq!(host.refusal(), internal);
 
-    // No decision, or one that can't be read.
+    // A decision that can't be read, and none.
+    let other = (503, internal.1.clone());
     let mut between = Between::new(&config, &plain);
     let good = plain.note(Note::Decision).unwrap().to_owned();
     for bad in [
@@ -218,7 +219,7 @@ fn nothing_is_sent_that_can_not_be_placed() {
     ] {
         assert_ne!(bad, good);
         between.notes = vec![(Note::Decision, bad.clone())];
-        assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal, "{bad:?}");
+        assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), other, "{bad:?}");
     }
     between.notes.clear();
     assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal);
@@ -261,25 +262,49 @@ fn a_hidden_error_becomes_a_status_and_the_listener_leaves_what_is_done() {
 }
 
 #[test]
-fn the_listener_finds_words_for_an_answer_without_a_body() {
+fn the_listener_gives_the_reply_that_an_attempt_had() {
     let config = two(json!({}));
-    for (came, status) in [("503", "503"), ("429", "429"), ("200", "502")] {
+    for (came, body, status, says) in [
+        ("503", "", "503", "HTTP 503 with an empty body"),
+        ("429", "", "429", "HTTP 429 with an empty body"),
+        ("200", "", "502", "HTTP 200 with an empty body"),
+        ("204", "", "502", "HTTP 204"),
+        ("307", "", "502", "HTTP 307, a redirect"),
+    ] {
         let mut first = listener(&config, CHAT, &[], BODY);
         let mut between = Between::new(&config, &first);
         let mut host = between.attempt(Some("alpha"), None, 1_000);
-        between.answered(&mut host, &json_head(came), b"");
+        between.answered(&mut host, &json_head(came), body.as_bytes());
         assert!(host.reply.is_none(), "a reply would pass Envoy's retries by");
         assert_eq!(get(&host.answer.head, ":status"), Some(status));
         assert_eq!(between.trail(), Some(&*format!("alpha={status}?")));
-        assert!(host.counted.is_empty(), "the listener counts it");
+        assert_eq!(host.counted.len(), 1, "{came}");
         let around =
             Around { notes: &between.notes, details: Some("via_upstream"), ..Around::default() };
         assert!(!first.exchange.leaves_answer(&around));
         first.respond_at(&json_head(status), &[], End::WithData, &around);
         let reply = first.reply.unwrap();
         assert_eq!(reply.status.to_string(), status);
-        assert!(reply.body.starts_with(b"{\"error\":{"));
-        assert_eq!(first.counted.len(), 1);
+        let body = String::from_utf8(reply.body).unwrap();
+        assert!(body.starts_with("{\"error\":{") && body.contains(says), "{body}");
+        assert_eq!(first.counted.len(), 0, "the attempt has counted it");
+    }
+}
+
+#[test]
+fn what_the_virtual_key_seals_can_be_sealed_without_it() {
+    let config = two(json!({}));
+    let sent = r#"{"input":"hi","model":"alpha/gpt","include":["reasoning.encrypted_content"]}"#;
+    let first = listener(&config, "/v1/responses", &[], sent);
+    let mut between = Between::new(&config, &first);
+    let note = between.notes.iter().find(|(note, _)| *note == Note::Decision).unwrap().1.clone();
+    assert!(!note.contains("vk-team"));
+    let exported = note.split('\n').nth(6).unwrap();
+    assert!(exported.len() > 40);
+    let host = between.attempt(Some("alpha"), None, 10);
+    let head = headers(&host.request.head);
+    for sent in [head.block(), &host.request.body] {
+        assert!(!String::from_utf8_lossy(sent).contains(exported), "nothing of it goes upstream");
     }
 }
 

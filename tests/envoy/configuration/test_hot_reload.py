@@ -113,6 +113,7 @@ def test_a_stream_goes_on_through_many_replacements(envoy, upstreams):
     assert reply.body == given.body
 
 
+@pytest.mark.one_position
 def test_an_upload_goes_on(envoy, upstreams):
     """With its model upstream, and with its model still to come."""
     noise = b"x" * 50_000
@@ -129,6 +130,29 @@ def test_an_upload_goes_on(envoy, upstreams):
             expect.good(client.answer().rest())
     sent = [got.wait_complete().body for got in upstreams["alpha"].requests]
     assert sent == [early.replace(b"alpha/m", b"m"), late.replace(b"alpha/m", b"m")]
+
+
+@pytest.mark.parametrize("still", [True, False], ids=["the key is still there", "the key is gone"])
+def test_what_is_decided_in_one_position_is_sent_from_the_other(start_envoy, upstreams, still):
+    """In two positions the second is that of the new configuration: where that has no such key, nothing is sent."""
+    two = {"routing": {"positions": 2}}
+    first = setting("main", "env", **two)
+    envoy = start_envoy(config=first.config, ecds=True, positions=2)
+    take(envoy, first)
+    body = b'{"prompt":"' + b"x" * 50_000 + b'","model":"alpha/m"}'
+    with envoy.connect() as client:
+        begin(client, body)
+        client.send(body[:40_000])
+        time.sleep(0.1)
+        take(envoy, setting(*(("main", "env") if still else ("env",)), **two))
+        client.send(body[40_000:])
+        reply = client.answer().rest()
+    if still:
+        expect.good(reply)
+        assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")
+    else:
+        assert reply.status == 503 and b"configuration has changed" in reply.body, reply
+        assert upstreams["alpha"].requests == []
 
 
 def test_a_list_that_is_being_fetched_is_answered(envoy, upstreams):
@@ -226,6 +250,7 @@ def test_every_worker_changes(start_envoy):
             assert statuses(other) == {401}
 
 
+@pytest.mark.one_position
 def test_requests_meanwhile_are_all_answered(envoy):
     """Under one configuration or the other, never neither."""
     stop = threading.Event()

@@ -36,7 +36,7 @@ def assert_same_attempts(attempts):
         assert got.header("content-length") in (str(len(REWRITTEN)), None)
 
 
-@pytest.mark.parametrize("position", ["downstream", "upstream"])
+@pytest.mark.parametrize("position", ["downstream", pytest.param("upstream", marks=pytest.mark.one_position)])
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 def test_a_retry_sends_the_rewritten_request(start_envoy, upstreams, position, chunked):
     envoy = start_envoy(filter_at=position, retry=RETRY)
@@ -50,6 +50,7 @@ def test_a_retry_sends_the_rewritten_request(start_envoy, upstreams, position, c
     assert_same_attempts(attempts)
 
 
+@pytest.mark.one_position
 def test_the_upstream_position_governs_too(start_envoy, upstreams):
     envoy = start_envoy(filter_at="upstream", retry=RETRY)
     expect.gateway_error(envoy.post(body=BODY, vk=None), 401, "invalid_api_key")

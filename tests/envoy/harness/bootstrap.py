@@ -51,10 +51,11 @@ class Setting:
     """Envoy's compressor toward the client, as in the example configuration."""
     shipped_edges: bool = False
     """Envoy's own replies, and the headers that routes remove, are those of the example configuration."""
-    positions: Literal[1, 2] = 1
-    """2: the filter also stands in the router's upstream filters, and hosts say whose they are."""
+    positions: int = int(os.environ.get("POSITIONS", "1"))
+    """2: the filter also stands in the router's upstream filters, and is told so.
+    With POSITIONS=2 in the environment this is what every test runs with that says nothing else."""
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
-    """Composite clusters over others, each with a route that tries one after the other."""
+    """Composite clusters over others, each with a route that tries one after the other; hosts say whose they are."""
     outliers: bool = False
     """Hosts that fail are ejected after two failures; an ejected one is skipped."""
     ecds: bool = False
@@ -83,12 +84,13 @@ NATIVE_NAME = "openai_gateway_filter"
 
 def plugin_filter(setting: Setting, wasm: Path) -> Json:
     """The typed config of the filter under test."""
+    configuration = plugin.encode(_plugin_config(setting), setting.form)
     if HOST == "native":
         return _any(
             TYPES[HOST],
             dynamic_module_config={"name": NATIVE_NAME},
             filter_name=PLUGIN_NAME,
-            filter_config=plugin.encode(setting.config, setting.form),
+            filter_config=configuration,
         )
     code = {"local": {"filename": str(wasm)}}
     return _any(
@@ -103,9 +105,17 @@ def plugin_filter(setting: Setting, wasm: Path) -> Json:
                 "code": code,
                 "environment_variables": {"host_env_keys": sorted(setting.env)},
             },
-            "configuration": plugin.encode(setting.config, setting.form),
+            "configuration": configuration,
         },
     )
+
+
+def _plugin_config(setting: Setting) -> Json | str:
+    """The filter's configuration, in which it is told of its positions."""
+    config = setting.config
+    if setting.positions == 1 or isinstance(config, str):
+        return config
+    return {**config, "routing": {"positions": setting.positions, **config.get("routing", {})}}
 
 
 def ecds_file(setting: Setting, wasm: Path, version: str) -> Json:
@@ -158,10 +168,11 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
         router["upstream_http_filters"] = [_filter(setting, wasm, ecds_path), _named("codec", codec)]
     filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router", **router))
+    attempts = " attempts=%FILTER_STATE(wasm.gateway_attempts:PLAIN)%" if setting.fallbacks else ""
     log_format = (
         "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(x-test-id)% "
         "request=%FILTER_STATE(wasm.gateway_request:PLAIN)% "
-        "cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%\n"
+        f"cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%{attempts}\n"
     )
     access_log = _named(
         "stdout",
@@ -286,7 +297,7 @@ def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
         own = {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
         options["http_filters"] = [own, _named("codec", codec)]
     host: Json = {"endpoint": {"address": _address(port)}}
-    if setting.positions == 2:
+    if setting.fallbacks:  # else a cluster's name says whose its hosts are
         provider = name.removesuffix("-cluster")
         host["metadata"] = {"filter_metadata": {"openai-gateway": {"provider": provider}}}
     endpoint = {"lb_endpoints": [host]}

@@ -208,11 +208,12 @@ class Envoy:
 
     @contextmanager
     def sends_nothing(self) -> Iterator[None]:
-        """What runs inside makes no request to any upstream, by Envoy's own count."""
+        """What runs inside makes no request to any upstream, by Envoy's own count: of requests, and in two positions, where
+        one is begun before the second instance can refuse it, of bytes."""
         before = self._upstream_requests()
         yield
         sent = self._upstream_requests() - before
-        assert sent == 0, f"{sent} requests went upstream"
+        assert sent == 0, f"{sent} requests (or bytes) went upstream"
 
     @contextmanager
     def completes_nothing(self, upstreams: dict[str, Upstream]) -> Iterator[None]:
@@ -229,7 +230,8 @@ class Envoy:
                 request.wait_aborted()
 
     def _upstream_requests(self) -> int:
-        stats = self.admin("/stats?filter=^cluster\\..*\\.upstream_rq_total$")
+        counter = "upstream_rq_total" if self.setting.positions == 1 else "upstream_cx_tx_bytes_total"
+        stats = self.admin(f"/stats?filter=^cluster\\..*\\.{counter}$")
         return sum(int(line.rpartition(": ")[2]) for line in stats.splitlines())
 
     # What must hold after every test

@@ -10,7 +10,6 @@ from harness.plugin import PROVIDER_KEYS
 
 pytestmark = pytest.mark.wasm_host  # the native module refuses a second position
 
-CHAT = "/v1/chat/completions"
 FALLBACK = {"fallback": ["alpha/org/first", "gamma/second"], "cluster": "over"}
 EMBED = {"model": "both", "input": ["a"]}
 LIMITS = {"max_buffered_bytes": 8_388_608}

@@ -246,6 +246,7 @@ def test_a_native_server_is_sent_what_came(kinds, upstreams, stream):
 RETRY = {"retry_on": "5xx", "num_retries": 1, "retry_back_off": {"base_interval": "0.01s"}}
 
 
+@pytest.mark.one_position
 def test_a_retry_of_the_upstream_position(start_envoy, chat_server):
     """The filter sees each attempt anew, and translates it anew."""
     envoy = start_envoy(filter_at="upstream", retry=RETRY)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from harness import answer, expect, openai_shapes, plugin, sse
+
+pytestmark = pytest.mark.one_position  # in two, no credential goes out before the host is known: see test_positions.py
 
 BODY = {"model": "beta/m", "messages": []}
 

@@ -1,0 +1,130 @@
+"""Two positions: no credential goes where it does not belong, and no body near Envoy's limits ends more than its stream."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness import answer, expect, headers, plugin
+from harness.plugin import PROVIDER_KEYS
+
+pytestmark = pytest.mark.wasm_host  # the native host has one position
+
+CHAT = "/v1/chat/completions"
+BODY = {"model": "beta/m", "messages": []}
+TWO = {"routing": {"positions": 2}}
+
+
+def nothing_was_sent(envoy, upstreams, post) -> None:
+    """An answer of the gateway's own, twice: no provider is refused for it, and no byte of a request goes anywhere."""
+    for _ in range(2):
+        with envoy.sends_nothing():
+            reply = post()
+        assert reply.status == 500 and b"internal_error" in reply.body, reply
+        assert b"nothing was sent" in reply.body
+    assert all(server.requests == [] for server in upstreams.values())
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings", "/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_route_that_does_not_follow_the_filter(start_envoy, upstreams, path, stream):
+    envoy = start_envoy(config=plugin.configuration(**TWO), positions=2, fixed_cluster="alpha")
+    body = {"model": "beta/m", "messages": [], "input": "hi", "max_tokens": 5, "stream": stream}
+    nothing_was_sent(envoy, upstreams, lambda: envoy.post(path, body))
+    # The provider whose cluster it is goes on, with its own credential.
+    expect.good(envoy.post(body={"model": "alpha/m", "messages": []}))
+    assert upstreams["alpha"].only.header("authorization") == "Bearer " + PROVIDER_KEYS["alpha"]
+
+
+def test_other_names_that_envoy_may_show(start_envoy, upstreams):
+    providers = plugin.providers()
+    providers[1]["upstream_clusters"] = ["nowhere", "al*a"]
+    config = plugin.configuration(providers=providers, **TWO)
+    envoy = start_envoy(config=config, positions=2, fixed_cluster="alpha")
+    expect.good(envoy.post(body=BODY))
+    assert upstreams["alpha"].only.header("api-key") == PROVIDER_KEYS["beta"]
+
+
+def test_a_path_under_the_prefix_that_nobody_decided_about(start_envoy, upstreams):
+    """The filter stands in the second position only: the operator has forgotten the first."""
+    config = plugin.configuration(**TWO)
+    envoy = start_envoy(config=config, positions=2, filter_at="nowhere", fixed_cluster="alpha")
+    nothing_was_sent(envoy, upstreams, lambda: envoy.post(body=BODY))
+
+
+@pytest.mark.parametrize("retry", [None, {"retry_on": "5xx", "num_retries": 1}], ids=["once", "retried"])
+@pytest.mark.parametrize("size", [32_000, 65_000, 65_500])
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
+@pytest.mark.parametrize("trailers", [False, True])
+def test_a_body_that_outgrows_envoys_buffer(start_envoy, upstreams, path, size, retry, trailers):
+    """A longer model id, and a conversion of many small parts: sent whole or refused, and Envoy lives."""
+    aliases = {"s": "alpha/" + "long" * 200}
+    config = plugin.configuration(
+        limits={"max_buffered_bytes": 33_554_432}, model_aliases=aliases, **TWO
+    )
+    envoy = start_envoy(
+        config=config, positions=2, retry=retry, buffer_bytes=65_536, route_buffer_bytes=None
+    )
+    if path == CHAT:
+        body = b'{"messages":[],"x":"' + b"x" * (size - 32) + b'","model":"s"}'
+    else:
+        one = '{"role":"user","content":"a"},{"role":"assistant","content":"b"}'
+        items = ",".join([one] * (size // (len(one) + 1) - 1))
+        body = f'{{"input":[{items}],"model":"s"}}'.encode()
+    if trailers:
+        with envoy.connect2() as client:
+            number = client.start("POST", path, headers("main", "application/json"))
+            client.send(number, body)
+            client.end(number, [("x-last", "1")])
+            reply = client.wait(number)
+    else:
+        reply = envoy.post(path, body)
+    if reply.status == 200:
+        got = upstreams["alpha"].only
+        assert json.loads(got.body)["model"] == "long" * 200
+        assert path != CHAT or got.body == body.replace(b'"s"}', b'"' + b"long" * 200 + b'"}')
+    else:
+        assert reply.status == 413, (reply.status, reply.body[:300])
+        for request in upstreams["alpha"].requests:
+            request.wait_aborted()
+    upstreams["alpha"].reset()
+    expect.good(envoy.post(body={"model": "alpha/m", "messages": []}))
+
+
+def test_what_one_provider_is_sent_is_not_there_for_the_next(start_envoy, upstreams):
+    """`request_headers` of one attempt are undone in the next: set ones, removed ones, and a client's several values."""
+    providers = plugin.providers()
+    by_name = {provider["name"]: provider for provider in providers}
+    by_name["alpha"]["request_headers"] = {
+        "set": {"openai-organization": "org-alpha", "x-tenant": "alpha", "user-agent": "alpha"},
+        "remove": ["x-trace", "x-many"],
+    }
+    by_name["gamma"]["request_headers"] = {"set": {"x-gamma": "1"}}
+    config = plugin.configuration(
+        providers=providers,
+        model_aliases={"both": {"fallback": ["alpha/a", "gamma/c", "beta/b"], "cluster": "over"}},
+    )
+    envoy = start_envoy(
+        config=config, positions=2, fallbacks={"over": ["alpha", "gamma-cluster", "beta"]}
+    )
+    busy = answer({"error": {"message": "busy"}}, 503)
+    for name in ("alpha", "gamma"):
+        upstreams[name].next(busy)
+    fields = [("x-tenant", "client"), ("x-trace", "t"), ("x-many", "1"), ("x-many", "2"), ("user-agent", "curl")]
+    reply = envoy.post(body={"model": "both", "messages": []}, fields=fields)
+    expect.good(reply)
+    assert reply.header("x-langwatch-attempts") == "alpha=503, gamma=503, beta=200"
+
+    def seen(name, *names):
+        got = upstreams[name].only
+        return [got.header(one) for one in names]
+
+    names = ("openai-organization", "x-tenant", "x-trace", "user-agent", "x-gamma")
+    assert seen("alpha", *names) == ["org-alpha", "alpha", None, "alpha", None]
+    assert seen("alpha", "x-many") == [None]
+    assert seen("gamma", *names) == [None, "client", "t", "curl", "1"]
+    assert seen("beta", *names) == [None, "client", "t", "curl", None]
+    for name in ("gamma", "beta"):
+        head = upstreams[name].only.head
+        many = ",".join(value for field, value in head.fields if field.lower() == "x-many")
+        assert many == "1,2"
