@@ -6,8 +6,8 @@
 //! go?
 //!
 //! ```
-//! use openai_gateway_filter::policy::operation::classify;
-//! use openai_gateway_filter::{exchange::upstream_path, policy::Config, policy::model::resolve};
+//! use openai_gateway_filter::exchange::{offered, upstream_path};
+//! use openai_gateway_filter::policy::{Config, Provider, model::resolve, operation::classify};
 //!
 //! let settings = br#"{
 //!     "providers": [{"name": "groq", "base_url": "https://api.groq.com/openai/v1", "auth": {"key_env": "GROQ_KEY"}}],
@@ -17,11 +17,12 @@
 //! let config = Config::from_plugin_configuration(settings, &environment).expect("a good configuration");
 //!
 //! let key = config.virtual_keys.by_id("search").expect("a key");
-//! let target = resolve(&config, key, "fast", || 0).expect("a model that this key may use");
-//! let provider = config.providers.get(target.provider).expect("its provider");
-//! assert_eq!((&*provider.authority, &*target.model), ("api.groq.com", "llama-3.3-70b"));
-//!
 //! let request = classify(b"POST", "/chat/completions").expect("an operation");
+//! let offers = |provider: &Provider| offered(provider, request.operation);
+//! let plan = resolve(&config, key, "fast", offers, || 0).expect("a model that this key may use");
+//! let provider = config.providers.get(plan.first.provider).expect("its provider");
+//! assert_eq!((&*provider.authority, &*plan.first.model), ("api.groq.com", "llama-3.3-70b"));
+//!
 //! let path = upstream_path(request.operation, provider, request.path);
 //! assert_eq!(path, "/openai/v1/chat/completions");
 //! ```

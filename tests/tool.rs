@@ -164,13 +164,30 @@ const PLANTED: &[Planted] = planted! {
     "istio.yaml": "hosts: [llm.example.com, api.groq.com]\n  gateways" => "hosts: [llm.example.com]\n  gateways",
         at "hosts: [llm.example.com]\n  gateways": "warning" "spec.hosts" "api.groq.com";
     "istio.yaml": "key_env: GROQ_API_KEY" => "key_evn: GROQ_API_KEY", at "key_evn": "error" "providers[0].auth.key_evn" "`key_env`";
+    // Two positions.
+    "fallback.yaml": "route: {cluster: over, timeout" => "route: {cluster: vllm, timeout", at "route: {cluster: vllm":
+        "warning" "routes[0].route" "requests of alias claude-*";
+    "fallback.yaml": "match: {prefix: /v1}" => "match: {prefix: /openai/v1}", at "routes:":
+        "warning" "routes" "path /v1/chat/completions";
+    "fallback.yaml": "            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n              upstream_http_filters:" =>
+        "            x:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n              upstream:",
+        at "claude-*": "warning" "model_aliases[\"claude-*\"]" "upstream_http_filters";
+    "fallback.yaml": "routing: {cluster_header: x-gateway-cluster}" => "routing: {positions: 1}", at "routing: {":
+        "error" "routing.positions" "must be 2";
     "istio.yaml": "request_body_buffer_limit: 34603008" => "include_request_attempt_count: false", at "configPatches":
         "warning" "spec.configPatches" "request_body_buffer_limit";
 };
 
 #[test]
 fn good_files_have_no_finding() {
-    for name in ["envoy.yaml", "settings.yaml", "settings.json", "string.yaml", "istio.yaml"] {
+    for name in [
+        "envoy.yaml",
+        "fallback.yaml",
+        "settings.yaml",
+        "settings.json",
+        "string.yaml",
+        "istio.yaml",
+    ] {
         let (status, findings) = check(&root().join("tests/tool").join(name));
         assert_eq!((status, findings), (0, Vec::new()), "{name}");
     }
@@ -368,10 +385,11 @@ fn the_reference_names_every_code_with_its_status() {
 #[test]
 fn explains_what_the_filter_would_do() {
     let path = root().join("tests/tool/envoy.yaml").display().to_string();
-    let explain = |key: &str, model: &str, operation: &str| -> Value {
+    let two = root().join("tests/tool/fallback.yaml").display().to_string();
+    let explain_in = |path: &str, key: &str, model: &str, operation: &str| -> Value {
         let output = run(&[
             "explain",
-            &path,
+            path,
             "--key",
             key,
             "--model",
@@ -383,6 +401,8 @@ fn explains_what_the_filter_would_do() {
         assert_eq!(output.status.code(), Some(0));
         serde_json::from_slice(&output.stdout).unwrap()
     };
+    let explain =
+        |key: &str, model: &str, operation: &str| explain_in(&path, key, model, operation);
     let groq = serde_json::json!({
         "provider": "groq",
         "model": "llama-3.3-70b-versatile",
@@ -419,6 +439,7 @@ fn explains_what_the_filter_would_do() {
         ("search-team", "vllm/x", "chat_completions", "model_not_allowed"),
         ("search-team", "groq/other", "chat_completions", "model_not_found"),
         ("batch", "vllm/x", "speech", "unsupported_operation"),
+        ("search-team", "gpt-4o", "count_tokens", "unsupported_operation"),
     ] {
         let answer = explain(key, model, operation);
         assert_eq!(
@@ -427,6 +448,11 @@ fn explains_what_the_filter_would_do() {
             "{key} {model}"
         );
     }
+    // A fallback, by a name with a `*`: what is left of it for this key.
+    let left = explain_in(&two, "batch", "claude-sonnet", "chat_completions");
+    assert_eq!((&left["alias"], &left["decision"]), (&"claude-*".into(), &"route".into()));
+    assert_eq!(left["targets"].as_array().unwrap().len(), 1, "{left}");
+    assert_eq!(left["targets"][0]["model"], "small");
     let text = run(&["explain", &path, "--key", "search-team", "--model", "gpt-4o"]).stdout;
     assert!(
         String::from_utf8(text)

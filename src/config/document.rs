@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
@@ -120,11 +121,7 @@ impl<'de> Visitor<'de> for RootSeed<'_> {
                 continue;
             }
             let value = input.next_value_seed(Tree { at: &at, problems: self.problems })?;
-            if members.contains_key(&name) {
-                self.problems.add(&at, "given twice");
-            } else {
-                members.insert(name, value);
-            }
+            insert(&mut members, name, value, ROOT, self.problems);
         }
         let keys = match keys.map(RawValue::get) {
             Some(list) if list.starts_with('[') => Keys::Json(list),
@@ -231,13 +228,25 @@ impl<'de> Visitor<'de> for Tree<'_> {
         while let Some(name) = input.next_key::<String>()? {
             let at = self.at.field(&name);
             let value = input.next_value_seed(Tree { at: &at, problems: self.problems })?;
-            if members.contains_key(&name) {
-                self.problems.add(&at, "given twice");
-            } else {
-                members.insert(name, value);
-            }
+            insert(&mut members, name, value, self.at, self.problems);
         }
         Ok(Value::Object(members))
+    }
+}
+
+/// A member of the object at `at`: the first of equal names counts.
+fn insert(
+    members: &mut Map<String, Value>,
+    name: String,
+    value: Value,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) {
+    match members.entry(name) {
+        Entry::Occupied(known) => problems.add(&at.field(known.key()), "given twice"),
+        Entry::Vacant(place) => {
+            place.insert(value);
+        }
     }
 }
 

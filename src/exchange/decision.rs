@@ -53,18 +53,21 @@ impl Decision {
     }
 
     /// The target whose provider is that of the host which Envoy has chosen for this attempt: by the
-    /// host's metadata, else by its cluster's name. Never by the attempt's number: Envoy skips a provider
-    /// without hosts.
+    /// host's metadata, else by its cluster's name, where that is the name of one target's cluster alone.
+    /// Never by the attempt's number: Envoy skips a provider without hosts.
     pub fn target_of_host(&self, config: &Config, around: &dyn Surroundings) -> Option<&Target> {
         let named = around.host_provider();
         let cluster = if named.is_none() { around.cluster() } else { None };
-        self.targets().find(|target| {
+        let mut found = self.targets().filter(|target| {
             config.providers.get(target.provider).is_some_and(|provider| match (&named, &cluster) {
                 (Some(name), _) => provider.name.as_bytes() == name,
                 (None, Some(cluster)) => provider.is_in(cluster),
                 (None, None) => false,
             })
-        })
+        });
+        let target = found.next()?;
+        // Where it may be another's as well, it would get a credential on a guess.
+        found.next().is_none().then_some(target)
     }
 
     /// The decision as a note. How Envoy gets to the targets is not part of it: that is done.
@@ -116,12 +119,7 @@ impl Decision {
         let first = targets.next()??;
         let rest = targets.collect::<Option<_>>()?;
         let plan = Plan { first, rest, way: Way::Own };
-        let sealer = match &config.seal_secret {
-            _ if operation.offered_as() != Operation::Responses => None,
-            Some(secret) => Sealer::new(secret.expose().as_bytes(), &key.id),
-            None => Sealer::import(exported),
-        };
-        let sealer = sealer.map(Rc::new);
+        let sealer = sealer(config, operation, &key.id, || Sealer::import(exported));
         Some(Self {
             key,
             operation,
@@ -137,6 +135,23 @@ impl Decision {
             is_complete,
         })
     }
+}
+
+/// What seals for a virtual key, for the operations that seal: from the operator's secret, else as `own` says.
+pub(super) fn sealer(
+    config: &Config,
+    operation: Operation,
+    key_id: &str,
+    own: impl FnOnce() -> Option<Sealer>,
+) -> Option<Rc<Sealer>> {
+    if operation.offered_as() != Operation::Responses {
+        return None;
+    }
+    let sealer = match &config.seal_secret {
+        Some(secret) => Sealer::new(secret.expose().as_bytes(), key_id),
+        None => own(),
+    };
+    sealer.map(Rc::new)
 }
 
 /// What a body said, as a note ([`super::Note::Facts`]) or a part of one.

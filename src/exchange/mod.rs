@@ -23,6 +23,7 @@ mod trail;
 
 pub use bridge::upstream_path;
 pub use models::ModelsQuery;
+pub use request::offered;
 pub use surroundings::Surroundings;
 
 use std::borrow::Cow;

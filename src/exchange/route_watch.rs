@@ -50,8 +50,7 @@ impl RouteWatch {
         cluster: &str,
         now: impl FnOnce() -> u64,
     ) -> Result<(), GatewayError> {
-        let is_own = &*provider.cluster == cluster
-            || provider.upstream_clusters.iter().any(|known| known.matches(cluster.bytes()));
+        let is_own = provider.is_in(cluster.as_bytes());
         let seen = if is_own {
             ObservedRoute::Right
         } else {

@@ -2,7 +2,8 @@
 
 use super::Note;
 
-/// The host's side of an exchange's questions. Each may cost a call, so none is asked without need.
+/// The host's side of an exchange's questions. Each may cost a call, so none is asked without need. What only the second
+/// position knows is answered as in the listener's filters, unless a host says otherwise.
 pub trait Surroundings {
     /// Unix seconds.
     fn now(&self) -> u64;
@@ -13,15 +14,23 @@ pub trait Surroundings {
 
     /// Which attempt at the request this is, counted from 1; 0 in the listener's filters, where no host
     /// has been chosen.
-    fn attempt(&self) -> u64;
+    fn attempt(&self) -> u64 {
+        0
+    }
 
     /// The provider that the chosen host's metadata names (`filter_metadata`, `openai-gateway`,
     /// `provider`).
-    fn host_provider(&self) -> Option<Vec<u8>>;
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// The cluster of the chosen host.
-    fn cluster(&self) -> Option<Vec<u8>>;
+    fn cluster(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Why the answer is as it is: `via_upstream` for an upstream's own, else Envoy's reason.
-    fn answer_details(&self) -> Option<Vec<u8>>;
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        None
+    }
 }

@@ -156,6 +156,21 @@ fn plan(
     Ok(Plan { first, rest: left, way })
 }
 
+/// Whether a request for `id`, an alias that leads to `targets`, is let through by one draw at least, as far as the key and
+/// the lists of models say.
+pub fn is_usable(config: &Config, key: &VirtualKey, id: &str, targets: &Targets) -> bool {
+    targets.choices().any(|(_, choice)| match choice {
+        AliasChoice::One(target) => {
+            key.bound.contains(target.provider)
+                && config.providers.get(target.provider).is_some_and(|provider| {
+                    key.allowed.allows(Some(id), &provider.name, &target.model)
+                        && serves(provider, &target.model)
+                })
+        }
+        AliasChoice::Fallback(fallback) => plan(config, key, id, fallback, |_| Ok(())).is_ok(),
+    })
+}
+
 /// Where a request goes that may leave its model to the provider, and does: to the key's primary one, with
 /// no model named.
 ///

@@ -161,7 +161,8 @@ impl Provider {
     /// Whether Envoy may show `cluster` for a host of it.
     #[must_use]
     pub fn is_in(&self, cluster: &[u8]) -> bool {
-        self.upstream_clusters.iter().any(|pattern| pattern.matches(cluster.iter().copied()))
+        self.cluster.as_bytes() == cluster
+            || self.upstream_clusters.iter().any(|known| known.matches(cluster.iter().copied()))
     }
 }
 

@@ -24,22 +24,6 @@ impl Surroundings for Nowhere {
     fn recall(&self, _: Note) -> Option<Vec<u8>> {
         None
     }
-
-    fn attempt(&self) -> u64 {
-        0
-    }
-
-    fn host_provider(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn cluster(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn answer_details(&self) -> Option<Vec<u8>> {
-        None
-    }
 }
 
 fn main() {

@@ -52,8 +52,7 @@ fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &L
         {
             continue;
         }
-        let targets: Vec<&str> =
-            alias.node.items().iter().map(|item| item.text_of("target")).collect();
+        let targets: Vec<&str> = alias.node.items().iter().map(first_target).collect();
         let passes = |target: &&str| {
             let model = target.split_once('/').map_or(*target, |(_, model)| model);
             entries.iter().any(|entry| matches(entry, target) || matches(entry, model))
@@ -68,6 +67,14 @@ fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &L
             );
             report.warning(places.line(&path), path, why);
         }
+    }
+}
+
+/// The target that decides whether a split's entry passes: a fallback is refused where its first one is.
+fn first_target(entry: &Node) -> &str {
+    match entry.get("fallback") {
+        Some(fallback) => fallback.items().first().and_then(Node::text).unwrap_or_default(),
+        None => entry.text_of("target"),
     }
 }
 

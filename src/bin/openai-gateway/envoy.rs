@@ -1,6 +1,7 @@
 //! An Envoy configuration around the filter: what is legal there and wrong.
 
-use openai_gateway_filter::policy::Config;
+use openai_gateway_filter::config::ROOT;
+use openai_gateway_filter::policy::{Config, Positions, Provider};
 
 use super::document::Node;
 use super::plugin;
@@ -50,6 +51,9 @@ impl GatewayFilter<'_> {
 
     /// In how many positions the settings say that the filter stands.
     fn positions(&self) -> u8 {
+        if let Some(config) = self.config {
+            return if config.routing.positions == Positions::Two { 2 } else { 1 };
+        }
         match self.tree.at(&["routing", "positions"]).and_then(Node::number) {
             Some(number) if number >= 2.0 => 2,
             Some(_) => 1,
@@ -189,7 +193,7 @@ impl Position<'_> {
         let line = |path: &str| gateway.places.line(path);
         if !upstream {
             for (alias, _) in gateway.fallbacks() {
-                let path = format!("model_aliases.{alias}");
+                let path = ROOT.field("model_aliases").field(&alias).to_string();
                 let why = format!(
                     "alias {alias} has a fallback, and the filter stands in one position: add it to the router's \
                      upstream_http_filters, before upstream_codec"
@@ -248,7 +252,7 @@ impl Position<'_> {
         }
         for (alias, name) in gateway.fallbacks() {
             if cluster(&name).is_none() {
-                let path = format!("model_aliases.{alias}");
+                let path = ROOT.field("model_aliases").field(&alias).to_string();
                 report.warning(gateway.places.line(&path), path, format!(
                     "Envoy has no cluster {name}: add it to static_resources.clusters as a composite or aggregate \
                      cluster over the providers' own"
@@ -271,13 +275,8 @@ impl Position<'_> {
         let header = &*config.headers.cluster;
         let mut told: Vec<String> = Vec::new();
         let mut timed: Vec<*const Node> = Vec::new();
-        for (_, provider) in config.providers.iter() {
-            let path = format!("{}/chat/completions", provider.base_path);
-            let request = Request {
-                authority: gateway.sets_authority().then_some(&*provider.authority),
-                path: &path,
-                header: (header, &provider.cluster),
-            };
+        for Routed { what, cluster, authority, path } in routed(config, gateway) {
+            let request = Request { authority, path: &path, header: (header, &cluster) };
             let (node, member, why) = match routes::follow(routes, &request) {
                 RouteMatch::Unknown => continue,
                 RouteMatch::NoVirtualHost => (
@@ -286,20 +285,19 @@ impl Position<'_> {
                     format!(
                         "no virtual host has the domain {}, which the filter puts into :authority: set domains: [\"*\"], \
                      or routing.authority: route in the filter's settings",
-                        provider.authority
+                        authority.unwrap_or_default()
                     ),
                 ),
                 RouteMatch::NoRoute(host) => (
                     host,
                     "routes",
                     format!(
-                        "no route matches a request of provider {} after the filter ({header}: {}, path {path}): add \
-                     route: {{cluster_header: {header}}}",
-                        provider.name, provider.cluster
+                        "no route matches a request of {what} after the filter ({header}: {cluster}, path {path}): add \
+                     route: {{cluster_header: {header}}}"
                     ),
                 ),
                 RouteMatch::Route(host, route) => {
-                    if let Some((member, why)) = leads_elsewhere(route, header, provider) {
+                    if let Some((member, why)) = leads_elsewhere(route, header, &what, &cluster) {
                         (route, member, why)
                     } else {
                         if !timed.contains(&std::ptr::from_ref(route)) {
@@ -361,19 +359,49 @@ impl Position<'_> {
     }
 }
 
-/// What is wrong with the route that a provider's requests take.
+/// Requests as Envoy sees them when it chooses a route behind the filter.
+struct Routed<'a> {
+    /// Whose they are.
+    what: String,
+    /// The value of the routing header.
+    cluster: String,
+    /// `:authority`, where the filter has set it.
+    authority: Option<&'a str>,
+    path: String,
+}
+
+/// The requests of each provider, and those of each fallback. In two positions the path is the client's until Envoy has
+/// chosen a host.
+fn routed<'a>(config: &'a Config, gateway: &GatewayFilter<'_>) -> Vec<Routed<'a>> {
+    let two = gateway.positions() == 2;
+    let to = |what, cluster: &str, provider: Option<&'a Provider>| {
+        let base = provider.filter(|_| !two).map_or(&*config.path_prefix, |it| &it.base_path);
+        let authority = provider.filter(|_| gateway.sets_authority()).map(|it| &*it.authority);
+        let path = format!("{base}/chat/completions");
+        Routed { what, cluster: cluster.to_owned(), authority, path }
+    };
+    let providers = config.providers.iter().map(|(_, provider)| {
+        to(format!("provider {}", provider.name), &provider.cluster, Some(provider))
+    });
+    let fallbacks = gateway.fallbacks();
+    let aliases =
+        fallbacks.iter().map(|(alias, cluster)| to(format!("alias {alias}"), cluster, None));
+    providers.chain(aliases).collect()
+}
+
+/// What is wrong with the route that these requests take.
 fn leads_elsewhere(
     route: &Node,
     header: &str,
-    provider: &openai_gateway_filter::policy::Provider,
+    what: &str,
+    cluster: &str,
 ) -> Option<(&'static str, String)> {
     let Some(action) = route.get("route") else {
         let member = if route.get("redirect").is_some() { "redirect" } else { "direct_response" };
         return Some((
             member,
             format!(
-                "requests of provider {} end here after the filter: put a route with cluster_header: {header} before it",
-                provider.name
+                "requests of {what} end here after the filter: put a route with cluster_header: {header} before it"
             ),
         ));
     };
@@ -383,14 +411,13 @@ fn leads_elsewhere(
              {named} in the filter's settings"
         )));
     }
-    if action.text_of("cluster") == &*provider.cluster {
+    if action.text_of("cluster") == cluster {
         return None;
     }
     Some((
         "route",
         format!(
-            "requests of provider {} take this route and do not follow the filter: set cluster_header: {header}",
-            provider.name
+            "requests of {what} take this route and do not follow the filter: set cluster_header: {header}"
         ),
     ))
 }

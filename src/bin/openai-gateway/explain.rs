@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openai_gateway_filter::error::{Code, GatewayError};
-use openai_gateway_filter::exchange::upstream_path;
+use openai_gateway_filter::error::GatewayError;
+use openai_gateway_filter::exchange::{offered, upstream_path};
 use openai_gateway_filter::policy::key::VirtualKey;
-use openai_gateway_filter::policy::model::{AliasTable, Allowlist, Target, resolve};
+use openai_gateway_filter::policy::model::{Allowlist, Target, resolve};
 use openai_gateway_filter::policy::operation::{Operation, classify};
 use openai_gateway_filter::policy::{Config, Provider, ProviderId};
 use serde_json::{Value, json};
@@ -89,11 +89,6 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
     let asked = alias.is_some().then_some(question.model);
     let allowed_by =
         first.and_then(|(provider, model)| allowed_by(config, raw_key, asked, provider, model));
-    let unsupported = first
-        .filter(|(provider, _)| !provider.operations.contains(question.operation.offered_as()));
-    if unsupported.is_some() {
-        return refused("unsupported_operation", alias.as_deref(), allowed_by.as_deref());
-    }
     let is_split = routes.len() > 1;
     let targets: Vec<Value> = routes
         .iter()
@@ -148,29 +143,18 @@ fn plan(
     question: &Question<'_>,
     draw: u64,
 ) -> Result<Vec<Target>, GatewayError> {
-    // A fallback leaves out who does not offer the operation.
-    let offers = |provider: &Provider| match provider.operations.contains(question.operation) {
-        true => Ok(()),
-        false => Err(GatewayError::new(Code::UnsupportedOperation, "")),
-    };
+    let offers = |provider: &Provider| offered(provider, question.operation);
     let plan = resolve(config, key, question.model, offers, || draw)?;
     Ok(std::iter::once(plan.first).chain(plan.rest).collect())
 }
 
-/// The name of the alias that the key's or the global table has for a model.
+/// The name of the alias that the key's or the global table has for a model, in the order in which the filter looks.
 fn alias(config: &Config, key: &VirtualKey, model: &str) -> Option<String> {
-    AliasTable::resolve(&key.aliases, &config.aliases, model)?;
-    let names =
-        |table: &AliasTable| table.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
-    let all: Vec<String> = names(&key.aliases).into_iter().chain(names(&config.aliases)).collect();
-    let matches = |name: &&String| {
-        name.as_str() == model
-            || name.strip_suffix('*').is_some_and(|prefix| model.starts_with(prefix))
-    };
-    all.iter()
-        .find(|name| name.as_str() == model)
-        .or_else(|| all.iter().filter(matches).max_by_key(|name| name.len()))
-        .cloned()
+    let tables = [&key.aliases, &config.aliases];
+    if tables.iter().any(|table| table.get(model).is_some()) {
+        return Some(model.to_owned());
+    }
+    tables.iter().find_map(|table| table.prefix_of(model)).map(|prefix| format!("{prefix}*"))
 }
 
 /// The sum of an alias's weights for the providers that the key is bound to.

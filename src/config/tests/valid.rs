@@ -345,6 +345,8 @@ fn positions_follow_the_aliases() {
         with(&[two_providers(), ("/model_aliases", fallback.clone())]).unwrap().routing,
         two
     );
+    let prefix = json!({"claude-*": {"fallback": ["groq/a", "vllm/b"], "cluster": "over"}});
+    assert_eq!(with(&[two_providers(), ("/model_aliases", prefix)]).unwrap().routing, two);
     let own = ("/virtual_keys/0/model_aliases", fallback);
     assert_eq!(with(&[two_providers(), own]).unwrap().routing, two);
     for (routing, want) in [

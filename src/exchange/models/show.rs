@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::fetch::{ListOutcome, ListOutcomes};
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::{AliasTable, Targets, refusal, resolve};
+use crate::policy::model::{AliasTable, Targets, is_usable, refusal, resolve};
 use crate::policy::{Config, ProviderId};
 use crate::repair::model_list::ListedModel;
 use crate::wire::json::string;
@@ -214,16 +214,9 @@ fn targets<'a>(config: &'a Config, key: &'a VirtualKey, name: &str) -> Option<&'
     AliasTable::resolve(&key.aliases, &config.aliases, name)
 }
 
-/// Whether `name` is an alias that the key may use: one of its targets is on a bound provider, allowed,
-/// and not missing from a curated list.
+/// Whether `name` is an alias that the key may use: a request for it is let through, by one draw at least.
 fn is_usable_alias(config: &Config, key: &VirtualKey, name: &str) -> bool {
-    targets(config, key, name).into_iter().flat_map(Targets::iter).any(|target| {
-        config.providers.get(target.provider).is_some_and(|provider| {
-            key.bound.contains(target.provider)
-                && key.allowed.allows(Some(name), &provider.name, &target.model)
-                && provider.models.as_ref().is_none_or(|list| list.contains(&target.model))
-        })
-    })
+    targets(config, key, name).is_some_and(|targets| is_usable(config, key, name, targets))
 }
 
 fn owner<'a>(model: &'a ListedModel, provider: &'a str) -> &'a str {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::head::HeadFields;
 use crate::dialect::seal::Sealer;
-use crate::exchange::decision::Decision;
+use crate::exchange::decision::{Decision, sealer};
 use crate::policy::key::VirtualKey;
 use crate::policy::model::{Plan, Target, Way};
 use crate::policy::operation::Operation;
@@ -44,16 +44,13 @@ impl Attempt {
         let (operation, route) = route.split_once(' ')?;
         let (provider, model) = route.split_once('/')?;
         let key = Arc::clone(config.virtual_keys.by_id(id)?);
+        let operation = Operation::from_note(operation)?;
         Some(Self {
-            operation: Operation::from_note(operation)?,
+            operation,
             target: Target { provider: config.providers.by_name(provider)?, model: model.into() },
             cache: fields.cache_mode(config, &key).ok()?,
             // The virtual key is no longer there: nothing is sealed without a secret of the operator's.
-            sealer: config
-                .seal_secret
-                .as_ref()
-                .and_then(|secret| Sealer::new(secret.expose().as_bytes(), &key.id))
-                .map(Rc::new),
+            sealer: sealer(config, operation, &key.id, || None),
             has_version: fields.has_version,
             key,
         })

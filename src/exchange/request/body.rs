@@ -62,6 +62,11 @@ impl BodyReader {
 }
 
 impl RequestBody {
+    /// Bytes that are held of it as long as none goes on.
+    pub fn held(&self) -> usize {
+        usize::try_from(self.counted).unwrap_or(usize::MAX)
+    }
+
     /// Reads the next bytes, and the end where it is one. `searching`: the model is not known yet.
     pub fn push(
         &mut self,

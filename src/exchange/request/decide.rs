@@ -63,7 +63,7 @@ impl Exchange {
         self.is_noted = true;
         let rest = std::mem::take(&mut decision.plan.rest);
         let route = SentRequest::new(decision, target, None, None);
-        self.request = RequestPhase::Streaming(Box::new(Streaming { body, route, rest }));
+        self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, rest)));
         Ok(RequestStep::Release(Release { headers, body: Vec::new() }))
     }
 }
@@ -124,7 +124,10 @@ fn without_window(id: &str) -> &str {
 }
 
 /// Whether the provider offers the operation.
-fn offered(provider: &Provider, operation: Operation) -> Result<(), GatewayError> {
+///
+/// # Errors
+/// `unsupported_operation`; for counting tokens it is a 404, and `unknown_url` where no server of the kind counts.
+pub fn offered(provider: &Provider, operation: Operation) -> Result<(), GatewayError> {
     if !provider.operations.contains(operation) {
         return Err(unsupported(operation, &provider.name));
     }

@@ -12,7 +12,7 @@ mod undo;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::decision::{Decision, write_facts};
+use super::decision::{Decision, sealer, write_facts};
 use super::face::Face;
 use super::{
     Exchange, ModelsQuery, Next, Note, Release, Reply, RequestStep, SentRequest, Surroundings,
@@ -29,6 +29,7 @@ use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
 use attempt::Attempt;
 use body::{BodyReader, RequestBody, reader};
+pub use decide::offered;
 use decide::{decide, unsupported};
 use head::{ClientHead, HeadFields, is_beside_prefix, own_headers, removals, under_prefix};
 use place::Placing;
@@ -71,6 +72,10 @@ impl RequestPhase {
         match self {
             Self::Streaming(streaming) => Some(&mut streaming.route),
             Self::Placed(route) => Some(route),
+            Self::Placing(placing) => match &mut **placing {
+                Placing::Editing { route, .. } => Some(route),
+                Placing::Converting { .. } => None,
+            },
             _ => None,
         }
     }
@@ -106,11 +111,12 @@ impl RequestPhase {
     /// Bytes that are held of the request: its body, by Envoy, or what its answer needs of it.
     pub(super) fn held(&self) -> usize {
         match self {
-            Self::Reading(reading) => usize::try_from(reading.body.counted).unwrap_or(usize::MAX),
+            Self::Reading(reading) => reading.body.held(),
+            Self::Streaming(streaming) if streaming.is_held_upstream => streaming.body.held(),
             Self::Streaming(streaming) => {
                 streaming.route.bridge.as_ref().map_or(0, super::Bridge::held)
             }
-            // Envoy holds the body as it came; the listener's instance has counted it.
+            // What is held of the body itself, the listener's instance counts.
             Self::Placing(_) | Self::Placed(_) => {
                 self.route().and_then(|route| route.bridge.as_ref()).map_or(0, super::Bridge::held)
             }
@@ -140,6 +146,14 @@ pub(super) struct Streaming {
     route: SentRequest,
     /// Where else it may go.
     rest: Vec<model::Target>,
+    /// In two positions: an attempt needs all of the body at once, so that Envoy holds it until it ends.
+    is_held_upstream: bool,
+}
+
+impl Streaming {
+    fn new(body: RequestBody, route: SentRequest, rest: Vec<model::Target>) -> Self {
+        Self { body, route, rest, is_held_upstream: false }
+    }
 }
 
 /// What is kept of the head while the body is read.
@@ -186,12 +200,7 @@ impl Exchange {
                 return self.refuse(&error);
             }
             self.request = RequestPhase::Untouched;
-            let removals = own_headers(&self.config, headers);
-            return if removals.is_empty() {
-                RequestStep::Continue
-            } else {
-                RequestStep::Release(Release { headers: removals, body: Vec::new() })
-            };
+            return pass(own_headers(&self.config, headers));
         };
         self.face = Face::of_path(rest, fields.has_version);
         match self.accept_head(headers, &fields, rest, end, around) {
@@ -218,6 +227,7 @@ impl Exchange {
         let step = match &mut self.request {
             RequestPhase::Streaming(streaming) => {
                 let read = streaming.body.push(bytes, end, false, &limits);
+                streaming.is_held_upstream &= !end;
                 let facts = streaming.body.reader.facts();
                 let known = std::mem::replace(&mut streaming.route.facts, facts);
                 if known != facts && self.config.routing.positions == Positions::Two {
@@ -355,11 +365,8 @@ impl Exchange {
         let target = operation::classify(fields.method, rest)?;
         self.read_clock(target.operation, around);
         let mut head = ClientHead::read(&self.config, key, &target, headers, presented, fields)?;
-        if target.operation.offered_as() == Operation::Responses {
-            let secret = self.config.seal_secret.as_ref();
-            let secret = secret.map_or(presented, |secret| secret.expose().as_bytes());
-            head.sealer = Sealer::new(secret, &head.key.id).map(Rc::new);
-        }
+        let id = &head.key.id;
+        head.sealer = sealer(&self.config, target.operation, id, || Sealer::new(presented, id));
         let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
         };
@@ -492,11 +499,14 @@ impl Exchange {
         let whole = whole.is_some();
         if body.is_complete(end) {
             let two = self.config.routing.positions == Positions::Two;
-            return if whole && !two {
-                Ok(RequestStep::ReadWhole)
-            } else {
-                self.release(None, true)
-            };
+            if whole && !two {
+                return Ok(RequestStep::ReadWhole);
+            }
+            let step = self.release(None, true);
+            if let RequestPhase::Streaming(streaming) = &mut self.request {
+                streaming.is_held_upstream = whole && !end;
+            }
+            return step;
         }
         // What has come is read to its end before any of it goes on: it may be wrong, or the whole body.
         if next == Next::Visible {
@@ -551,10 +561,17 @@ impl Exchange {
             self.is_noted = true;
         }
         let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
-        self.request =
-            RequestPhase::Streaming(Box::new(Streaming { body, route, rest: Vec::new() }));
+        self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
     }
+}
+
+/// Lets a request go that is none of ours, with these edits of its head.
+fn pass(headers: Vec<HeaderEdit>) -> RequestStep {
+    if headers.is_empty() {
+        return RequestStep::Continue;
+    }
+    RequestStep::Release(Release { headers, body: Vec::new() })
 }
 
 pub(super) fn internal() -> GatewayError {

@@ -5,7 +5,7 @@
 use super::head::{HeadFields, own_headers, removals, under_prefix};
 use super::rewrite::Rewrite;
 use super::undo::Undo;
-use super::{RequestPhase, internal};
+use super::{RequestPhase, internal, pass};
 use crate::error::{Code, GatewayError};
 use crate::exchange::decision::{Decision, read_facts};
 use crate::exchange::face::Face;
@@ -79,8 +79,8 @@ impl Exchange {
         trail.begin(provider.map_or("-", |provider| &*provider.name));
         self.trail = Some(trail);
         let (Some(target), Some(provider)) = (target, provider) else {
-            let why = "Envoy chose a host that belongs to none of the request's providers: nothing was \
-                       sent.";
+            let why = "Envoy chose a host that belongs to none of the request's providers, or may belong \
+                       to several: nothing was sent.";
             return self.refuse(&GatewayError::new(Code::InternalError, why));
         };
         if end {
@@ -221,11 +221,4 @@ impl Exchange {
 fn reconfigured() -> GatewayError {
     let why = "The gateway's configuration has changed since this request came: nothing was sent. Send it again.";
     GatewayError::new(Code::InternalError, why).with_status(503)
-}
-
-fn pass(headers: Vec<HeaderEdit>) -> RequestStep {
-    if headers.is_empty() {
-        return RequestStep::Continue;
-    }
-    RequestStep::Release(Release { headers, body: Vec::new() })
 }

@@ -64,6 +64,27 @@ fn held_requests_count_and_are_given_back() {
 }
 
 #[test]
+fn what_an_attempt_holds_until_the_end_counts() {
+    let limits = json!({"max_held_bytes": 4 * MANY});
+    let config = config_with(json!({"limits": limits, "routing": {"positions": 2}}));
+    let budget = Rc::new(Budget::new(&config, Rc::default()));
+    for (path, held) in [("/v1/responses", 600), (CHAT, 0)] {
+        let mut host = host(&config, &budget);
+        host.request.head = post(path, &[("content-length", "600")]);
+        let step =
+            host.exchange.on_request_head(&headers(&host.request.head), false, &Around::default());
+        host.step(step, false);
+        let start = r#"{"model":"alpha/m","input":"hi","#;
+        let body = format!("{start}\"x\":\"{}\"}}", "x".repeat(600 - start.len() - 7));
+        host.push(body.as_bytes(), false);
+        assert!(host.request.head_sent, "nothing more of it is needed here");
+        assert_eq!(budget.held(), held, "{path}");
+        host.push(b"", true);
+        assert_eq!(budget.held(), 0, "{path}");
+    }
+}
+
+#[test]
 fn an_event_that_does_not_end_fails_its_stream_alone() {
     let (config, budget) = budgeted();
     let streaming = r#"{"model":"alpha/m","stream":true}"#;

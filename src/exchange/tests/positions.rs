@@ -143,6 +143,8 @@ fn each_attempt_is_rewritten_for_its_host() {
                 "org/llama",
             ),
             (None, Some("gamma-1"), "/v1/chat/completions?a=b", "gamma.test", None, "fast"),
+            // A provider's own cluster, though others are named for it.
+            (None, Some("gamma"), "/v1/chat/completions?a=b", "gamma.test", None, "fast"),
             (
                 None,
                 Some("alpha"),
@@ -169,11 +171,11 @@ fn each_attempt_is_rewritten_for_its_host() {
         }
         let noted: Vec<_> =
             between.notes.iter().filter(|(note, _)| *note == Note::Request).collect();
-        assert_eq!(noted.len(), 4, "the first is the listener's");
+        assert_eq!(noted.len(), 5, "the first is the listener's");
         assert_eq!(noted.iter().map(|(_, value)| value).collect::<Vec<_>>(), {
             seen.iter().collect::<Vec<_>>()
         });
-        assert_eq!(between.trail(), Some("alpha, beta, gamma, alpha"));
+        assert_eq!(between.trail(), Some("alpha, beta, gamma, gamma, alpha"));
     }
 }
 
@@ -198,6 +200,19 @@ fn nothing_is_sent_that_can_not_be_placed() {
         assert!(!host.request.head_sent);
         assert_eq!(between.trail(), Some("-!"));
     }
+    // A cluster that two of them share: either could get the other's credential.
+    let shared = two(json!({"providers": [
+        {"name": "alpha", "base_url": "https://alpha.test/openai/v1", "auth": {"key": "sk-alpha"},
+         "upstream_clusters": ["outbound|443||*"]},
+        {"name": "beta", "base_url": "http://beta.test:8080", "upstream_clusters": ["outbound|443||beta.test"]},
+        {"name": "gamma", "base_url": "http://gamma.test/v1"},
+    ]}));
+    let both = Some("outbound|443||beta.test");
+    let mut between = Between::new(&shared, &listener(&shared, CHAT, &[], BODY));
+    assert_eq!(between.attempt(None, both, 1_000).refusal(), internal);
+    assert!(between.attempt(Some("beta"), both, 1_000).request.ended);
+    assert!(between.attempt(None, Some("outbound|443||alpha.test"), 1_000).request.ended);
+
     // A cluster of another provider, in which the decided one is not.
     let plain = listener(&config, CHAT, &[], r#"{"model":"gamma/m"}"#);
     let host = Between::new(&config, &plain).attempt(None, Some("alpha"), 1_000);

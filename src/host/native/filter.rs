@@ -60,7 +60,7 @@ impl From<Verdict> for BodyStatus {
     }
 }
 
-/// What an exchange may ask, by Envoy's functions.
+/// What an exchange may ask, by Envoy's functions. This host stands in the listener's filters only.
 struct Around(calls::Filter);
 
 impl Surroundings for Around {
@@ -70,23 +70,6 @@ impl Surroundings for Around {
 
     fn recall(&self, note: Note) -> Option<Vec<u8>> {
         self.0.filter_state(note.key())
-    }
-
-    /// This host stands in the listener's filters only.
-    fn attempt(&self) -> u64 {
-        0
-    }
-
-    fn host_provider(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn cluster(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn answer_details(&self) -> Option<Vec<u8>> {
-        None
     }
 }
 

@@ -96,8 +96,17 @@ impl AliasTable {
     /// The targets of the longest beginning of `name` that is written with a `*`.
     #[must_use]
     pub fn get_by_prefix(&self, name: &str) -> Option<&Targets> {
-        let found = self.by_prefix.iter().find(|(prefix, _)| name.starts_with(&**prefix));
-        found.map(|(_, targets)| &**targets)
+        self.entry_by_prefix(name).map(|(_, targets)| &**targets)
+    }
+
+    /// That beginning itself, without its `*`.
+    #[must_use]
+    pub fn prefix_of(&self, name: &str) -> Option<&str> {
+        self.entry_by_prefix(name).map(|(prefix, _)| &**prefix)
+    }
+
+    fn entry_by_prefix(&self, name: &str) -> Option<&AliasEntry> {
+        self.by_prefix.iter().find(|(prefix, _)| name.starts_with(&**prefix))
     }
 
     /// What `name` stands for: a key's own alias or a global one, exact names first, then beginnings.
@@ -119,10 +128,10 @@ impl AliasTable {
         self.by_name.iter().map(|(name, targets)| (&**name, &**targets))
     }
 
-    /// Whether one of the names leads to a fallback.
+    /// Whether one of the names, exact or with a `*`, leads to a fallback.
     #[must_use]
     pub fn has_fallback(&self) -> bool {
-        self.iter().any(|(_, targets)| targets.has_fallback())
+        self.by_name.iter().chain(&*self.by_prefix).any(|(_, targets)| targets.has_fallback())
     }
 
     /// How many names there are, those with a `*` among them.
@@ -195,7 +204,12 @@ impl Targets {
 
     /// The choices with their weights, in the operator's order.
     pub fn choices(&self) -> impl Iterator<Item = (u64, &AliasChoice)> {
-        self.shares()
+        let mut before = 0;
+        self.choices.iter().map(move |(cumulative, choice)| {
+            let weight = cumulative.saturating_sub(before);
+            before = *cumulative;
+            (weight, choice)
+        })
     }
 
     /// Whether one of the choices is a fallback.
@@ -230,7 +244,7 @@ impl Targets {
         if self.choices.iter().all(|(_, choice)| usable(choice)) {
             return self.pick(draw);
         }
-        let shares = || self.shares().filter(|(_, choice)| usable(choice));
+        let shares = || self.choices().filter(|(_, choice)| usable(choice));
         let total = shares().fold(0, |sum: u64, (weight, _)| sum.saturating_add(weight));
         let mut point = draw.checked_rem(total)?;
         for (weight, choice) in shares() {
@@ -240,20 +254,6 @@ impl Targets {
             }
         }
         None
-    }
-
-    /// The targets of all choices, in the operator's order.
-    pub fn iter(&self) -> impl Iterator<Item = &AliasTarget> {
-        self.choices.iter().flat_map(|(_, choice)| choice.targets())
-    }
-
-    fn shares(&self) -> impl Iterator<Item = (u64, &AliasChoice)> {
-        let mut before = 0;
-        self.choices.iter().map(move |(cumulative, choice)| {
-            let weight = cumulative.saturating_sub(before);
-            before = *cumulative;
-            (weight, choice)
-        })
     }
 }
 
@@ -288,7 +288,8 @@ mod tests {
             Targets::new([(1, AliasChoice::One(target(0))), (1, AliasChoice::Fallback(both))])
                 .unwrap();
         assert!(split.has_fallback() && split.is_split());
-        assert_eq!(split.iter().map(|target| target.provider.0).collect::<Vec<_>>(), [0, 2, 1]);
+        let targets = split.choices().flat_map(|(_, choice)| choice.targets());
+        assert_eq!(targets.map(|target| target.provider.0).collect::<Vec<_>>(), [0, 2, 1]);
         // A choice is usable with any of its targets.
         let among = |number| split.pick_among(0, |target| target.provider.0 == number).map(first);
         assert_eq!([0, 1, 2, 3].map(among), [Some(0), Some(2), Some(2), None]);

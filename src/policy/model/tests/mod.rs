@@ -302,6 +302,9 @@ fn what_is_left_of_a_fallback() {
             left.map(|target| shown(&config, target)).collect::<Vec<_>>().join(", ")
         });
         assert_eq!(got.as_deref().map_err(|code| *code), want, "{targets:?} {key} {operation:?}");
+        // What is shown is what a request is let through for.
+        let shown = is_usable(&config, &key_of, "fast", config.aliases.get("fast").unwrap());
+        assert_eq!(shown, resolve(&config, &key_of, "fast", |_| Ok(()), || 0).is_ok(), "{key}");
         if let Ok(plan) = plan {
             let got = match plan.way {
                 Way::Own => None,
