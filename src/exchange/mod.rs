@@ -288,24 +288,22 @@ impl Exchange {
         std::mem::take(&mut self.counted)
     }
 
-    /// Whether the host is to say, before the answer's head, which cluster Envoy has asked: see [`Self::on_cluster`].
-    #[must_use]
-    pub fn watches_route(&self) -> bool {
+    /// To be asked before the answer's head: whether it came by way of another cluster than the provider's. Then a line for the
+    /// log and the reply that takes the answer's place. The cluster is looked at until it was seen right.
+    pub fn misrouted(&mut self, around: &dyn Surroundings) -> Option<(String, Reply)> {
         // In two positions no credential was sent before the host was known.
-        self.config.routing.positions == Positions::One
-            && self.request.route().is_some_and(|route| self.routes.is_open(route.provider))
-    }
-
-    /// The answer came by way of `cluster`. Where that is not the provider's, a line for the log and the reply that takes
-    /// the answer's place. `now` tells Unix seconds.
-    pub fn on_cluster(
-        &mut self,
-        cluster: &str,
-        now: impl FnOnce() -> u64,
-    ) -> Option<(String, Reply)> {
+        if self.config.routing.positions != Positions::One {
+            return None;
+        }
         let id = self.request.route()?.provider;
+        if !self.routes.is_open(id) {
+            return None;
+        }
+        // Where Envoy has found no cluster, its own reply says so.
+        let cluster = around.cluster()?;
+        let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
         let provider = self.config.providers.get(id)?;
-        let error = self.routes.see(id, provider, cluster, now).err()?;
+        let error = self.routes.see(id, provider, cluster, || around.now()).err()?;
         let line = format!(
             "misrouted: a request for provider {} went to cluster {cluster:?}, which is none of its clusters; its \
              credential was sent there",

@@ -263,6 +263,13 @@ impl Peek {
         self.drifts
     }
 
+    /// Whether what comes now is the value of a name of an error, of which is not known yet whether there is anything in it.
+    #[must_use]
+    pub fn is_at_error(&self) -> bool {
+        self.progress == PeekProgress::Reading
+            && matches!(self.member, AnswerMember::Error | AnswerMember::Silent)
+    }
+
     fn decide(&mut self, verdict: Classification) {
         if self.verdict == Classification::Undecided {
             self.verdict = verdict;

@@ -1,11 +1,15 @@
 //! What an upstream's error may tell a client: not the provider's key, not models that the client's key may
 //! not use, and whose credential it is that was refused.
 
+use serde_json::Map;
+
 use super::ReaderContext;
 use super::redact::redacted;
-use crate::error::ErrorAnswer;
+use crate::error::{ErrorAnswer, ErrorObject};
 use crate::policy::model::Allowlist;
 use crate::repair::error::{conceal, refuses_credential};
+use crate::wire::json::{cursor, string};
+use crate::wire::splice::{Edit, apply};
 
 impl ReaderContext<'_> {
     /// Makes an upstream's error fit for the client. Whether there was anything to do; done twice, it does
@@ -30,6 +34,36 @@ impl ReaderContext<'_> {
                     && provider.models.as_ref().is_none_or(|list| list.contains(name)))
         };
         conceal(&mut answer.error, &shown)
+    }
+
+    /// An error in a shape of the Responses API (`error`, `response.failed`, a failed Response), without the models that the client
+    /// is not to know; `None` where it says nothing of them. Other members keep their bytes.
+    pub(super) fn without_models(&self, json: &[u8]) -> Option<Vec<u8>> {
+        let root = cursor::parse(json).ok()?;
+        let inside = root.get("response").and_then(|response| response.get("error"));
+        let itself = root.get("type").is_some_and(|kind| kind.raw() == b"\"error\"");
+        let error = [root.get("error"), inside, itself.then_some(root)]
+            .into_iter()
+            .flatten()
+            .find(|error| error.get("message").is_some_and(|message| message.as_str().is_some()))?;
+        let message = error.get("message")?;
+        let text = |name: &str| Some(error.get(name)?.as_str()?.into_owned());
+        let mut answer = ErrorAnswer {
+            status: 502,
+            error: ErrorObject {
+                message: message.as_str()?.into_owned(),
+                kind: String::new(),
+                param: text("param"),
+                code: text("code"),
+                extra: Map::new(),
+            },
+            is_own: false,
+        };
+        if !self.conceal_models(&mut answer) {
+            return None;
+        }
+        let with = string::encode(&answer.error.message);
+        apply(json, &[Edit { span: message.span(), with }])
     }
 
     /// A 401 or 403 for the credential that the gateway sent: nobody is to take it for a wrong virtual key.

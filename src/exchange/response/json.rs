@@ -58,8 +58,10 @@ pub(in super::super) struct Json {
 #[derive(Debug)]
 struct Remainder {
     mender: Mender,
-    /// All that has gone on, of an answer whose choices are looked at; `None` where it is too large.
+    /// All that has come, of an answer whose choices are looked at; `None` where it is too large.
     sent: Option<Vec<u8>>,
+    /// The end of what has come: it may be an error, and does not go on before that is decided.
+    waiting: Vec<u8>,
 }
 
 fn text_of<'a>(mended: &'a Mended, given: &'a [u8]) -> &'a [u8] {
@@ -103,8 +105,14 @@ impl Json {
 
     /// Bytes that are kept of it.
     pub(super) fn held(&self) -> usize {
-        let sent = self.rest.as_ref().and_then(|rest| rest.sent.as_ref());
-        self.collected.len() + sent.map_or(0, Vec::len)
+        let rest = self.rest.as_ref();
+        let sent = rest.and_then(|rest| rest.sent.as_ref()).map_or(0, Vec::len);
+        self.collected.len() + sent + rest.map_or(0, |rest| rest.waiting.len())
+    }
+
+    /// Lets go of what only an answer with a fault needs. Whether there was any.
+    pub(super) fn forget(&mut self) -> bool {
+        self.rest.as_mut().is_some_and(|rest| rest.sent.take().is_some())
     }
 
     pub(super) fn is_holding(&self) -> bool {
@@ -170,8 +178,8 @@ impl Json {
         }
         if end {
             let mut verdict = self.finish(&body, context, route);
-            if route.operation == Operation::Responses {
-                redact_failure(&mut verdict, &body, context);
+            if route.operation == Operation::Responses && !self.is_plainly_good(&body) {
+                disclose_failure(&mut verdict, &body, context);
             }
             return verdict;
         }
@@ -199,7 +207,7 @@ impl Json {
             Mended::Same => BodyOut::Same,
             Mended::Bytes(mended) => BodyOut::Replace(mended),
         };
-        Some((Box::new(Remainder { mender, sent }), body))
+        Some((Box::new(Remainder { mender, sent, waiting: Vec::new() }), body))
     }
 
     /// The rest of a large answer, whose head and beginning have gone on: nearly JSON is mended. What would
@@ -236,7 +244,10 @@ impl Json {
         if self.peek.is_broken() || (end && self.peek.end().is_none()) {
             return BodyDecision::Abort(invalid("The upstream's JSON is cut off or broken."));
         }
-        if end && self.peek.drifts() && !self.is_right(rest.sent.as_deref(), context, route) {
+        let drifts = self.peek.drifts();
+        // Where nothing is left to judge it by, the end will not tell more.
+        let is_decided = end || rest.sent.is_none();
+        if drifts && is_decided && !self.is_right(rest.sent.as_deref(), context, route) {
             return BodyDecision::Abort(invalid(
                 "The upstream's answer has a fault that showed after its beginning had gone on.",
             ));
@@ -244,9 +255,19 @@ impl Json {
         if end && rest.mender.has_mended() {
             self.repairs.insert(Repair::Json);
         }
-        let body = match mended {
-            Mended::Same => BodyOut::Same,
-            Mended::Bytes(mended) => BodyOut::Replace(mended),
+        // An error may repeat the key, or name models: nothing of what may be one goes on.
+        let waits = !end && (drifts || self.peek.is_at_error());
+        let body = if waits {
+            rest.waiting.extend_from_slice(text);
+            BodyOut::Replace(Vec::new())
+        } else if !rest.waiting.is_empty() {
+            rest.waiting.extend_from_slice(text);
+            BodyOut::Replace(std::mem::take(&mut rest.waiting))
+        } else {
+            match mended {
+                Mended::Same => BodyOut::Same,
+                Mended::Bytes(mended) => BodyOut::Replace(mended),
+            }
         };
         if end {
             return BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Pass };
@@ -267,7 +288,7 @@ impl Json {
         repaired.is_ok_and(|answer| *answer == *sent.trim_ascii())
     }
 
-    /// Whether the one pass over    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
+    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
     /// complete, with nothing around it.
     fn is_plainly_good(&self, body: &[u8]) -> bool {
         let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
@@ -391,19 +412,22 @@ impl Json {
     }
 }
 
-/// A Response says in a 200 that it has failed, and may repeat the key where it says why.
-fn redact_failure(verdict: &mut BodyDecision, body: &[u8], context: &ReaderContext<'_>) {
+/// A Response says in a 200 that it has failed, and may tell what it must not where it says why.
+fn disclose_failure(verdict: &mut BodyDecision, body: &[u8], context: &ReaderContext<'_>) {
     let BodyDecision::Pass { edits, body: out, .. } = verdict else { return };
     let said = match out {
         BodyOut::Same => body,
         BodyOut::Replace(with) => with,
     };
     let error = cursor::parse(said).ok().and_then(|response| response.get("error"));
-    if error.is_some_and(|error| !error.is_null())
-        && let Some(redacted) = context.redacted(said)
-    {
-        edits.push(content_length(redacted.len()));
-        *out = BodyOut::Replace(redacted);
+    if error.is_none_or(|error| error.is_null()) {
+        return;
+    }
+    let concealed = context.without_models(said);
+    let redacted = context.redacted(concealed.as_deref().unwrap_or(said));
+    if let Some(fit) = redacted.or(concealed) {
+        edits.push(content_length(fit.len()));
+        *out = BodyOut::Replace(fit);
     }
 }
 

@@ -16,7 +16,6 @@
 mod attempt;
 mod bridged;
 mod converter;
-mod covered;
 mod disclosure;
 mod embeddings;
 mod failure;
@@ -42,6 +41,7 @@ use crate::telemetry::counters::{self, AnswerFault, Repairs};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers, is_media_type};
 use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use no_answer::NoAnswer;
+use redact::StreamCover;
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -65,8 +65,9 @@ pub(super) enum ResponsePhase {
     Speech(Box<speech::Speech>),
     /// An event stream passes through its normaliser.
     Stream(Box<stream::RepairedStream>),
-    /// An event stream passes, but for the provider's key.
-    Covered(covered::CoveredStream),
+    /// An event stream passes as it is (Anthropic's own, speech, images), but for the provider's key: an error in it may
+    /// repeat it.
+    Covered(StreamCover),
     /// What still comes has been answered for: it is dropped.
     Swallowing,
 }
@@ -120,7 +121,11 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
             Self::Speech(speech) => speech.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context),
-            Self::Covered(stream) => stream.push(bytes, end, context),
+            Self::Covered(cover) => {
+                let value = context.credential();
+                let changed = value.and_then(|value| cover.push(&value, bytes, end));
+                pass(changed.map_or(BodyOut::Same, BodyOut::Replace))
+            }
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
@@ -149,7 +154,7 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.held(),
             Self::Speech(speech) => speech.held(),
             Self::Stream(stream) => stream.held(),
-            Self::Covered(stream) => stream.held(),
+            Self::Covered(cover) => cover.held(),
             Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
         };
         if self.is_holding() { here.saturating_mul(2) } else { here }
@@ -291,7 +296,7 @@ impl Exchange {
                 && !is_unreadable
                 && is_media_type(content_type, "text/event-stream");
             if is_covered && !end {
-                self.response = ResponsePhase::Covered(covered::CoveredStream::default());
+                self.response = ResponsePhase::Covered(StreamCover::default());
                 // What is covered has another length.
                 edits.extend(
                     headers.get("content-length").map(|_| HeaderEdit::remove("content-length")),
@@ -427,6 +432,13 @@ impl Exchange {
         bytes: &[u8],
         error: &GatewayError,
     ) -> BodyDecision {
+        // What a good answer does not need is given back first.
+        if let ResponsePhase::Json(json) = &mut self.response
+            && json.forget()
+            && self.settle().is_ok()
+        {
+            return decided;
+        }
         let answer = error.to_answer();
         self.count_refused(error.code);
         if !self.response_head_sent {
@@ -576,6 +588,8 @@ impl Exchange {
 
     /// Where Envoy lets no body be written, a reply says what the edited answer would.
     fn reply(&mut self, edits: Vec<HeaderEdit>, body: Vec<u8>, head_sent: bool) -> ResponseStep {
+        // What cleans the upstream's head is nothing to a reply, which has a head of its own.
+        let edits = edits.into_iter().filter(|edit| !self.forged.contains(edit)).collect();
         let mut reply = Reply::from_edits(edits, body, head_sent);
         reply.headers.append(&mut self.kept);
         ResponseStep::Reply(reply)

@@ -22,10 +22,16 @@ pub(in super::super) struct RepairedStream {
     head: Option<Vec<HeaderEdit>>,
     /// Somebody knows of its failure.
     is_told: bool,
-    /// What its error says has been made fit for the client.
-    is_disclosed: bool,
     /// The body has ended.
     has_ended: bool,
+}
+
+fn disclosed_payload(payload: &[u8], context: &ReaderContext<'_>) -> Option<Vec<u8>> {
+    if !payload.starts_with(b"{\"error\"") {
+        return context.without_models(payload);
+    }
+    let mut answer = from_event(payload, Event::default())?;
+    context.conceal_models(&mut answer).then(|| answer.error.to_envelope())
 }
 
 /// Canonical events with their error as far as the client may know it; `None` where nothing is to be changed.
@@ -34,12 +40,10 @@ fn disclosed(events: &[u8], context: &ReaderContext<'_>) -> Option<Vec<u8>> {
     let mut start = 0;
     for line in events.split_inclusive(|&byte| byte == b'\n') {
         let payload = line.strip_prefix(b"data: ").map(<[u8]>::trim_ascii_end);
-        if let Some(payload) = payload.filter(|payload| payload.starts_with(b"{\"error\""))
-            && let Some(mut answer) = from_event(payload, Event::default())
-            && context.conceal_models(&mut answer)
+        if let Some(payload) = payload
+            && let Some(with) = disclosed_payload(payload, context)
         {
-            let span = start + 6..start + 6 + payload.len();
-            edits.push(Edit { span, with: answer.error.to_envelope() });
+            edits.push(Edit { span: start + 6..start + 6 + payload.len(), with });
         }
         start += line.len();
     }
@@ -88,7 +92,6 @@ impl RepairedStream {
             held: false,
             head: Some(head),
             is_told: false,
-            is_disclosed: false,
             has_ended: false,
         }
     }
@@ -104,42 +107,26 @@ impl RepairedStream {
             self.has_ended = true;
             let last = self.sse.finish(StreamEnd::Clean);
             if !last.is_empty() {
-                let mut all = match out {
-                    StreamOutput::Unchanged => bytes.to_vec(),
-                    StreamOutput::Bytes(bytes) => bytes,
-                };
-                all.extend_from_slice(&last);
-                out = StreamOutput::Bytes(all);
+                out = StreamOutput::Bytes([out.of(bytes), &last].concat());
             }
         }
-        if self.sse.failure().is_some() && !std::mem::replace(&mut self.is_disclosed, true) {
-            let said = match &out {
-                StreamOutput::Unchanged => bytes,
-                StreamOutput::Bytes(bytes) => bytes,
-            };
-            if let Some(told) = disclosed(said, context) {
-                out = StreamOutput::Bytes(told);
-            }
+        if self.sse.failure().is_some()
+            && let Some(told) = disclosed(out.of(bytes), context)
+        {
+            out = StreamOutput::Bytes(told);
         }
         if let Some(bridge) = &mut self.bridge {
-            let mut events = match &out {
-                StreamOutput::Unchanged => bridge.push(bytes),
-                StreamOutput::Bytes(bytes) => bridge.push(bytes),
-            };
+            let mut events = bridge.push(out.of(bytes));
             if end {
                 events.extend_from_slice(&bridge.finish());
             }
             out = StreamOutput::Bytes(events);
         }
         // What says that the stream has failed may repeat the key.
-        if self.failure().is_some() {
-            let said = match &out {
-                StreamOutput::Unchanged => bytes,
-                StreamOutput::Bytes(bytes) => bytes,
-            };
-            if let Some(redacted) = context.redacted(said) {
-                out = StreamOutput::Bytes(redacted);
-            }
+        if self.failure().is_some()
+            && let Some(redacted) = context.redacted(out.of(bytes))
+        {
+            out = StreamOutput::Bytes(redacted);
         }
         if self.head.is_some() {
             match self.sse.head() {

@@ -64,6 +64,23 @@ fn held_requests_count_and_are_given_back() {
 }
 
 #[test]
+fn a_good_answer_needs_no_room_for_its_copy() {
+    let config = config_with(json!({"limits": {"max_held_bytes": 4_000_000}}));
+    let budget = Rc::new(Budget::new(&config, Rc::default()));
+    let mut host = begin(&config, &budget, "vk-team", "");
+    host.push(br#"{"model":"alpha/m"}"#, true);
+    answer_begins(&mut host, &fields(&[(":status", "200"), ("content-type", "application/json")]));
+    let start = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":""#;
+    host.answer_body(start.as_bytes(), false);
+    for _ in 0..150 {
+        host.answer_body("x".repeat(10_000).as_bytes(), false);
+    }
+    host.answer_body(br#""},"finish_reason":"stop"}]}"#, true);
+    assert!(host.reply.is_none() && host.answer.ended, "the copy of it gave way");
+    assert!(host.answer.body.len() > 1_500_000);
+}
+
+#[test]
 fn what_an_attempt_holds_until_the_end_counts() {
     let limits = json!({"max_held_bytes": 4 * MANY});
     let config = config_with(json!({"limits": limits, "routing": {"positions": 2}}));

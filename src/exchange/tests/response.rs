@@ -159,6 +159,79 @@ fn what_shows_late_in_a_large_answer_is_mended_or_breaks_it_off() {
 }
 
 #[test]
+fn an_error_behind_a_large_beginning_tells_nothing() {
+    for (error, size) in [
+        (r#","error":{"message":"Incorrect key sk-alpha"}"#, 16_384),
+        (r#","error":{"message":"Incorrect key sk-alpha"}"#, 7),
+        (r#","error":"Incorrect key sk-alpha""#, 5),
+        (r#","detail":null,"error": "Incorrect key c2stYWxwaGE=""#, 9),
+    ] {
+        let body = large("", error);
+        let (start, rest) = body.split_at(body.len() - 100);
+        for has_length in [false, true] {
+            let mut host = send(&config(), CHAT, &[], ASKED);
+            let length = body.len().to_string();
+            let mut head = JSON.to_vec();
+            head.extend(has_length.then_some(("content-length", &*length)));
+            let step =
+                host.exchange.on_response_head(&headers(&fields(&head)), false, &Around::default());
+            host.answer_step(step, false);
+            host.answer_body(start.as_bytes(), false);
+            for chunk in rest.as_bytes().chunks(size) {
+                host.answer_body(chunk, false);
+            }
+            assert!(host.answer.head_sent && host.answer.body.len() > 500_000);
+            let sent = String::from_utf8(host.answer.body.clone()).unwrap();
+            assert!(!sent.contains("Incorrect"), "{error}");
+            host.answer_body(b"", true);
+            assert!(host.reply.is_some(), "the answer is reset");
+            assert!(!String::from_utf8(host.answer.body).unwrap().contains("Incorrect"));
+        }
+    }
+    // What only looked like one goes on, whole.
+    let body = large("", r#","error":null,"errors":[],"a":1"#);
+    assert_eq!(sent_large(CHAT, body.as_bytes(), true).unwrap(), body.as_bytes());
+}
+
+#[test]
+fn no_failed_response_names_other_models() {
+    let narrow = [("authorization", "Bearer vk-narrow")];
+    let config = config_with(json!({"virtual_keys": [
+        {"id": "narrow", "key": "vk-narrow", "models_allowed": ["beta/small"]},
+    ]}));
+    let message = "model x not found. Available models: small, secret-large, secret-other";
+    let error = json!({"code": "model_not_found", "message": message});
+    let failed =
+        json!({"id": "r", "object": "response", "status": "failed", "error": error, "output": []});
+    let plain = r#"{"model":"beta/small","input":"hi"}"#;
+    let host = {
+        let mut host = send(&config, "/v1/responses", &narrow, plain);
+        host.respond(&fields(&JSON), &[failed.to_string().as_bytes()], End::Alone);
+        host
+    };
+    let mut all = vec![host];
+    for last in [
+        json!({"type": "error", "code": "model_not_found", "message": message, "param": null}),
+        json!({"type": "response.failed", "response": failed}),
+        json!({"error": error}),
+    ] {
+        let mut host =
+            send(&config, "/v1/responses", &narrow, &plain.replace('}', r#","stream":true}"#));
+        let first =
+            json!({"type": "response.created", "response": {"id": "r", "object": "response"}});
+        let events = [first, last].map(|event| format!("data: {event}\n\n"));
+        let chunks: Vec<&[u8]> = events.iter().map(|event| event.as_bytes()).collect();
+        host.respond(&fields(&SSE), &chunks, End::Alone);
+        all.push(host);
+    }
+    for host in all {
+        let text = String::from_utf8(host.answer.body).unwrap();
+        assert!(text.contains("not found"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
 fn an_answer_without_its_cache_header_goes_on_earlier_and_the_access_log_says_it() {
     let config = config_with(json!({"answer_headers": ["model"]}));
     let host = answered(&config, CHAT, ASKED, &JSON, GOOD, 10);
@@ -179,6 +252,22 @@ fn an_answer_without_its_cache_header_goes_on_earlier_and_the_access_log_says_it
     }
     host.answer_body(b"", true);
     assert_eq!(host.answer.body, body.as_bytes());
+}
+
+#[test]
+fn a_reply_has_each_header_once() {
+    let config = config();
+    let head = [(":status", "401"), ("www-authenticate", "Key sk-alpha"), ("x-debug", "sk-alpha")];
+    let mut host = send(&config, CHAT, &[], ASKED);
+    host.respond(&fields(&head), &[], End::WithData);
+    let named = |name: &str| {
+        let reply = host.reply.as_ref().unwrap();
+        reply.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| &**value).collect()
+    };
+    let challenges: Vec<&str> = named("www-authenticate");
+    assert_eq!(challenges, ["Key [redacted]"]);
+    let others: Vec<&str> = named("x-debug");
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[test]

@@ -71,6 +71,10 @@ impl Surroundings for Around {
     fn recall(&self, note: Note) -> Option<Vec<u8>> {
         self.0.filter_state(note.key())
     }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        self.0.cluster()
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the host tells the core the time; this is the host")]
@@ -265,15 +269,9 @@ impl Stream {
         verdict
     }
 
-    /// Whether Envoy has asked another provider's cluster: then the answer is replaced. Asked until it was seen right.
+    /// Whether Envoy has asked another provider's cluster: then the answer is replaced.
     fn misrouted(&mut self, filter: calls::Filter) -> Option<Verdict> {
-        if !self.exchange.watches_route() {
-            return None;
-        }
-        // Where Envoy has found no cluster, its own reply says so.
-        let cluster = filter.cluster()?;
-        let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
-        let (line, reply) = self.exchange.on_cluster(cluster, || now_ms() / 1_000)?;
+        let (line, reply) = self.exchange.misrouted(&Around(filter))?;
         log(LogLevel::Error, &line);
         self.report(filter);
         Some(self.send(filter, &reply))

@@ -183,16 +183,10 @@ impl Http {
         }
     }
 
-    /// Whether Envoy has asked another provider's cluster: then the answer is replaced. Asked until it was seen right.
+    /// Whether Envoy has asked another provider's cluster: then the answer is replaced.
     fn misrouted(&mut self) -> Option<Action> {
         let Gateway { shared, exchange } = self.gateway.as_mut()?;
-        if !exchange.watches_route() {
-            return None;
-        }
-        // Where Envoy has found no cluster, its own reply says so.
-        let cluster = calls::property(&["xds", "cluster_name"]).ok()?;
-        let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
-        let (line, reply) = exchange.on_cluster(cluster, || calls::now_ms() / 1_000)?;
+        let (line, reply) = exchange.misrouted(&Around)?;
         error!("{line}");
         report(shared, exchange);
         Some(send(&reply))

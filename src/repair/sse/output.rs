@@ -9,6 +9,17 @@ pub enum StreamOutput {
     Bytes(Vec<u8>),
 }
 
+impl StreamOutput {
+    /// The bytes that leave for `given`.
+    #[must_use]
+    pub fn of<'a>(&'a self, given: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Unchanged => given,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 /// Output for one chunk. As long as what is written equals the chunk's own bytes, nothing is copied.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
