@@ -3,6 +3,7 @@
 //! Relays put each one into an envelope of their own (`{"code": 0, "data": {…}}`), some servers into a
 //! list. A few levels are looked through.
 
+use crate::repair::sse::one_line;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 
@@ -43,15 +44,30 @@ fn within<'a>(value: &Value<'a>, levels: u8) -> Vec<Value<'a>> {
     .unwrap_or_default()
 }
 
-/// The JSON with choices that was made a text: `value` itself, or what stands inside of it.
+/// The JSON with choices that was made a text, on one line: `value` itself, or what stands inside of it.
 pub(in super::super) fn text_inside(value: &Value<'_>) -> Option<Vec<u8>> {
-    let texts = std::iter::once(*value).chain(NAMES.into_iter().filter_map(|name| value.get(name)));
-    texts.filter(|text| text.kind == Kind::String).find_map(|text| {
-        let text = text.as_str()?;
-        let json = text.trim();
-        // Nothing else has both, so that no good text is parsed for nothing.
-        (json.starts_with(['{', '[']) && json.contains("choices")).then_some(())?;
-        let root = cursor::parse(json.as_bytes()).ok()?;
-        (has_choice(&root) || !inside(&root).is_empty()).then(|| json.as_bytes().to_vec())
-    })
+    text_within(value, MAX_LEVELS)
+}
+
+fn text_within(value: &Value<'_>, levels: u8) -> Option<Vec<u8>> {
+    match value.kind {
+        Kind::String => {
+            let text = value.as_str()?;
+            let json = text.trim();
+            // Nothing else has both, so that no good text is parsed for nothing.
+            (json.starts_with(['{', '[']) && json.contains("choices")).then_some(())?;
+            let json = one_line(json.as_bytes());
+            let root = cursor::parse(&json).ok()?;
+            if has_choice(&root) || !inside(&root).is_empty() {
+                return Some(json);
+            }
+            text_within(&root, levels.checked_sub(1)?)
+        }
+        Kind::BeginObject => {
+            let levels = levels.checked_sub(1)?;
+            let mut held = NAMES.into_iter().filter_map(|name| value.get(name));
+            held.find_map(|held| text_within(&held, levels))
+        }
+        _ => None,
+    }
 }

@@ -246,6 +246,27 @@ fn one_level_is_looked_through() {
 }
 
 #[test]
+fn an_answer_that_was_made_a_text_is_read_at_any_level() {
+    let inner = with_choice(
+        r#"{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"eos"}"#,
+    );
+    let text = |json: &str| Value::from(json).to_string();
+    let pretty = serde_json::from_str::<Value>(&inner).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap();
+    for body in [
+        text(&inner),
+        format!(r#"{{"data":{}}}"#, text(&pretty)),
+        format!(r#"{{"code":0,"data":{{"result":{}}}}}"#, text(&pretty)),
+        format!(r#"{{"body":{{"data":{{"result":{}}}}}}}"#, text(&pretty)),
+        format!(r#"{{"data":{}}}"#, text(&format!(r#"{{"result":{}}}"#, text(&pretty)))),
+    ] {
+        let got = chat(&body).unwrap();
+        assert_eq!(got["choices"][0]["message"]["content"], "a", "{body}");
+        assert_eq!(got["choices"][0]["finish_reason"], "stop", "{body}");
+    }
+}
+
+#[test]
 fn no_answer_is_an_error_with_its_words() {
     for (body, words) in [
         ("{}", ""),

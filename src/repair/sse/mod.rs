@@ -38,6 +38,7 @@ pub use detect::{StreamFormat, detect};
 pub(super) use errors::TRUNCATED;
 pub use normalizer::SseNormalizer;
 pub use output::StreamOutput;
+pub(super) use sanitize::one_line;
 
 use crate::error::ErrorAnswer;
 use crate::repair::chat::{Api, RequestFacts};

@@ -4,7 +4,7 @@ use crate::repair::mend::{Infinite, mend};
 
 /// The text on one line, mended: line ends and tabs between tokens are left out. It need not be JSON
 /// afterwards: that is the caller's check.
-pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
+pub(in super::super) fn one_line(text: &[u8]) -> Vec<u8> {
     let mut line = mend(text, Infinite::Logprob).unwrap_or_else(|| text.to_vec());
     // In strings there are none left.
     line.retain(|byte| !matches!(byte, b'\n' | b'\r' | b'\t'));

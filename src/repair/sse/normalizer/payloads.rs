@@ -31,7 +31,7 @@ impl SseNormalizer {
                 match inner {
                     Some(inner) => {
                         self.answer.progress.repairs.insert(Repair::Wrapped);
-                        self.json(origin, &sanitize::one_line(&inner), output);
+                        self.json(origin, &inner, output);
                     }
                     None => self.event.payload = Some(Pending::new(origin, line)),
                 }

@@ -180,6 +180,26 @@ fn chunks_inside_of_something_else() {
 }
 
 #[test]
+fn a_chunk_that_was_made_a_text_stands_on_one_line() {
+    let text = |json: &str| Value::from(json).to_string();
+    let pretty = serde_json::from_str::<Value>(HEL).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap();
+    assert!(pretty.contains('\n'));
+    for hel in [
+        text(&pretty),
+        format!(r#"{{"data":{}}}"#, text(&pretty)),
+        format!(r#"{{"data":{}}}"#, text(&format!("[{pretty}]"))),
+        format!(r#"{{"data":{}}}"#, text(&pretty.replacen('{', "{\"x\":NaN,", 1))),
+        format!(r#"{{"code":0,"data":{{"result":{}}}}}"#, text(&pretty)),
+        format!(r#"{{"data":{}}}"#, text(&format!(r#"{{"result":{}}}"#, text(&pretty)))),
+    ] {
+        let body = data(&[&hel, LO, STOP]);
+        let got = read_chat(&body);
+        assert_eq!((got.text.as_str(), got.error, got.done), ("Hello", None, 1), "{body}");
+    }
+}
+
+#[test]
 fn calls_that_drift() {
     let one = |calls: &[&str]| {
         let chunks: Vec<String> =
