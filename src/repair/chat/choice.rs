@@ -141,6 +141,11 @@ fn is_object(value: &Value<'_>) -> bool {
     value.kind == Kind::BeginObject
 }
 
+/// The text as a string; null where there is none.
+fn quoted_or_null(inner: &[u8]) -> Vec<u8> {
+    if inner.is_empty() { b"null".to_vec() } else { [b"\"", inner, b"\""].concat() }
+}
+
 /// A string that is not empty.
 fn is_filled(value: &Value<'_>) -> bool {
     value.kind == Kind::String && value.raw().len() > 2
@@ -360,10 +365,7 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         self.note(Repair::Message);
         let quoted = [b"\"", more, b"\""].concat();
         match delta.get("content") {
-            Some(content) => {
-                self.edits.undo(&content);
-                self.edits.replace(&content, quoted);
-            }
+            Some(content) => self.edits.replace(&content, quoted),
             None => self.edits.insert(delta, &[b"\"content\":", &quoted[..]].concat()),
         }
     }
@@ -457,7 +459,9 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                     has_refusal = is_filled(&value);
                     if !matches!(value.kind, Kind::String | Kind::Null) {
                         self.note(Repair::Content);
-                        self.edits.replace(&value, &b"null"[..]);
+                        let text = content::refusal(&value);
+                        has_refusal = !text.is_empty();
+                        self.edits.replace(&value, quoted_or_null(&text));
                     }
                 }
                 Some("text") if is_filled(&value) => stray = Some((key, value)),
@@ -472,10 +476,7 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                         self.note(Repair::Content);
                         let read = content::read(&value);
                         (said, thought, refused) = (read.text, read.reasoning, read.refusal);
-                        let has_text = !said.is_empty();
-                        let quoted = [b"\"", &said[..], b"\""].concat();
-                        let with = if has_text { &quoted[..] } else { b"null" };
-                        self.edits.replace(&value, with);
+                        self.edits.replace(&value, quoted_or_null(&said));
                     }
                 },
                 Some("reasoning_content" | "reasoning") => {

@@ -45,6 +45,13 @@ pub(super) fn reasoning(told: &Value<'_>) -> Vec<u8> {
     found
 }
 
+/// A refusal that is no string: the texts in it.
+pub(super) fn refusal(told: &Value<'_>) -> Vec<u8> {
+    let mut found = Vec::new();
+    texts(told, &["refusal", "text", "content"], MAX_NESTING, &mut found);
+    found
+}
+
 impl ContentTexts {
     fn part(&mut self, part: &Value<'_>) {
         let kind = part.get("type").and_then(|kind| kind.as_str());
@@ -53,9 +60,7 @@ impl ContentTexts {
                 self.reasoning.extend(reasoning(part));
             }
             Some("redacted_thinking") => {}
-            Some("refusal") => {
-                texts(part, &["refusal", "text"], MAX_NESTING, &mut self.refusal);
-            }
+            Some("refusal") => self.refusal.extend(refusal(part)),
             _ => {
                 let before = self.text.len();
                 texts(part, &["text", "content", "value"], MAX_NESTING, &mut self.text);

@@ -20,7 +20,7 @@ impl<'t> Edits<'t> {
         self.text
     }
 
-    /// Puts `with` where `value` stands.
+    /// Puts `with` where `value` stands. What was put there before does not count.
     pub(in super::super) fn replace(&mut self, value: &Value<'_>, with: impl Into<Vec<u8>>) {
         self.edits.push(Edit { span: value.span(), with: with.into() });
     }
@@ -48,11 +48,6 @@ impl<'t> Edits<'t> {
         self.edits.push(Edit { span: at..at, with });
     }
 
-    /// Takes back what was to be done at the place of `value`.
-    pub(in super::super) fn undo(&mut self, value: &Value<'_>) {
-        self.edits.retain(|edit| edit.span != value.span());
-    }
-
     /// The edited text; `None` when nothing is to be edited.
     pub(in super::super) fn apply(&mut self) -> Option<Vec<u8>> {
         if self.edits.is_empty() {
@@ -60,6 +55,13 @@ impl<'t> Edits<'t> {
         }
         // Stable: of several insertions at one place the first stays the first.
         self.edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        self.edits.dedup_by(|later, earlier| {
+            let is_same = later.span == earlier.span && !later.span.is_empty();
+            if is_same {
+                earlier.with = std::mem::take(&mut later.with);
+            }
+            is_same
+        });
         splice::apply(self.text, &self.edits)
     }
 }
@@ -81,4 +83,26 @@ pub(in super::super) fn name_of<'a>(within: &Value<'a>, key: &Key<'_>) -> &'a [u
         .raw()
         .get(span.start.saturating_sub(base)..span.end.saturating_sub(base))
         .unwrap_or(b"\"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+    use crate::wire::json::cursor;
+
+    #[test]
+    fn the_last_edit_of_a_place_counts() {
+        let text = br#"{"a":1,"b":2}"#;
+        let root = cursor::parse(text).unwrap();
+        let (a, b) = (root.get("a").unwrap(), root.get("b").unwrap());
+        let mut edits = Edits::new(text);
+        edits.replace(&a, "3");
+        edits.insert(&root, b"\"c\":4");
+        edits.replace(&b, "5");
+        edits.insert(&root, b"\"d\":6");
+        edits.replace(&a, "7");
+        edits.replace(&a, "8");
+        assert_eq!(edits.apply().unwrap(), br#"{"a":8,"b":5,"c":4,"d":6}"#);
+    }
 }

@@ -112,6 +112,31 @@ fn content_that_is_no_string() {
 }
 
 #[test]
+fn a_refusal_that_is_no_string() {
+    for (said, refusal) in [
+        (r#""refusal":false,"content":[{"type":"refusal","refusal":"I can not"}]"#, "I can not"),
+        (r#""refusal":{},"content":[{"type":"refusal","refusal":"I can not"}]"#, "I can not"),
+        (r#""refusal":"No","content":[{"type":"refusal","refusal":"I can not"}]"#, "No"),
+        (r#""content":null,"refusal":{"text":"I can not"}"#, "I can not"),
+        (r#""content":null,"refusal":[{"type":"refusal","refusal":"I can not"}]"#, "I can not"),
+        (r#""content":null,"refusal":["I can ","not"]"#, "I can not"),
+    ] {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"role":"bot",{said}}},"finish_reason":"stop"}}"#
+        ));
+        let want = json!({"role": "assistant", "content": null, "refusal": refusal});
+        assert_eq!(got["message"], want, "{said}");
+    }
+    for none in ["false", "0", "{}", "[]", "null"] {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"role":"bot","content":"a","refusal":{none}}},"finish_reason":"stop"}}"#
+        ));
+        let want = json!({"role": "assistant", "content": "a", "refusal": null});
+        assert_eq!(got["message"], want, "{none}");
+    }
+}
+
+#[test]
 fn tool_calls_that_are_not_as_they_should_be() {
     for calls in [
         r#"[{"id":"t","type":"function","function":{"name":"f","arguments":{"a":1}}}]"#,

@@ -140,10 +140,7 @@ fn without_choices(
 /// The chunk with every finish reason taken back, to go before an error.
 fn unfinished(edits: &mut Edits<'_>, seen: &[ChoiceFacts<'_>]) -> Vec<u8> {
     for reason in seen.iter().filter_map(|seen| seen.reason) {
-        edits.undo(&reason);
-        if !reason.is_null() {
-            edits.replace(&reason, &b"null"[..]);
-        }
+        edits.replace(&reason, &b"null"[..]);
     }
     edits.apply().unwrap_or_else(|| edits.text().to_vec())
 }
@@ -165,10 +162,7 @@ fn head(
     if let Some(model) = about.response_model {
         let model = string::encode(model);
         match root.model {
-            Some(found) => {
-                edits.undo(&found);
-                edits.replace(&found, model);
-            }
+            Some(found) => edits.replace(&found, model),
             None => edits.insert(value, &[b"\"model\":", &model[..]].concat()),
         }
     }
