@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::chat::finish::is_own;
+use super::chat::silent::{MemberPlace, must_be_silent};
 use super::error::may_mean_error;
 use crate::policy::operation::Operation;
 use crate::wire::json::chunk::{Chunk, TokenText};
@@ -37,6 +38,8 @@ enum AnswerMember {
     Label,
     /// A name of an error: suspect if there is anything in it.
     Error,
+    /// `error` itself, which is made null beside choices also where there is nothing in it.
+    OwnError,
     Usage,
     /// In a choice.
     Index,
@@ -509,10 +512,13 @@ impl Peek {
             {
                 self.drifts = true;
             }
-            AnswerMember::Error if says_something(token, self.text.read(token, chunk)) => {
+            AnswerMember::Error | AnswerMember::OwnError
+                if says_something(token, self.text.read(token, chunk)) =>
+            {
                 self.drifts = true;
                 self.decide(Classification::Suspect);
             }
+            AnswerMember::OwnError => self.drifts |= token.kind != Kind::Null,
             _ => {}
         }
     }
@@ -550,19 +556,18 @@ fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
         b"\"object\"" | b"\"type\"" => AnswerMember::Label,
         b"\"id\"" | b"\"model\"" if is_chat(operation) => AnswerMember::Head,
         b"\"created\"" if is_chat(operation) => AnswerMember::Created,
-        b"\"finish_reason\""
-        | b"\"usageMetadata\""
-        | b"\"usage_metadata\""
-        | b"\"token_usage\""
-            if is_chat(operation) =>
-        {
-            AnswerMember::Silent
-        }
+        _ if is_chat(operation) && is_silent(MemberPlace::Root, raw) => AnswerMember::Silent,
+        b"\"error\"" if is_chat(operation) => AnswerMember::OwnError,
         _ if may_mean_error(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()) => {
             AnswerMember::Error
         }
         _ => AnswerMember::Other,
     }
+}
+
+/// Whether the readers of choices would look at a member with this name (quotes included).
+fn is_silent(place: MemberPlace, raw: &[u8]) -> bool {
+    must_be_silent(place, raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
 }
 
 fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
@@ -571,14 +576,8 @@ fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
         b"\"message\"" if operation == Operation::ChatCompletions => AnswerMember::Message,
         b"\"text\"" if operation == Operation::Completions => AnswerMember::Text,
         b"\"finish_reason\"" => AnswerMember::FinishReason,
-        b"\"delta\""
-        | b"\"finishReason\""
-        | b"\"native_finish_reason\""
-        | b"\"stop_reason\""
-        | b"\"done_reason\""
-        | b"\"finish_details\""
-        | b"\"usage\""
-        | b"\"error\"" => AnswerMember::Silent,
+        b"\"delta\"" | b"\"message\"" => AnswerMember::Silent,
+        _ if is_silent(MemberPlace::Choice, raw) => AnswerMember::Silent,
         _ => AnswerMember::Other,
     }
 }
@@ -599,9 +598,7 @@ fn message_name(raw: &[u8]) -> AnswerMember {
         b"\"role\"" => AnswerMember::Role,
         b"\"refusal\"" => AnswerMember::Content,
         b"\"tool_calls\"" => AnswerMember::ToolCalls,
-        b"\"function_call\"" | b"\"finish_reason\"" | b"\"text\"" | b"\"usage\"" => {
-            AnswerMember::Silent
-        }
+        _ if is_silent(MemberPlace::Body, raw) => AnswerMember::Silent,
         _ => AnswerMember::Other,
     }
 }
@@ -739,6 +736,11 @@ mod tests {
                 false,
             ),
             (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"meta":{"usage":{"total_tokens":3}}}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"token_usage":{"total_tokens":3}}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"meta":null}"#, false),
+            // What clients would take for an error becomes null.
+            (r#"{"choices":[{"index":0,"message":{}}],"error":0}"#, true),
         ] {
             let head = r#"{"id":"x","object":"chat.completion","created":1,"model":"m","#;
             let body = body

@@ -170,11 +170,12 @@ pub(in super::super) fn repair<'v>(
     let has_content = fields.text.is_some_and(|text| is_filled(&text))
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
-    let in_body = fields.message.and_then(|(_, message)| message.get("usage"));
+    let bodies = [fields.message, fields.delta].into_iter().flatten();
+    let in_body = bodies.filter_map(|(_, body)| body.get("usage")).find(usage::counts);
     ChoiceFacts {
         finished,
         failure,
-        usage: fields.usage.or(in_body.filter(usage::counts)),
+        usage: fields.usage.or(in_body),
         has_content,
         has_answer,
         reason: fields.finish_reason,

@@ -11,6 +11,7 @@
 //! | `choice` | one choice: its message or delta, its text, its end |
 //! | `progress` | what each choice has said so far, so that nothing is said twice |
 //! | `root` | what stands beside the choices |
+//! | `silent` | what must say nothing where an answer is to go on unread |
 //! | `usage` | token counts |
 //! | `container` | where the chunk or completion stands inside of what was sent |
 //! | `completion` | a whole answer |
@@ -24,8 +25,12 @@ pub(super) mod container;
 mod content;
 pub(super) mod edits;
 pub(super) mod finish;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) mod laws;
 pub(super) mod progress;
 pub(super) mod root;
+pub(super) mod silent;
 #[cfg(test)]
 mod tests;
 pub(super) mod usage;

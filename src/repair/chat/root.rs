@@ -51,7 +51,7 @@ impl<'a> Root<'a> {
                 "x_groq" => &mut this.x_groq,
                 "type" => &mut this.kind,
                 "finish_reason" => &mut this.reason,
-                "usageMetadata" | "usage_metadata" | "token_usage" | "meta" => {
+                other if usage::is_other_name(other.as_bytes()) => {
                     this.other_usage = Some(value.get("usage").unwrap_or(value));
                     continue;
                 }

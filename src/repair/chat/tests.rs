@@ -334,6 +334,8 @@ fn counts_stand_at_the_top_as_numbers() {
         r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":{"prompt_tokens":"3","total_tokens":"5"}}"#,
         r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":{"prompt_tokens":3.0,"total_tokens":5.0}}"#,
         r#"{"choices":[{"index":0,"message":{"content":"a"},"usage":{"prompt_tokens":3,"total_tokens":5}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a","usage":{"prompt_tokens":3,"total_tokens":5}}}]}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"}}],"meta":{"usage":{"prompt_tokens":3,"total_tokens":5}}}"#,
         r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":null,"x_groq":{"usage":{"prompt_tokens":3,"total_tokens":5}}}"#,
     ] {
         let got = chat(body).unwrap();

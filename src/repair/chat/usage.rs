@@ -34,6 +34,12 @@ const NAMES: [&[&str]; 3] = [
     &["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"],
 ];
 
+/// Whether token counts may stand under this name beside the choices, in the words of other APIs.
+#[inline]
+pub(in super::super) fn is_other_name(name: &[u8]) -> bool {
+    matches!(name, b"usageMetadata" | b"usage_metadata" | b"token_usage" | b"meta")
+}
+
 /// Whether a token count other than zero is given. Servers put `{0,0,0}` or nulls where they know
 /// nothing yet.
 pub(in super::super) fn counts(usage: &Value<'_>) -> bool {

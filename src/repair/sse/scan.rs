@@ -9,6 +9,7 @@ use crate::wire::json::tokenizer::string_end;
 use super::StreamKind;
 use super::template::{Slot, SlotKind, Slots};
 use crate::repair::chat::finish::is_own;
+use crate::repair::chat::silent::{MemberPlace, must_be_silent};
 
 /// Deeper payloads are read by the slower path, which needs no stack.
 const MAX_DEPTH: u32 = 32;
@@ -114,7 +115,8 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Sl
             found.counted.then_some(())
         }
         b"choices" | b"model" => None,
-        b"usage" | b"error" | b"x_groq" | b"base_resp" | b"finish_reason" => reader.null(),
+        b"usage" | b"error" | b"x_groq" | b"base_resp" => reader.null(),
+        key if must_be_silent(MemberPlace::Root, key) => reader.null(),
         // OpenAI's padding against traffic analysis.
         b"obfuscation" => reader.slot(SlotKind::Text),
         _ => reader.value(),
@@ -204,8 +206,8 @@ impl<'a> PayloadScanner<'a> {
                     b"role" if reader.peek()? == b'"' => {
                         (reader.plain_string()? == b"assistant").then_some(())
                     }
-                    b"role" | b"finish_reason" => reader.null(),
-                    b"text" => None,
+                    b"role" => reader.null(),
+                    key if must_be_silent(MemberPlace::Body, key) => reader.null(),
                     b"refusal" => reader.text_slot(SlotKind::Text),
                     b"content" => reader.text_slot(SlotKind::Content),
                     b"reasoning_content" | b"reasoning" => {
@@ -213,7 +215,6 @@ impl<'a> PayloadScanner<'a> {
                         let first = !std::mem::replace(&mut has_reasoning, true);
                         reader.text_slot(if first { SlotKind::Reasoning } else { SlotKind::Text })
                     }
-                    b"function_call" => None,
                     _ => reader.slot(SlotKind::Text),
                 })
             }
@@ -232,9 +233,7 @@ impl<'a> PayloadScanner<'a> {
                 is_own(reason).then_some(())
             }
             b"index" | b"delta" | b"text" | b"message" => None,
-            b"finishReason" | b"native_finish_reason" => reader.null(),
-            b"stop_reason" | b"done_reason" | b"finish_details" => reader.null(),
-            b"usage" | b"error" => reader.null(),
+            key if must_be_silent(MemberPlace::Choice, key) => reader.null(),
             _ => reader.value(),
         })?;
         let index = index?;

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::recorded::{Case, cases};
 use super::*;
+use crate::repair::chat::WholeOrChunk;
+use crate::repair::chat::laws::answers;
 
 /// A body that shows as text when a law fails.
 #[derive(Clone)]
@@ -145,6 +147,37 @@ proptest! {
         prop_assume!(case.asked_for_stream() && !case.is_compressed());
         let whole = run(case.options(), &[&case.body], case.end());
         prop_assert_eq!(run(case.options(), &cut(&case.body, &cuts), case.end()), whole);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_repaired_is_no_canonical_chunk(
+        (api, payload) in prop::sample::select(vec![Api::Chat, Api::Completions])
+            .prop_flat_map(|api| (Just(api), answers(api, WholeOrChunk::Chunk))),
+    ) {
+        let kind = match api {
+            Api::Chat => StreamKind::Chat,
+            Api::Completions => StreamKind::Completions,
+        };
+        if let Some((found, _)) = scan::chunk(payload.as_bytes(), kind)
+            && found.call.is_none()
+        {
+            let about = chunk::ChunkContext {
+                api,
+                request: RequestFacts::default(),
+                event: crate::repair::error::Event::default(),
+                response_model: None,
+            };
+            let mut progress = crate::repair::chat::progress::Progress::default();
+            let outcome = chunk::repair(payload.as_bytes(), &mut progress, about);
+            let passes = matches!(outcome, chunk::ChunkOutcome::Emit(None, facts)
+                if facts.finished == found.finish.is_some()
+                    && facts.cached == found.counted.then_some(false));
+            prop_assert!(passes, "{payload}: {outcome:?}");
+        }
     }
 }
 

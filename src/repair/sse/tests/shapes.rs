@@ -164,6 +164,10 @@ fn token_counts_are_found_at_the_top() {
         (format!(r#"{{"choices":[{stop}}}],"x_groq":{{"usage":{real}}}}}"#), "in x_groq"),
         (format!(r#"{{"choices":[{stop},"usage":{real}}}],{zero}}}"#), "over a placeholder"),
         (format!(r#"{{"choices":[{stop},"usage":{real}}}],"usage":null}}"#), "over null"),
+        (format!(r#"{{"choices":[{{"index":0,"delta":{{"usage":{real}}}}}]}}"#), "in the delta"),
+        (format!(r#"{{"choices":[{stop}}}],"usageMetadata":{real}}}"#), "under Gemini's name"),
+        (format!(r#"{{"choices":[{stop}}}],"token_usage":{real}}}"#), "under another name"),
+        (format!(r#"{{"choices":[{stop}}}],"meta":{{"usage":{real}}}}}"#), "in meta"),
         (format!(r#"{{"choices":{{}},"usage":{real}}}"#), "no list"),
         (format!(r#"{{"x_groq":{{"usage":{real}}}}}"#), "no choices"),
     ] {
