@@ -1,14 +1,16 @@
-//! A whole transcription: an object with a `text`.
+//! A transcription: an object with a `text`.
 //!
-//! Servers put it under other names, into envelopes, or only into its segments.
+//! Servers put it under other names, into envelopes, or only into its segments. Whole answers and the pieces of
+//! streams ([`super::sse`]) are read by the same function.
 
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{Edit, apply};
 
-/// Names of the text, OpenAI's first.
-const TEXTS: [&str; 7] = [
+/// Names of the text, or of a piece of it, OpenAI's first.
+const TEXTS: [&str; 8] = [
     "text",
+    "delta",
     "transcript",
     "transcription",
     "transcribed_text",
@@ -22,8 +24,8 @@ const PARTS: [&str; 6] =
     ["segments", "transcription", "chunks", "results", "sentences", "utterances"];
 
 /// Members that hold what was meant.
-const CONTAINERS: [&str; 7] =
-    ["result", "data", "output", "response", "body", "results", "transcription"];
+const CONTAINERS: [&str; 8] =
+    ["result", "data", "output", "response", "body", "results", "transcription", "segment"];
 
 /// How deep texts are looked for.
 const MAX_LEVELS: u8 = 4;
@@ -35,7 +37,7 @@ pub fn repaired(json: &[u8]) -> Option<Vec<u8>> {
     if root.kind == Kind::BeginObject && root.get("text").is_some_and(|text| is_text(&text)) {
         return None;
     }
-    let text = text(&root, MAX_LEVELS)?;
+    let text = said(&root)?;
     let text = text.trim_ascii();
     let member = [b"\"text\":\"", text, b"\""].concat();
     match root.kind {
@@ -60,6 +62,10 @@ fn is_text(value: &Value<'_>) -> bool {
 }
 
 /// What stands between the quotes of a text that `value` has anywhere it may be.
+pub(super) fn said(value: &Value<'_>) -> Option<Vec<u8>> {
+    text(value, MAX_LEVELS)
+}
+
 fn text(value: &Value<'_>, levels: u8) -> Option<Vec<u8>> {
     let levels = levels.checked_sub(1)?;
     match value.kind {
@@ -100,17 +106,17 @@ fn text_of(held: &Value<'_>, levels: u8) -> Option<Vec<u8>> {
     }
 }
 
-/// The texts of a list's elements, with a space between them where they have none.
+/// The texts of a list's elements, with a space between them where they have none. Elements that say nothing
+/// are passed over; `None` if all do.
 fn joined(list: &Value<'_>, levels: u8) -> Option<Vec<u8>> {
-    let mut all: Vec<u8> = Vec::new();
-    for element in list.elements() {
-        let part = text(&element, levels)?;
-        if !all.is_empty() && all.last() != Some(&b' ') && part.first() != Some(&b' ') {
+    list.elements().filter_map(|element| text(&element, levels)).reduce(|mut all, part| {
+        let is_apart = all.is_empty() || all.last() == Some(&b' ');
+        if !is_apart && !part.is_empty() && part.first() != Some(&b' ') {
             all.push(b' ');
         }
         all.extend(part);
-    }
-    list.elements().next().is_some().then_some(all)
+        all
+    })
 }
 
 #[cfg(test)]
@@ -129,6 +135,8 @@ mod tests {
                 Some(r#"{"text":"a b","segments":[{"text":" a"},{"text":" b"}]}"#),
             ),
             (r#"[{"text":"a"},{"text":"b"}]"#, Some(r#"{"text":"a b"}"#)),
+            (r#"[{"text":"a"},{"text":null},{"text":""},{"text":"b"}]"#, Some(r#"{"text":"a b"}"#)),
+            (r#"[{"text":null}]"#, None),
             (r#""a b""#, Some(r#"{"text":"a b"}"#)),
             (r#"{"text":""}"#, None),
             (r#"{"segments":[]}"#, None),

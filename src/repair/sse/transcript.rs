@@ -13,13 +13,11 @@
 use crate::error::ErrorAnswer;
 use crate::repair::chat::{container, finish};
 use crate::repair::error::{Event, from_choice, from_event, means_failure};
+use crate::repair::transcription;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{self, Edit};
-
-/// Members that a text stands under, in a transcription or a segment of one.
-const TEXTS: [&str; 4] = ["text", "delta", "transcript", "transcription"];
 
 /// What becomes of a payload.
 #[derive(Debug)]
@@ -82,7 +80,7 @@ impl Transcript {
             if container::has_choice(&root) {
                 return self.chunk(&root);
             }
-            if let Some(text) = text_of(&root) {
+            if let Some(text) = transcription::said(&root) {
                 let is_whole = kind.as_deref().is_some_and(|kind| {
                     ["done", "final", "complete"].iter().any(|end| kind.contains(end))
                 });
@@ -198,19 +196,4 @@ impl Transcript {
 /// A delta that says `inner`.
 pub(super) fn delta(inner: &[u8]) -> Vec<u8> {
     [&br#"{"type":"transcript.text.delta","delta":""#[..], inner, b"\"}"].concat()
-}
-
-/// The text of a transcription or a segment, or of the segments that it holds.
-fn text_of(root: &Value<'_>) -> Option<Vec<u8>> {
-    let own = TEXTS.into_iter().find_map(|name| root.get(name));
-    if let Some(own) = own.filter(|own| own.kind == Kind::String) {
-        return Some(own.inner().to_vec());
-    }
-    let segments = root.get("segments").or_else(|| root.get("segment"))?;
-    let list = match segments.kind {
-        Kind::BeginArray => segments.elements().collect(),
-        _ => vec![segments],
-    };
-    let texts = list.iter().filter_map(|segment| segment.get("text"));
-    Some(texts.flat_map(|text| text.inner().to_vec()).collect())
 }

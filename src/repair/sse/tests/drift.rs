@@ -323,6 +323,11 @@ fn any_transcription_streams_as_openais() {
         "data: Hi there\n\n".to_owned(),
         "Hi there".to_owned(),
         "{\"segments\":[{\"text\":\"Hi\"},{\"text\":\" there\"}]}".to_owned(),
+        "{\"segments\":[{\"text\":\"Hi\"},{\"text\":null},{\"text\":\"there\"}]}".to_owned(),
+        data(&[r#"{"result":{"text":"Hi"}}"#, r#"{"result":{"text":" there"}}"#, "[DONE]"]),
+        data(&[r#"{"sentence":"Hi"}"#, r#"{"sentence":" there"}"#, "[DONE]"]),
+        data(&[r#"{"text":["Hi","there"]}"#, "[DONE]"]),
+        data(&[r#"{"segment":{"text":"Hi"}}"#, r#"{"delta":" there"}"#, "[DONE]"]),
         data(&[r#"{"type":"transcript.text.delta","delta":"Hi there"}"#, "[DONE]"]),
         data(&[
             r#"{"type":"transcript.text.delta","delta":"Hi there"}"#,
