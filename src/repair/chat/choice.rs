@@ -9,6 +9,7 @@ use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
 use super::calls::{CallPosition, Seed};
+use super::content::ContentTexts;
 use super::edits::{Edits, member, name_of};
 use super::finish::{self, FinishReading};
 use super::progress::{Beyond, Progress};
@@ -121,20 +122,96 @@ impl<'v> Fields<'v> {
     fn stray(&self) -> Option<Value<'v>> {
         let body = |body: Option<(Key<'v>, Value<'v>)>| body.map(|(_, value)| value);
         let strays = [self.text, self.content, body(self.delta), body(self.message)];
-        strays.into_iter().flatten().find(|value| match value.kind {
-            Kind::String => value.raw().len() > 2,
-            Kind::BeginArray => value.elements().next().is_some(),
-            _ => false,
-        })
+        strays.into_iter().flatten().find(says_something)
     }
 }
 
-/// The text of content of any kind: what stands between the quotes of a string.
-fn text_of<'v>(value: &Value<'v>) -> Cow<'v, [u8]> {
-    match value.kind {
-        Kind::String => Cow::Borrowed(value.inner()),
-        _ => Cow::Owned(content::read(value).text),
+/// What a message or a delta says, and where it stands.
+#[derive(Default)]
+struct Said<'v> {
+    content: Option<Value<'v>>,
+    /// What stands for content where that says nothing.
+    text: Option<(Key<'v>, Value<'v>)>,
+    refusal: Option<Value<'v>>,
+    /// The refusal's own text.
+    refused: Cow<'v, [u8]>,
+    /// The first reasoning that says something, and its name.
+    reasoning: Cow<'v, [u8]>,
+    reasoning_key: Option<Key<'v>>,
+}
+
+impl<'v> Said<'v> {
+    fn read(body: &Value<'v>) -> Self {
+        let mut this = Self::default();
+        for (key, value) in body.members() {
+            if let Some(name) = key.as_str() {
+                this.member(&name, key, value);
+            }
+        }
+        this
     }
+
+    fn member(&mut self, name: &str, key: Key<'v>, value: Value<'v>) {
+        let text = |read: fn(&Value<'v>) -> Vec<u8>| match value.kind {
+            Kind::String => Cow::Borrowed(value.inner()),
+            _ => Cow::Owned(read(&value)),
+        };
+        match name {
+            "content" => self.content = Some(value),
+            "text" if says_something(&value) => self.text = Some((key, value)),
+            "refusal" => {
+                self.refusal = Some(value);
+                self.refused = text(content::refusal);
+            }
+            _ if is_reasoning(name) && self.reasoning.is_empty() => {
+                self.reasoning = text(content::reasoning);
+                self.reasoning_key = Some(key);
+            }
+            _ => {}
+        }
+    }
+
+    /// What stands for content, which says nothing.
+    fn stand_in(&self) -> Option<(Key<'v>, Value<'v>)> {
+        let is_silent = |given: Value<'v>| content::read(&given).text.is_empty();
+        self.text.filter(|_| self.content.is_none_or(is_silent))
+    }
+
+    fn texts(&self) -> ContentTexts<'v> {
+        let mut texts = self.content.map(|given| content::read(&given)).unwrap_or_default();
+        if let Some((_, text)) = self.stand_in() {
+            let more = content::read(&text);
+            texts.text = more.text;
+            texts.reasoning.to_mut().extend_from_slice(&more.reasoning);
+            texts.refusal.to_mut().extend_from_slice(&more.refusal);
+        }
+        // What has a member of its own is not said again by content.
+        if !self.reasoning.is_empty() {
+            texts.reasoning = self.reasoning.clone();
+        }
+        if !self.refused.is_empty() {
+            texts.refusal = self.refused.clone();
+        }
+        texts
+    }
+}
+
+fn is_reasoning(name: &str) -> bool {
+    matches!(name, "reasoning_content" | "reasoning")
+}
+
+fn is_container(value: &Value<'_>) -> bool {
+    matches!(value.kind, Kind::BeginArray | Kind::BeginObject)
+}
+
+/// A text, or parts of one.
+fn says_something(value: &Value<'_>) -> bool {
+    (value.kind == Kind::String || is_container(value)) && value.raw().len() > 2
+}
+
+/// The text as a string.
+fn quoted(inner: &[u8]) -> Vec<u8> {
+    [b"\"", inner, b"\""].concat()
 }
 
 fn is_object(value: &Value<'_>) -> bool {
@@ -143,7 +220,7 @@ fn is_object(value: &Value<'_>) -> bool {
 
 /// The text as a string; null where there is none.
 fn quoted_or_null(inner: &[u8]) -> Vec<u8> {
-    if inner.is_empty() { b"null".to_vec() } else { [b"\"", inner, b"\""].concat() }
+    if inner.is_empty() { b"null".to_vec() } else { quoted(inner) }
 }
 
 /// A string that is not empty.
@@ -167,7 +244,7 @@ pub(in super::super) fn repair<'v>(
         (Api::Chat, WholeOrChunk::Whole) => reader.whole(&fields),
         (Api::Completions, _) => reader.text(&fields),
     };
-    let has_content = fields.text.is_some_and(|text| is_filled(&text))
+    let has_content = [fields.text, fields.content].iter().flatten().any(says_something)
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
     let bodies = [fields.message, fields.delta].into_iter().flatten();
@@ -234,22 +311,53 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
             }
             (None, Some(message)) => self.message_in_chunk(message, fields.delta.map(|(_, v)| v)),
             (None, None) => {
-                let text = fields.stray().map(|stray| text_of(&stray));
-                let delta = match &text {
-                    Some(text) => [b"{\"content\":\"", &text[..], b"\"}"].concat(),
+                let delta = match fields.stray() {
+                    Some(stray) => {
+                        self.note(Repair::Message);
+                        self.stray(&stray)
+                    }
                     None => b"{}".to_vec(),
                 };
-                if let Some(text) = text {
-                    self.note(Repair::Message);
-                    self.say(&text, b"");
-                }
-                match fields.delta {
-                    Some((_, value)) => self.edits.replace(&value, delta),
-                    None => self.edits.insert(self.choice, &[b"\"delta\":", &delta[..]].concat()),
-                }
+                self.put_in_choice(fields.delta.map(|(_, value)| value), "delta", delta);
             }
         }
         true
+    }
+
+    /// The body that says what stands in the choice itself, or in the place of a body.
+    fn stray(&mut self, stray: &Value<'v>) -> Vec<u8> {
+        let said = content::read(stray);
+        self.say(&said.text, &said.reasoning);
+        let is_whole = self.about.form == WholeOrChunk::Whole;
+        let says_otherwise = !said.reasoning.is_empty() || !said.refusal.is_empty();
+        let mut body = vec![b'{'];
+        if is_whole {
+            member(&mut body, b"\"role\"", b"\"assistant\"");
+        }
+        if !said.text.is_empty() || !says_otherwise {
+            member(&mut body, b"\"content\"", &quoted(&said.text));
+        } else if is_whole {
+            member(&mut body, b"\"content\"", b"null");
+        }
+        if !said.reasoning.is_empty() {
+            member(&mut body, b"\"reasoning_content\"", &quoted(&said.reasoning));
+        }
+        if !said.refusal.is_empty() {
+            member(&mut body, b"\"refusal\"", &quoted(&said.refusal));
+        }
+        body.push(b'}');
+        body
+    }
+
+    /// Gives a member of the choice this value, whether it is there or not.
+    fn put_in_choice(&mut self, given: Option<Value<'v>>, name: &str, with: Vec<u8>) {
+        match given {
+            Some(given) => self.edits.replace(&given, with),
+            None => {
+                let member = [format!("\"{name}\":").as_bytes(), &with].concat();
+                self.edits.insert(self.choice, &member);
+            }
+        }
     }
 
     /// A choice of a whole chat answer: it has to have a `message`.
@@ -271,16 +379,8 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
             }
             (None, None, Some(stray)) => {
                 self.note(Repair::Message);
-                let text = text_of(&stray);
-                let message =
-                    [b"{\"role\":\"assistant\",\"content\":\"", &text[..], b"\"}"].concat();
-                match fields.message {
-                    Some((_, value)) => self.edits.replace(&value, message),
-                    None => {
-                        let member = [b"\"message\":", &message[..]].concat();
-                        self.edits.insert(self.choice, &member);
-                    }
-                }
+                let message = self.stray(&stray);
+                self.put_in_choice(fields.message.map(|(_, value)| value), "message", message);
             }
             (None, None, None) => return false,
         }
@@ -294,22 +394,15 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
             return true;
         }
         let bodies = [fields.message, fields.delta].into_iter().flatten();
-        let said = bodies.filter_map(|(_, body)| body.get("content")).next();
-        let said = said.or(fields.text).or(fields.content).filter(|said| !said.is_null());
-        let text = match &said {
-            Some(said) if said.kind == Kind::String => said.inner().to_vec(),
-            Some(said) => content::read(said).text,
-            None => Vec::new(),
-        };
+        let bodies = bodies.filter_map(|(_, body)| body.get("content"));
+        let mut places = bodies.chain(fields.text).chain(fields.content);
+        let said = places.find(|said| !said.is_null());
+        let text = said.map(|said| content::read(&said).text).unwrap_or_default();
         if said.is_some() {
             self.note(Repair::Message);
         }
         self.say(&text, b"");
-        let quoted = [b"\"", &text[..], b"\""].concat();
-        match fields.text {
-            Some(given) => self.edits.replace(&given, quoted),
-            None => self.edits.insert(self.choice, &[b"\"text\":", &quoted[..]].concat()),
-        }
+        self.put_in_choice(fields.text, "text", quoted(&text));
         said.is_some() || self.about.form == WholeOrChunk::Chunk
     }
 
@@ -354,46 +447,36 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
     /// A `message` beside a delta: some servers repeat there all that was said so far, others say it
     /// there alone.
     fn beside(&mut self, delta: &Value<'v>, message: &Value<'v>) {
-        let is_silent = delta.get("content").is_none_or(|content| !is_filled(&content));
-        let whole = message.get("content").filter(is_filled);
-        let (true, Some(whole)) = (is_silent, whole) else { return };
+        let whole = Said::read(message).texts().text;
+        if whole.is_empty() || !Said::read(delta).texts().text.is_empty() {
+            return;
+        }
         let Some(choice) = self.progress.choice(self.index) else { return };
-        let Beyond::More(more) = choice.content.beyond(whole.inner()) else { return };
+        let Beyond::More(more) = choice.content.beyond(&whole) else { return };
         if more.is_empty() {
             return;
         }
         choice.say(more, b"");
         self.note(Repair::Message);
-        let quoted = [b"\"", more, b"\""].concat();
-        match delta.get("content") {
-            Some(content) => self.edits.replace(&content, quoted),
-            None => self.edits.insert(delta, &[b"\"content\":", &quoted[..]].concat()),
-        }
+        self.put(delta, "content", more);
     }
 
     /// A delta of what a message says beyond what was said.
     fn beyond(&mut self, message: &Value<'v>) -> Vec<u8> {
+        let said = Said::read(message);
+        let texts = said.texts();
         let mut out = vec![b'{'];
-        let mut reasoned = false;
+        let more = self.more(&texts.text, true);
+        if !more.is_empty() {
+            member(&mut out, b"\"content\"", &quoted(more));
+        }
+        let more = self.more(&texts.reasoning, false);
+        if !more.is_empty() {
+            let name = said.reasoning_key.as_ref().map(|key| name_of(message, key));
+            member(&mut out, name.unwrap_or(b"\"reasoning_content\""), &quoted(more));
+        }
         for (key, value) in message.members() {
-            let is_content = key.is("content");
-            let is_reasoning = key.is("reasoning_content") || key.is("reasoning");
-            if is_content || is_reasoning {
-                let text: Cow<'_, [u8]> = match value.kind {
-                    Kind::String => Cow::Borrowed(value.inner()),
-                    Kind::Null => continue,
-                    _ if is_content => Cow::Owned(content::read(&value).text),
-                    _ => Cow::Owned(content::reasoning(&value)),
-                };
-                if is_reasoning && std::mem::replace(&mut reasoned, true) {
-                    continue;
-                }
-                let more = self.more(&text, is_content);
-                if !more.is_empty() {
-                    let quoted = [b"\"", more, b"\""].concat();
-                    member(&mut out, name_of(message, &key), &quoted);
-                }
-            } else if key.is("tool_calls") {
+            if key.is("tool_calls") {
                 let calls = self.calls_beyond(&value);
                 if calls.len() > 2 {
                     member(&mut out, b"\"tool_calls\"", &calls);
@@ -442,88 +525,81 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
 
     /// A delta or a message that leaves as such. `is_delta`: it came as a delta.
     fn body(&mut self, body: &Value<'v>, is_delta: bool) {
-        let mut reasoning: Option<Value<'v>> = None;
-        let mut thought = Vec::new();
-        let mut refused = Vec::new();
-        let (mut has_role, mut has_refusal) = (false, false);
-        let mut stray: Option<(Key<'v>, Value<'v>)> = None;
-        let mut has_content = false;
-        let mut said = Vec::new();
-        let mut says: &[u8] = b"";
+        let mut said = Said::default();
+        let mut has_role = false;
         for (key, value) in body.members() {
             match key.as_str().as_deref() {
                 Some("role") => {
                     has_role = true;
                     self.role(&value);
                 }
-                Some("refusal") => {
-                    has_refusal = is_filled(&value);
-                    if !matches!(value.kind, Kind::String | Kind::Null) {
-                        self.note(Repair::Content);
-                        let text = content::refusal(&value);
-                        has_refusal = !text.is_empty();
-                        self.edits.replace(&value, quoted_or_null(&text));
-                    }
-                }
-                Some("text") if is_filled(&value) => stray = Some((key, value)),
-                Some("content") => match value.kind {
-                    Kind::String => {
-                        has_content = true;
-                        says = value.inner();
-                    }
-                    Kind::Null => has_content = true,
-                    _ => {
-                        has_content = true;
-                        self.note(Repair::Content);
-                        let read = content::read(&value);
-                        (said, thought, refused) = (read.text, read.reasoning, read.refusal);
-                        self.edits.replace(&value, quoted_or_null(&said));
-                    }
-                },
-                Some("reasoning_content" | "reasoning") => {
-                    if matches!(value.kind, Kind::BeginArray | Kind::BeginObject) {
-                        self.note(Repair::Content);
-                        let text = content::reasoning(&value);
-                        self.edits.replace(&value, [b"\"", &text[..], b"\""].concat());
-                    }
-                    if reasoning.is_none_or(|told| !is_filled(&told)) {
-                        reasoning = Some(value);
-                    }
-                }
                 Some("tool_calls") => self.calls(&value),
                 Some("function_call") => self.function_call(&value),
-                _ => {}
-            }
-        }
-        if let Some((key, text)) = stray.filter(|_| !has_content) {
-            self.note(Repair::Message);
-            self.edits.rename(&key, b"\"content\"");
-            says = text.inner();
-        }
-        if !thought.is_empty() && reasoning.is_none_or(|told| !is_filled(&told)) {
-            let quoted = [b"\"", &thought[..], b"\""].concat();
-            match body.get("reasoning_content") {
-                Some(told) => self.edits.replace(&told, quoted),
-                None => {
-                    self.edits.insert(body, &[b"\"reasoning_content\":", &quoted[..]].concat());
+                Some(name) => {
+                    said.member(name, key, value);
+                    if is_reasoning(name) && is_container(&value) {
+                        self.note(Repair::Content);
+                        self.edits.replace(&value, quoted(&content::reasoning(&value)));
+                    }
                 }
+                None => {}
             }
         }
-        if !refused.is_empty() && !has_refusal {
-            let quoted = [b"\"", &refused[..], b"\""].concat();
-            match body.get("refusal") {
-                Some(told) => self.edits.replace(&told, quoted),
-                None => self.edits.insert(body, &[b"\"refusal\":", &quoted[..]].concat()),
-            }
-        }
+        let texts = said.texts();
+        self.write_texts(body, &said, &texts);
         if self.about.form == WholeOrChunk::Whole && !has_role {
             self.edits.insert(body, b"\"role\":\"assistant\"");
         }
-        let reasons = reasoning.map(|told| told.inner()).filter(|inner| !inner.is_empty());
-        let content = if said.is_empty() { says } else { &said };
         if let Some(choice) = self.progress.choice(self.index) {
             choice.has_deltas |= is_delta;
-            choice.say(content, reasons.unwrap_or(&thought));
+            choice.say(&texts.text, &texts.reasoning);
+        }
+    }
+
+    /// Puts what `body` says where clients look.
+    fn write_texts(&mut self, body: &Value<'v>, said: &Said<'v>, texts: &ContentTexts<'v>) {
+        match (said.stand_in(), said.content) {
+            (Some((key, text)), content) => {
+                self.note(Repair::Message);
+                match content {
+                    Some(given) => self.edits.replace(&given, quoted_or_null(&texts.text)),
+                    None => {
+                        self.edits.rename(&key, b"\"content\"");
+                        if text.kind != Kind::String {
+                            self.edits.replace(&text, quoted_or_null(&texts.text));
+                        }
+                    }
+                }
+            }
+            (None, Some(given)) if !matches!(given.kind, Kind::String | Kind::Null) => {
+                self.note(Repair::Content);
+                self.edits.replace(&given, quoted_or_null(&texts.text));
+            }
+            (None, _) => {}
+        }
+        if said.reasoning.is_empty() && !texts.reasoning.is_empty() {
+            self.put(body, "reasoning_content", &texts.reasoning);
+        }
+        match said.refusal {
+            Some(given) if !matches!(given.kind, Kind::String | Kind::Null) => {
+                self.note(Repair::Content);
+                self.edits.replace(&given, quoted_or_null(&texts.refusal));
+            }
+            _ if said.refused.is_empty() && !texts.refusal.is_empty() => {
+                self.put(body, "refusal", &texts.refusal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives a member this text, whether it is there or not.
+    fn put(&mut self, body: &Value<'v>, name: &str, text: &[u8]) {
+        match body.get(name) {
+            Some(given) => self.edits.replace(&given, quoted(text)),
+            None => {
+                let member = [format!("\"{name}\":").as_bytes(), &quoted(text)].concat();
+                self.edits.insert(body, &member);
+            }
         }
     }
 
@@ -662,7 +738,8 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
 
 /// Members of a message that were said already when a stream ends with all of it.
 fn is_said(key: &Key<'_>) -> bool {
-    ["role", "reasoning_details", "function_call", "refusal", "audio"]
-        .iter()
-        .any(|name| key.is(name))
+    let name = key.as_str();
+    let texts = ["content", "text", "reasoning_content", "reasoning"];
+    let others = ["role", "reasoning_details", "function_call", "refusal", "audio"];
+    texts.iter().chain(&others).any(|said| name.as_deref() == Some(said))
 }

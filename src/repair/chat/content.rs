@@ -4,6 +4,8 @@
 //! (JSON mode). Clients of chat completions read a string: text is joined, thinking goes into
 //! `reasoning_content`, and what is no text becomes its JSON text.
 
+use std::borrow::Cow;
+
 use crate::wire::json::cursor::Value;
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
@@ -13,16 +15,21 @@ const MAX_NESTING: u8 = 4;
 
 /// What content says: what stands between the quotes of JSON strings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ContentTexts {
-    pub(super) text: Vec<u8>,
-    pub(super) reasoning: Vec<u8>,
-    pub(super) refusal: Vec<u8>,
+pub(super) struct ContentTexts<'a> {
+    pub(super) text: Cow<'a, [u8]>,
+    pub(super) reasoning: Cow<'a, [u8]>,
+    pub(super) refusal: Cow<'a, [u8]>,
 }
 
-/// Reads content that is neither a string nor null.
-pub(super) fn read(content: &Value<'_>) -> ContentTexts {
+/// Reads content of any kind.
+pub(super) fn read<'a>(content: &Value<'a>) -> ContentTexts<'a> {
     let mut said = ContentTexts::default();
     let parts = match content.kind {
+        Kind::Null => return said,
+        Kind::String => {
+            said.text = Cow::Borrowed(content.inner());
+            return said;
+        }
         Kind::BeginArray => Some(*content),
         Kind::BeginObject => content.get("parts").filter(|parts| parts.kind == Kind::BeginArray),
         _ => None,
@@ -32,7 +39,7 @@ pub(super) fn read(content: &Value<'_>) -> ContentTexts {
             parts.elements().for_each(|part| said.part(&part));
         }
         _ if content.kind == Kind::BeginObject && is_typed(content) => said.part(content),
-        _ => said.text = json_text(content),
+        _ => said.text = json_text(content).into(),
     }
     said
 }
@@ -52,21 +59,21 @@ pub(super) fn refusal(told: &Value<'_>) -> Vec<u8> {
     found
 }
 
-impl ContentTexts {
+impl ContentTexts<'_> {
     fn part(&mut self, part: &Value<'_>) {
         let kind = part.get("type").and_then(|kind| kind.as_str());
         match kind.as_deref() {
             Some("thinking" | "reasoning" | "reasoning_text" | "reasoning_content") => {
-                self.reasoning.extend(reasoning(part));
+                self.reasoning.to_mut().extend(reasoning(part));
             }
             Some("redacted_thinking") => {}
-            Some("refusal") => self.refusal.extend(refusal(part)),
+            Some("refusal") => self.refusal.to_mut().extend(refusal(part)),
             _ => {
                 let before = self.text.len();
-                texts(part, &["text", "content", "value"], MAX_NESTING, &mut self.text);
+                texts(part, &["text", "content", "value"], MAX_NESTING, self.text.to_mut());
                 let is_text = matches!(kind.as_deref(), None | Some("text" | "output_text"));
                 if self.text.len() == before && !is_text {
-                    self.text.extend(json_text(part));
+                    self.text.to_mut().extend(json_text(part));
                 }
             }
         }

@@ -112,6 +112,37 @@ fn content_that_is_no_string() {
 }
 
 #[test]
+fn texts_are_found_wherever_they_stand() {
+    let parts = r#"[{"type":"thinking","thinking":"h"},{"type":"text","text":"Hello"}]"#;
+    for (said, reasoning) in [
+        (format!(r#""message":{parts}"#), json!("h")),
+        (format!(r#""content":{parts}"#), json!("h")),
+        (format!(r#""message":null,"delta":{parts}"#), json!("h")),
+        (format!(r#""message":{{"text":{parts}}}"#), json!("h")),
+        (format!(r#""message":{{"content":null,"text":{parts}}}"#), json!("h")),
+        (r#""content":{"parts":[{"text":"Hello"}]}"#.to_owned(), Value::Null),
+        (r#""message":{"content":null,"text":"Hello"}"#.to_owned(), Value::Null),
+        (r#""message":{"content":"","text":"Hello"}"#.to_owned(), Value::Null),
+        (r#""message":{"text":"Hello","content":[]}"#.to_owned(), Value::Null),
+        (r#""message":{"content":"Hello","text":"Bye"}"#.to_owned(), Value::Null),
+        (
+            r#""message":{"content":"Hello","reasoning":[{"text":"h"}],"reasoning_content":null}"#
+                .to_owned(),
+            Value::Null,
+        ),
+    ] {
+        let got = choice(&format!(r#"{{"index":0,{said},"finish_reason":"stop"}}"#));
+        assert_eq!(got["message"]["content"], "Hello", "{said}");
+        assert_eq!(got["message"]["reasoning_content"], reasoning, "{said}");
+        assert_eq!(got["message"]["role"], "assistant", "{said}");
+    }
+    let got = choice(
+        r#"{"index":0,"message":[{"type":"refusal","refusal":"No"}],"finish_reason":"stop"}"#,
+    );
+    assert_eq!(got["message"], json!({"role": "assistant", "content": null, "refusal": "No"}));
+}
+
+#[test]
 fn a_refusal_that_is_no_string() {
     for (said, refusal) in [
         (r#""refusal":false,"content":[{"type":"refusal","refusal":"I can not"}]"#, "I can not"),

@@ -200,6 +200,38 @@ fn a_chunk_that_was_made_a_text_stands_on_one_line() {
 }
 
 #[test]
+fn texts_are_found_wherever_they_stand() {
+    let parts = |text: &str| {
+        format!(r#"[{{"type":"thinking","thinking":"h"}},{{"type":"text","text":"{text}"}}]"#)
+    };
+    let choice = |said: &str| with_choice(&format!(r#"{{"index":0,{said},"finish_reason":null}}"#));
+    for (chunk, thinks) in [
+        (choice(&format!(r#""delta":{}"#, parts("Hel"))), true),
+        (choice(&format!(r#""content":{}"#, parts("Hel"))), true),
+        (choice(&format!(r#""delta":{{"text":{}}}"#, parts("Hel"))), true),
+        (choice(&format!(r#""message":{{"content":{}}}"#, parts("Hel"))), true),
+        (choice(r#""content":{"parts":[{"text":"Hel"}]}"#), false),
+        (choice(r#""delta":{"content":null,"text":"Hel"}"#), false),
+        (choice(r#""delta":{"content":"","text":"Hel"}"#), false),
+        (choice(r#""delta":{"content":""},"message":{"text":"Hel"}"#), false),
+    ] {
+        // The message at the end says nothing that was not said.
+        let last = with_choice(&format!(
+            r#"{{"index":0,"message":{{"content":{}}},"finish_reason":"stop"}}"#,
+            if thinks { parts("Hello") } else { r#""Hello""#.to_owned() }
+        ));
+        let got = read_chat(&data(&[&chunk, LO, &last, "[DONE]"]));
+        let reasoning: String = got
+            .events
+            .iter()
+            .filter_map(|event| event["choices"][0]["delta"]["reasoning_content"].as_str())
+            .collect();
+        let want = if thinks { "h" } else { "" };
+        assert_eq!((got.text.as_str(), reasoning.as_str()), ("Hello", want), "{chunk}");
+    }
+}
+
+#[test]
 fn calls_that_drift() {
     let one = |calls: &[&str]| {
         let chunks: Vec<String> =
