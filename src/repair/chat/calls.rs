@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use sha2::{Digest, Sha256};
 
 use crate::wire::json::cursor::{Key, Value};
-use crate::wire::json::tokenizer::Kind;
+use crate::wire::json::string;
+use crate::wire::json::tokenizer::{Kind, Tokenizer};
 
 use super::content::quoted_json;
 use super::edits::{member, name_of};
@@ -34,6 +35,44 @@ struct CallProgress {
     id: u64,
     name: u64,
     arguments: Sent,
+    /// Reads the arguments of a call whose id is made up: only their end tells the next call from this one.
+    json: Option<Box<Tokenizer>>,
+}
+
+impl CallProgress {
+    /// Further arguments.
+    #[inline]
+    fn add(&mut self, inner: &[u8]) {
+        self.arguments.add(inner);
+        if self.json.is_some() {
+            self.read(inner);
+        }
+    }
+
+    #[cold]
+    fn read(&mut self, inner: &[u8]) {
+        let text = string::decode(inner);
+        let (Some(json), Some(text)) = (&mut self.json, text) else {
+            self.json = None;
+            return;
+        };
+        let mut at = 0;
+        let is_json = loop {
+            match json.next(text.as_bytes(), &mut at, 0) {
+                Ok(Some(_)) => {}
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        if !is_json {
+            self.json = None;
+        }
+    }
+
+    /// Whether the arguments are one whole JSON value.
+    fn is_whole(&self) -> bool {
+        self.json.as_ref().is_some_and(|json| json.is_complete())
+    }
 }
 
 /// What makes a missing id unique, and the same each time the answer is read.
@@ -51,6 +90,8 @@ pub(in super::super) struct CallPosition {
     pub(in super::super) choice: u64,
     /// In its list.
     pub(in super::super) position: usize,
+    /// Its key, where the list came as a map.
+    pub(in super::super) key: Option<u64>,
     /// It is the only one of its list.
     pub(in super::super) is_alone: bool,
 }
@@ -89,7 +130,8 @@ fn is_arguments(key: &Key<'_>) -> bool {
 }
 
 impl<'a> CallMembers<'a> {
-    fn read(call: &Value<'a>) -> Self {
+    /// `key`: its index where it has none of its own.
+    fn read(call: &Value<'a>, key: Option<u64>) -> Self {
         let mut parts = Self::default();
         let (mut name, mut arguments) = (None, None);
         for (key, value) in call.members() {
@@ -113,6 +155,7 @@ impl<'a> CallMembers<'a> {
                 arguments = arguments.or(Some(value));
             }
         }
+        parts.index = parts.index.or(key);
         match parts.function {
             Some(function) => {
                 for (key, value) in function.members() {
@@ -191,13 +234,13 @@ impl CallTracker {
         place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = CallMembers::read(delta);
+        let parts = CallMembers::read(delta, place.key);
         let (id, name) = (parts.id(), parts.name());
         let text = parts.text();
         let said = text.as_deref().and_then(inside).unwrap_or_default();
-        let found = self.find(&parts, id, name, place);
+        let found = self.find(&parts, id, name, said, place);
         if let Some(call) = found.and_then(|at| self.calls.get_mut(at)) {
-            call.arguments.add(said);
+            call.add(said);
             // Only the first delta says what is called.
             let drops_id = parts.id.is_some();
             let drops_name = parts.name.is_some() && (name.is_none() || name == Some(call.name));
@@ -229,8 +272,9 @@ impl CallTracker {
             id: id.unwrap_or_else(|| new_id.as_deref().map_or(0, hash)),
             name: name.unwrap_or(0),
             arguments: Sent::default(),
+            json: new_id.is_some().then(Box::default),
         };
-        call.arguments.add(said);
+        call.add(said);
         self.calls.push(call);
         let is_right = parts.has_plain_index && parts.index == Some(index) && new_id.is_none();
         let adds_kind = (parts.is_flat && parts.kind.is_none()) || parts.has_other_kind();
@@ -254,7 +298,7 @@ impl CallTracker {
         place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = CallMembers::read(call);
+        let parts = CallMembers::read(call, None);
         let index = place.position as u64;
         let new_id = parts.id().is_none().then(|| made_up_id(seed, place.choice, index));
         if self.calls.len() < MAX_CALLS {
@@ -265,6 +309,7 @@ impl CallTracker {
                 id: parts.id().unwrap_or(0),
                 name: parts.name().unwrap_or(0),
                 arguments: Sent::default(),
+                json: None,
             });
         }
         // A call without arguments is one of a function that takes none.
@@ -288,7 +333,7 @@ impl CallTracker {
         place: CallPosition,
         seed: Seed<'_>,
     ) -> Option<Vec<u8>> {
-        let parts = CallMembers::read(call);
+        let parts = CallMembers::read(call, None);
         let (id, position) = (parts.id(), place.position as u64);
         let is_same = |known: &CallProgress| known.choice == place.choice && id == Some(known.id);
         let is_there =
@@ -303,7 +348,7 @@ impl CallTracker {
         if more.is_empty() {
             return None;
         }
-        known.arguments.add(more);
+        known.add(more);
         let mut out =
             format!("{{\"index\":{},\"function\":{{\"arguments\":\"", known.index).into_bytes();
         out.extend_from_slice(more);
@@ -319,7 +364,7 @@ impl CallTracker {
         };
         match self.calls.iter_mut().rev().find(newest) {
             Some(call) if call.index == index => {
-                call.arguments.add(arguments);
+                call.add(arguments);
                 true
             }
             _ => false,
@@ -342,6 +387,7 @@ impl CallTracker {
         delta: &CallMembers<'_>,
         id: Option<u64>,
         name: Option<u64>,
+        said: &[u8],
         place: CallPosition,
     ) -> Option<usize> {
         let newest = |test: &dyn Fn(&CallProgress) -> bool| {
@@ -364,9 +410,14 @@ impl CallTracker {
         }
         match delta.index {
             Some(index) => {
-                // Without ids, another name is another call, once the one before has its arguments.
+                // Without ids, another name is another call, once the one before has its arguments. So is
+                // the same name, where one whole value would be followed by the beginning of another.
+                let begins = matches!(said.trim_ascii_start().first(), Some(b'{' | b'['));
                 let is_next = |call: &CallProgress| {
-                    name.is_some_and(|name| name != call.name) && !call.arguments.is_empty()
+                    name.is_some_and(|name| match name == call.name {
+                        true => begins && call.is_whole(),
+                        false => !call.arguments.is_empty(),
+                    })
                 };
                 let same = newest(&|call| call.upstream.unwrap_or(call.index) == index);
                 let same = same.filter(|at| !self.calls.get(*at).is_some_and(is_next));

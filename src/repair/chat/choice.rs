@@ -223,11 +223,6 @@ fn quoted_or_null(inner: &[u8]) -> Vec<u8> {
     if inner.is_empty() { b"null".to_vec() } else { quoted(inner) }
 }
 
-/// A string that is not empty.
-fn is_filled(value: &Value<'_>) -> bool {
-    value.kind == Kind::String && value.raw().len() > 2
-}
-
 /// Reads and repairs one choice of `edits`' text.
 pub(in super::super) fn repair<'v>(
     choice: &Value<'v>,
@@ -273,8 +268,25 @@ fn index(choice: &Value<'_>, fields: &Fields<'_>, position: usize, edits: &mut E
     position as u64
 }
 
-fn is_number(key: &Key<'_>) -> bool {
-    key.as_str().is_some_and(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit()))
+/// The calls that a list holds, or what stands for one: a map, whose keys are their indices, or the only call.
+fn listed<'v>(calls: &Value<'v>) -> Vec<(Option<u64>, Value<'v>)> {
+    let index = |key: Key<'v>| key.as_str().and_then(|key| key.parse().ok());
+    match calls.kind {
+        Kind::BeginArray => calls.elements().filter(is_object).map(|call| (None, call)).collect(),
+        Kind::BeginObject => {
+            let keyed = calls.members().map(|(key, call)| {
+                Some((Some(index(key)?), call)).filter(|(_, call)| is_object(call))
+            });
+            match keyed.collect::<Option<Vec<(Option<u64>, Value<'v>)>>>() {
+                Some(mut map) => {
+                    map.sort_by_key(|(index, _)| *index);
+                    map
+                }
+                None => vec![(None, *calls)],
+            }
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Whether a delta or message says something.
@@ -508,11 +520,14 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
     }
 
     fn calls_beyond(&mut self, calls: &Value<'v>) -> Vec<u8> {
+        let text = calls.as_str();
+        let parsed = text.as_ref().and_then(|text| cursor::parse(text.trim().as_bytes()).ok());
+        let list = listed(parsed.as_ref().unwrap_or(calls));
         let mut out = vec![b'['];
-        let count = calls.elements().count();
-        for (position, call) in calls.elements().enumerate() {
-            let place = CallPosition { choice: self.index, position, is_alone: count == 1 };
-            if let Some(delta) = self.progress.calls.beyond(&call, place, self.about.seed) {
+        for (position, (key, call)) in list.iter().enumerate() {
+            let is_alone = list.len() == 1;
+            let place = CallPosition { choice: self.index, position, key: *key, is_alone };
+            if let Some(delta) = self.progress.calls.beyond(call, place, self.about.seed) {
                 if out.len() > 1 {
                     out.push(b',');
                 }
@@ -613,44 +628,36 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
     }
 
     fn calls(&mut self, calls: &Value<'v>) {
-        let is_map = is_object(calls)
-            && calls.members().next().is_some()
-            && calls.members().all(|(key, value)| is_number(&key) && is_object(&value));
         match calls.kind {
             Kind::BeginArray => {
-                let list: Vec<_> = calls.elements().filter(is_object).collect();
-                for (position, call) in list.iter().enumerate() {
-                    if let Some(with) = self.call(call, position, list.len()) {
+                let list = listed(calls);
+                for (position, (_, call)) in list.iter().enumerate() {
+                    if let Some(with) = self.call(call, position, None, list.len()) {
                         self.note(Repair::ToolCalls);
                         self.edits.replace(call, with);
                     }
                 }
             }
-            Kind::BeginObject if is_map => {
-                let list: Vec<_> = calls.members().map(|(_, call)| call).collect();
-                self.call_list(calls, &list);
-            }
-            Kind::BeginObject if calls.members().next().is_some() => {
-                self.call_list(calls, &[*calls]);
-            }
+            Kind::BeginObject => self.call_list(calls, &listed(calls)),
             // A list that was made a text.
-            Kind::String if is_filled(calls) => {
+            Kind::String => {
                 let text = calls.as_str().unwrap_or_default();
-                let list = match cursor::parse(text.trim().as_bytes()) {
-                    Ok(one) if is_object(&one) => vec![one],
-                    Ok(list) => list.elements().filter(is_object).collect(),
-                    Err(_) => Vec::new(),
-                };
-                self.call_list(calls, &list);
+                let list = cursor::parse(text.trim().as_bytes());
+                self.call_list(calls, &list.map(|list| listed(&list)).unwrap_or_default());
             }
-            Kind::BeginObject | Kind::String => self.call_list(calls, &[]),
             _ => {}
         }
     }
 
     /// What is to stand in the place of a call, if it isn't right.
-    fn call(&mut self, call: &Value<'_>, position: usize, count: usize) -> Option<Vec<u8>> {
-        let place = CallPosition { choice: self.index, position, is_alone: count == 1 };
+    fn call(
+        &mut self,
+        call: &Value<'_>,
+        position: usize,
+        key: Option<u64>,
+        count: usize,
+    ) -> Option<Vec<u8>> {
+        let place = CallPosition { choice: self.index, position, key, is_alone: count == 1 };
         let (made, seed) = (&mut self.progress.calls, self.about.seed);
         match self.about.form {
             WholeOrChunk::Whole => made.whole(call, place, seed),
@@ -659,13 +666,14 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
     }
 
     /// Writes the list in the place of what stands for it; null where there is no call in it.
-    fn call_list(&mut self, given: &Value<'v>, list: &[Value<'_>]) {
+    fn call_list(&mut self, given: &Value<'v>, list: &[(Option<u64>, Value<'_>)]) {
         self.note(Repair::ToolCalls);
         let calls: Vec<_> = list
             .iter()
             .enumerate()
-            .map(|(at, call)| {
-                self.call(call, at, list.len()).unwrap_or_else(|| call.raw().to_vec())
+            .map(|(at, (key, call))| {
+                let with = self.call(call, at, *key, list.len());
+                with.unwrap_or_else(|| call.raw().to_vec())
             })
             .collect();
         let list = if calls.is_empty() {

@@ -185,6 +185,13 @@ fn tool_calls_that_are_not_as_they_should_be() {
         assert_eq!(*call, want, "{calls}");
         assert_eq!(got["finish_reason"], "tool_calls", "{calls}");
     }
+    let (f, g) = (r#"{"function":{"name":"f"}}"#, r#"{"function":{"name":"g"}}"#);
+    let got = choice(&format!(
+        r#"{{"index":0,"message":{{"content":null,"tool_calls":{{"10":{g},"9":{f}}}}}}}"#
+    ));
+    let calls = got["message"]["tool_calls"].as_array().unwrap();
+    let names: Vec<_> = calls.iter().map(|call| &call["function"]["name"]).collect();
+    assert_eq!(names, ["f", "g"]);
     let got = choice(r#"{"index":0,"message":{"tool_calls":[{"function":{"name":"f"}}]}}"#);
     let call = &got["message"]["tool_calls"][0];
     assert!(call["id"].as_str().unwrap().starts_with("call_"));

@@ -56,6 +56,64 @@ fn tool_calls_are_kept_apart() {
     assert_eq!((made[0].1.as_str(), made[1].1.as_str()), ("f", "g"));
 }
 
+fn named(calls: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    calls.iter().map(|(_, name, arguments)| (name.as_str(), arguments.as_str())).collect()
+}
+
+#[test]
+fn whole_calls_of_one_function_are_kept_apart() {
+    let piece = |arguments: &str| {
+        let arguments = Value::from(arguments);
+        format!(r#"{{"index":0,"function":{{"name":"f","arguments":{arguments}}}}}"#)
+    };
+    let more = r#"{"index":0,"function":{"arguments":"1}"}}"#;
+    let two = [("f", r#"{"p":0}"#), ("f", r#"{"p":1}"#)];
+    let got = calls(&[&piece(r#"{"p":0}"#), &piece(r#"{"p":1}"#)]);
+    assert_eq!(named(&got), two);
+    assert_ne!(got[0].0, got[1].0);
+    let got = calls(&[&piece(r#"{"p":"#), &piece("0}"), &piece(r#"{"p":"#), more]);
+    assert_eq!(named(&got), two);
+    // The name with every piece, and pieces that only look like an end and a beginning.
+    let got = calls(&[&piece(r#"{"p":"{}"#), &piece("{}"), &piece("\"}"), &piece(" "), &piece("")]);
+    assert_eq!(named(&got), [("f", r#"{"p":"{}{}"} "#)]);
+    let escaped = calls(&[&piece("{\"p\":\"\\"), &piece("\"}"), &piece("{\"}")]);
+    assert_eq!(named(&escaped), [("f", "{\"p\":\"\\\"}{\"}")]);
+}
+
+#[test]
+fn the_keys_of_a_map_are_indices() {
+    let choice =
+        |calls: &str| with_choice(&format!(r#"{{"index":0,"delta":{{"tool_calls":{calls}}}}}"#));
+    let name = |name: &str| format!(r#"{{"function":{{"name":"{name}","arguments":""}}}}"#);
+    let more = |arguments: &str| format!(r#"{{"function":{{"arguments":"{arguments}"}}}}"#);
+    let read = |chunks: &[String]| {
+        let mut payloads: Vec<&str> = chunks.iter().map(String::as_str).collect();
+        let end = with_choice(r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}"#);
+        payloads.push(&end);
+        read_chat(&data(&payloads)).tool_calls
+    };
+    let want = [("f", "{}"), ("g", "[]")];
+    let (f, g) = (name("f"), name("g"));
+    for first in [format!(r#"{{"0":{f},"1":{g}}}"#), format!(r#"{{"1":{g},"0":{f}}}"#)] {
+        let got = read(&[
+            choice(&first),
+            choice(&format!(r#"{{"0":{}}}"#, more("{}"))),
+            choice(&format!(r#"{{"1":{}}}"#, more("[]"))),
+        ]);
+        assert_eq!(named(&got), want, "{first}");
+    }
+    // As a text, and in a message that repeats what was said.
+    let text = Value::from(format!(r#"{{"0":{f},"1":{g}}}"#)).to_string();
+    let all = format!(
+        r#"{{"1":{},"0":{}}}"#,
+        g.replace(r#""""#, r#""[]""#),
+        f.replace(r#""""#, r#""{}""#)
+    );
+    let message =
+        with_choice(&format!(r#"{{"index":0,"message":{{"content":null,"tool_calls":{all}}}}}"#));
+    assert_eq!(named(&read(&[choice(&text), message])), want);
+}
+
 #[test]
 fn canonical_tool_calls_are_not_copied() {
     let body = data(&[
