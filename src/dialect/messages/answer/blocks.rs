@@ -106,6 +106,11 @@ fn write_text(text: &[u8], citations: &Citations, out: &mut Vec<u8>) {
 }
 
 impl ToolUse {
+    /// Nobody said what is called.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.name.trim_ascii().is_empty()
+    }
+
     fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
         quoted(&self.id, out);

@@ -190,6 +190,10 @@ impl MessageBuilder {
     /// Tells of what is new, and opens the blocks whose turn it is. `is_end`: nothing is added any more.
     fn show(&mut self, is_end: bool) {
         while !self.has_ended() {
+            if is_end && self.is_cut_before_its_name() {
+                self.blocks.remove(self.open);
+                continue;
+            }
             let count = self.blocks.len();
             let is_last = self.open.saturating_add(1) >= count;
             if !self.is_started && !self.start(is_last, is_end) {
@@ -220,16 +224,23 @@ impl MessageBuilder {
         }
     }
 
+    /// Whether the block whose turn it is is a call that `max_tokens` cut before anyone knew what is called.
+    fn is_cut_before_its_name(&self) -> bool {
+        self.finish == Some(Finish::Length)
+            && matches!(self.blocks.get(self.open), Some(ContentBlock::Call(call)) if call.is_nameless())
+    }
+
     /// Writes the first event of the block whose turn it is. False while there is none, or a call whose name may go on.
     fn start(&mut self, is_last: bool, is_end: bool) -> bool {
         let index = self.open;
         let Some(block) = self.blocks.get_mut(index) else { return false };
         if let ContentBlock::Call(call) = block {
-            let may_grow = is_last && !is_end && call.input.state() == ArgumentsState::Blank;
-            if may_grow && !call.is_named {
+            let is_nameless = call.is_nameless();
+            let is_early = call.input.state() == ArgumentsState::Blank && !call.is_named;
+            if is_last && !is_end && (is_nameless || is_early) {
                 return false;
             }
-            if call.name.trim_ascii().is_empty() {
+            if is_nameless {
                 self.invalid(NAMELESS);
                 return false;
             }

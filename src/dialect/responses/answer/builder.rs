@@ -178,6 +178,11 @@ impl ResponseBuilder {
         self.reason = reason;
     }
 
+    /// Why the answer is not complete, if it has said so.
+    pub(super) fn reason(&self) -> Option<IncompleteReason> {
+        self.reason
+    }
+
     /// Whatever is open closes.
     fn close_all(&mut self) {
         self.open_awaited();

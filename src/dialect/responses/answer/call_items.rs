@@ -11,6 +11,7 @@ use super::calls::CallSlot;
 use super::custom::CustomInput;
 use super::events::ResponseEvents;
 use super::items::{CallPayload, ItemContent, ItemPosition, OutputCall};
+use super::response::IncompleteReason;
 
 impl ResponseBuilder {
     /// A delta of a tool call.
@@ -43,7 +44,7 @@ impl ResponseBuilder {
                 }
             }
             Some(&mut CallSlot::Open(item)) => self.arguments(item, &delta.arguments),
-            None => {}
+            Some(CallSlot::LeftOut) | None => {}
         }
     }
 
@@ -69,14 +70,18 @@ impl ResponseBuilder {
     pub(super) fn open_awaited(&mut self) {
         let Some(slot) = self.calls.awaited.take() else { return };
         let index = self.items.len();
-        let opened = self
-            .calls
-            .slots
-            .get_mut(slot)
-            .map(|slot| std::mem::replace(slot, CallSlot::Open(index)));
-        let Some(CallSlot::Awaited { id, name, early }) = opened else { return };
+        let Some(slot) = self.calls.slots.get_mut(slot) else { return };
+        let CallSlot::Awaited { id, name, early } = std::mem::replace(slot, CallSlot::Open(index))
+        else {
+            return;
+        };
         if name.trim_ascii().is_empty() {
-            return self.invalid(NAMELESS);
+            *slot = CallSlot::LeftOut;
+            // The limit cut it before anyone knew what is called.
+            if self.reason() != Some(IncompleteReason::MaxOutputTokens) {
+                self.invalid(NAMELESS);
+            }
+            return;
         }
         let made_up = || format!("call_{}_{index}", self.options.id).into_bytes();
         let mut call_id = if id.is_empty() { made_up() } else { id };

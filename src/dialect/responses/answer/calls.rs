@@ -24,6 +24,8 @@ pub(super) enum CallSlot {
     Awaited { id: Vec<u8>, name: Vec<u8>, early: Vec<u8> },
     /// The item.
     Open(usize),
+    /// It has none: it was cut before its name.
+    LeftOut,
 }
 
 impl Calls {

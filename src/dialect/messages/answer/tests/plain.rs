@@ -213,6 +213,26 @@ fn a_call_that_is_cut_by_the_limit_is_left_out() {
 }
 
 #[test]
+fn a_call_that_is_cut_before_its_name_is_left_out() {
+    let nameless = |arguments: &str| json!({"id": "c", "function": {"arguments": arguments}});
+    for arguments in ["", "{\"b\":"] {
+        let said = json!({"content": "t", "tool_calls": [nameless(arguments)]});
+        let chunks = [text("t"), call(0, Some("c"), None, arguments)];
+        let want = json!([{"type": "text", "text": "t"}]);
+        let got = plain(&said, "length").unwrap();
+        assert_eq!((&got["content"], &got["stop_reason"]), (&want, &json!("max_tokens")));
+        let [first, second] = chunks.clone();
+        let got = message(&[first, second, finish("length")]);
+        assert_eq!((&got["content"], &got["stop_reason"]), (&want, &json!("max_tokens")));
+        // Otherwise there is nothing to call.
+        assert_eq!(plain(&said, "tool_calls").unwrap_err().status, 502);
+        let [first, second] = chunks;
+        let got = events(&sse(&[first, second, finish("tool_calls")]));
+        assert!(got.contains("event: error\n") && !got.contains("message_stop"), "{got}");
+    }
+}
+
+#[test]
 fn answers_that_are_none() {
     for chat in [
         "",

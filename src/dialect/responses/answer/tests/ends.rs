@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     ResponseConverter, call, completion, convert, delta, events, finish, grammar, last, more,
-    options, outline, plain, sse,
+    options, outline, plain, sse, whole,
 };
 use crate::test;
 
@@ -170,4 +170,27 @@ fn a_stream_that_nobody_asked_for() {
     let mut chat = completion(json!({"content":"ab"}), "stop");
     chat["usage"] = json!({"prompt_tokens":2,"total_tokens":2,"cached_tokens":1});
     assert_eq!(response, plain(&chat));
+}
+
+#[test]
+fn a_call_that_is_cut_before_its_name_is_left_out() {
+    for arguments in ["", "{\"b\":"] {
+        let calls = json!([{"index": 0, "id": "c", "type": "function", "function": {"arguments": arguments}}]);
+        let said = json!({"content": "t", "tool_calls": calls});
+        let got = plain(&completion(said.clone(), "length"));
+        let texts = |got: &Value| {
+            let items = got["output"].as_array().unwrap().iter();
+            items.map(|item| item["content"][0]["text"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((texts(&got), &got["status"]), (vec![json!("t")], &json!("incomplete")));
+        let chunks = [delta(json!({"content": "t"})), delta(json!({"tool_calls": calls}))];
+        let all = events(&[&chunks[..], &[finish("length")]].concat());
+        let got = last(&all);
+        assert_eq!((texts(got), &got["status"]), (vec![json!("t")], &json!("incomplete")));
+        // Otherwise there is nothing to call.
+        let chat = completion(said, "tool_calls").to_string();
+        assert_eq!(whole(options(false), chat.as_bytes()).unwrap_err().status, 502);
+        let all = events(&[&chunks[..], &[finish("tool_calls")]].concat());
+        assert_eq!(last(&all)["status"], "failed");
+    }
 }
