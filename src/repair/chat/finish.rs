@@ -164,26 +164,33 @@ pub(in super::super) fn is_own(reason: &[u8]) -> bool {
     matches!(reason, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")
 }
 
+/// How deep a word is looked for.
+const MAX_NESTING: u8 = 3;
+
 /// The word that a value says its reason with: its own, that of an object (SGLang's
 /// `{"type": "stop", "matched": 2}`) or of a list's first element, or one of Gemini's numbers (protobuf's
-/// `FinishReason`).
+/// `FinishReason`). From 5 on the lists that programs have of them disagree: such a number is a word that nobody
+/// knows.
 pub(in super::super) fn word<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
+    word_within(value, MAX_NESTING)
+}
+
+fn word_within<'a>(value: &Value<'a>, nesting: u8) -> Option<Cow<'a, str>> {
+    let nesting = nesting.checked_sub(1)?;
     match value.kind {
         Kind::String => value.as_str(),
         Kind::BeginObject => ["type", "reason", "name", "finish_reason"]
             .into_iter()
-            .find_map(|name| value.get(name).and_then(|word| word.as_str())),
-        Kind::BeginArray => value.elements().next().and_then(|word| word.as_str()),
+            .find_map(|name| word_within(&value.get(name)?, nesting)),
+        Kind::BeginArray => word_within(&value.elements().next()?, nesting),
         Kind::True => Some("stop".into()),
-        Kind::Number => Some(
-            match value.raw() {
-                b"0" => "unspecified",
-                b"2" => "length",
-                b"3" | b"4" => "safety",
-                _ => "stop",
-            }
-            .into(),
-        ),
+        Kind::Number => match value.raw() {
+            b"0" => Some("unspecified".into()),
+            b"1" => Some("stop".into()),
+            b"2" => Some("length".into()),
+            b"3" | b"4" => Some("safety".into()),
+            other => std::str::from_utf8(other).ok().map(Cow::Borrowed),
+        },
         _ => None,
     }
 }

@@ -249,9 +249,27 @@ fn finish_reasons() {
         (r#""finish_reason":null,"done_reason":"stop""#, json!("stop")),
         (r#""finish_details":{"type":"max_tokens"}"#, json!("length")),
         (r#""finish_reason":"stop","stop_reason":7"#, json!("stop")),
+        (r#""finish_reason":1"#, json!("stop")),
+        (r#""finish_reason":4"#, json!("content_filter")),
+        (r#""finish_reason":[{"type":"length"}]"#, json!("length")),
+        (r#""finish_reason":{"reason":{"type":"length"}}"#, json!("length")),
+        (r#""finish_reason":[["length"]]"#, json!("length")),
+        (r#""finish_reason":[[[["length"]]]]"#, Value::Null),
+        (r#""finish_reason":0"#, Value::Null),
     ] {
         let got = choice(&format!(r#"{{"index":0,"message":{{"content":"a"}},{given}}}"#));
         assert_eq!(got["finish_reason"], want, "{given}");
+    }
+}
+
+#[test]
+fn a_number_that_nobody_knows_is_told() {
+    for number in ["5", "17", "1.5", "-1"] {
+        let got = choice(&format!(
+            r#"{{"index":0,"message":{{"content":"a"}},"finish_reason":{number}}}"#
+        ));
+        let told = (&got["finish_reason"], &got["native_finish_reason"]);
+        assert_eq!(told, (&json!("stop"), &json!(number)));
     }
 }
 
