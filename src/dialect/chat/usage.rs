@@ -20,12 +20,13 @@ impl Usage {
     /// nulls where they know nothing (yet).
     pub(crate) fn read(usage: &Value<'_>) -> Option<Self> {
         let mut found = Self { cached: usage::cached(usage), ..Self::default() };
-        let mut total = None;
+        let (mut total, mut prompt) = (None, None);
         for (key, value) in usage.members() {
             let Some(name) = key.as_str() else { continue };
             let count = count(&value);
             match &*name {
-                "prompt_tokens" | "input_tokens" => set(&mut found.input, count),
+                "prompt_tokens" => prompt = count,
+                "input_tokens" => set(&mut found.input, count),
                 "completion_tokens" | "output_tokens" => set(&mut found.output, count),
                 "total_tokens" => total = count,
                 "prompt_cache_hit_tokens" | "cached_tokens" | "cache_read_input_tokens" => {
@@ -43,6 +44,8 @@ impl Usage {
                 _ => {}
             }
         }
+        // Anthropic's own name leaves out what came from the cache.
+        found.input = prompt.filter(|prompt| *prompt > 0).unwrap_or(found.input);
         found.total = total
             .filter(|total| *total > 0)
             .unwrap_or_else(|| found.input.saturating_add(found.output));
@@ -65,4 +68,23 @@ fn inner(details: &Value<'_>, name: &str) -> Option<u64> {
 fn count(value: &Value<'_>) -> Option<u64> {
     const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
     value.as_f64().filter(|count| (0.0..=MAX_SAFE).contains(count)).map(|count| count as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+    use crate::wire::json::cursor;
+
+    #[test]
+    fn openais_name_counts_before_anthropics() {
+        for usage in [
+            r#"{"input_tokens":10,"cache_read_input_tokens":100,"prompt_tokens":110}"#,
+            r#"{"prompt_tokens":110,"input_tokens":10,"cache_read_input_tokens":100}"#,
+            r#"{"prompt_tokens":0,"input_tokens":110,"cache_read_input_tokens":100}"#,
+        ] {
+            let usage = Usage::read(&cursor::parse(usage.as_bytes()).unwrap()).unwrap();
+            assert_eq!((usage.input, usage.cache_read, usage.cached), (110, 100, true));
+        }
+    }
 }

@@ -401,6 +401,46 @@ fn counts_stand_at_the_top_as_numbers() {
 }
 
 #[test]
+fn counts_of_other_apis_are_openais() {
+    for (usage, want) in [
+        // Anthropic counts what the cache took or gave beside the input, OpenAI among it.
+        (
+            r#"{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":100,"cache_creation_input_tokens":7}"#,
+            [117, 5, 122],
+        ),
+        (r#"{"inputTokens":10,"outputTokens":5,"cacheReadInputTokens":100}"#, [110, 5, 115]),
+        (
+            r#"{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":100,"total_tokens":115}"#,
+            [110, 5, 115],
+        ),
+        // The total says that the input has it.
+        (
+            r#"{"input_tokens":110,"output_tokens":5,"cache_read_input_tokens":100,"total_tokens":115}"#,
+            [110, 5, 115],
+        ),
+        (
+            r#"{"prompt_tokens":110,"completion_tokens":5,"input_tokens":10,"cache_read_input_tokens":100}"#,
+            [110, 5, 115],
+        ),
+        // Gemini counts thoughts beside the candidates.
+        (
+            r#"{"promptTokenCount":10,"candidatesTokenCount":5,"thoughtsTokenCount":20,"totalTokenCount":35}"#,
+            [10, 25, 35],
+        ),
+        (
+            r#"{"prompt_token_count":10,"candidates_token_count":5,"thoughts_token_count":20}"#,
+            [10, 25, 35],
+        ),
+    ] {
+        let body =
+            format!(r#"{{"choices":[{{"index":0,"message":{{"content":"a"}}}}],"usage":{usage}}}"#);
+        let got = &chat(&body).unwrap()["usage"];
+        let got = ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| &got[name]);
+        assert_eq!(got, want.map(|count| json!(count)).each_ref(), "{usage}");
+    }
+}
+
+#[test]
 fn a_stream_is_put_together() {
     let chunks = [
         r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","reasoning_content":"h"}}]}"#,

@@ -27,12 +27,24 @@ const NAMES: [&[&str]; 3] = [
         "completionTokens",
         "outputTokens",
         "candidatesTokenCount",
+        "candidates_token_count",
         "completion_token_count",
         "output_token_count",
         "generated_tokens",
     ],
     &["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"],
 ];
+
+/// What Anthropic and Bedrock count beside the input's tokens, and OpenAI among the prompt's.
+const CACHE_NAMES: [&str; 4] = [
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cacheReadInputTokens",
+    "cacheWriteInputTokens",
+];
+
+/// What Gemini counts beside the candidates' tokens, and OpenAI among the completion's.
+const THOUGHT_NAMES: [&str; 2] = ["thoughtsTokenCount", "thoughts_token_count"];
 
 /// Whether token counts may stand under this name beside the choices, in the words of other APIs.
 #[inline]
@@ -54,10 +66,25 @@ pub(in super::super) fn counts(usage: &Value<'_>) -> bool {
 pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
     let mut edits = Vec::new();
     let base = usage.span().start;
-    let found = NAMES.map(|names| {
-        let given = names.iter().filter_map(|name| usage.get(name));
-        given.filter(|value| !value.is_null()).find_map(|value| number(&value))
+    let count = |name: &str| usage.get(name).and_then(|value| number(&value));
+    let [prompt, completion, total] =
+        NAMES.map(|names| names.iter().find_map(|name| count(name).map(|count| (*name, count))));
+    let sum = |names: &[&str]| -> f64 { names.iter().filter_map(|name| count(name)).sum() };
+    let completion = completion.map(|(name, count)| match name {
+        "candidatesTokenCount" | "candidates_token_count" => count + sum(&THOUGHT_NAMES),
+        _ => count,
     });
+    let total = total.map(|(_, count)| count);
+    let prompt = prompt.map(|(name, count)| {
+        let all = match name {
+            "input_tokens" | "inputTokens" => count + sum(&CACHE_NAMES),
+            _ => count,
+        };
+        // A total that is smaller says that they were counted already.
+        let fits = total.is_none_or(|total| all + completion.unwrap_or(0.0) <= total);
+        if fits { all } else { count }
+    });
+    let found = [prompt, completion, total];
     // Two of them tell the third.
     let counts = match found {
         [Some(prompt), None, Some(total)] => {
