@@ -155,6 +155,22 @@ impl<'a> Content<'a> {
         Ok(true)
     }
 
+    /// A document's title and context, and what it says.
+    fn push_lines(
+        &mut self,
+        title: Option<Value<'a>>,
+        context: Option<Value<'a>>,
+        words: Option<Value<'a>>,
+        mark: Option<Value<'a>>,
+    ) {
+        let lines: Vec<_> = [title, context, words].iter().flatten().map(Value::inner).collect();
+        let opens = self.opens();
+        match *lines {
+            [line] => self.push_text(Cow::Borrowed(line), mark, opens),
+            _ => self.push_text(Cow::Owned(lines.join(&b"\\n\\n"[..])), mark, opens),
+        }
+    }
+
     fn document(
         &mut self,
         block: &Value<'a>,
@@ -178,22 +194,14 @@ impl<'a> Content<'a> {
                 let Some(data) = holder.get("data").filter(|data| data.kind == Kind::String) else {
                     return Err(must_be(at.path(".source.data"), "a string"));
                 };
-                let head: Vec<_> = [text("title"), text("context")].into_iter().flatten().collect();
-                let opens = self.opens();
-                if head.is_empty() {
-                    self.push_text(Cow::Borrowed(data.inner()), mark, opens);
-                } else {
-                    let lines = head.iter().map(Value::inner).chain([data.inner()]);
-                    let lines: Vec<_> = lines.collect();
-                    self.push_text(Cow::Owned(lines.join(&b"\\n\\n"[..])), mark, opens);
-                }
+                self.push_lines(text("title"), text("context"), Some(data), mark);
             }
             // Blocks of its own.
             Some("content") => {
-                if let Some(text) = holder.get("content").filter(|text| text.kind == Kind::String) {
-                    let opens = self.opens();
-                    self.push_text(Cow::Borrowed(text.inner()), mark, opens);
-                }
+                let words = holder.get("content").filter(|text| text.kind == Kind::String);
+                // The mark of a list is that of its own blocks.
+                let mark = mark.filter(|_| words.is_some());
+                self.push_lines(text("title"), text("context"), words, mark);
                 for inner in holder.get("content").iter().flat_map(Value::elements) {
                     let kind = inner.get("type").and_then(|kind| kind.as_str());
                     let kind = kind.unwrap_or_default();

@@ -193,6 +193,11 @@ impl ParamsWriter<'_, '_> {
     fn rest(&mut self, params: &MessageParams<'_>) -> Result<(), GatewayError> {
         for &(key, value) in &params.rest {
             let name = key.as_str().unwrap_or_default();
+            // What says nothing is not missed.
+            let goes_on = !ONLY_ANTHROPIC.contains(&&*name) && self.out.allows(&name);
+            if value.is_null() && (!goes_on || self.written.contains(&&*name)) {
+                continue;
+            }
             if ONLY_ANTHROPIC.contains(&&*name) {
                 self.out.dropped.add(&name);
                 continue;

@@ -254,6 +254,8 @@ fn images_and_documents() {
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
         {"type": "document", "title": "T", "context": "C", "source": {"type": "text", "data": "words"}},
         {"type": "document", "source": {"type": "content", "content": [text("inner"), {"type": "image", "source": png}]}},
+        {"type": "document", "title": "T", "context": "C", "source": {"type": "content", "content": [text("inner")]}},
+        {"type": "document", "title": "T", "source": {"type": "content", "content": "words"}},
     ]))]));
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}});
     let file = |name: &str| json!({"type": "file", "file": {"filename": name, "file_data": "data:application/pdf;base64,JVBE"}});
@@ -269,6 +271,9 @@ fn images_and_documents() {
             text("T\n\nC\n\nwords"),
             text("inner"),
             image,
+            text("T\n\nC"),
+            text("inner"),
+            text("T\n\nwords"),
         ])
     );
 }

@@ -96,6 +96,19 @@ fn the_schema_of_the_answer() {
 }
 
 #[test]
+fn null_is_as_good_as_absent() {
+    for name in ["user_profile_id", "anthropic_beta", "fallback_credit_token", "verbosity"] {
+        let (chat, dropped) = with(&json!({name: null}), &OPTIONS);
+        assert_eq!((chat.get(name), dropped.len()), (None, 0), "{name}");
+        let (chat, dropped) = with(&json!({name: "x"}), &OPTIONS);
+        assert_eq!((chat.get(name), dropped), (None, vec![name.to_owned()]));
+    }
+    // What is the server's own passes as it is.
+    let (chat, dropped) = with(&json!({"top_k": null}), &OPTIONS);
+    assert_eq!((chat.get("top_k"), dropped.len()), (Some(&Value::Null), 0));
+}
+
+#[test]
 fn a_long_user_id_is_hashed() {
     let id = |count: usize| json!({"metadata": {"user_id": "ü".repeat(count)}});
     let (chat, _) = with(&id(64), &OPTIONS);
