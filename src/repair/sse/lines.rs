@@ -6,6 +6,7 @@ pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
 /// A line without its line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line<'a> {
+    /// Nothing, or nothing but white space and marks.
     Blank,
     /// With its colon.
     Comment(&'a [u8]),
@@ -27,17 +28,13 @@ pub(super) fn classify(line: &[u8]) -> Line<'_> {
     if let Some(value) = line.strip_prefix(b"data:") {
         return data(value);
     }
-    match line.first() {
+    let text = unmarked(line);
+    match text.first() {
         None => return Line::Blank,
-        Some(b':') => return Line::Comment(line),
+        Some(b':') => return Line::Comment(text),
+        Some(_) if is_done(text) => return Line::Done,
         Some(_) => {}
     }
-    let text = trim(line);
-    if is_done(text) {
-        return Line::Done;
-    }
-    // RFC 7464 puts a record separator before each text; some servers send zeros to keep a connection alive.
-    let text = trim(unmarked(text));
     let (name, value) = match text.iter().position(|&byte| byte == b':') {
         Some(colon) => (text.get(..colon), text.get(colon + 1..).unwrap_or_default()),
         // A name alone is a field with an empty value (WHATWG, "event stream interpretation").
@@ -66,11 +63,15 @@ fn data(mut value: &[u8]) -> Line<'_> {
     }
 }
 
-/// Without control characters before it.
+/// Without white space around it and control characters before it: RFC 7464 puts a record separator before each
+/// text, and some servers send zeros to keep a connection alive.
 #[inline]
-fn unmarked(text: &[u8]) -> &[u8] {
-    let marks = text.iter().take_while(|byte| matches!(byte, 0 | 0x1e)).count();
-    text.get(marks..).unwrap_or_default()
+fn unmarked(line: &[u8]) -> &[u8] {
+    let mut text = trim(line);
+    while let [0 | 0x1e, rest @ ..] = text {
+        text = trim(rest);
+    }
+    text
 }
 
 /// Without white space around it, and without the byte order mark of a text that was pasted in.
@@ -125,6 +126,14 @@ mod tests {
             (b"  \"error\": {", Line::Bare(b"\"error\": {")),
             (b" {\"a\":1}", Line::Bare(b"{\"a\":1}")),
             (b"text", Line::Bare(b"text")),
+            (b" \t", Line::Blank),
+            (b"\0", Line::Blank),
+            (b"\x1e \0", Line::Blank),
+            (b" : hi", Line::Comment(b": hi")),
+            (b"\x1e: hi", Line::Comment(b": hi")),
+            (b"\x1e[DONE]", Line::Done),
+            (b"\0 [DONE]", Line::Done),
+            (b"\x1e{\"a\":1}", Line::Bare(b"{\"a\":1}")),
         ] {
             assert_eq!(classify(line), want, "{}", String::from_utf8_lossy(line));
         }

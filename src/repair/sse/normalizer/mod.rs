@@ -321,6 +321,7 @@ impl SseNormalizer {
     #[inline]
     fn line(&mut self, line: &[u8], output: &mut Output<'_>) -> Flow {
         let (limit, len) = (self.options.max_event_bytes, line.len());
+        let is_empty = line.is_empty();
         let line = classify(self.lines.unmarked(line));
         self.lines.is_first = false;
         if len > limit {
@@ -329,6 +330,10 @@ impl SseNormalizer {
         }
         match line {
             Line::Data(value) => self.payload(Origin::Data, value, output),
+            // White space in JSON that goes on over lines ends no event.
+            Line::Blank if !is_empty && self.is_in_json() => {
+                self.payload(Origin::Bare, b"", output);
+            }
             Line::Blank => self.resolve(false, output),
             Line::Comment(text) => self.comment(text, output),
             Line::Done => return self.done(output),
@@ -342,6 +347,11 @@ impl SseNormalizer {
             Line::Bare(text) => self.payload(Origin::Bare, text, output),
         }
         Flow::GoesOn
+    }
+
+    /// Whether JSON has begun, and goes on in the next line.
+    fn is_in_json(&self) -> bool {
+        self.event.payload.as_ref().is_some_and(Pending::is_open)
     }
 
     fn comment(&mut self, line: &[u8], output: &mut Output<'_>) {

@@ -102,6 +102,24 @@ fn payloads_over_lines() {
 }
 
 #[test]
+fn lines_of_marks_and_white_space_say_nothing() {
+    let [hel, lo, stop] = [HEL, LO, STOP].map(|chunk| format!("data: {chunk}"));
+    let open = hel.replacen(':', ":\n \n", 2).replacen(":\n \n", ":", 1);
+    assert_ne!(open, hel);
+    for body in [
+        format!("{hel}\n \n{lo}\n\0\n{stop}\n\ndata: [DONE]\n\n"),
+        format!("{hel}\n\n : wait\n\n{lo}\n\n\x1e: wait\n{stop}\n\n\x1e[DONE]\n"),
+        format!("{hel}\n\n{lo}\n\n\x1e[DONE]\n"),
+        format!("\0\n{hel}\n\ndata: busy\n \n{lo}\n\n{stop}\n\n"),
+        // White space in JSON that goes on over lines is a part of it.
+        format!("{open}\n\n{lo}\n\n{stop}\n\n"),
+    ] {
+        let got = read_chat(&body);
+        assert_eq!((got.text.as_str(), got.error, got.done), ("Hello", None, 1), "{body:?}");
+    }
+}
+
+#[test]
 fn stray_fragments_do_not_swallow_events() {
     for stray in
         ["{\n", "data: {\n", "{\n\n", "[\n", "data: hello\n", "data: 12\n", "data: null\n\n"]
