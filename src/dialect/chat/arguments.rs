@@ -27,14 +27,14 @@ impl Arguments {
     pub(crate) fn decoded(&mut self, inner: &[u8]) -> Vec<u8> {
         let mut whole = Vec::with_capacity(inner.len());
         self.outer.push(inner, &mut whole);
-        self.mend(&whole).unwrap_or_else(|| decode(&whole))
+        self.mend(&whole).0
     }
 
     /// No piece follows: what was still held, decoded.
     pub(crate) fn finish_decoded(&mut self) -> Vec<u8> {
         let mut whole = Vec::new();
         self.outer.finish(&mut whole);
-        let mut text = self.mend(&whole).unwrap_or_else(|| decode(&whole));
+        let (mut text, _) = self.mend(&whole);
         text.extend(self.mender.finish());
         text
     }
@@ -44,8 +44,8 @@ impl Arguments {
         let mut whole = Vec::with_capacity(inner.len());
         self.outer.push(inner, &mut whole);
         match self.mend(&whole) {
-            Some(mended) => escaped(&mended),
-            None => whole,
+            (mended, true) => escaped(&mended),
+            (_, false) => whole,
         }
     }
 
@@ -54,11 +54,12 @@ impl Arguments {
         escaped(&self.finish_decoded())
     }
 
-    /// `None` where the piece needs no mending. Halves of surrogate pairs are never alone in it.
-    fn mend(&mut self, whole: &[u8]) -> Option<Vec<u8>> {
-        match self.mender.push(&decode(whole)) {
-            Mended::Same => None,
-            Mended::Bytes(mended) => Some(mended),
+    /// The piece decoded, and whether it needed mending. Halves of surrogate pairs are never alone in it.
+    fn mend(&mut self, whole: &[u8]) -> (Vec<u8>, bool) {
+        let text = decode(whole);
+        match self.mender.push(&text) {
+            Mended::Same => (text, false),
+            Mended::Bytes(mended) => (mended, true),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::text::Halves;
+use super::text::without_halves;
 
 /// The place of a legacy `function_call` among the calls.
 pub(crate) const LEGACY: u64 = u64::MAX;
@@ -68,9 +68,5 @@ pub(crate) fn add_name(name: &mut Vec<u8>, piece: &[u8]) {
 
 /// A short string, without lone surrogate halves.
 pub(crate) fn clean(inner: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(inner.len());
-    let mut halves = Halves::default();
-    halves.push(inner, &mut out);
-    halves.finish(&mut out);
-    out
+    without_halves(inner).into_owned()
 }

@@ -442,12 +442,13 @@ fn made_up_id(seed: Seed<'_>, choice: u64, index: u64) -> Vec<u8> {
     digest.update(seed.created);
     digest.update(choice.to_le_bytes());
     digest.update(index.to_le_bytes());
-    let mut id = String::from("\"call_");
-    for byte in digest.finalize().iter().take(12) {
-        id.push_str(&format!("{byte:02x}"));
-    }
-    id.push('"');
-    id.into_bytes()
+    made_up("call_", &digest.finalize())
+}
+
+/// An id of this kind, a JSON string.
+pub(super) fn made_up(kind: &str, digest: &[u8]) -> Vec<u8> {
+    let digits: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{kind}{digits}\"").into_bytes()
 }
 
 impl CallRewrite<'_> {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::calls::Seed;
+use super::calls::{Seed, made_up};
 use super::edits::Edits;
 use super::progress::Progress;
 use super::usage;
@@ -121,7 +121,7 @@ impl<'a> Root<'a> {
 
     /// Whether there is an `id` that is none.
     pub(in super::super) fn lacks_id(&self) -> bool {
-        self.id.is_some_and(|id| id.is_null())
+        self.id.is_some_and(|id| !matches!(id.kind, Kind::String | Kind::Number))
     }
 
     /// Sets right what says which answer it is, when it was made, by which model, and what it is. What is not
@@ -129,13 +129,11 @@ impl<'a> Root<'a> {
     /// for all chunks of an answer.
     pub(in super::super) fn set_head(&self, object: &[u8], seed: &[u8], edits: &mut Edits<'_>) {
         if let Some(id) = self.id.filter(|id| id.kind != Kind::String) {
-            edits.replace(
-                &id,
-                match id.kind {
-                    Kind::Number => [b"\"", id.raw(), b"\""].concat(),
-                    _ => made_up_id(seed),
-                },
-            );
+            let with = match self.lacks_id() {
+                true => made_up("chatcmpl-", &Sha256::digest(seed)),
+                false => [b"\"", id.raw(), b"\""].concat(),
+            };
+            edits.replace(&id, with);
         }
         if let Some(created) = self.created.filter(|created| !is_seconds(created)) {
             edits.replace(&created, seconds(&created).to_string());
@@ -156,16 +154,6 @@ impl<'a> Root<'a> {
     }
 }
 
-fn made_up_id(seed: &[u8]) -> Vec<u8> {
-    let digest = Sha256::digest(seed);
-    let mut id = String::from("\"chatcmpl-");
-    for byte in digest.iter().take(12) {
-        id.push_str(&format!("{byte:02x}"));
-    }
-    id.push('"');
-    id.into_bytes()
-}
-
 /// More seconds than any clock shows: these are milliseconds.
 const MAX_SECONDS: f64 = 1e11;
 
@@ -178,11 +166,7 @@ fn is_seconds(created: &Value<'_>) -> bool {
 
 /// The seconds of a number or a numeric text; 0 where it says nothing.
 fn seconds(created: &Value<'_>) -> u64 {
-    let number = match created.kind {
-        Kind::String => created.as_str().and_then(|text| text.trim().parse().ok()),
-        _ => created.as_f64(),
-    };
-    match number {
+    match usage::number(created) {
         Some(number) if (MAX_SECONDS..1e15).contains(&number) => (number / 1000.0) as u64,
         Some(number) if (0.0..MAX_SECONDS).contains(&number) => number as u64,
         _ => 0,

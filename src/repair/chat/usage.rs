@@ -150,7 +150,7 @@ fn collect(object: &Value<'_>, base: usize, nesting: u8, edits: &mut Vec<Edit>) 
 }
 
 /// A count, as a number or as its text.
-fn number(value: &Value<'_>) -> Option<f64> {
+pub(super) fn number(value: &Value<'_>) -> Option<f64> {
     match value.kind {
         Kind::String => value.as_str()?.trim().parse().ok().filter(|count: &f64| count.is_finite()),
         _ => value.as_f64(),

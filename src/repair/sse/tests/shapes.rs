@@ -373,6 +373,23 @@ fn a_whole_completion_becomes_a_stream() {
 }
 
 #[test]
+fn an_id_that_is_none_is_made_up_of_the_first_chunk() {
+    let ids = |id: &str, text: &str| {
+        let chunk = HEL.replace("\"c\"", id).replace("Hel", text);
+        assert_ne!(chunk, HEL);
+        let got = read_chat(&data(&[&chunk, &LO.replace("\"c\"", id), STOP]));
+        let ids = got.events[..2].iter().map(|event| event["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    for none in ["null", "{}", "[]", "false"] {
+        let [first, second] = &ids(none, "Hel")[..] else { panic!() };
+        assert!(first == second && first.starts_with("chatcmpl-"), "{none}");
+        assert_ne!(*first, ids(none, "Other")[0], "{none}");
+    }
+    assert_eq!(ids("7", "Hel"), ["7", "7"]);
+}
+
+#[test]
 fn the_model_can_be_renamed() {
     let renamed =
         || Options { response_model: Some("mine \"x\"".to_owned()), ..options(StreamKind::Chat) };
