@@ -38,7 +38,7 @@ enum AnswerMember {
     Label,
     /// A name of an error: suspect if there is anything in it.
     Error,
-    /// `error` itself, which is made null beside choices also where there is nothing in it.
+    /// `error` itself, which is made null before choices also where there is nothing in it.
     OwnError,
     Usage,
     /// In a choice.
@@ -518,7 +518,11 @@ impl Peek {
                 self.drifts = true;
                 self.decide(Classification::Suspect);
             }
-            AnswerMember::OwnError => self.drifts |= token.kind != Kind::Null,
+            // Behind the choices the head may have gone: that is no reason to break off a good answer.
+            AnswerMember::OwnError => {
+                self.drifts |=
+                    token.kind != Kind::Null && self.verdict == Classification::Undecided;
+            }
             _ => {}
         }
     }
@@ -739,8 +743,9 @@ mod tests {
             (r#"{"choices":[{"index":0,"message":{}}],"meta":{"usage":{"total_tokens":3}}}"#, true),
             (r#"{"choices":[{"index":0,"message":{}}],"token_usage":{"total_tokens":3}}"#, true),
             (r#"{"choices":[{"index":0,"message":{}}],"meta":null}"#, false),
-            // What clients would take for an error becomes null.
-            (r#"{"choices":[{"index":0,"message":{}}],"error":0}"#, true),
+            // An error that says nothing becomes null where that is still possible.
+            (r#"{"error":0,"choices":[{"index":0,"message":{}}]}"#, true),
+            (r#"{"choices":[{"index":0,"message":{}}],"error":0}"#, false),
         ] {
             let head = r#"{"id":"x","object":"chat.completion","created":1,"model":"m","#;
             let body = body

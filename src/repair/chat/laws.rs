@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::Value;
 
 use super::completion::answer;
 use super::{Api, RequestFacts, WholeOrChunk};
@@ -191,7 +192,14 @@ proptest! {
         if verdict == Classification::Good && !peek.drifts() && !peek.is_broken() {
             let read = answer(api, body.as_bytes(), RequestFacts::default(), 1 << 20);
             let read = read.map(|read| String::from_utf8(read.body.into_owned()).unwrap());
-            prop_assert_eq!(read, Ok(body));
+            let sent: Value = serde_json::from_str(&body).unwrap();
+            // An error that says nothing may stay where it stands behind the choices.
+            let is_behind = body.rfind("\"error\":") > body.rfind("\"choices\":");
+            if !is_behind || sent["error"].is_null() {
+                prop_assert_eq!(read, Ok(body));
+            } else {
+                prop_assert!(read.is_ok(), "{body}");
+            }
         }
     }
 }
