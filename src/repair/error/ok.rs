@@ -73,9 +73,7 @@ fn in_value(operation: Operation, top: &cursor::Value<'_>) -> Option<ErrorAnswer
                 _ => None,
             }
         }
-        Kind::String
-            if !matches!(operation, Operation::Transcriptions | Operation::Translations) =>
-        {
+        Kind::String => {
             let mut answer = words::from_words(top.raw());
             answer.error.code.get_or_insert_with(|| "invalid_upstream_response".to_owned());
             Some(answer)
