@@ -270,7 +270,10 @@ impl Peek {
     #[must_use]
     pub fn is_at_error(&self) -> bool {
         self.progress == PeekProgress::Reading
-            && matches!(self.member, AnswerMember::Error | AnswerMember::Silent)
+            && matches!(
+                self.member,
+                AnswerMember::Error | AnswerMember::OwnError | AnswerMember::Silent
+            )
     }
 
     fn decide(&mut self, verdict: Classification) {
