@@ -2,7 +2,8 @@
 //! Envoy judges it by that, and says so in a note; the listener's instance leaves such an answer alone, and
 //! does for Envoy's own replies what it does in one position.
 
-use super::{ResponsePhase, relayed};
+use super::phase::ResponsePhase;
+use super::relayed;
 use crate::exchange::request::RequestPhase;
 use crate::exchange::trail::{AttemptEnd, Trail};
 use crate::exchange::{BodyOut, Exchange, Note, ResponseStep, Surroundings};

@@ -2,10 +2,11 @@
 
 use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
-use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, invalid};
+use super::phase::{BodyDecision, ReaderContext, Rest, hold};
+use super::replacement::{content_length, invalid};
 use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
-use crate::exchange::SentRequest;
+use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::operation::Operation;
 use crate::repair::chat::{Api, RequestFacts, completion};
 use crate::repair::drift::trim_drift;

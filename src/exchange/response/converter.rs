@@ -1,6 +1,7 @@
 //! Chat answers as what was asked for: one name for the conversions of all dialects.
 
-use super::{ReaderContext, invalid};
+use super::phase::ReaderContext;
+use super::replacement::invalid;
 use crate::dialect::{messages, responses};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;

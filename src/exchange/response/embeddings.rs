@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 
 use super::json::joined;
-use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, hold, label};
-use crate::exchange::SentRequest;
+use super::phase::{BodyDecision, ReaderContext, Rest, hold, pass};
+use super::reader::label;
+use super::replacement::content_length;
+use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::ResponseModel;
 use crate::repair::embeddings::{self, EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser};
 use crate::wire::headers::HeaderEdit;
@@ -81,7 +83,7 @@ impl Embeddings {
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 self.is_changed = end && done.is_ok();
                 return match done {
-                    Ok(()) => super::pass(BodyOut::Replace(out)),
+                    Ok(()) => pass(BodyOut::Replace(out)),
                     Err(error) => BodyDecision::Abort(error),
                 };
             }

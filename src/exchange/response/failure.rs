@@ -1,8 +1,11 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::{BodyDecision, BodyOut, ReaderContext, Rest, content_length, is_encoded};
+use super::head::is_encoded;
+use super::phase::{BodyDecision, ReaderContext, Rest};
+use super::replacement::content_length;
 use crate::dialect::messages::error::is_envelope;
 use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::exchange::BodyOut;
 use crate::exchange::face::Face;
 use crate::repair::error::{MAX_ERROR_BYTES, read_http};
 use crate::wire::headers::Headers;

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::{
-    BodyDecision, BodyOut, ReaderContext, ResponsePhase, Rest, content_length, hold, invalid,
-    label, stream, stream_kind,
-};
+use super::phase::{BodyDecision, ReaderContext, ResponsePhase, Rest, hold, pass};
+use super::reader::{label, stream_kind};
+use super::replacement::{content_length, invalid};
+use super::stream;
 use crate::error::ErrorAnswer;
+use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::operation::Operation;
 use crate::policy::{AnswerHeader, ResponseModel};
 use crate::repair::chat::{Api, collect, completion};
@@ -129,7 +130,7 @@ impl Json {
         end: bool,
         context: &ReaderContext<'_>,
     ) -> BodyDecision {
-        let Some(route) = context.route else { return super::pass(BodyOut::Same) };
+        let Some(route) = context.route else { return pass(BodyOut::Same) };
         if let Some(rest) = self.rest.take() {
             return self.go_on(rest, bytes, end, context, route);
         }
@@ -218,7 +219,7 @@ impl Json {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
-        route: &super::SentRequest,
+        route: &SentRequest,
     ) -> BodyDecision {
         let mut mended = rest.mender.push(bytes);
         if end {
@@ -281,7 +282,7 @@ impl Json {
         &mut self,
         sent: Option<&[u8]>,
         context: &ReaderContext<'_>,
-        route: &super::SentRequest,
+        route: &SentRequest,
     ) -> bool {
         let Some(sent) = sent else { return false };
         let repaired = self.repaired(sent, context, route);
@@ -304,7 +305,7 @@ impl Json {
         &mut self,
         body: &[u8],
         context: &ReaderContext<'_>,
-        route: &super::SentRequest,
+        route: &SentRequest,
     ) -> BodyDecision {
         if self.is_text {
             // A transcript may be `42`: what reads like JSON is what was said, unless it is an error.
@@ -362,7 +363,7 @@ impl Json {
         &mut self,
         body: &'b [u8],
         context: &ReaderContext<'_>,
-        route: &super::SentRequest,
+        route: &SentRequest,
     ) -> Result<Cow<'b, [u8]>, Box<ErrorAnswer>> {
         let api = match route.operation {
             Operation::ChatCompletions => Some(Api::Chat),

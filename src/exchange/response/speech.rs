@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::json::joined;
-use super::{BodyDecision, BodyOut, ReaderContext, Rest, invalid};
+use super::phase::{BodyDecision, ReaderContext, Rest};
+use super::replacement::invalid;
+use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, from_words, no_answer};

@@ -1,9 +1,9 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
 use super::converter::{AnswerConverter, AnswerOptions};
-use super::{BodyDecision, BodyOut, ReaderContext, Rest};
+use super::phase::{BodyDecision, ReaderContext, Rest};
 use crate::error::ErrorAnswer;
-use crate::exchange::SentRequest;
+use crate::exchange::{BodyOut, SentRequest};
 use crate::repair::error::{Event, from_event};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};

@@ -1,0 +1,222 @@
+//! Where an answer stands: who reads its body, what they may know, and what they decide.
+
+use std::rc::Rc;
+
+use super::no_answer::NoAnswer;
+use super::redact::StreamCover;
+use super::replacement::invalid;
+use super::{bridged, embeddings, failure, json, speech, stream};
+use crate::error::{ErrorAnswer, GatewayError};
+use crate::exchange::face::Face;
+use crate::exchange::{BodyOut, SentRequest};
+use crate::policy::key::VirtualKey;
+use crate::policy::{Config, ResponseModel};
+use crate::telemetry::counters::{AnswerFault, Repairs};
+use crate::wire::headers::HeaderEdit;
+
+/// Where the answer stands.
+#[derive(Debug)]
+pub(in crate::exchange) enum ResponsePhase {
+    /// Nothing has come yet, or it passes as it is.
+    Passing,
+    /// An error body is collected.
+    Failure(failure::FailureBody),
+    /// The head is no answer: this takes its place.
+    NoAnswer(NoAnswer),
+    /// A JSON body is collected.
+    Json(json::Json),
+    /// A chat answer is collected, which leaves as a Response.
+    Bridged(Box<bridged::Bridged>),
+    /// An embeddings answer is collected, or changed on its way.
+    Embeddings(Box<embeddings::Embeddings>),
+    /// Speech, as long as it may be an error.
+    Speech(Box<speech::Speech>),
+    /// An event stream passes through its normaliser.
+    Stream(Box<stream::RepairedStream>),
+    /// An event stream passes as it is (Anthropic's own, speech, images), but for the provider's key: an error in it may
+    /// repeat it.
+    Covered(StreamCover),
+    /// What still comes has been answered for: it is dropped.
+    Swallowing,
+}
+
+/// What a reader of the body decides after each piece.
+pub(super) enum BodyDecision {
+    /// Go on collecting; what is there stays held.
+    Hold,
+    /// What was held or has come now goes on as `body`, under a head with `edits` if it is still held.
+    Pass { edits: Vec<HeaderEdit>, body: BodyOut, rest: Rest },
+    /// The answer becomes this error, as long as its head is held.
+    Fail(ErrorAnswer),
+    /// The answer can't be finished, and its head has gone on: the stream is reset.
+    Abort(GatewayError),
+    /// The body is for another reader, which gets all that was collected.
+    HandOver(ResponsePhase, Vec<u8>),
+}
+
+/// Who reads what comes after a [`BodyDecision::Pass`].
+pub(super) enum Rest {
+    /// The same reader.
+    Read,
+    /// Nobody.
+    Pass,
+}
+
+/// What readers may know of the exchange.
+pub(super) struct ReaderContext<'a> {
+    pub(super) config: &'a Config,
+    pub(super) route: Option<&'a SentRequest>,
+    /// Whose request it is.
+    pub(super) key: Option<&'a VirtualKey>,
+    /// The request is still held, and its model not known.
+    pub(super) searching: bool,
+    /// Whose client reads the answer.
+    pub(super) face: Face,
+    /// Envoy's `x-request-id`.
+    pub(super) request_id: Option<&'a Rc<str>>,
+    /// Unix seconds of the request.
+    pub(super) now: u64,
+    /// More of the body has come already.
+    pub(super) more: bool,
+}
+
+impl ResponsePhase {
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        context: &ReaderContext<'_>,
+    ) -> BodyDecision {
+        match self {
+            Self::Failure(failure) => failure.push(bytes, end, context),
+            Self::Json(json) => json.push(bytes, end, context),
+            Self::Bridged(bridged) => bridged.push(bytes, end, context),
+            Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
+            Self::Speech(speech) => speech.push(bytes, end, context),
+            Self::Stream(stream) => stream.push(bytes, end, context),
+            Self::Covered(cover) => {
+                let value = context.credential();
+                let changed = value.and_then(|value| cover.push(&value, bytes, end));
+                pass(changed.map_or(BodyOut::Same, BodyOut::Replace))
+            }
+            Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
+            Self::Passing => pass(BodyOut::Same),
+            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
+        }
+    }
+
+    /// Whether Envoy holds bytes of the body.
+    pub(super) fn is_holding(&self) -> bool {
+        match self {
+            Self::Failure(failure) => failure.is_holding(),
+            Self::Json(json) => json.is_holding(),
+            Self::Bridged(bridged) => bridged.is_holding(),
+            Self::Embeddings(embeddings) => embeddings.is_holding(),
+            Self::Speech(speech) => speech.is_holding(),
+            Self::Stream(stream) => stream.is_holding(),
+            Self::Passing | Self::NoAnswer(_) | Self::Covered(_) | Self::Swallowing => false,
+        }
+    }
+
+    /// Bytes that are held of the answer, here and, as long as it waits, by Envoy.
+    pub(in crate::exchange) fn held(&self) -> usize {
+        let here = match self {
+            Self::Failure(failure) => failure.held(),
+            Self::Json(json) => json.held(),
+            Self::Bridged(bridged) => bridged.held(),
+            Self::Embeddings(embeddings) => embeddings.held(),
+            Self::Speech(speech) => speech.held(),
+            Self::Stream(stream) => stream.held(),
+            Self::Covered(cover) => cover.held(),
+            Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
+        };
+        if self.is_holding() { here.saturating_mul(2) } else { here }
+    }
+
+    /// Whether the last byte of a body with a known length may be taken for its end.
+    pub(super) fn ends_by_length(&self) -> bool {
+        !matches!(self, Self::Stream(_) | Self::Covered(_) | Self::Swallowing)
+    }
+
+    /// What was wrong with an answer that goes on all the same, once: a failure goes on in one piece.
+    pub(super) fn take_fault(&mut self) -> Option<AnswerFault> {
+        match self {
+            Self::Stream(stream) => stream.take_failure(),
+            Self::Embeddings(embeddings) => {
+                embeddings.take_changed().then_some(AnswerFault::Embeddings)
+            }
+            Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Json(_)
+            | Self::Bridged(_)
+            | Self::Speech(_)
+            | Self::Covered(_)
+            | Self::Swallowing => None,
+        }
+    }
+
+    /// What was repaired in a good answer, once.
+    pub(super) fn take_repairs(&mut self) -> Repairs {
+        match self {
+            Self::Json(json) => json.take_repairs(),
+            Self::Bridged(bridged) => bridged.take_repairs(),
+            Self::Stream(stream) => stream.take_repairs(),
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Failure(_)
+            | Self::Embeddings(_)
+            | Self::Speech(_)
+            | Self::Covered(_)
+            | Self::Swallowing => Repairs::default(),
+        }
+    }
+
+    /// Whether usage told of cached prompt tokens; `None` as long as there was no usage.
+    pub(super) fn cached(&self) -> Option<bool> {
+        match self {
+            Self::Json(json) => json.cached(),
+            Self::Bridged(bridged) => bridged.cached(),
+            Self::Stream(stream) => stream.cached(),
+            Self::Passing
+            | Self::NoAnswer(_)
+            | Self::Failure(_)
+            | Self::Embeddings(_)
+            | Self::Speech(_)
+            | Self::Covered(_)
+            | Self::Swallowing => None,
+        }
+    }
+}
+
+/// Goes on holding, up to `limits.max_answer_bytes`.
+pub(super) fn hold(collected: usize, context: &ReaderContext<'_>) -> BodyDecision {
+    let limit = context.config.limits.max_answer_bytes;
+    if collected as u64 <= limit {
+        return BodyDecision::Hold;
+    }
+    BodyDecision::Fail(
+        invalid(format!("The upstream's answer is larger than {limit} bytes.")).to_answer(),
+    )
+}
+
+pub(super) fn pass(body: BodyOut) -> BodyDecision {
+    BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Read }
+}
+
+impl ReaderContext<'_> {
+    /// The id that the answer is to name in the place of the upstream's own.
+    pub(super) fn response_model(&self, route: &SentRequest) -> Option<String> {
+        (self.config.response_model == ResponseModel::Requested).then(|| route.requested.clone())
+    }
+
+    pub(super) fn max_event_bytes(&self) -> usize {
+        usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// The value of the header that carries the provider's key.
+    pub(super) fn credential(&self) -> Option<Rc<str>> {
+        let provider = self.config.providers.get(self.route?.provider)?;
+        Some(Rc::clone(provider.credential.as_ref()?.value.expose()))
+    }
+}

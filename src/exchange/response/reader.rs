@@ -1,0 +1,116 @@
+//! Who reads a good answer: one table of operations and media types.
+
+use super::head::is_encoded;
+use super::phase::{ReaderContext, ResponsePhase};
+use super::{bridged, embeddings, failure, json, speech, stream};
+use crate::exchange::SentRequest;
+use crate::policy::operation::Operation;
+use crate::repair::chat::RequestFacts;
+use crate::repair::sse::StreamKind;
+use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
+
+/// Who reads an answer with status 2xx.
+pub(super) fn reader(
+    context: &ReaderContext<'_>,
+    route: &SentRequest,
+    headers: &Headers,
+) -> ResponsePhase {
+    let content_type = headers.get("content-type").unwrap_or_default();
+    let is_stream = is_media_type(content_type, "text/event-stream");
+    let is_labelled = is_media_type(content_type, "application/json");
+    let is_json = is_labelled || content_type.is_empty();
+    let is_page = is_media_type(content_type, "text/html");
+    let operation = route.answered_as();
+    let has_length = headers.get("content-length").is_some();
+    match operation {
+        // Speech that is a text is what went wrong, whatever the status says.
+        Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
+            ResponsePhase::Failure(failure::FailureBody::new(502, headers))
+        }
+        // Partial images are events of a kind of their own; audio is bytes.
+        Operation::Speech if is_stream => ResponsePhase::Passing,
+        Operation::ImageGeneration | Operation::ImageEdit if is_stream || !(is_json || is_page) => {
+            ResponsePhase::Passing
+        }
+        Operation::Speech if !(is_stream || is_json || is_page) => {
+            ResponsePhase::Speech(Box::new(speech::Speech::new()))
+        }
+        // Lines of JSON: what was said, or nothing, where the server failed.
+        Operation::Transcriptions | Operation::Translations
+            if is_media_type(content_type, "application/x-ndjson") && !route.facts.stream =>
+        {
+            ResponsePhase::Json(json::Json::new(operation, true, has_length))
+        }
+        // Plain text, SRT and VTT are what was asked for, unless that was a stream. Some servers tell under
+        // such a label what went wrong.
+        Operation::Transcriptions | Operation::Translations
+            if !is_stream && !is_json && !route.facts.stream =>
+        {
+            let may_be_error = content_type.starts_with(b"text/")
+                && !is_media_type(content_type, "text/vtt")
+                && !is_media_type(content_type, "text/srt");
+            match may_be_error {
+                true => ResponsePhase::Json(
+                    json::Json::new(operation, false, has_length).labelled_text(),
+                ),
+                false => ResponsePhase::Passing,
+            }
+        }
+        // Anthropic's own events, from a server that speaks them.
+        Operation::Messages if is_stream => ResponsePhase::Passing,
+        Operation::Embeddings => ResponsePhase::Embeddings(Box::new(embeddings::Embeddings::new(
+            context,
+            route,
+            is_labelled,
+        ))),
+        _ => match (stream_kind(operation), &route.bridge) {
+            (Some(kind), bridge)
+                if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
+            {
+                let head = stream::head(headers);
+                ResponsePhase::Stream(Box::new(stream::RepairedStream::new(
+                    kind, context, route, head,
+                )))
+            }
+            (_, Some(_)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
+                context,
+                route,
+                is_encoded(headers),
+            ))),
+            _ => ResponsePhase::Json(json::Json::new(operation, is_labelled, has_length)),
+        },
+    }
+}
+
+impl SentRequest {
+    /// What the answer has to be held against.
+    pub(super) fn request_facts(&self) -> RequestFacts {
+        let facts = &self.facts;
+        let prompts = facts.prompts.unwrap_or(1).max(1) as u64;
+        RequestFacts {
+            choices: facts.n.unwrap_or(1).max(1).saturating_mul(prompts),
+            // A converted request asks for them, since its answer has to tell them.
+            wants_usage: facts.wants_usage || self.bridge.is_some(),
+            names_tool: facts.names_tool,
+        }
+    }
+}
+
+/// The protocol of an operation's streams.
+pub(super) fn stream_kind(operation: Operation) -> Option<StreamKind> {
+    match operation {
+        Operation::ChatCompletions => Some(StreamKind::Chat),
+        Operation::Completions => Some(StreamKind::Completions),
+        Operation::Responses => Some(StreamKind::Responses),
+        Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
+        _ => None,
+    }
+}
+
+/// What a body without a JSON label gets.
+pub(super) fn label(is_labelled: bool) -> Vec<HeaderEdit> {
+    if is_labelled {
+        return Vec::new();
+    }
+    vec![HeaderEdit::set("content-type", "application/json")]
+}

@@ -1,0 +1,138 @@
+//! What leaves in the place of an answer or with it: the gateway's own headers, its errors, and what is counted.
+
+use super::failure;
+use super::phase::ResponsePhase;
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::exchange::budget::RETRY_AFTER_SECONDS;
+use crate::exchange::{BodyOut, Exchange, Reply, ResponseStep};
+use crate::policy::{AnswerHeader, CacheMode};
+use crate::telemetry::counters::{self, AnswerFault};
+use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
+
+impl Exchange {
+    /// The headers that every answer of a routed request gets, in the place of forged ones.
+    pub(super) fn own_headers(&self) -> Vec<HeaderEdit> {
+        let names = &self.config.headers;
+        let mut edits = Vec::with_capacity(self.forged.len() + 6);
+        edits.extend_from_slice(&self.forged);
+        if let Some(route) = self.request.route() {
+            if self.answers_have(AnswerHeader::Provider)
+                && let Some(provider) = self.config.providers.get(route.provider)
+            {
+                edits.push(HeaderEdit::set(&names.provider, &provider.name));
+            }
+            // The provider's default has no name here.
+            if self.answers_have(AnswerHeader::Model) && !route.model.is_empty() {
+                let model = match route.model.trim() {
+                    model if model.len() == route.model.len() => HeaderText::from(&route.model),
+                    model => model.to_owned().into(),
+                };
+                edits.push(HeaderEdit::set(&names.model, model));
+            }
+            if self.answers_have(AnswerHeader::CacheMode) {
+                edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
+            }
+            if let Some(dropped) = route.dropped.clone() {
+                edits.push(HeaderEdit::set(&names.params_dropped, dropped));
+            }
+        }
+        if let Some(id) = &self.request_id
+            && self.answers_have(AnswerHeader::RequestId)
+        {
+            edits.push(HeaderEdit::set(&names.request_id, id));
+        }
+        edits
+    }
+
+    pub(super) fn answers_have(&self, header: AnswerHeader) -> bool {
+        self.config.headers.answers.has(header)
+    }
+
+    pub(super) fn count_answer(&mut self, fault: AnswerFault) {
+        let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
+        self.counted.push(counters::answers(fault, provider.map(|provider| &*provider.name)));
+    }
+
+    pub(super) fn cache_outcome(&self, cached: bool) -> Option<&'static str> {
+        let route = self.request.route()?;
+        Some(match (route.cache, cached) {
+            (CacheMode::Disable, _) => "bypass",
+            (_, true) => "hit",
+            (_, false) => "miss",
+        })
+    }
+
+    /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
+    pub(super) fn replace(&mut self, answer: ErrorAnswer) -> ResponseStep {
+        let (edits, body) = self.replacement(answer);
+        self.response_head_sent = true;
+        ResponseStep::Release(edits, BodyOut::Replace(body))
+    }
+
+    /// The head's edits and the body that turn an answer into an error.
+    pub(super) fn replacement(&self, mut answer: ErrorAnswer) -> (Vec<HeaderEdit>, Vec<u8>) {
+        let _changed = self.context().disclose(&mut answer);
+        let body = self.face.error_body(&answer, self.request_id.as_deref());
+        let body = self.context().redacted(&body).unwrap_or(body);
+        let mut edits = self.own_headers();
+        if let Some(code) = self.face.error_header(&answer) {
+            edits.push(HeaderEdit::set(&self.config.headers.error, code.to_owned()));
+        }
+        edits.push(HeaderEdit::set(":status", answer.status.to_string()));
+        edits.push(HeaderEdit::set("content-type", "application/json"));
+        edits.push(HeaderEdit::remove("content-encoding"));
+        if answer.error.code.as_deref() == Some(Code::Overloaded.as_str()) {
+            edits.push(HeaderEdit::set("retry-after", RETRY_AFTER_SECONDS));
+        }
+        edits.push(content_length(body.len()));
+        (edits, body)
+    }
+
+    /// Where Envoy lets no body be written, a reply says what the edited answer would.
+    pub(super) fn reply(
+        &mut self,
+        edits: Vec<HeaderEdit>,
+        body: Vec<u8>,
+        head_sent: bool,
+    ) -> ResponseStep {
+        // What cleans the upstream's head is nothing to a reply, which has a head of its own.
+        let edits = edits.into_iter().filter(|edit| !self.forged.contains(edit)).collect();
+        let mut reply = Reply::from_edits(edits, body, head_sent);
+        reply.headers.append(&mut self.kept);
+        ResponseStep::Reply(reply)
+    }
+
+    /// An answer that should have a body has none, and Envoy lets no body be added to it: it is
+    /// replaced as a whole.
+    pub(super) fn answer_bodiless(
+        &mut self,
+        phase: &ResponsePhase,
+        status: u16,
+        headers: &Headers,
+    ) -> ResponseStep {
+        let answer = if let ResponsePhase::NoAnswer(none) = phase {
+            Some(none.to_answer())
+        } else if status >= 400 {
+            failure::FailureBody::new(status, headers).answer(&self.context())
+        } else {
+            let what = format!("The upstream answered HTTP {status} with an empty body.");
+            Some(invalid(what).to_answer())
+        };
+        let Some(answer) = answer else { return ResponseStep::Continue };
+        self.count_answer(match phase {
+            ResponsePhase::NoAnswer(none) => none.fault(),
+            _ if status >= 400 => AnswerFault::Error,
+            _ => AnswerFault::ErrorIn200,
+        });
+        let (edits, body) = self.replacement(answer);
+        self.reply(edits, body, false)
+    }
+}
+
+pub(super) fn content_length(length: usize) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> GatewayError {
+    GatewayError::new(Code::InvalidUpstreamResponse, message)
+}
