@@ -3,9 +3,10 @@
 //! attempt starts from the same; and nothing is sent where there is no decision for this host.
 
 use super::head::{HeadFields, own_headers, removals, under_prefix};
+use super::phase::RequestPhase;
 use super::rewrite::Rewrite;
 use super::undo::Undo;
-use super::{RequestPhase, internal, pass};
+use super::{internal, pass};
 use crate::error::{Code, GatewayError};
 use crate::exchange::decision::{Decision, read_facts};
 use crate::exchange::face::Face;
