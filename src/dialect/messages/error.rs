@@ -93,6 +93,12 @@ pub fn envelope(answer: &ErrorAnswer, request_id: Option<&str>) -> Vec<u8> {
     })
 }
 
+/// The last event of a stream that has failed.
+#[must_use]
+pub fn event(answer: &ErrorAnswer, request_id: Option<&str>) -> Vec<u8> {
+    [&b"event: error\ndata: "[..], &envelope(answer, request_id), b"\n\n"].concat()
+}
+
 /// The message of an error of the gateway's own, behind the path of the member at fault where it does not name that.
 fn placed(answer: &ErrorAnswer) -> Cow<'_, str> {
     let ErrorObject { message, param, .. } = &answer.error;

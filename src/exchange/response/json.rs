@@ -143,7 +143,8 @@ impl Json {
             && (seen != peek::Classification::Good || kind == StreamKind::Transcription)
             && detect(&body) == StreamFormat::Sse
         {
-            if route.facts.stream || kind == StreamKind::Responses {
+            let is_own = matches!(kind, StreamKind::Responses | StreamKind::Messages);
+            if route.facts.stream || is_own {
                 let reader = stream::RepairedStream::new(kind, context, route, stream::new_head());
                 return BodyDecision::HandOver(
                     ResponsePhase::Stream(Box::new(reader)),
@@ -444,5 +445,11 @@ pub(super) fn joined<'a>(collected: &mut Vec<u8>, bytes: &'a [u8]) -> Cow<'a, [u
 
 /// Whether an operation's answers say how many prompt tokens came from a cache.
 fn has_usage(operation: Operation) -> bool {
-    matches!(operation, Operation::ChatCompletions | Operation::Completions | Operation::Responses)
+    matches!(
+        operation,
+        Operation::ChatCompletions
+            | Operation::Completions
+            | Operation::Responses
+            | Operation::Messages
+    )
 }

@@ -10,7 +10,7 @@
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
-//! | an event stream of another kind (Anthropic's own, speech, images) | [`redact`] | at once |
+//! | an event stream of another kind (speech, images) | [`redact`] | at once |
 //! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
 
 mod attempt;

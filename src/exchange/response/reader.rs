@@ -56,8 +56,14 @@ pub(super) fn reader(
                 false => ResponsePhase::Passing,
             }
         }
-        // Anthropic's own events, from a server that speaks them.
-        Operation::Messages if is_stream => ResponsePhase::Passing,
+        // From a server that speaks Anthropic's protocol itself.
+        Operation::Messages if is_stream => {
+            let (kind, head) = (StreamKind::Messages, stream::head(headers));
+            ResponsePhase::Stream(Box::new(stream::RepairedStream::new(kind, context, route, head)))
+        }
+        Operation::Messages => {
+            ResponsePhase::Json(json::Json::new(operation, is_labelled, has_length))
+        }
         Operation::Embeddings => ResponsePhase::Embeddings(Box::new(embeddings::Embeddings::new(
             context,
             route,
@@ -102,6 +108,7 @@ pub(super) fn stream_kind(operation: Operation) -> Option<StreamKind> {
         Operation::ChatCompletions => Some(StreamKind::Chat),
         Operation::Completions => Some(StreamKind::Completions),
         Operation::Responses => Some(StreamKind::Responses),
+        Operation::Messages => Some(StreamKind::Messages),
         Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
         _ => None,
     }

@@ -1,7 +1,10 @@
 //! Event streams: each chunk goes through the normaliser and on.
 
+use std::rc::Rc;
+
 use super::converter::{AnswerConverter, AnswerOptions};
 use super::phase::{BodyDecision, ReaderContext, Rest};
+use crate::dialect::messages;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::repair::error::{Event, from_event};
@@ -24,6 +27,8 @@ pub(in super::super) struct RepairedStream {
     is_told: bool,
     /// The body has ended.
     has_ended: bool,
+    /// What Anthropic's errors name.
+    request_id: Option<Rc<str>>,
 }
 
 fn disclosed_payload(payload: &[u8], context: &ReaderContext<'_>) -> Option<Vec<u8>> {
@@ -93,6 +98,7 @@ impl RepairedStream {
             head: Some(head),
             is_told: false,
             has_ended: false,
+            request_id: context.request_id.cloned(),
         }
     }
 
@@ -114,6 +120,15 @@ impl RepairedStream {
             && let Some(told) = disclosed(out.of(bytes), context)
         {
             out = StreamOutput::Bytes(told);
+        }
+        if let Some(mut answer) = self.sse.take_late_error() {
+            context.conceal_models(&mut answer);
+            let mut all = match out {
+                StreamOutput::Unchanged => bytes.to_vec(),
+                StreamOutput::Bytes(bytes) => bytes,
+            };
+            all.extend_from_slice(&messages::error::event(&answer, self.request_id.as_deref()));
+            out = StreamOutput::Bytes(all);
         }
         if let Some(bridge) = &mut self.bridge {
             let mut events = bridge.push(out.of(bytes));
@@ -150,7 +165,10 @@ impl RepairedStream {
 
     /// Ends a stream whose head has gone on: what is still to be sent.
     pub(super) fn abort(&mut self, answer: ErrorAnswer) -> Vec<u8> {
-        let last = self.sse.abort(answer);
+        let mut last = self.sse.abort(answer);
+        if let Some(answer) = self.sse.take_late_error() {
+            last.extend(messages::error::event(&answer, self.request_id.as_deref()));
+        }
         let Some(bridge) = &mut self.bridge else { return last };
         let mut events = bridge.push(&last);
         events.extend_from_slice(&bridge.finish());

@@ -54,6 +54,9 @@ pub enum StreamKind {
     Transcription,
     /// The Responses API's own events: `event:` lines are kept, no `[DONE]` is added.
     Responses,
+    /// The Messages API's own events, each with its `event:` line, no `[DONE]`. How an error is told there is its
+    /// dialect's to say: see [`SseNormalizer::take_late_error`].
+    Messages,
 }
 
 impl StreamKind {
@@ -62,7 +65,7 @@ impl StreamKind {
         match self {
             Self::Chat => Some(Api::Chat),
             Self::Completions => Some(Api::Completions),
-            Self::Transcription | Self::Responses => None,
+            Self::Transcription | Self::Responses | Self::Messages => None,
         }
     }
 }
@@ -74,7 +77,7 @@ pub struct Options {
     pub kind: StreamKind,
     /// Bytes that one line or one event may have; above, the stream ends in an error.
     pub max_event_bytes: usize,
-    /// Replaces `model` of every event (Responses: inside `response`).
+    /// Replaces `model` of every event (Responses: inside `response`, Messages: inside `message`).
     pub response_model: Option<String>,
     /// What was asked for.
     pub request: RequestFacts,

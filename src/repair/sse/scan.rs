@@ -83,7 +83,7 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Sl
     let (object, part): (&[u8], &[u8]) = match kind {
         StreamKind::Chat => (b"chat.completion.chunk", b"delta"),
         StreamKind::Completions => (b"text_completion", b"text"),
-        StreamKind::Transcription | StreamKind::Responses => return None,
+        StreamKind::Transcription | StreamKind::Responses | StreamKind::Messages => return None,
     };
     let mut found = CanonicalChunk::default();
     let (mut has_list, mut is_empty) = (false, false);
@@ -126,7 +126,7 @@ pub(super) fn chunk(text: &[u8], kind: StreamKind) -> Option<(CanonicalChunk, Sl
     is_chunk.then_some((found, reader.slots))
 }
 
-/// An event of OpenAI's own, without `error`.
+/// An event of the protocol's own, without `error`.
 fn typed(text: &[u8]) -> Option<(CanonicalEvent, Slots)> {
     let mut found = CanonicalEvent::default();
     let mut numbered = false;
@@ -160,6 +160,8 @@ fn typed(text: &[u8]) -> Option<(CanonicalEvent, Slots)> {
     found.is_last = super::typed::is_last(name);
     // An `event:` line with this name would lose the space at its end.
     let is_name = super::typed::is_protocol(name) && !name.ends_with(b" ");
+    // The model and the token counts stand in it.
+    let is_name = is_name && super::typed::is_plain(name);
     // llama.cpp numbers nothing: its events are completed.
     let is_placed = numbered || !name.starts_with(b"response.");
     let is_event = reader.ended() && is_name && is_placed && is_utf8(text);

@@ -1,5 +1,5 @@
-//! The Responses API's own events, which are named by their `type`, and whole Responses that become such
-//! streams.
+//! Events that are named by their `type`: those of the Responses API and of the Messages API, and whole Responses that
+//! become such streams.
 
 use crate::error::ErrorAnswer;
 use crate::repair::chat::usage;
@@ -39,13 +39,24 @@ pub(super) fn is_last(name: &[u8]) -> bool {
             | b"response.incomplete"
             | b"response.failed"
             | b"transcript.text.done"
+            | b"message_stop"
             | b"error"
     )
 }
 
-/// Whether `name` is an event of OpenAI's own, which is never an error however it reads.
+/// Whether `name` is an event of the protocol's own, which is never an error however it reads.
 pub(super) fn is_protocol(name: &[u8]) -> bool {
-    name.starts_with(b"response.") || name.starts_with(b"transcript.")
+    name.starts_with(b"response.") || name.starts_with(b"transcript.") || is_of_messages(name)
+}
+
+/// Whether `name` is an event of the Messages API.
+fn is_of_messages(name: &[u8]) -> bool {
+    name == b"ping" || name.starts_with(b"message_") || name.starts_with(b"content_block_")
+}
+
+/// Whether nothing in an event of this name has to be looked at.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    !name.starts_with(b"message_")
 }
 
 /// Looks at a payload member by member. `first`: no event has left yet.
@@ -71,7 +82,8 @@ pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>
     if fails && let Some(answer) = from_event(text, event) {
         return EventOutcome::Error(Box::new(answer));
     }
-    let response = root.get("response").filter(|response| response.kind == Kind::BeginObject);
+    let whole = if name == "message_start" { "message" } else { "response" };
+    let response = root.get(whole).filter(|response| response.kind == Kind::BeginObject);
     let counts = response.unwrap_or(root).get("usage").filter(usage::counts);
     facts.cached = counts.map(|counts| crate::repair::usage::cached(&counts));
     let named = response.and_then(|response| response.get("model"));

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from harness import Gate, answer, plugin, sse
-from harness.messages import REQUEST_ID, ask, assembled, error, post
+from harness.messages import REQUEST_ID, ask, assembled, error, events, post
 from harness.plugin import PROVIDER_KEYS, VK
 from harness.responses_scenes import TEXT, chunk
 
@@ -234,17 +234,105 @@ class TestNative:
         assert sent.path == "/openai/v1/messages/count_tokens"
         assert sent.header("anthropic-version") == "2023-06-01"
 
-    def test_a_stream_and_an_error_stay_as_they_are(self, start_envoy, upstreams):
+    def test_an_error_of_its_own_stays_as_it_is(self, start_envoy, upstreams):
         gateway = start_envoy(**native())
-        stream = b'event: message_start\ndata: {"type":"message_start"}\n\nevent: ping\ndata: {"type": "ping"}\n\n'
-        upstreams["alpha"].next(sse(stream))
-        assert post(gateway, ask(stream=True)).body == stream
         busy = b'{"type": "error", "error": {"type": "overloaded_error", "message": "busy"}, "request_id": "r"}'
         upstreams["alpha"].next(answer(busy, 529))
         reply = post(gateway, ask())
         assert (reply.status, reply.body) == (529, busy)
         upstreams["alpha"].next(answer("nothing here", 404))
         error(post(gateway, ask()), 404)
+
+    def test_cached_tokens_are_told(self, start_envoy, upstreams):
+        gateway = start_envoy(**native())
+        for read, want in ((0, "miss"), (9, "hit")):
+            usage = {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": read}
+            upstreams["alpha"].next(answer({**self.MESSAGE, "usage": usage}))
+            assert post(gateway, ask()).header("x-langwatch-cache") == want
+
+
+def event(name, **members):
+    return f"event: {name}\ndata: {json.dumps({'type': name, **members})}\n\n".encode()
+
+
+class TestNativeStreams:
+    """What a server of Anthropic's own protocol streams."""
+
+    START = event("message_start", message={**TestNative.MESSAGE, "content": [], "stop_reason": None})
+    BLOCK = (event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+             + event("ping")
+             + b"".join(event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}) for word in ("He", "llo", "!"))
+             + event("content_block_stop", index=0))  # fmt: skip
+    END = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 3}) + event("message_stop")
+    WHOLE = START + BLOCK + END
+
+    def ask(self, start_envoy, upstreams, stream, **fields):
+        gateway = start_envoy(**native(**fields))
+        upstreams["alpha"].next(stream if not isinstance(stream, bytes) else sse(stream))
+        return post(gateway, ask(stream=True))
+
+    def test_a_good_one_stays_as_it_is(self, start_envoy, upstreams):
+        reply = self.ask(start_envoy, upstreams, self.WHOLE)
+        assert (reply.status, reply.body) == (200, self.WHOLE)
+        assert reply.header("content-type") == "text/event-stream"
+
+    @pytest.mark.parametrize(
+        "drift",
+        [
+            lambda stream: stream.replace(b"\n", b"\r\n"),
+            lambda stream: stream + b"data: [DONE]\n\n",
+            lambda stream: b"\n".join(line for line in stream.split(b"\n") if not line.startswith(b"event:")),
+            lambda stream: stream.replace(b"data: ", b"data:"),
+            lambda stream: stream.replace(b"event: content_block_delta", b"event: message"),
+            lambda stream: stream.rstrip(b"\n"),
+        ],
+        ids=["crlf", "done", "no-names", "no-space", "wrong-name", "no-end"],
+    )
+    def test_framing_is_made_right(self, start_envoy, upstreams, drift):
+        assert self.ask(start_envoy, upstreams, drift(self.WHOLE)).body == self.WHOLE
+
+    def test_the_model_that_was_asked_for(self, start_envoy, upstreams):
+        reply = self.ask(start_envoy, upstreams, self.WHOLE, response_model="requested")
+        assert reply.body == self.WHOLE.replace(b'"model": "claude"', b'"model": "alpha/m"')
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            event("error", error={"type": "overloaded_error", "message": "Overloaded"}),
+            b'data: {"error": {"message": "Overloaded", "code": 529}}\n\n',
+        ],
+    )
+    def test_an_error_first_is_a_status(self, start_envoy, upstreams, first):
+        assert "Overloaded" in error(self.ask(start_envoy, upstreams, first), 529)
+
+    @pytest.mark.parametrize(
+        "late",
+        [
+            b'data: {"error": {"message": "Out of memory at s3cr3t", "code": 500}}\n\n',
+            b"event: error\ndata: Out of memory at s3cr3t\n\n",
+        ],
+    )
+    def test_a_late_error_is_an_event(self, start_envoy, upstreams, late):
+        key = PROVIDER_KEYS["alpha"].encode()
+        reply = self.ask(start_envoy, upstreams, self.START + self.BLOCK + late.replace(b"s3cr3t", key))
+        assert key not in reply.body
+        assert reply.body.startswith(self.START + self.BLOCK)
+        name, told = events(reply.body)[-1]
+        assert name == "error" and "Out of memory" in told["error"]["message"], told
+        assert told["error"]["type"] == "api_error" and b"[DONE]" not in reply.body
+
+    def test_anthropics_own_late_error_stays(self, start_envoy, upstreams):
+        stream = self.START + event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+        assert self.ask(start_envoy, upstreams, stream).body == stream
+
+    def test_a_cut_one_ends_in_an_error(self, start_envoy, upstreams):
+        reply = self.ask(start_envoy, upstreams, self.START + self.BLOCK)
+        name, told = events(reply.body)[-1]
+        assert name == "error" and "upstream_stream_truncated" in told["error"]["message"], told
+
+    def test_one_that_nobody_labelled(self, start_envoy, upstreams):
+        reply = self.ask(start_envoy, upstreams, answer(self.WHOLE))
+        assert (reply.header("content-type"), reply.body) == ("text/event-stream", self.WHOLE)
 
 
 class TestModels:

@@ -502,8 +502,7 @@ impl Answer for MessageBuilder {
             return;
         }
         self.phase = Phase::Ended;
-        let data = error::envelope(&answer, self.options.request_id.as_deref());
-        self.events.data("error", &data);
+        self.events.whole(&error::event(&answer, self.options.request_id.as_deref()));
         self.failure = Some(Box::new(answer));
     }
 

@@ -27,11 +27,10 @@ impl MessageEvents {
         out.extend_from_slice(b"}\n\n");
     }
 
-    /// Writes an event whose data is there as a whole.
-    pub(super) fn data(&mut self, name: &str, data: &[u8]) {
-        let Some(out) = &mut self.0 else { return };
-        for part in [b"event: ", name.as_bytes(), b"\ndata: ", data, b"\n\n"] {
-            out.extend_from_slice(part);
+    /// Writes an event that is there as a whole.
+    pub(super) fn whole(&mut self, event: &[u8]) {
+        if let Some(out) = &mut self.0 {
+            out.extend_from_slice(event);
         }
     }
 

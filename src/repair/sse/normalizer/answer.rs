@@ -72,6 +72,8 @@ pub(super) struct AnswerState {
     pub(super) cached: Option<bool>,
     /// How the stream failed after its first event.
     pub(super) failure: Option<AnswerFault>,
+    /// What a stream of the Messages API failed of, until it is told.
+    pub(super) late_error: Option<ErrorAnswer>,
     pub(super) next_sequence: u64,
     /// Where the items of a Responses stream stand.
     pub(super) order: Order,

@@ -38,6 +38,10 @@ impl SseNormalizer {
             }
             return;
         }
+        // No end of this protocol: its own last event is.
+        if kind == StreamKind::Messages {
+            return self.unmarked_end(StreamEnd::Clean, output);
+        }
         let is_open = self.answer.end == AnswerEnd::Open && kind.api().is_some();
         if is_open && let Some(answer) = self.answer.words.take() {
             return self.fail(answer, output);
@@ -114,6 +118,10 @@ impl SseNormalizer {
         let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
         let fault = if is_cut { AnswerFault::StreamCut } else { AnswerFault::StreamError };
         self.answer.failure.get_or_insert(fault);
+        if self.options.kind == StreamKind::Messages {
+            self.answer.late_error = Some(answer);
+            return;
+        }
         if self.options.kind == StreamKind::Responses {
             output.write(&errors::to_responses_event(&answer, self.answer.next_sequence));
             return;

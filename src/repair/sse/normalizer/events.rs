@@ -2,7 +2,7 @@
 
 use crate::repair::chat::Api;
 use crate::repair::error::Event;
-use crate::telemetry::counters::AnswerFault;
+use crate::telemetry::counters::{AnswerFault, Repair};
 
 use crate::wire::json::cursor;
 
@@ -87,6 +87,12 @@ impl SseNormalizer {
                 if event.is_last || (renames && event.has_response) || self.is_over() {
                     return false;
                 }
+                if self.options.kind == StreamKind::Messages
+                    && !whole.is_some_and(|whole| whole.starts_with(b"event:"))
+                    && self.event.name.as_deref() != text.get(event.name.0..event.name.1)
+                {
+                    return false;
+                }
             }
         }
         match (&self.model, found.model(), whole) {
@@ -164,6 +170,7 @@ impl SseNormalizer {
         match typed::repair(text, first, event, self.options.response_model.as_deref()) {
             typed::EventOutcome::Emit(edited, facts) => {
                 let text = edited.as_deref().unwrap_or(text);
+                self.name_by_type(text);
                 match self.in_order(text) {
                     Some(placed) => {
                         self.emit(&placed, output);
@@ -181,6 +188,23 @@ impl SseNormalizer {
                 self.event_seen(facts);
             }
             typed::EventOutcome::Error(answer) => self.fail(*answer, output),
+        }
+    }
+
+    /// Anthropic's SDKs know events by their `event:` lines alone. A name that could not stand in one stays as it is.
+    fn name_by_type(&mut self, text: &[u8]) {
+        if self.options.kind != StreamKind::Messages {
+            return;
+        }
+        let name = cursor::parse(text).ok().and_then(|root| root.get("type"));
+        let name = name.and_then(|name| Some(name.as_str()?.into_owned()));
+        let Some(name) = name.filter(|name| !name.bytes().any(|byte| byte.is_ascii_control()))
+        else {
+            return;
+        };
+        if self.event.name.as_deref() != Some(name.as_bytes()) {
+            self.answer.progress.repairs.insert(Repair::Framing);
+            self.event.name = Some(name.into_bytes());
         }
     }
 

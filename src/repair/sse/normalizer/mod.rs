@@ -152,6 +152,13 @@ impl SseNormalizer {
         self.answer.failure
     }
 
+    /// The error that the last event of a stream of [`super::StreamKind::Messages`] has to tell, once: it goes behind
+    /// what was written last.
+    #[must_use]
+    pub fn take_late_error(&mut self) -> Option<ErrorAnswer> {
+        self.answer.late_error.take()
+    }
+
     /// What had to be repaired so far.
     #[must_use]
     pub fn repairs(&self) -> Repairs {
