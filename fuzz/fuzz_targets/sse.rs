@@ -69,8 +69,11 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!((head, out), run(kind, data.chunks(1)));
         }
     }
-    for kind in [StreamKind::Responses, StreamKind::Transcription] {
-        let _ = run(kind, [data]);
-        let _ = run(kind, chunks(data));
+    for kind in [StreamKind::Responses, StreamKind::Transcription, StreamKind::Messages] {
+        let whole = run(kind, [data]);
+        let cut = run(kind, chunks(data));
+        if kind == StreamKind::Messages {
+            assert_eq!(whole, cut);
+        }
     }
 });

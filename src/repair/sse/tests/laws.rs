@@ -25,6 +25,7 @@ fn kinds() -> impl Strategy<Value = StreamKind> {
         StreamKind::Completions,
         StreamKind::Transcription,
         StreamKind::Responses,
+        StreamKind::Messages,
     ])
 }
 
@@ -40,6 +41,9 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         r#"{"type":"response.completed","sequence_number":4,"response":{"model":"m"}}"#,
         r#"{"type":"transcript.text.done","text":"x"}"#,
         r#"{"type":"ping"}"#,
+        r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":3}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#,
+        r#"{"type":"message_stop"}"#,
         r#"{"error":{"message":"m","code":429}}"#,
         r#"{"choices":[NaN]}"#,
         "{",
@@ -53,6 +57,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         "data",
         "event: error",
         "event: ping",
+        "event: content_block_delta",
         "id: 1",
         "error: {\"message\":\"x\"}",
         ": comment",

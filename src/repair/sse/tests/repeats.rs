@@ -7,7 +7,7 @@ use super::shapes::data;
 use super::*;
 
 /// Payloads with a text (`@`) and a number (`#`), by protocol.
-const SHAPES: [(StreamKind, &[&str]); 3] = [
+const SHAPES: [(StreamKind, &[&str]); 4] = [
     (
         StreamKind::Chat,
         &[
@@ -39,10 +39,20 @@ const SHAPES: [(StreamKind, &[&str]); 3] = [
             r#"{"type":"transcript.text.delta","delta":"@"}"#,
         ],
     ),
+    (
+        StreamKind::Messages,
+        &[
+            r#"{"type":"content_block_delta","index":#,"delta":{"type":"text_delta","text":"@"}}"#,
+            r#"{"index":#,"type":"content_block_delta","delta":{"type":"text_delta","text":"@"}}"#,
+            r#"{"type":"message_start","message":{"model":"m"}}"#,
+            r#"{"type":"content_block_stop","index":#}"#,
+            r#"{"type":"message_stop"}"#,
+        ],
+    ),
 ];
 
 /// What stands before and behind a payload.
-const FRAMES: [(&str, &str); 16] = [
+const FRAMES: [(&str, &str); 18] = [
     ("data: ", "\n\n"),
     ("data:", "\n\n"),
     ("data: ", "\r\n\r\n"),
@@ -58,6 +68,8 @@ const FRAMES: [(&str, &str); 16] = [
     ("event: response.output_text.delta\ndata: ", "\n\n"),
     ("event: response.output_text.delta\r\ndata: ", "\r\n\r\n"),
     ("event: other\ndata:", "\n\n"),
+    ("event: content_block_delta\ndata: ", "\n\n"),
+    ("event: content_block_stop\r\ndata: ", "\r\n\r\n"),
     ("event: error\ndata: ", "\n\n"),
 ];
 
