@@ -25,16 +25,32 @@ def secret_free(reply) -> None:
     "body",
     [
         json.dumps(
-            {"error": {"message": f"bad key {KEY}", "type": "x", "param": None, "code": None}}
+            {
+                "error": {
+                    "message": f"bad key {KEY}",
+                    "type": "x",
+                    "param": None,
+                    "code": None,
+                }
+            }
         ),
-        '{"error":{"message":"bad key %s","type":"x","param":null,"code":null}}' % ESCAPED,
+        '{"error":{"message":"bad key %s","type":"x","param":null,"code":null}}'
+        % ESCAPED,
         '{"detail":"bad key %s"}' % ESCAPED,
         f"<html><title>{KEY}</title></html>",
         json.dumps({"error": {"message": "x" * 4086 + KEY}}),
         "x" * 4088 + KEY,
         json.dumps({"error": json.dumps({"message": f"bad {KEY}"})}),
     ],
-    ids=["canonical", "escaped", "escaped detail", "page", "cut", "cut text", "JSON in JSON"],
+    ids=[
+        "canonical",
+        "escaped",
+        "escaped detail",
+        "page",
+        "cut",
+        "cut text",
+        "JSON in JSON",
+    ],
 )
 @pytest.mark.parametrize("status", [401, 200])
 def test_in_errors(gateway, upstreams, body, status):
@@ -52,7 +68,9 @@ def test_in_errors(gateway, upstreams, body, status):
 @pytest.mark.parametrize("status", [200, 302, 401, 503])
 def test_in_headers(gateway, upstreams, name, status):
     value = f"https://x.test/?a=b&key={KEY}"
-    upstreams["alpha"].next(answer(openai_shapes.completion(), status, headers=[(name, value)]))
+    upstreams["alpha"].next(
+        answer(openai_shapes.completion(), status, headers=[(name, value)])
+    )
     reply = gateway.post(body=BODY)
     secret_free(reply)
     kept = reply.header(name)
@@ -86,7 +104,9 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
-@pytest.mark.parametrize("where", ["message", "text", "page", "header", "good head", "late event"])
+@pytest.mark.parametrize(
+    "where", ["message", "text", "page", "header", "good head", "late event"]
+)
 def test_however_it_is_written(gateway, upstreams, written, where):
     message, late = {"error": {"message": f"bad {written} x"}}, where == "late event"
     echo = [("x-echo", written)]
@@ -94,8 +114,12 @@ def test_however_it_is_written(gateway, upstreams, written, where):
         {
             "message": lambda: answer(message, 401),
             "text": lambda: answer(f"bad {written} x", 401, content_type="text/plain"),
-            "page": lambda: answer(f"<h1>bad {written}</h1>", 502, content_type="text/html"),
-            "header": lambda: answer(message, 401, headers=[("www-authenticate", written)]),
+            "page": lambda: answer(
+                f"<h1>bad {written}</h1>", 502, content_type="text/html"
+            ),
+            "header": lambda: answer(
+                message, 401, headers=[("www-authenticate", written)]
+            ),
             "good head": lambda: answer(openai_shapes.completion(), headers=echo),
             "late event": lambda: sse(openai_shapes.chunk({"content": "a"}), message),
         }[where]()
@@ -122,11 +146,13 @@ def test_in_trailers(gateway, upstreams, stream):
     upstreams["alpha"].next(streamed if stream else plain)
     reply = gateway.post(body={**BODY, "stream": stream})
     assert reply.status == 200
-    assert sorted(reply.trailers) == [("x-echo", "Bearer [redacted]"), ("x-else", "kept")]
+    assert sorted(reply.trailers) == [
+        ("x-echo", "Bearer [redacted]"),
+        ("x-else", "kept"),
+    ]
 
 
 PASSING = {
-    "/v1/messages": {"messages": [], "max_tokens": 5, "stream": True},
     "/v1/audio/speech": {"input": "x", "voice": "a", "stream_format": "sse"},
     "/v1/images/generations": {"prompt": "x", "stream": True},
 }
@@ -136,15 +162,73 @@ PASSING = {
 @pytest.mark.parametrize("cut", [None, 1, 7])
 def test_in_streams_that_pass(start_envoy, upstreams, path, cut):
     """However the key is cut into chunks; every other byte is the server's."""
-    providers = plugin.providers()
-    providers[0]["messages_api"] = "native"
-    envoy = start_envoy(config=plugin.configuration(providers=providers))
+    envoy = start_envoy(config=plugin.configuration())
     events = 'event: error\ndata: {"type":"error","error":{"type":"x","message":"bad %s"}}\n\n'
     upstreams["alpha"].next(
-        answer(events % KEY, content_type="text/event-stream", framing="chunked", chunks=cut)
+        answer(
+            events % KEY,
+            content_type="text/event-stream",
+            framing="chunked",
+            chunks=cut,
+        )
     )
     reply = envoy.post(path, {"model": "alpha/m", **PASSING[path]})
     assert reply.complete and reply.body.decode() == events % "[redacted]"
+
+
+NATIVE = {
+    "messages": 'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
+    '"role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,'
+    '"usage":{"input_tokens":1,"output_tokens":1}}}\n\n',
+    "responses": 'event: response.created\ndata: {"type":"response.created","sequence_number":0,'
+    '"response":{"id":"r","object":"response","status":"in_progress","output":[]}}\n\n',
+}
+FAILED = {
+    "messages": {"type": "error", "error": {"type": "x", "message": None}},
+    "responses": {"type": "error", "code": "x", "message": None, "param": None},
+}
+
+
+@pytest.mark.parametrize("api", NATIVE)
+@pytest.mark.parametrize("written", ["capitals", "entities", "base64 of the header"])
+@pytest.mark.parametrize("cut", [None, 1, 7])
+@pytest.mark.parametrize("late", [False, True])
+def test_in_streams_of_other_protocols(start_envoy, upstreams, api, written, cut, late):
+    """An error of a server that speaks them itself: neither the key nor models that the client may not use."""
+    providers = plugin.providers()
+    providers[0][f"{api}_api"] = "native"
+    keys = plugin.virtual_keys()
+    keys[0]["models_allowed"] = ["alpha/m"]
+    envoy = start_envoy(
+        config=plugin.configuration(providers=providers, virtual_keys=keys)
+    )
+    failed = json.loads(json.dumps(FAILED[api]))
+    message = f"bad {WRITTEN[written]} x. Available models: m, secret-model"
+    failed.get("error", failed)["message"] = message
+    events = (
+        NATIVE[api] if late else ""
+    ) + f"event: error\ndata: {json.dumps(failed)}\n\n"
+    upstreams["alpha"].next(
+        answer(events, content_type="text/event-stream", framing="chunked", chunks=cut)
+    )
+    body = {
+        "model": "alpha/m",
+        "max_tokens": 5,
+        "stream": True,
+        "messages": [],
+        "input": "x",
+    }
+    reply = envoy.post(f"/v1/{api}", body)
+    assert reply.status == 200 if late else reply.status >= 500
+    secret_free(reply)
+    text = reply.body.decode()
+    assert (
+        "[redacted]" in text
+        and WRITTEN[written] not in text
+        and "secret-model" not in text
+    )
+    if late:
+        assert text.startswith(NATIVE[api]) and text.count("event: error\n") == 1
 
 
 ACTING = [
@@ -177,6 +261,10 @@ def test_headers_that_act_on_others(gateway, upstreams, status):
     assert reply.header("x-else") == "kept"
     # Nor in a stream.
     upstreams["alpha"].next(
-        sse(openai_shapes.chunk({"content": "a"}), openai_shapes.chunk({}, "stop"), "[DONE]")
+        sse(
+            openai_shapes.chunk({"content": "a"}),
+            openai_shapes.chunk({}, "stop"),
+            "[DONE]",
+        )
     )
     expect.good(gateway.post(body={**BODY, "stream": True}))
