@@ -2,7 +2,7 @@
 
 use crate::policy::{
     AnswerHeader, Authority, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel,
-    ResponsesApi,
+    ResponsesApi, UsageMode,
 };
 
 /// A choice by name.
@@ -40,4 +40,5 @@ choices! {
     ProviderKind { "openai" => Openai, "vllm" => Vllm }
     ResponseModel { "upstream" => Upstream, "requested" => Requested }
     ResponsesApi { "chat" => Chat, "native" => Native }
+    UsageMode { "off" => Off, "observe" => Observe, "require" => Require }
 }

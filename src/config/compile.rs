@@ -18,13 +18,13 @@ use super::choices::Choice;
 use super::document::{self, Document, Keys};
 use super::field::{Field, Integer, OneOf};
 use super::problems::{Path, Problems, ROOT};
-use super::raw::{RawCache, RawConfig, RawLimits};
+use super::raw::{RawCache, RawConfig, RawLimits, RawUsage};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::AliasTable;
 use crate::policy::{
     AnswerHeader, AnswerHeaders, Authority, CacheMode, Config, HeaderNames, Limits, Outside,
-    Positions, Providers, ResponseModel, Routing, Secret, WithheldHeaders,
+    Positions, Providers, ResponseModel, Routing, Secret, UsageSettings, WithheldHeaders,
 };
 use names::ProviderNames;
 
@@ -140,9 +140,11 @@ fn compile(
     let headers = headers(raw.header_prefix, raw_routing.cluster_header, problems)
         .map(|names| HeaderNames { answers, ..names });
     let (providers, names) = provider::compile(raw.providers, headers.as_ref(), env, problems);
+    let usage = usage(raw.usage, UsageSettings::default(), &ROOT.field("usage"), problems);
     let keys = match keys {
         KeySource::Listed(keys) => {
-            Arc::new(virtual_key::compile(raw.virtual_keys, keys, &names, env, problems))
+            let beside = virtual_key::Beside { names: &names, usage };
+            Arc::new(virtual_key::compile(raw.virtual_keys, keys, &beside, env, problems))
         }
         KeySource::Compiled(keys) => keys,
     };
@@ -163,6 +165,7 @@ fn compile(
         aliases,
         routing,
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
+        usage,
         limits: limits(raw.limits, problems),
         models_cache_seconds: integer(
             raw.models_cache_seconds,
@@ -412,6 +415,23 @@ fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option
     let raw = raw.given(at, problems)?;
     raw.unknown.report(at, problems);
     raw.mode.choice(&at.field("mode"), problems)
+}
+
+/// `{mode: …, default_max_tokens: …}`; what is not given is as in `default`.
+fn usage(raw: Field<RawUsage>, default: UsageSettings, at: &Path<'_>, problems: &mut Problems) -> UsageSettings {
+    let raw = raw.given(at, problems).unwrap_or_default();
+    raw.unknown.report(at, problems);
+    let most = integer(
+        raw.default_max_tokens,
+        (0, u64::from(u32::MAX)),
+        u64::from(default.default_max_tokens),
+        &at.field("default_max_tokens"),
+        problems,
+    );
+    UsageSettings {
+        mode: raw.mode.choice(&at.field("mode"), problems).unwrap_or(default.mode),
+        default_max_tokens: u32::try_from(most).unwrap_or(u32::MAX),
+    }
 }
 
 /// The elements of a list of names that stand for a choice; the others are reported.

@@ -23,7 +23,7 @@ use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
 use super::schema::{self, Schema};
 use crate::policy::{
     AnswerHeader, Authority, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel,
-    ResponsesApi, Secret,
+    ResponsesApi, Secret, UsageMode,
 };
 
 /// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
@@ -69,6 +69,8 @@ objects! {
         pub model_aliases: Field<RawAliases>,
         /// How the provider's prompt cache is used, for keys without their own.
         pub cache: Field<RawCache>,
+        /// What is done about token counts, for keys without their own.
+        pub usage: Field<RawUsage>,
         /// How Envoy's route follows the filter.
         pub routing: Field<RawRouting>,
         /// The beginning of the gateway's own header names. Default: x-langwatch.
@@ -173,6 +175,8 @@ objects! {
         pub model_aliases: Field<RawAliases>,
         /// How the provider's prompt cache is used. Default: the global one.
         pub cache: Field<RawCache>,
+        /// What is done about its token counts. Each member left out is the global one.
+        pub usage: Field<RawUsage>,
         /// Whether it is switched off. Default: false.
         pub revoked: Field<bool>,
         /// A time as in RFC 3339 from which on it is refused.
@@ -183,6 +187,15 @@ objects! {
     RawCache {
         /// Default: respect.
         pub mode: Field<OneOf<CacheMode>>,
+    }
+
+    /// What is done about token counts.
+    RawUsage {
+        /// off (the default): nothing; observe: they go into filter state; require: streams are asked for
+        /// them, too.
+        pub mode: Field<OneOf<UsageMode>>,
+        /// Tokens that an answer is estimated to have where the request sets no limit. Default: 1024.
+        pub default_max_tokens: Field<Integer>,
     }
 
     /// How Envoy's route follows the filter.

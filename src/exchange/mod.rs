@@ -20,6 +20,7 @@ mod response;
 mod route_watch;
 mod surroundings;
 mod trail;
+mod usage;
 
 pub use bridge::upstream_path;
 pub use models::ModelsQuery;
@@ -46,6 +47,7 @@ use decision::Decision;
 use face::Face;
 pub use route_watch::RouteWatch;
 use trail::Trail;
+use usage::Tally;
 
 /// What the host does next with the request.
 #[derive(Debug)]
@@ -141,6 +143,26 @@ pub enum Note {
     Attempts,
     /// In two positions: what the listener's instance is to say in the place of the last attempt's answer.
     Reply,
+    /// Whose request it is: the virtual key's id alone.
+    VirtualKey,
+    /// Which operation.
+    Operation,
+    /// The upstream's own model id, if the configuration names it, else `other`.
+    Model,
+    /// Tokens that the exchange is estimated to take at most.
+    Estimate,
+    /// Tokens of the request.
+    InputTokens,
+    /// Tokens of the answer.
+    OutputTokens,
+    /// Of the request's, those that came from the server's cache.
+    CachedTokens,
+    /// All tokens.
+    TotalTokens,
+    /// Who counted: `upstream` or `estimated`.
+    UsageSource,
+    /// In two positions: what an attempt's instance has counted of the answer.
+    Counted,
 }
 
 impl Note {
@@ -155,6 +177,16 @@ impl Note {
             Self::Undo => "gateway_undo",
             Self::Attempts => "gateway_attempts",
             Self::Reply => "gateway_reply",
+            Self::VirtualKey => "gateway_virtual_key",
+            Self::Operation => "gateway_operation",
+            Self::Model => "gateway_model",
+            Self::Estimate => "gateway_estimate",
+            Self::InputTokens => "gateway_input_tokens",
+            Self::OutputTokens => "gateway_output_tokens",
+            Self::CachedTokens => "gateway_cached_tokens",
+            Self::TotalTokens => "gateway_total_tokens",
+            Self::UsageSource => "gateway_usage_source",
+            Self::Counted => "gateway_counted",
         }
     }
 }
@@ -192,6 +224,8 @@ pub struct Exchange {
     relayed: Option<Reply>,
     /// A note is to come of what the request's body said.
     awaits_facts: bool,
+    /// What it has taken, where that is counted.
+    tally: Tally,
     notes: Vec<(Note, String)>,
     counted: Vec<String>,
     /// What is known of Envoy's routes.
@@ -273,6 +307,7 @@ impl Exchange {
             trail: None,
             relayed: None,
             awaits_facts: false,
+            tally: Tally::default(),
             notes: Vec::new(),
             counted: Vec::new(),
         }
@@ -322,6 +357,7 @@ impl Exchange {
         {
             self.notes.push((Note::Request, key.id.to_string()));
         }
+        self.note_uncounted(None);
     }
 
     fn count_refused(&mut self, code: Code) {

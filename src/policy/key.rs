@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::model::{AliasTable, Allowlist};
-use crate::policy::{CacheMode, ProviderId};
+use crate::policy::{CacheMode, ProviderId, UsageSettings};
 
 /// SHA-256 of a virtual key.
 pub type Digest = [u8; 32];
@@ -32,6 +32,8 @@ pub struct VirtualKey {
     pub aliases: AliasTable,
     /// The key's own cache mode.
     pub cache: Option<CacheMode>,
+    /// What is done about its token counts.
+    pub usage: UsageSettings,
     /// Switched off.
     pub revoked: bool,
     /// Seconds since the Unix epoch from which on the key is refused.
@@ -339,6 +341,7 @@ pub(crate) fn test_key(id: &str) -> VirtualKey {
         allowed: Allowlist::All,
         aliases: AliasTable::default(),
         cache: None,
+        usage: UsageSettings::default(),
         revoked: false,
         expires_at: None,
     }

@@ -22,7 +22,7 @@ pub use provider::{
 pub use secret::Secret;
 pub use settings::{
     AnswerHeader, AnswerHeaders, Authority, CacheMode, HeaderNames, Limits, Outside, Positions,
-    ResponseModel, Routing,
+    ResponseModel, Routing, UsageMode, UsageSettings,
 };
 pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub aliases: AliasTable,
     /// `cache.mode` for keys without one.
     pub cache: CacheMode,
+    /// `usage` for keys without their own.
+    pub usage: UsageSettings,
     /// Names of the gateway's own headers.
     pub headers: HeaderNames,
     /// How Envoy's route and the filter work together.

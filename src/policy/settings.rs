@@ -106,6 +106,32 @@ impl Default for Limits {
     }
 }
 
+/// `usage.mode`: what is done about token counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageMode {
+    /// They are not looked at.
+    Off,
+    /// What answers say of them goes into filter state, or an estimate where they say nothing.
+    Observe,
+    /// Streams are asked for them, too, also where their client did not ask.
+    Require,
+}
+
+/// `usage`, as it holds for one virtual key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageSettings {
+    /// What is done.
+    pub mode: UsageMode,
+    /// Tokens that an answer is estimated to have where the request sets no limit.
+    pub default_max_tokens: u32,
+}
+
+impl Default for UsageSettings {
+    fn default() -> Self {
+        Self { mode: UsageMode::Off, default_max_tokens: 1024 }
+    }
+}
+
 /// `answer_headers`: one of the headers that answers of a routed request may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

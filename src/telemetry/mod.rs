@@ -1,3 +1,4 @@
 //! What is counted, and under which names.
 
 pub mod counters;
+pub mod usage;

@@ -11,13 +11,13 @@ use super::super::field::Field;
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{OneOrMany, RawVirtualKey, Streamed};
 use super::super::text;
-use super::{Env, ProviderNames, alias, cache, strings};
-use crate::policy::Secret;
+use super::{Env, ProviderNames, alias, cache, strings, usage};
 use crate::policy::intern::Interned;
 use crate::policy::key::{
     self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder,
 };
 use crate::policy::model::{AliasTable, Allowlist};
+use crate::policy::{Secret, UsageSettings};
 
 /// The longest `id`: it goes into headers and metric names.
 const MAX_ID_BYTES: usize = 128;
@@ -32,17 +32,24 @@ struct FirstUses {
     digests: HashMap<Digest, usize>,
 }
 
+/// What the configuration says beside the keys.
+pub(super) struct Beside<'a> {
+    pub names: &'a ProviderNames,
+    /// `usage` for keys without their own.
+    pub usage: UsageSettings,
+}
+
 /// The keys that are good. They are read one by one, each when the one before it is compiled: there may be very many.
 pub(super) fn compile(
     raw: Field<Streamed<RawVirtualKey>>,
     keys: Keys<'_>,
-    names: &ProviderNames,
+    beside: &Beside<'_>,
     env: Env<'_>,
     problems: &mut Problems,
 ) -> VirtualKeys {
     let at = ROOT.field("virtual_keys");
     let _not_a_list = raw.given(&at, problems);
-    let every_provider = Arc::new(Bound::new(names.ids()));
+    let every_provider = Arc::new(Bound::new(beside.names.ids()));
     let mut seen = FirstUses::default();
     let mut shared = Interned::default();
     let mut compiled = VirtualKeysBuilder::default();
@@ -54,7 +61,7 @@ pub(super) fn compile(
         let (digests, is_short) =
             hashed.map_or((None, false), |(digests, short)| (Some(digests), short));
         let compiled_key =
-            virtual_key(key, is_short, names, &every_provider, &mut shared, &at, problems);
+            virtual_key(key, is_short, beside, &every_provider, &mut shared, &at, problems);
         for digest in digests.iter().flatten() {
             if let Some(first) = first_seen(&mut seen.digests, *digest, index) {
                 problems.add(&at, format!("the same key as virtual_keys[{first}]"));
@@ -85,12 +92,13 @@ fn first_seen<T: std::hash::Hash + Eq>(
 fn virtual_key(
     raw: RawVirtualKey,
     is_short: bool,
-    names: &ProviderNames,
+    beside: &Beside<'_>,
     every_provider: &Arc<Bound>,
     shared: &mut Interned,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<VirtualKey> {
+    let names = beside.names;
     let at_id = at.field("id");
     let id = raw.id.required(&at_id, problems);
     if id.as_deref().is_some_and(|id| !text::is_visible(id) || id.len() > MAX_ID_BYTES) {
@@ -123,6 +131,7 @@ fn virtual_key(
         problems,
     );
     let cache = cache(raw.cache, &at.field("cache"), problems);
+    let usage = usage(raw.usage, beside.usage, &at.field("usage"), problems);
     let revoked = raw.revoked.given(&at.field("revoked"), problems).unwrap_or(false);
     let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);
     Some(VirtualKey {
@@ -132,6 +141,7 @@ fn virtual_key(
         allowed,
         aliases: AliasTable::interned(aliases, shared),
         cache,
+        usage,
         revoked,
         expires_at,
     })

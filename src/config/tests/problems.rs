@@ -273,6 +273,8 @@ fn virtual_keys() {
         (json!({"id": "b", "key": "x", "expires_at": "2027-01-01"}), ".expires_at", "RFC 3339"),
         (json!({"id": "b", "key": "x", "expires_at": 1}), ".expires_at", "a string"),
         (json!({"id": "b", "key": "x", "cache": {"mode": "on"}}), ".cache.mode", "respect"),
+        (json!({"id": "b", "key": "x", "usage": {"mode": "on"}}), ".usage.mode", "observe"),
+        (json!({"id": "b", "key": "x", "usage": {"max": 1}}), ".usage.max", "unknown"),
     ];
     for (key, field, words) in cases {
         refused(&[("/virtual_keys/-", key, &format!("virtual_keys[1]{field}"), words)]);
@@ -379,6 +381,7 @@ fn no_mistake_hides_another() {
             "limits.max_request_bytes",
         ),
         ("/models_cache_seconds", json!(-1), "models_cache_seconds"),
+        ("/usage", json!({"default_max_tokens": 4_294_967_296_u64}), "usage.default_max_tokens"),
         ("/response_model", json!("no"), "response_model"),
         ("/answer_headers", json!(["model", "no"]), "answer_headers[1]"),
         ("/model_aliases", json!({"a": "nowhere/x"}), "model_aliases.a"),
@@ -404,6 +407,11 @@ fn no_mistake_hides_another() {
         ("/virtual_keys/0/models_allowed", json!([""]), "virtual_keys[0].models_allowed[0]"),
         ("/virtual_keys/0/model_aliases", json!({"b": 1}), "virtual_keys[0].model_aliases.b"),
         ("/virtual_keys/0/cache", json!({"mode": "no"}), "virtual_keys[0].cache.mode"),
+        (
+            "/virtual_keys/0/usage",
+            json!({"default_max_tokens": -1}),
+            "virtual_keys[0].usage.default_max_tokens",
+        ),
         ("/virtual_keys/0/revoked", json!("no"), "virtual_keys[0].revoked"),
         ("/virtual_keys/0/expires_at", json!("no"), "virtual_keys[0].expires_at"),
     ];

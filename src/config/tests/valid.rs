@@ -365,3 +365,26 @@ fn positions_follow_the_aliases() {
         assert_eq!(with(&[("/routing", routing)]).unwrap().routing, want);
     }
 }
+
+#[test]
+fn a_key_takes_what_it_leaves_out_of_usage_from_all() {
+    let usage = |mode, default_max_tokens| UsageSettings { mode, default_max_tokens };
+    for (all, own, want) in [
+        (json!({}), json!({}), usage(UsageMode::Off, 1024)),
+        (json!({"mode": "observe"}), json!({}), usage(UsageMode::Observe, 1024)),
+        (
+            json!({"mode": "require", "default_max_tokens": 0}),
+            json!({"mode": "off"}),
+            usage(UsageMode::Off, 0),
+        ),
+        (
+            json!({"mode": "observe"}),
+            json!({"default_max_tokens": 4_294_967_295_u32}),
+            usage(UsageMode::Observe, u32::MAX),
+        ),
+    ] {
+        let config = with(&[("/usage", all), ("/virtual_keys/0/usage", own)]).unwrap();
+        let keys: Vec<_> = config.virtual_keys.iter().map(|key| key.usage).collect();
+        assert_eq!(keys.first(), Some(&want));
+    }
+}

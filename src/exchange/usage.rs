@@ -1,0 +1,162 @@
+//! Token counts in filter state, where `usage.mode` of the request's key says so: who asked and for what, what it is
+//! estimated to take, and at the end what it took. Envoy's limits and exports read them there.
+//!
+//! What is final is written when the exchange is over: Envoy's access loggers come after that, and so does the rate limit
+//! service's `apply_on_stream_done`. In two positions the attempt's instance is gone by then where a client has left, so it
+//! notes what it has counted as it goes ([`Note::Counted`]), and the listener's instance takes it up.
+
+use super::{Exchange, Note, Surroundings};
+use crate::policy::model::{self, Target};
+use crate::policy::operation::Operation;
+use crate::policy::{Positions, UsageMode, UsageSettings};
+use crate::telemetry::usage::{Counts, Meter, Reading};
+
+/// The `gateway_model` of one that the configuration does not name: no client can make new labels.
+const OTHER: &str = "other";
+
+/// The four that are always written together: to who adds them up, one that is missing is a mistake.
+const TOKENS: [Note; 4] =
+    [Note::InputTokens, Note::OutputTokens, Note::CachedTokens, Note::TotalTokens];
+
+/// What is known of an exchange's tokens.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// The request has been let go: from here on something counts.
+    is_released: bool,
+    /// Tokens of its text, as estimated.
+    input: u64,
+    /// The facts stand in filter state, the counts as zeros.
+    is_begun: bool,
+    /// The head of an answer has come by.
+    pub is_answered: bool,
+    /// This is the second position.
+    pub is_attempt: bool,
+    /// What the answer says.
+    pub meter: Meter,
+    /// What was noted of it last.
+    noted: Option<Reading>,
+}
+
+/// What a request is estimated to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Estimate {
+    /// Tokens of its text.
+    pub input: u64,
+    /// Those, and the most that its answer may have.
+    pub total: u64,
+}
+
+impl Exchange {
+    /// `usage` of the request's key; the global one before it is known.
+    pub(super) fn usage(&self) -> UsageSettings {
+        self.key.as_ref().map_or(self.config.usage, |key| key.usage)
+    }
+
+    /// Whether tokens are counted.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.usage().mode != UsageMode::Off
+    }
+
+    /// Whose request it is: known keys that are refused have a name, too.
+    pub(super) fn note_key(&mut self) {
+        if self.is_metered()
+            && let Some(key) = &self.key
+        {
+            self.notes.push((Note::VirtualKey, key.id.to_string()));
+        }
+    }
+
+    /// The facts of a request that goes no further. `operation`: where it is known.
+    pub(super) fn note_uncounted(&mut self, operation: Option<Operation>) {
+        if self.is_metered() && !std::mem::replace(&mut self.tally.is_begun, true) {
+            self.notes.extend(
+                operation.map(|operation| (Note::Operation, operation.as_str().to_owned())),
+            );
+            self.notes.extend(TOKENS.map(|note| (note, "0".to_owned())));
+        }
+    }
+
+    /// The facts of a request that is let go to `target`.
+    pub(super) fn note_released(
+        &mut self,
+        operation: Operation,
+        requested: &str,
+        target: &Target,
+        estimate: Estimate,
+    ) {
+        if !self.is_metered() {
+            return;
+        }
+        self.tally.is_released = counts(operation);
+        self.tally.input = estimate.input;
+        self.notes.push((Note::Estimate, estimate.total.to_string()));
+        self.note_model(requested, target);
+        self.note_uncounted(Some(operation));
+    }
+
+    /// In the second position: the facts of an attempt that is not the one which was foreseen.
+    pub(super) fn note_model(&mut self, requested: &str, target: &Target) {
+        if self.is_metered() {
+            let key = self.key.as_deref();
+            let is_named =
+                key.is_some_and(|key| model::is_named(&self.config, key, requested, target));
+            let model = if is_named { &*target.model } else { OTHER };
+            self.notes.push((Note::Model, model.to_owned()));
+        }
+    }
+
+    /// What has been counted so far; `None` where nothing is, or nothing counts.
+    #[must_use]
+    pub fn counts(&self) -> Option<Counts> {
+        if !self.tally.is_released {
+            return None;
+        }
+        Some(self.tally.meter.reading()?.counts(self.tally.input))
+    }
+
+    /// In the second position: notes what is new of the counts, for an answer that is on its way.
+    pub(super) fn note_counted(&mut self) {
+        if !self.tally.is_attempt || !self.response_head_sent {
+            return;
+        }
+        let reading = self.tally.meter.reading();
+        if reading != self.tally.noted
+            && let Some(reading) = reading
+        {
+            self.tally.noted = Some(reading);
+            self.notes.push((Note::Counted, reading.to_string()));
+        }
+    }
+
+    /// The exchange is over, whoever ended it: to be called before Envoy's access loggers, once.
+    pub fn on_done(&mut self, around: &dyn Surroundings) {
+        if !self.tally.is_released {
+            return;
+        }
+        let counts = match self.config.routing.positions {
+            Positions::One => self.counts(),
+            Positions::Two => match around.recall(Note::Counted) {
+                Some(note) => Reading::read(&note).map(|told| told.counts(self.tally.input)),
+                // No attempt has let an answer go that counts: where none has come either, the request alone does.
+                None => self.counts().filter(|_| !self.tally.is_answered),
+            },
+        };
+        let Some(counts) = counts else { return };
+        let Counts { input, output, cached, total, source } = counts;
+        for (note, count) in TOKENS.into_iter().zip([input, output, cached, total]) {
+            if count != 0 {
+                self.notes.push((note, count.to_string()));
+            }
+        }
+        self.notes.push((Note::UsageSource, source.as_str().to_owned()));
+    }
+}
+
+/// Whether an answer to the operation may cost tokens.
+fn counts(operation: Operation) -> bool {
+    use Operation::{
+        Batches, CountTokens, Files, Models, ResponsesInputTokens,
+    };
+    !matches!(operation, CountTokens | ResponsesInputTokens | Models | Files | Batches)
+}
