@@ -1,11 +1,11 @@
 """Takes exports out of a wasm module, and gives others their names: scripts/exports.py IN OUT
 
 The Rust SDK exports every callback there is, and Envoy calls those that it finds. Of the calls at a
-stream's end this module needs only `proxy_on_delete`, and it never sees TCP, gRPC or queues. Without
-their exports Envoy makes two calls less into the VM for each request.
+stream's end this module needs only `proxy_on_log` and `proxy_on_delete`, and it never sees TCP, gRPC or
+queues. Without their exports Envoy makes a call less into the VM for each request.
 
-Some of the SDK's callbacks run within others of the module's own (`src/host/wasm/calls/growth.rs`): those are
-exported under the SDK's names in their place.
+Some of the SDK's callbacks run within others of the module's own (`growth.rs` and `last.rs` in
+`src/host/wasm/calls`): those are exported under the SDK's names in their place.
 
 Only the export section is written anew (WebAssembly 3.0, "Modules", "Binary Format"); all other bytes
 stay. A callback that is missing is one that Envoy takes for "nothing to do" (proxy-wasm ABI 0.2.1).
@@ -18,7 +18,6 @@ from pathlib import Path
 
 UNNEEDED = {
     "proxy_on_done",
-    "proxy_on_log",
     "proxy_on_new_connection",
     "proxy_on_downstream_data",
     "proxy_on_downstream_connection_close",

@@ -21,7 +21,7 @@ use super::problems::{Path, Problems, ROOT};
 use super::raw::{RawCache, RawConfig, RawLimits, RawUsage};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
-use crate::policy::model::AliasTable;
+use crate::policy::model::{AliasTable, AliasTargets};
 use crate::policy::{
     AnswerHeader, AnswerHeaders, Authority, CacheMode, Config, HeaderNames, Limits, Outside,
     Positions, Providers, ResponseModel, Routing, Secret, UsageSettings, WithheldHeaders,
@@ -162,6 +162,7 @@ fn compile(
         outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
         virtual_keys: keys,
+        alias_targets: AliasTargets::of(&aliases),
         aliases,
         routing,
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
@@ -418,7 +419,12 @@ fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option
 }
 
 /// `{mode: …, default_max_tokens: …}`; what is not given is as in `default`.
-fn usage(raw: Field<RawUsage>, default: UsageSettings, at: &Path<'_>, problems: &mut Problems) -> UsageSettings {
+fn usage(
+    raw: Field<RawUsage>,
+    default: UsageSettings,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> UsageSettings {
     let raw = raw.given(at, problems).unwrap_or_default();
     raw.unknown.report(at, problems);
     let most = integer(

@@ -347,6 +347,7 @@ impl Exchange {
         self.count_refused(error.code);
         self.response = response::ResponsePhase::Swallowing;
         self.response_head_sent = true;
+        self.tally.meter.void();
         Some((line, self.error_reply(&error)))
     }
 
@@ -357,7 +358,7 @@ impl Exchange {
         {
             self.notes.push((Note::Request, key.id.to_string()));
         }
-        self.note_uncounted(None);
+        self.note_uncounted();
     }
 
     fn count_refused(&mut self, code: Code) {
@@ -381,6 +382,7 @@ impl Exchange {
 
     fn refuse(&mut self, error: &GatewayError) -> RequestStep {
         self.request = request::RequestPhase::Replied;
+        self.tally.meter.void();
         self.note_undecided();
         self.note_replied();
         self.count_refused(error.code);

@@ -5,6 +5,7 @@
 //! service's `apply_on_stream_done`. In two positions the attempt's instance is gone by then where a client has left, so it
 //! notes what it has counted as it goes ([`Note::Counted`]), and the listener's instance takes it up.
 
+use super::decision::Decision;
 use super::{Exchange, Note, Surroundings};
 use crate::policy::model::{self, Target};
 use crate::policy::operation::Operation;
@@ -21,6 +22,8 @@ const TOKENS: [Note; 4] =
 /// What is known of an exchange's tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Which operation is asked for, once that is known.
+    pub operation: Option<Operation>,
     /// The request has been let go: from here on something counts.
     is_released: bool,
     /// Tokens of its text, as estimated.
@@ -29,12 +32,19 @@ pub(super) struct Tally {
     is_begun: bool,
     /// The head of an answer has come by.
     pub is_answered: bool,
-    /// This is the second position.
-    pub is_attempt: bool,
+    /// This is the second position: the listener's instance has written the facts.
+    is_attempt: bool,
     /// What the answer says.
     pub meter: Meter,
     /// What was noted of it last.
     noted: Option<Reading>,
+}
+
+impl Tally {
+    /// This is the second position, and its request on its way.
+    pub fn attempt(&mut self) {
+        (self.is_attempt, self.is_begun, self.is_released) = (true, true, true);
+    }
 }
 
 /// What a request is estimated to take.
@@ -67,12 +77,11 @@ impl Exchange {
         }
     }
 
-    /// The facts of a request that goes no further. `operation`: where it is known.
-    pub(super) fn note_uncounted(&mut self, operation: Option<Operation>) {
+    /// The facts of a request of which nothing counts, or not yet.
+    pub(super) fn note_uncounted(&mut self) {
         if self.is_metered() && !std::mem::replace(&mut self.tally.is_begun, true) {
-            self.notes.extend(
-                operation.map(|operation| (Note::Operation, operation.as_str().to_owned())),
-            );
+            let operation = self.tally.operation.map(|operation| operation.as_str().to_owned());
+            self.notes.extend(operation.map(|operation| (Note::Operation, operation)));
             self.notes.extend(TOKENS.map(|note| (note, "0".to_owned())));
         }
     }
@@ -80,19 +89,18 @@ impl Exchange {
     /// The facts of a request that is let go to `target`.
     pub(super) fn note_released(
         &mut self,
-        operation: Operation,
-        requested: &str,
+        decision: &Decision,
         target: &Target,
         estimate: Estimate,
     ) {
         if !self.is_metered() {
             return;
         }
-        self.tally.is_released = counts(operation);
+        self.tally.is_released = counts(decision.operation);
         self.tally.input = estimate.input;
         self.notes.push((Note::Estimate, estimate.total.to_string()));
-        self.note_model(requested, target);
-        self.note_uncounted(Some(operation));
+        self.note_model(&decision.requested, target);
+        self.note_uncounted();
     }
 
     /// In the second position: the facts of an attempt that is not the one which was foreseen.
@@ -155,8 +163,6 @@ impl Exchange {
 
 /// Whether an answer to the operation may cost tokens.
 fn counts(operation: Operation) -> bool {
-    use Operation::{
-        Batches, CountTokens, Files, Models, ResponsesInputTokens,
-    };
+    use Operation::{Batches, CountTokens, Files, Models, ResponsesInputTokens};
     !matches!(operation, CountTokens | ResponsesInputTokens | Models | Files | Batches)
 }

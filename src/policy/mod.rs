@@ -29,7 +29,7 @@ pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
 use std::sync::Arc;
 
 use key::VirtualKeys;
-use model::AliasTable;
+use model::{AliasTable, AliasTargets};
 
 /// A whole configuration (docs/reference.md, "Configuration").
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Config {
     pub virtual_keys: Arc<VirtualKeys>,
     /// Aliases for every virtual key; a key's own entry wins.
     pub aliases: AliasTable,
+    /// Where those lead.
+    pub alias_targets: AliasTargets,
     /// `cache.mode` for keys without one.
     pub cache: CacheMode,
     /// `usage` for keys without their own.

@@ -3,7 +3,9 @@
 mod alias;
 mod allowlist;
 
-pub use alias::{AliasChoice, AliasEntry, AliasTable, AliasTarget, Fallback, Targets};
+pub use alias::{
+    AliasChoice, AliasEntry, AliasTable, AliasTarget, AliasTargets, Fallback, Targets,
+};
 pub use allowlist::{Allowlist, Patterns};
 
 use std::rc::Rc;
@@ -169,6 +171,19 @@ pub fn is_usable(config: &Config, key: &VirtualKey, id: &str, targets: &Targets)
         }
         AliasChoice::Fallback(fallback) => plan(config, key, id, fallback, |_| Ok(())).is_ok(),
     })
+}
+
+/// Whether the configuration names the model of `target`, so that it may stand in a label: as an alias's target, in the
+/// provider's list, or in the key's allowlist. `id`: what the client asked for.
+#[must_use]
+pub fn is_named(config: &Config, key: &VirtualKey, id: &str, target: &Target) -> bool {
+    let Target { provider: at, model } = target;
+    let Some(provider) = config.providers.get(*at) else { return false };
+    provider.models.as_ref().is_some_and(|list| list.contains(model))
+        || config.alias_targets.contains(*at, model)
+        || key.allowed.names(&provider.name, model)
+        || AliasTable::resolve(&key.aliases, &config.aliases, id)
+            .is_some_and(|targets| targets.lead_to(*at, model))
 }
 
 /// Where a request goes that may leave its model to the provider, and does: to the key's primary one, with

@@ -118,6 +118,12 @@ impl Repairs {
 }
 
 impl AnswerFault {
+    /// Whether it came in the place of an answer, as long as none of it has gone on.
+    #[must_use]
+    pub fn is_in_place_of_answer(self) -> bool {
+        matches!(self, Self::Error | Self::ErrorIn200 | Self::Redirect | Self::Unfinished)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",

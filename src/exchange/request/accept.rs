@@ -47,17 +47,18 @@ impl Exchange {
     ) -> Result<RequestStep, GatewayError> {
         let presented = presented_key(headers.iter())?;
         let keys = &self.config.virtual_keys;
-        let key = keys.authenticate(presented, || around.now()).inspect_err(|_| {
-            // Revoked and expired ones have a name, too.
-            self.key = keys.known(presented);
-        })?;
-        self.key = Some(key.clone());
+        let authenticated = keys.authenticate(presented, || around.now());
+        // Revoked and expired ones have a name, too.
+        self.key = authenticated.as_ref().ok().cloned().or_else(|| keys.known(presented));
+        self.note_key();
+        let key = authenticated?;
         if self.routes.has_wrong() {
             self.now = around.now();
         }
         let rest = std::str::from_utf8(rest)
             .map_err(|_| GatewayError::new(Code::UnknownUrl, "The path is not valid UTF-8."))?;
         let target = operation::classify(fields.method, rest)?;
+        self.tally.operation = Some(target.operation);
         self.read_clock(target.operation, around);
         let mut head = ClientHead::read(&self.config, key, &target, headers, presented, fields)?;
         let id = &head.key.id;

@@ -1,9 +1,11 @@
 //! A request's body as it comes: counted, scanned for its model, and checked to its end.
 
 use crate::error::{Code, GatewayError};
-use crate::policy::Limits;
+use crate::exchange::usage::Estimate;
 use crate::policy::model::check_id;
 use crate::policy::operation::{BodyKind, Operation};
+use crate::policy::{Limits, UsageSettings};
+use crate::telemetry::usage::BYTES_A_TOKEN;
 use crate::wire::json::{self, scan::BodyFacts};
 use crate::wire::model_span::ModelSpan;
 use crate::wire::multipart;
@@ -93,6 +95,13 @@ impl RequestBody {
             }
         }
         Ok(found)
+    }
+
+    /// What the request is estimated to take.
+    pub fn estimate(&self, usage: UsageSettings) -> Estimate {
+        let input = self.declared.unwrap_or(self.counted).div_ceil(BYTES_A_TOKEN);
+        let most = u64::from(usage.default_max_tokens);
+        Estimate { input, total: input.saturating_add(most) }
     }
 
     /// Whether a body that is complete leaves its model to the provider.

@@ -131,6 +131,9 @@ impl Exchange {
 
     /// The host can't go on: the reply to send, which is known as our own when it comes back.
     pub fn give_up(&mut self) -> Reply {
+        if !self.response_head_sent {
+            self.tally.meter.void();
+        }
         self.note_undecided();
         self.note_replied();
         let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");

@@ -93,7 +93,9 @@ impl Exchange {
         if number > 1 || target != decision.plan.first {
             let note = super::attempt::Attempt::note(&decision, &provider.name, &target.model);
             self.notes.push((Note::Request, note));
+            self.note_model(&decision.requested, &target);
         }
+        self.tally.attempt();
         self.awaits_facts = !decision.is_complete;
         let told = fields.declared();
         // What repeats the virtual key is gone: the listener's instance had the key to compare with.

@@ -122,6 +122,7 @@ impl Exchange {
             self.notes.push((Note::Request, note));
             self.is_noted = true;
         }
+        self.note_released(&decision, &target, body.estimate(self.usage()));
         let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))

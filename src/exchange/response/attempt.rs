@@ -22,6 +22,7 @@ impl Exchange {
         {
             return false;
         }
+        self.tally.is_answered = true;
         let Some(note) = around.recall(Note::Attempts) else { return false };
         let trail = Trail::read(&note);
         let Some(last) = trail.last() else { return false };

@@ -60,6 +60,7 @@ impl Exchange {
         self.recall_facts(around);
         let head_sent = self.response_head_sent;
         let step = self.read_head(headers, end);
+        self.note_counted();
         self.told(head_sent, step)
     }
 
@@ -74,6 +75,9 @@ impl Exchange {
         self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
         self.answer_status = status;
+        if status >= 400 {
+            self.tally.meter.void();
+        }
         let is_unreadable = status < 400 && is_encoded(headers);
         let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
         if is_mislabelled {
@@ -150,6 +154,7 @@ impl Exchange {
         let step = self.read_response_body(bytes, next);
         // What has gone on is not held any more.
         let _less = self.settle();
+        self.note_counted();
         step
     }
 
@@ -291,6 +296,7 @@ impl Exchange {
         }
         let head_sent = self.response_head_sent;
         let step = self.read_trailers();
+        self.note_counted();
         self.told(head_sent, step)
     }
 

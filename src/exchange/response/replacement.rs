@@ -49,6 +49,9 @@ impl Exchange {
     }
 
     pub(super) fn count_answer(&mut self, fault: AnswerFault) {
+        if fault.is_in_place_of_answer() && !self.response_head_sent {
+            self.tally.meter.void();
+        }
         let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
         self.counted.push(counters::answers(fault, provider.map(|provider| &*provider.name)));
     }

@@ -2,12 +2,13 @@
 //!
 //! The SDK's wrappers panic on any status that they do not list and on header values that are not
 //! UTF-8. A panic costs every live stream of the worker, so the functions that a request can reach are
-//! imported again here, with bytes and `Result`. All `unsafe` of this host is here and in [`growth`].
+//! imported again here, with bytes and `Result`. All `unsafe` of this host is here, in [`growth`] and in [`last`].
 #![allow(unsafe_code)]
 
 mod growth;
+mod last;
 
-pub use growth::ended;
+pub use last::ask as ask_for_last;
 
 use std::time::Duration;
 
@@ -185,6 +186,12 @@ pub fn now_ms() -> u64 {
         Ok(()) => nanoseconds / 1_000_000,
         Err(_) => u64::MAX,
     }
+}
+
+/// A stream's context is deleted.
+pub fn ended(context: u32) {
+    growth::ended(context);
+    last::forget(context);
 }
 
 /// Asks for ticks of the root context; zero stops them.

@@ -65,7 +65,7 @@ impl Http {
                 Err(status) => return self.fail(&format!("can't read the body: {status:?}")),
             };
         }
-        report(shared, exchange);
+        report(self.id, shared, exchange);
         match step {
             RequestStep::Continue => Action::Continue,
             RequestStep::Hold | RequestStep::ReadWhole => Action::Pause,
@@ -167,7 +167,7 @@ impl Http {
             return Response::Pass(BodyOut::Same);
         };
         let step = event(exchange);
-        report(shared, exchange);
+        report(self.id, shared, exchange);
         match step {
             ResponseStep::Hold => Response::Hold,
             ResponseStep::Continue => Response::Pass(BodyOut::Same),
@@ -188,7 +188,7 @@ impl Http {
         let Gateway { shared, exchange } = self.gateway.as_mut()?;
         let (line, reply) = exchange.misrouted(&Around)?;
         error!("{line}");
-        report(shared, exchange);
+        report(self.id, shared, exchange);
         Some(send(&reply))
     }
 
@@ -255,7 +255,7 @@ impl Http {
         match &mut self.gateway {
             Some(Gateway { shared, exchange }) => {
                 let reply = exchange.give_up();
-                report(shared, exchange);
+                report(self.id, shared, exchange);
                 send(&reply)
             }
             None => give_up(),
@@ -314,8 +314,12 @@ fn overflowed() -> bool {
 }
 
 /// Gives the access log what has become known, and counts what has happened.
-fn report(shared: &Shared, exchange: &mut Exchange) {
+fn report(id: u32, shared: &Shared, exchange: &mut Exchange) {
     for (note, value) in exchange.take_notes() {
+        if note == Note::Estimate {
+            // From here on something counts.
+            calls::ask_for_last(id);
+        }
         if let Err(status) = calls::set_filter_state(note.key(), &value) {
             warn!("can't set {}: {status:?}", note.key());
         }
@@ -392,6 +396,14 @@ impl HttpContext for Http {
         }
         let action = self.on_request(&[], Exchange::on_request_trailers);
         self.request_done(action)
+    }
+
+    /// Envoy's access loggers come next. Called for streams alone of which something is counted (`calls::ask_for_last`).
+    fn on_log(&mut self) {
+        if let Some(Gateway { shared, exchange }) = &mut self.gateway {
+            exchange.on_done(&Around);
+            report(self.id, shared, exchange);
+        }
     }
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {

@@ -1,7 +1,7 @@
 //! `model_aliases`: names of the operator's own, each for one target, a fallback or a weighted split of
 //! either.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::policy::ProviderId;
@@ -51,6 +51,28 @@ pub struct AliasTarget {
     pub provider: ProviderId,
     /// The upstream's own id.
     pub model: String,
+}
+
+/// The targets of all names of a table.
+#[derive(Debug, Default)]
+pub struct AliasTargets(HashMap<ProviderId, HashSet<Box<str>>>);
+
+impl AliasTargets {
+    /// The targets of all names of `table`.
+    #[must_use]
+    pub fn of(table: &AliasTable) -> Self {
+        let mut known = Self::default();
+        for target in table.targets() {
+            known.0.entry(target.provider).or_default().insert(target.model.as_str().into());
+        }
+        known
+    }
+
+    /// Whether a name leads to `model` at `provider`.
+    #[must_use]
+    pub fn contains(&self, provider: ProviderId, model: &str) -> bool {
+        self.0.get(&provider).is_some_and(|models| models.contains(model))
+    }
 }
 
 impl AliasTable {
@@ -126,6 +148,11 @@ impl AliasTable {
     /// The exact names with their targets, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Targets)> {
         self.by_name.iter().map(|(name, targets)| (&**name, &**targets))
+    }
+
+    /// Where all of the names lead.
+    pub fn targets(&self) -> impl Iterator<Item = &AliasTarget> {
+        self.by_name.iter().chain(&*self.by_prefix).flat_map(|(_, targets)| targets.targets())
     }
 
     /// Whether one of the names, exact or with a `*`, leads to a fallback.
@@ -210,6 +237,17 @@ impl Targets {
             before = *cumulative;
             (weight, choice)
         })
+    }
+
+    /// All targets of all choices.
+    pub fn targets(&self) -> impl Iterator<Item = &AliasTarget> {
+        self.choices.iter().flat_map(|(_, choice)| choice.targets())
+    }
+
+    /// Whether one of the targets is `model` at `provider`.
+    #[must_use]
+    pub fn lead_to(&self, provider: ProviderId, model: &str) -> bool {
+        self.targets().any(|target| target.provider == provider && target.model == model)
     }
 
     /// Whether one of the choices is a fallback.

@@ -85,6 +85,17 @@ impl Allowlist {
         }
     }
 
+    /// Whether an entry without a `*` is the upstream's own model id, or `provider/model`.
+    #[must_use]
+    pub fn names(&self, provider: &str, model: &str) -> bool {
+        match self {
+            Self::All => false,
+            Self::Only(patterns) => {
+                patterns.names(model) || patterns.names_joined(&joined(provider, model))
+            }
+        }
+    }
+
     /// Whether an entry matches `id` as it is spelled, for an id that leads to no provider.
     #[must_use]
     pub fn allows_id(&self, id: &str) -> bool {
@@ -98,16 +109,28 @@ impl Allowlist {
     }
 }
 
+/// The bytes of `provider/model`.
+fn joined(provider: &str, model: &str) -> impl Iterator<Item = u8> + Clone {
+    provider.bytes().chain(iter::once(b'/')).chain(model.bytes())
+}
+
 impl Patterns {
-    fn matches(&self, id: &str) -> bool {
+    fn names(&self, id: &str) -> bool {
         self.exact.binary_search_by(|known| (**known).cmp(id)).is_ok()
-            || self.wild.iter().any(|pattern| pattern.matches(id.bytes()))
+    }
+
+    fn names_joined(&self, joined: &(impl Iterator<Item = u8> + Clone)) -> bool {
+        let is_listed = |known: &Arc<str>| known.bytes().cmp(joined.clone());
+        self.qualified.binary_search_by(is_listed).is_ok()
+    }
+
+    fn matches(&self, id: &str) -> bool {
+        self.names(id) || self.wild.iter().any(|pattern| pattern.matches(id.bytes()))
     }
 
     fn matches_joined(&self, provider: &str, model: &str) -> bool {
-        let joined = provider.bytes().chain(iter::once(b'/')).chain(model.bytes());
-        let is_listed = |known: &Arc<str>| known.bytes().cmp(joined.clone());
-        self.qualified.binary_search_by(is_listed).is_ok()
+        let joined = joined(provider, model);
+        self.names_joined(&joined)
             || self
                 .wild
                 .iter()

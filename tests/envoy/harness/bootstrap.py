@@ -56,6 +56,8 @@ class Setting:
     With POSITIONS=2 in the environment this is what every test runs with that says nothing else."""
     fallbacks: dict[str, list[str]] = field(default_factory=dict)
     """Composite clusters over others, each with a route that tries one after the other; hosts say whose they are."""
+    facts: bool = False
+    """The access log also shows what `usage` writes (see FACTS)."""
     outliers: bool = False
     """Hosts that fail are ejected after two failures; an ejected one is skipped."""
     ecds: bool = False
@@ -69,6 +71,19 @@ def _any(message: str, /, **fields: Any) -> Json:
 def _named(name: str, message: str, /, **fields: Any) -> Json:
     return {"name": name, "typed_config": _any(message, **fields)}
 
+
+FACTS = (
+    "virtual_key",
+    "operation",
+    "model",
+    "estimate",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "total_tokens",
+    "usage_source",
+)
+"""The facts in filter state, with `gateway_` before each."""
 
 HOST = os.environ.get("HOST", "wasm")
 """What runs the core: `wasm`, or `native` (Envoy's dynamic modules)."""
@@ -169,10 +184,11 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         router["upstream_http_filters"] = [_filter(setting, wasm, ecds_path), _named("codec", codec)]
     filters.append(_named("router", "envoy.extensions.filters.http.router.v3.Router", **router))
     attempts = " attempts=%FILTER_STATE(wasm.gateway_attempts:PLAIN)%" if setting.fallbacks else ""
+    facts = "".join(f" {name}=%FILTER_STATE(wasm.gateway_{name}:PLAIN)%" for name in FACTS)
     log_format = (
         "access %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %REQ(x-test-id)% "
         "request=%FILTER_STATE(wasm.gateway_request:PLAIN)% "
-        f"cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%{attempts}\n"
+        f"cache=%FILTER_STATE(wasm.gateway_cache:PLAIN)%{attempts}{facts if setting.facts else ''}\n"
     )
     access_log = _named(
         "stdout",

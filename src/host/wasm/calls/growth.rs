@@ -30,7 +30,7 @@ thread_local! {
 const PAUSE: u32 = 1;
 
 /// A stream's context is deleted.
-pub fn ended(context: u32) {
+pub(super) fn ended(context: u32) {
     CHANGING.with_borrow_mut(|changing| {
         changing
             .iter_mut()

@@ -1,0 +1,121 @@
+"""Token counts in filter state: who asked, for what, what it was estimated to take, and what it took."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from harness import Gate, Setting, answer, expect, headers, openai_shapes, plugin
+
+MESSAGES = [{"role": "user", "content": "x" * 40}]
+ZEROS = {
+    "input_tokens": "0",
+    "output_tokens": "0",
+    "cached_tokens": "0",
+    "total_tokens": "0",
+}
+
+
+def setting(mode: str = "observe", **fields: Any) -> Setting:
+    config = plugin.configuration(usage={"mode": mode}, **fields)
+    return Setting(config=config, facts=True)
+
+
+def facts(gateway: Any, mark: str) -> dict[str, str]:
+    """What the access log shows of a request; what is not there is left out."""
+    shown = dict(
+        part.split("=", 1) for part in gateway.access(mark).split(" ") if "=" in part
+    )
+    return {
+        name: value
+        for name, value in shown.items()
+        if name not in {"request", "cache", "attempts"} and value != "-"
+    }
+
+
+def ask(
+    gateway: Any,
+    body: dict[str, Any],
+    vk: str | None = "main",
+    path: str = "/v1/chat/completions",
+) -> Any:
+    """The reply to a request, and its facts."""
+    mark = uuid.uuid4().hex
+    reply = gateway.post(path, body=body, vk=vk, fields=[("x-test-id", mark)])
+    return reply, facts(gateway, mark)
+
+
+@pytest.fixture
+def observed(start_envoy: Any) -> Any:
+    return start_envoy(**vars(setting()))
+
+
+def test_with_mode_off_nothing_is_written(start_envoy: Any) -> None:
+    gateway = start_envoy(**vars(setting("off")))
+    reply, seen = ask(gateway, {"model": "alpha/m", "messages": MESSAGES})
+    expect.good(reply)
+    assert seen == {}
+
+
+def test_a_chat(observed: Any, upstreams: Any) -> None:
+    upstreams["alpha"].next(answer(openai_shapes.completion()))
+    reply, seen = ask(
+        observed, {"model": "alpha/m", "messages": MESSAGES, "max_tokens": 5}
+    )
+    expect.good(reply)
+    assert (seen["virtual_key"], seen["operation"], seen["model"]) == (
+        "id-main",
+        "chat_completions",
+        "other",
+    )
+    assert int(seen["estimate"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("vk", "key", "operation"),
+    [
+        ("revoked", "id-revoked", None),
+        ("expired", "id-expired", None),
+        ("none", "id-none", "chat_completions"),
+        (None, None, None),
+    ],
+)
+def test_a_refused_request_takes_nothing(
+    observed: Any, vk: str | None, key: str | None, operation: str | None
+) -> None:
+    reply, seen = ask(observed, {"model": "alpha/m", "messages": MESSAGES}, vk=vk)
+    assert reply.status in {401, 403}
+    expected = {"virtual_key": key, "operation": operation, **ZEROS}
+    assert seen == {
+        name: value for name, value in expected.items() if value is not None
+    }
+
+
+def test_an_error_takes_nothing(observed: Any, upstreams: Any) -> None:
+    upstreams["alpha"].next(answer({"error": {"message": "busy"}}, 503))
+    _, seen = ask(observed, {"model": "alpha/m", "messages": MESSAGES})
+    assert {name: seen[name] for name in ZEROS} == ZEROS
+    assert "usage_source" not in seen
+
+
+def test_a_client_that_leaves_before_the_head_has_sent_its_text(
+    observed: Any, upstreams: Any
+) -> None:
+    gate, mark = Gate(), uuid.uuid4().hex
+    upstreams["alpha"].next(answer(openai_shapes.completion(), hold=gate))
+    client = observed.connect()
+    body = json.dumps({"model": "alpha/m", "messages": MESSAGES}).encode()
+    more = [("content-length", str(len(body))), ("x-test-id", mark)]
+    client.send_head(
+        "POST", "/v1/chat/completions", headers("main", "application/json", more)
+    )
+    client.send(body)
+    upstreams["alpha"].wait_request()
+    client.close()
+    seen = facts(observed, mark)
+    gate.open()
+    assert (seen["output_tokens"], seen["usage_source"]) == ("0", "estimated")
+    assert int(seen["input_tokens"]) >= 10
+    assert seen["total_tokens"] == seen["input_tokens"]
