@@ -9,7 +9,8 @@
 3. A room of src imports only what the table ROOMS allows it. `error` and `wire` are open to all; tests may use
    anything, but for wire's; command-line programs stand in src/bin, outside of the table.
 
-4. No circle of imports runs through files of different rooms.
+4. No circle of imports runs through files of different rooms, nor through files of one room. A folder's own file and what
+   stands in the folder may name each other.
 5. docs/design.md names no path that does not exist.
 6. A type's name stands for one type in all of src, so that a search or a trace tells types apart. The two hosts may
    name the same thing alike.
@@ -178,6 +179,15 @@ def imports(module, text, modules):
 def circles_between_rooms(texts):
     """A circle for each pair of rooms that has one. A module and what stands inside it are one file here."""
     edges = {module: set(imports(module, text, texts)) & set(texts) for module, text in texts.items()}
+    reach = reachable(edges)
+    for module, found in reach.items():
+        for other in found:
+            if module[0] < other[0] and module in reach[other]:
+                yield f"{'::'.join(module)} and {'::'.join(other)} import each other"
+
+
+def reachable(edges):
+    """What each of the keys leads to."""
     reach = {}
     for start in edges:
         seen, waiting = set(), list(edges[start])
@@ -187,10 +197,24 @@ def circles_between_rooms(texts):
                 seen.add(module)
                 waiting += edges[module]
         reach[start] = seen
+    return reach
+
+
+def circles_inside_rooms(texts):
+    """A sentence for each two files of one room of which each leads to the other. What a folder shares with its own files is
+    one thing."""
+    def apart(one, other):
+        return one[: len(other)] != other and other[: len(one)] != one
+
+    edges = {
+        module: {to for to in imports(module, text, texts) if to in texts and to[0] == module[0] and apart(module, to)}
+        for module, text in texts.items()
+    }
+    reach = reachable(edges)
     for module, found in reach.items():
-        for other in found:
-            if module[0] < other[0] and module in reach[other]:
-                yield f"{'::'.join(module)} and {'::'.join(other)} import each other"
+        for other in edges[module]:
+            if module in reach[other]:
+                yield f"{'::'.join(module)} imports {'::'.join(other)}, which leads back to it"
 
 
 TYPE = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|union|trait|type) (\w+)")
@@ -249,6 +273,7 @@ def main():
         if room_of(path) in ROOMS and not any(path.is_relative_to(test) for test in tests)
     }
     breaches += [f"src: {circle}" for circle in circles_between_rooms(texts)]
+    breaches += [f"src: {circle}" for circle in circles_inside_rooms(texts)]
     breaches += names_of_several_types(
         {path: lines for path, lines in files.items() if not any(path.is_relative_to(test) for test in tests)}
     )

@@ -77,7 +77,8 @@ pub(super) fn read<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Docum
         return None;
     }
     if structpb::is_struct(bytes) {
-        return structpb::decode(bytes, problems);
+        let split = structpb::decode(bytes, KEYS, problems)?;
+        return Some(Document { rest: split.rest, keys: Keys::Protobuf(split.items) });
     }
     if !bytes.trim_ascii_start().starts_with(b"{") {
         problems.add(ROOT, "neither a JSON object nor the bytes of a google.protobuf.Struct");

@@ -19,7 +19,7 @@ mod text;
 pub use compile::SharedConfig;
 pub use problems::{Path, Problems, ROOT};
 #[cfg(not(target_arch = "wasm32"))]
-pub use schema::schema;
+pub use raw::schema;
 pub use spelling::closest;
 
 #[cfg(test)]

@@ -353,3 +353,21 @@ impl<'de> Visitor<'de> for TargetsVisitor {
         RawFallback::deserialize(MapAccessDeserializer::new(members)).map(RawTargets::Fallback)
     }
 }
+
+/// The plugin configuration as a JSON Schema (2020-12). It knows names and types; the rules that go further
+/// are those of [`Config::from_plugin_configuration`](crate::policy::Config::from_plugin_configuration).
+#[must_use]
+#[cfg(not(target_arch = "wasm32"))]
+pub fn schema() -> Schema {
+    let mut schema = serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "openai-gateway-filter",
+        "description": "The plugin configuration of openai-gateway-filter.",
+    });
+    if let (Some(schema), serde_json::Value::Object(config)) =
+        (schema.as_object_mut(), RawConfig::schema())
+    {
+        schema.extend(config);
+    }
+    schema
+}

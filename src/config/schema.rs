@@ -1,27 +1,9 @@
-//! The configuration as a JSON Schema, made of what [`super::raw`] declares.
+//! Parts of JSON Schemas.
 
 use serde_json::{Map, Value, json};
 
-use super::field::Shape as _;
-use super::raw::RawConfig;
-
 /// A JSON Schema, or a part of one.
 pub(super) type Schema = Value;
-
-/// The plugin configuration as a JSON Schema (2020-12). It knows names and types; the rules that go further
-/// are those of [`Config::from_plugin_configuration`](crate::policy::Config::from_plugin_configuration).
-#[must_use]
-pub fn schema() -> Value {
-    let mut schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "openai-gateway-filter",
-        "description": "The plugin configuration of openai-gateway-filter.",
-    });
-    if let (Some(schema), Value::Object(config)) = (schema.as_object_mut(), RawConfig::schema()) {
-        schema.extend(config);
-    }
-    schema
-}
 
 /// An object with these members and no others: name, lines of comment, schema.
 pub(super) fn object(members: &[(&str, &[&str], Schema)]) -> Schema {

@@ -9,7 +9,6 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value as PbValue};
 use serde_json::{Map, Number, Value};
 
-use super::document::{Document, KEYS, Keys};
 use super::problems::{Path, Problems, ROOT};
 
 /// Tag of `Struct.fields` (field 1, length-delimited); as text it is a line feed.
@@ -27,20 +26,32 @@ pub(super) fn is_struct(bytes: &[u8]) -> bool {
     bytes.first() == Some(&FIELDS) && bytes.contains(&ENTRY_VALUE)
 }
 
-/// The Struct, its numbers all doubles, and the virtual keys beside it. `None` after reporting why there is none.
-pub(super) fn decode<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
-    let document = split(bytes, problems);
+/// A Struct, its numbers all doubles, and beside it the elements of one member that is a list, unread: what is expected
+/// to be large is never a tree.
+#[derive(Debug, PartialEq)]
+pub(super) struct Split<'a> {
+    pub rest: Value,
+    pub items: Vec<&'a [u8]>,
+}
+
+/// The Struct, and the list `listed` of it. `None` after reporting why there is none.
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    listed: &str,
+    problems: &mut Problems,
+) -> Option<Split<'a>> {
+    let document = split(bytes, listed, problems);
     if document.is_none() {
         problems.add(ROOT, "neither JSON text nor a well-formed google.protobuf.Struct");
     }
     document
 }
 
-/// Reads the outermost message by hand, so that the list of virtual keys stays as it is written. Of a name that comes
+/// Reads the outermost message by hand, so that the list stays as it is written. Of a name that comes
 /// twice the last counts, as in every map of protobuf.
-fn split<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
+fn split<'a>(bytes: &'a [u8], listed: &str, problems: &mut Problems) -> Option<Split<'a>> {
     let mut members = Map::new();
-    let mut keys = Vec::new();
+    let mut items = Vec::new();
     for entry in fields(bytes) {
         let (Some(FIELDS), entry) = entry? else { continue };
         let (mut name, mut member) = ("", &[][..]);
@@ -51,20 +62,20 @@ fn split<'a>(bytes: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
                 _ => {}
             }
         }
-        if name == KEYS
+        if name == listed
             && let Some(list) = list(member)
         {
-            keys = list;
+            items = list;
             members.remove(name);
             continue;
         }
-        if name == KEYS {
-            keys = Vec::new();
+        if name == listed {
+            items = Vec::new();
         }
         let member = PbValue::decode(member).ok()?;
         members.insert(name.to_owned(), value(member, &ROOT.field(name), problems));
     }
-    Some(Document { rest: Value::Object(members), keys: Keys::Protobuf(keys) })
+    Some(Split { rest: Value::Object(members), items })
 }
 
 /// The elements of a value that is a list.
@@ -87,7 +98,7 @@ fn list(value: &[u8]) -> Option<Vec<&[u8]>> {
     items
 }
 
-/// One element of the list of virtual keys.
+/// One element of the list.
 pub(super) fn item(bytes: &[u8], at: &Path<'_>, problems: &mut Problems) -> Option<Value> {
     match PbValue::decode(bytes) {
         Ok(item) => Some(value(item, at, problems)),
@@ -162,6 +173,7 @@ fn value(from: PbValue, at: &Path<'_>, problems: &mut Problems) -> Value {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::document::{KEYS, Keys};
     use super::*;
     use crate::test;
     use serde_json::json;
@@ -196,7 +208,7 @@ pub(super) mod tests {
         let bytes = encode(&from);
         assert!(is_struct(&bytes));
         let mut problems = Problems::default();
-        assert_eq!(decode(&bytes, &mut problems).map(|document| document.rest), Some(from));
+        assert_eq!(decode(&bytes, KEYS, &mut problems).map(|document| document.rest), Some(from));
         assert!(problems.is_empty());
     }
 
@@ -219,10 +231,11 @@ pub(super) mod tests {
             ([wrong, one].concat(), vec![json!(1.0), json!(2.0)], json!({})),
         ] {
             let mut problems = Problems::default();
-            let document = decode(&bytes, &mut problems).unwrap();
+            let document = decode(&bytes, KEYS, &mut problems).unwrap();
             assert_eq!(document.rest, rest);
             let mut seen = Vec::new();
-            document.keys.each(ROOT, &mut problems, |_, key: Value, _| seen.push(key));
+            Keys::Protobuf(document.items)
+                .each(ROOT, &mut problems, |_, key: Value, _| seen.push(key));
             assert!(problems.is_empty() && seen == want, "{seen:?} {want:?}");
         }
     }
@@ -258,7 +271,7 @@ pub(super) mod tests {
         }
         for bytes in [b"\n\x05\x12\x01".to_vec(), b"\n\xff\xff\x12".to_vec(), encode(&deep)] {
             let mut problems = Problems::default();
-            assert_eq!(decode(&bytes, &mut problems), None);
+            assert_eq!(decode(&bytes, KEYS, &mut problems), None);
             assert_eq!(problems.iter().count(), 1);
         }
     }
@@ -268,7 +281,7 @@ pub(super) mod tests {
         let kind = Some(Kind::NumberValue(f64::NAN));
         let fields = [("n".to_owned(), PbValue { kind })].into();
         let mut problems = Problems::default();
-        decode(&Struct { fields }.encode_to_vec(), &mut problems);
+        decode(&Struct { fields }.encode_to_vec(), KEYS, &mut problems);
         assert_eq!(problems.to_string(), "n: not a finite number");
     }
 }

@@ -5,9 +5,6 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::policy::key::Bound;
-use crate::policy::model::{AliasEntry, Patterns, Targets};
-
 /// The values of one type that were seen so far.
 #[derive(Debug)]
 pub struct Interner<T: ?Sized>(HashSet<Arc<T>>);
@@ -28,21 +25,6 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
         self.0.insert(Arc::clone(&value));
         value
     }
-}
-
-/// What the virtual keys of one configuration share. Needed while it is compiled only.
-#[derive(Debug, Default)]
-pub struct Interned {
-    /// Names of aliases and entries of allowlists.
-    pub names: Interner<str>,
-    /// Where aliases lead.
-    pub targets: Interner<Targets>,
-    /// Whole tables of aliases, sorted.
-    pub aliases: Interner<[AliasEntry]>,
-    /// Whole allowlists.
-    pub patterns: Interner<Patterns>,
-    /// Bound providers.
-    pub bound: Interner<Bound>,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Virtual keys: the table of digests, and where a request carries its key.
+//! Virtual keys: who may use what, and the table of digests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -258,79 +258,6 @@ fn prefix(digest: &Digest) -> [u8; 8] {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// A header's values so far.
-#[derive(Default, Clone, Copy)]
-struct HeaderValues<'a> {
-    first: Option<&'a [u8]>,
-    several: bool,
-}
-
-impl<'a> HeaderValues<'a> {
-    fn add(&mut self, value: &'a [u8]) {
-        self.several |= self.first.is_some();
-        self.first = self.first.or(Some(value));
-    }
-}
-
-/// The virtual key that a request carries: `authorization: Bearer` (scheme in any case), else
-/// `x-api-key`, else `api-key`. An `authorization` of another scheme and empty values count as
-/// absent. `headers` are (name, value) pairs as Envoy gives them, names in lower case; values may
-/// hold any bytes.
-///
-/// # Errors
-/// `invalid_api_key` when there is no key, or when the deciding header has several values, be it in
-/// several lines or joined by a comma: which of them counts would be a guess.
-pub fn presented_key<'a>(
-    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<&'a [u8], GatewayError> {
-    let mut authorization = HeaderValues::default();
-    let mut x_api_key = HeaderValues::default();
-    let mut api_key = HeaderValues::default();
-    for (name, value) in headers {
-        match name {
-            b"authorization" => authorization.add(value),
-            b"x-api-key" => x_api_key.add(value),
-            b"api-key" => api_key.add(value),
-            _ => {}
-        }
-    }
-    if authorization.several {
-        return Err(several_keys("authorization"));
-    }
-    let bearer = HeaderValues { first: authorization.first.and_then(bearer_token), several: false };
-    for (header, values) in
-        [("authorization", bearer), ("x-api-key", x_api_key), ("api-key", api_key)]
-    {
-        if values.several {
-            return Err(several_keys(header));
-        }
-        match values.first.map(<[u8]>::trim_ascii) {
-            None | Some(b"") => {}
-            Some(key) if key.contains(&b',') => return Err(several_keys(header)),
-            Some(key) => return Ok(key),
-        }
-    }
-    Err(GatewayError::new(
-        Code::InvalidApiKey,
-        "You didn't provide an API key. Send a virtual key of this gateway in the header \
-         `Authorization: Bearer YOUR_KEY` (`x-api-key` and `api-key` are read, too).",
-    ))
-}
-
-/// What follows the scheme `Bearer`.
-fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = authorization.trim_ascii_start().split_at_checked(b"bearer".len())?;
-    let separated = matches!(rest.first(), None | Some(b' ' | b'\t'));
-    (separated && scheme.eq_ignore_ascii_case(b"bearer")).then_some(rest)
-}
-
-fn several_keys(header: &str) -> GatewayError {
-    GatewayError::new(
-        Code::InvalidApiKey,
-        format!("The request has several values in its {header} header. Send one virtual key."),
-    )
-}
-
 /// A key of which nothing is said.
 #[cfg(test)]
 pub(crate) fn test_key(id: &str) -> VirtualKey {
@@ -352,10 +279,6 @@ mod tests {
     use super::test_key as key;
     use super::*;
     use crate::test;
-
-    fn presented<'a>(headers: &[(&'a str, &'a [u8])]) -> Result<&'a [u8], GatewayError> {
-        presented_key(headers.iter().map(|(name, value)| (name.as_bytes(), *value)))
-    }
 
     #[test]
     fn bound_keeps_order_and_the_first_of_equals() {
@@ -447,58 +370,5 @@ mod tests {
         let keys = VirtualKeys::new(vec![(vec![digest(b"vk-a")], key("a"))]);
         let text = format!("{keys:?}");
         assert!(text.contains("\"a\"") && !text.contains(&format!("{}", digest(b"vk-a")[0])));
-    }
-
-    #[test]
-    fn finds_the_presented_key() {
-        type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a [u8]);
-        let cases: &[Case<'_>] = &[
-            (&[("authorization", b"Bearer k")], b"k"),
-            (&[("authorization", b"bEARER   k ")], b"k"),
-            (&[("authorization", b"Bearer\tk")], b"k"),
-            (&[("authorization", b"Bearer \xff\xfe")], b"\xff\xfe"),
-            (&[("x-api-key", b"k")], b"k"),
-            (&[("api-key", b" k ")], b"k"),
-            (&[("api-key", b"c"), ("x-api-key", b"b"), ("authorization", b"Bearer a")], b"a"),
-            (&[("api-key", b"c"), ("x-api-key", b"b")], b"b"),
-            (&[("authorization", b"Basic dTpw"), ("x-api-key", b"b")], b"b"),
-            (&[("authorization", b"Digest a=1, b=2"), ("api-key", b"c")], b"c"),
-            (&[("authorization", b"k"), ("x-api-key", b"b")], b"b"),
-            (&[("authorization", b"Bearer"), ("x-api-key", b"b")], b"b"),
-            (&[("authorization", b"Bearer "), ("x-api-key", b""), ("api-key", b"c")], b"c"),
-            (&[("authorization", b"Bearer a"), ("x-api-key", b"b"), ("x-api-key", b"c")], b"a"),
-        ];
-        for (headers, want) in cases {
-            assert_eq!(presented(headers).as_deref(), Ok(*want), "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn refuses_no_key_and_several() {
-        let missing: &[&[(&str, &[u8])]] = &[
-            &[],
-            &[("authorization", b"")],
-            &[("authorization", b"Bearer")],
-            &[("authorization", b"Bearerk")],
-            &[("authorization", b"s3cret")],
-            &[("authorization", b"\xff\xff\xff\xff\xff\xff\xff")],
-            &[("cookie", b"s3cret")],
-        ];
-        let several: &[&[(&str, &[u8])]] = &[
-            &[("authorization", b"Bearer s3cret"), ("authorization", b"Bearer s3cret")],
-            &[("authorization", b"Basic x"), ("authorization", b"Bearer s3cret")],
-            &[("authorization", b"Bearer s3cret,Bearer b")],
-            &[("x-api-key", b"s3cret"), ("x-api-key", b"b"), ("api-key", b"c")],
-            &[("x-api-key", b"s3cret, b")],
-            &[("api-key", b"s3cret"), ("api-key", b"")],
-        ];
-        for (cases, text) in [(missing, "Authorization: Bearer YOUR_KEY"), (several, "several")] {
-            for headers in cases {
-                let error = presented(headers).unwrap_err();
-                assert_eq!(error.code, Code::InvalidApiKey);
-                assert!(error.message.contains(text), "{headers:?}: {}", error.message);
-                assert!(!error.message.contains("s3cret"));
-            }
-        }
     }
 }

@@ -8,11 +8,13 @@ pub mod key;
 pub mod model;
 pub mod operation;
 pub mod pattern;
+mod presented_key;
 mod provider;
 mod secret;
 mod settings;
 mod withheld;
 
+pub use presented_key::presented_key;
 #[cfg(test)]
 pub(crate) use provider::test_provider;
 pub use provider::{

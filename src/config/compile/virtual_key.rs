@@ -12,11 +12,11 @@ use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{OneOrMany, RawVirtualKey, Streamed};
 use super::super::text;
 use super::{Env, ProviderNames, alias, cache, strings, usage};
-use crate::policy::intern::Interned;
+use crate::policy::intern::Interner;
 use crate::policy::key::{
     self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder,
 };
-use crate::policy::model::{AliasTable, Allowlist};
+use crate::policy::model::{AliasTable, Allowlist, Interned};
 use crate::policy::{Secret, UsageSettings};
 
 /// The longest `id`: it goes into headers and metric names.
@@ -24,6 +24,13 @@ const MAX_ID_BYTES: usize = 128;
 
 /// A shorter virtual key is warned of at start.
 const SAFE_KEY_BYTES: usize = 16;
+
+/// What the virtual keys share.
+#[derive(Default)]
+struct SharedByKeys {
+    models: Interned,
+    bound: Interner<Bound>,
+}
 
 /// Where ids and digests were seen first.
 #[derive(Default)]
@@ -51,7 +58,7 @@ pub(super) fn compile(
     let _not_a_list = raw.given(&at, problems);
     let every_provider = Arc::new(Bound::new(beside.names.ids()));
     let mut seen = FirstUses::default();
-    let mut shared = Interned::default();
+    let mut shared = SharedByKeys::default();
     let mut compiled = VirtualKeysBuilder::default();
     keys.each(&at, problems, |index, key: Field<RawVirtualKey>, problems| {
         let at = at.item(index);
@@ -94,7 +101,7 @@ fn virtual_key(
     is_short: bool,
     beside: &Beside<'_>,
     every_provider: &Arc<Bound>,
-    shared: &mut Interned,
+    shared: &mut SharedByKeys,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<VirtualKey> {
@@ -119,7 +126,7 @@ fn virtual_key(
             let rule = "an entry must not be empty or hold control characters, nor `^`, `$`, `(`, `[` or `|`: entries \
                         are no regular expressions, only `*` stands for any run of characters";
             let entries = strings(list, &at_allowed, problems, is_entry, rule);
-            Allowlist::interned(entries, |name| names.get(name).is_some(), shared)
+            Allowlist::interned(entries, |name| names.get(name).is_some(), &mut shared.models)
         }
     };
     let at_aliases = at.field("model_aliases");
@@ -139,7 +146,7 @@ fn virtual_key(
         is_short,
         bound: bound?,
         allowed,
-        aliases: AliasTable::interned(aliases, shared),
+        aliases: AliasTable::interned(aliases, &mut shared.models),
         cache,
         usage,
         revoked,

@@ -14,9 +14,9 @@ use crate::exchange::decision::sealer;
 use crate::exchange::face::Face;
 use crate::exchange::models::{ListStyle, Want};
 use crate::exchange::{Exchange, ModelsQuery, Next, Note, RequestStep, Surroundings};
-use crate::policy::Outside;
-use crate::policy::key::{VirtualKey, presented_key};
+use crate::policy::key::VirtualKey;
 use crate::policy::operation::{self, Operation, RequestTarget};
+use crate::policy::{Outside, presented_key};
 use crate::wire::headers::Headers;
 
 impl Exchange {

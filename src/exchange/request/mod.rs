@@ -22,8 +22,8 @@ use crate::policy::Positions;
 use crate::wire::headers::{HeaderEdit, Headers};
 pub use decide::offered;
 use head::{HeadFields, own_headers, removals, under_prefix};
+use phase::Placing;
 pub(super) use phase::RequestPhase;
-use place::Placing;
 
 impl Exchange {
     /// The request's head. `end`: it has no body.

@@ -3,11 +3,13 @@
 use super::attempt::Attempt;
 use super::body::RequestBody;
 use super::head::ClientHead;
-use super::place::Placing;
 use crate::exchange::decision::Decision;
 use crate::exchange::{Bridge, SentRequest};
+use crate::policy::model::Target;
 use crate::policy::operation::Operation;
 use crate::policy::{ProviderId, model};
+use crate::wire::headers::HeaderEdit;
+use crate::wire::splice::Edit;
 
 /// Where the request stands.
 #[derive(Debug)]
@@ -125,6 +127,25 @@ pub(in crate::exchange) struct Streaming {
 impl Streaming {
     pub(super) fn new(body: RequestBody, route: SentRequest, rest: Vec<model::Target>) -> Self {
         Self { body, route, rest, is_held_upstream: false }
+    }
+}
+
+/// A request whose body is edited or converted before it goes on.
+#[derive(Debug)]
+pub(in crate::exchange) enum Placing {
+    /// The head has gone on; these edits wait for the bytes that they change.
+    Editing { route: SentRequest, edits: Vec<Edit> },
+    /// The head is held until all of the body is there.
+    Converting { decision: Decision, target: Target, headers: Vec<HeaderEdit>, told: Option<u64> },
+}
+
+impl Placing {
+    /// How much of the body must be visible before it is looked at, in bytes.
+    pub(super) fn needs(&self) -> usize {
+        match self {
+            Self::Editing { edits, .. } => edits.last().map_or(0, |edit| edit.span.end),
+            Self::Converting { .. } => usize::MAX,
+        }
     }
 }
 

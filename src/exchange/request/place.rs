@@ -3,7 +3,7 @@
 //! attempt starts from the same; and nothing is sent where there is no decision for this host.
 
 use super::head::{HeadFields, own_headers, removals, under_prefix};
-use super::phase::RequestPhase;
+use super::phase::{Placing, RequestPhase};
 use super::rewrite::Rewrite;
 use super::undo::Undo;
 use super::{internal, pass};
@@ -15,26 +15,7 @@ use crate::exchange::{Exchange, Note, Release, RequestStep, SentRequest, Surroun
 use crate::policy::Authority;
 use crate::policy::model::Target;
 use crate::wire::headers::{HeaderEdit, Headers};
-use crate::wire::splice::{self, Edit};
-
-/// A request whose body is edited or converted before it goes on.
-#[derive(Debug)]
-pub(in crate::exchange) enum Placing {
-    /// The head has gone on; these edits wait for the bytes that they change.
-    Editing { route: SentRequest, edits: Vec<Edit> },
-    /// The head is held until all of the body is there.
-    Converting { decision: Decision, target: Target, headers: Vec<HeaderEdit>, told: Option<u64> },
-}
-
-impl Placing {
-    /// How much of the body must be visible before it is looked at, in bytes.
-    pub fn needs(&self) -> usize {
-        match self {
-            Self::Editing { edits, .. } => edits.last().map_or(0, |edit| edit.span.end),
-            Self::Converting { .. } => usize::MAX,
-        }
-    }
-}
+use crate::wire::splice;
 
 impl Exchange {
     /// The head of an attempt's request. `number`: which attempt it is, from 1.

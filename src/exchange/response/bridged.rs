@@ -1,9 +1,9 @@
 //! Answers to a converted request that is no stream: collected, and handed on as what was asked for.
 
 use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid};
+use super::head::content_length;
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
-use super::phase::{BodyDecision, ReaderContext, Rest, hold};
-use super::replacement::{content_length, invalid};
 use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};

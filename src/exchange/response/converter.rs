@@ -1,7 +1,6 @@
 //! Chat answers as what was asked for: one name for the conversions of all dialects.
 
-use super::phase::ReaderContext;
-use super::replacement::invalid;
+use super::decision::{ReaderContext, invalid};
 use crate::dialect::{messages, responses};
 use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;

@@ -3,7 +3,7 @@
 
 use serde_json::Map;
 
-use super::phase::ReaderContext;
+use super::decision::ReaderContext;
 use super::redact::redacted;
 use crate::error::{ErrorAnswer, ErrorObject};
 use crate::policy::model::Allowlist;

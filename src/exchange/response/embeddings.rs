@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, pass};
+use super::head::{content_length, label};
 use super::json::joined;
-use super::phase::{BodyDecision, ReaderContext, Rest, hold, pass};
-use super::reader::label;
-use super::replacement::content_length;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::ResponseModel;
 use crate::repair::embeddings::{self, EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser};

@@ -1,8 +1,7 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
-use super::head::is_encoded;
-use super::phase::{BodyDecision, ReaderContext, Rest};
-use super::replacement::content_length;
+use super::decision::{BodyDecision, ReaderContext, Rest};
+use super::head::{content_length, is_encoded};
 use crate::dialect::messages::error::is_envelope;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::BodyOut;

@@ -153,3 +153,15 @@ pub(super) fn has_false_coding(headers: &Headers) -> bool {
     said.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
         && !is_encoded(headers)
 }
+
+/// What a body without a JSON label gets.
+pub(super) fn label(is_labelled: bool) -> Vec<HeaderEdit> {
+    if is_labelled {
+        return Vec::new();
+    }
+    vec![HeaderEdit::set("content-type", "application/json")]
+}
+
+pub(super) fn content_length(length: usize) -> HeaderEdit {
+    HeaderEdit::set("content-length", length.to_string())
+}

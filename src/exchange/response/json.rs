@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::phase::{BodyDecision, ReaderContext, ResponsePhase, Rest, hold, pass};
-use super::reader::{label, stream_kind};
-use super::replacement::{content_length, invalid};
-use super::stream;
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, pass};
+use super::head::{content_length, label};
+use super::stream::stream_kind;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::operation::Operation;
@@ -145,11 +144,7 @@ impl Json {
         {
             let is_own = matches!(kind, StreamKind::Responses | StreamKind::Messages);
             if route.facts.stream || is_own {
-                let reader = stream::RepairedStream::new(kind, context, route, stream::new_head());
-                return BodyDecision::HandOver(
-                    ResponsePhase::Stream(Box::new(reader)),
-                    body.into_owned(),
-                );
+                return BodyDecision::ReadAsStream(kind, body.into_owned());
             }
             self.is_stream = true;
         }

@@ -16,6 +16,7 @@
 mod attempt;
 mod bridged;
 mod converter;
+mod decision;
 mod disclosure;
 mod embeddings;
 mod failure;
@@ -35,12 +36,13 @@ use crate::error::{Code, GatewayError};
 use crate::policy::AnswerHeader;
 use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
+use decision::{BodyDecision, ReaderContext, Rest};
 use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use no_answer::NoAnswer;
 pub(super) use phase::ResponsePhase;
-use phase::{BodyDecision, ReaderContext, Rest};
 use reader::reader;
 use redact::StreamCover;
+use stream::RepairedStream;
 
 /// The end of a stream. Without it every client still has its answer.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -185,17 +187,20 @@ impl Exchange {
             now: self.now,
             more,
         };
-        let mut verdict = self.response.push(bytes, end, &context);
-        if let BodyDecision::HandOver(reader, collected) = verdict {
-            self.response = reader;
-            verdict = self.response.push(&collected, end, &context);
-        }
+        let mut verdict = match (self.response.push(bytes, end, &context), context.route) {
+            (BodyDecision::ReadAsStream(kind, collected), Some(route)) => {
+                let stream = RepairedStream::new(kind, &context, route, stream::new_head());
+                self.response = ResponsePhase::Stream(Box::new(stream));
+                self.response.push(&collected, end, &context)
+            }
+            (verdict, _) => verdict,
+        };
         if let Err(error) = self.settle() {
             verdict = self.overload(verdict, bytes, &error);
         }
         match verdict {
-            // No reader hands over twice.
-            BodyDecision::Hold | BodyDecision::HandOver(..) => ResponseStep::Hold,
+            // A stream is not read as one again.
+            BodyDecision::Hold | BodyDecision::ReadAsStream(..) => ResponseStep::Hold,
             BodyDecision::Fail(answer) => {
                 match std::mem::replace(&mut self.response, ResponsePhase::Swallowing) {
                     ResponsePhase::Failure(failure)

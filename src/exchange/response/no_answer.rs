@@ -1,6 +1,6 @@
 //! Heads that no client can do anything with: an error takes the place of the whole answer.
 
-use super::replacement::invalid;
+use super::decision::invalid;
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::telemetry::counters::AnswerFault;

@@ -1,13 +1,15 @@
 //! Who reads a good answer: one table of operations and media types.
 
+use super::decision::ReaderContext;
 use super::head::is_encoded;
-use super::phase::{ReaderContext, ResponsePhase};
+use super::phase::ResponsePhase;
+use super::stream::stream_kind;
 use super::{bridged, embeddings, failure, json, speech, stream};
 use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
 use crate::repair::chat::RequestFacts;
 use crate::repair::sse::StreamKind;
-use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
+use crate::wire::headers::{Headers, is_media_type};
 
 /// Who reads an answer with status 2xx.
 pub(super) fn reader(
@@ -100,24 +102,4 @@ impl SentRequest {
             names_tool: facts.names_tool,
         }
     }
-}
-
-/// The protocol of an operation's streams.
-pub(super) fn stream_kind(operation: Operation) -> Option<StreamKind> {
-    match operation {
-        Operation::ChatCompletions => Some(StreamKind::Chat),
-        Operation::Completions => Some(StreamKind::Completions),
-        Operation::Responses => Some(StreamKind::Responses),
-        Operation::Messages => Some(StreamKind::Messages),
-        Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
-        _ => None,
-    }
-}
-
-/// What a body without a JSON label gets.
-pub(super) fn label(is_labelled: bool) -> Vec<HeaderEdit> {
-    if is_labelled {
-        return Vec::new();
-    }
-    vec![HeaderEdit::set("content-type", "application/json")]
 }

@@ -1,8 +1,10 @@
 //! What leaves in the place of an answer or with it: the gateway's own headers, its errors, and what is counted.
 
+use super::decision::invalid;
 use super::failure;
+use super::head::content_length;
 use super::phase::ResponsePhase;
-use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::error::{Code, ErrorAnswer};
 use crate::exchange::budget::RETRY_AFTER_SECONDS;
 use crate::exchange::{BodyOut, Exchange, Reply, ResponseStep};
 use crate::policy::{AnswerHeader, CacheMode};
@@ -130,12 +132,4 @@ impl Exchange {
         let (edits, body) = self.replacement(answer);
         self.reply(edits, body, false)
     }
-}
-
-pub(super) fn content_length(length: usize) -> HeaderEdit {
-    HeaderEdit::set("content-length", length.to_string())
-}
-
-pub(super) fn invalid(message: impl Into<String>) -> GatewayError {
-    GatewayError::new(Code::InvalidUpstreamResponse, message)
 }

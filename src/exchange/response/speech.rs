@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::decision::{BodyDecision, ReaderContext, Rest, invalid};
 use super::json::joined;
-use super::phase::{BodyDecision, ReaderContext, Rest};
-use super::replacement::invalid;
 use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use super::converter::{AnswerConverter, AnswerOptions};
-use super::phase::{BodyDecision, ReaderContext, Rest};
+use super::decision::{BodyDecision, ReaderContext, Rest};
 use crate::dialect::messages;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
+use crate::policy::operation::Operation;
 use crate::repair::error::{Event, from_event};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};
@@ -205,5 +206,17 @@ impl RepairedStream {
 
     pub(super) fn cached(&self) -> Option<bool> {
         self.sse.cached()
+    }
+}
+
+/// The protocol of an operation's streams.
+pub(super) fn stream_kind(operation: Operation) -> Option<StreamKind> {
+    match operation {
+        Operation::ChatCompletions => Some(StreamKind::Chat),
+        Operation::Completions => Some(StreamKind::Completions),
+        Operation::Responses => Some(StreamKind::Responses),
+        Operation::Messages => Some(StreamKind::Messages),
+        Operation::Transcriptions | Operation::Translations => Some(StreamKind::Transcription),
+        _ => None,
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::Interned;
 use crate::policy::ProviderId;
-use crate::policy::intern::Interned;
 
 /// A name and where it leads.
 pub type AliasEntry = (Arc<str>, Arc<Targets>);

@@ -3,7 +3,7 @@
 use std::iter;
 use std::sync::Arc;
 
-use crate::policy::intern::Interned;
+use super::Interned;
 use crate::policy::pattern::Pattern;
 
 /// `models_allowed`.

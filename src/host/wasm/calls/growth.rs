@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 
 use super::{BufferType, set_start};
-use crate::host::wasm::reply;
+use crate::wire::headers::Headers;
 
 /// A change that is put off.
 struct Growth {
@@ -71,7 +71,8 @@ fn run(context: u32, callback: impl FnOnce() -> u32) -> u32 {
         }
         if let Err(status) = set_start(body, length, &with) {
             log::error!("can't change a body: {status:?}");
-            reply::give_up();
+            // Nothing more is known of this stream.
+            let _ended = super::reply(500, "", &Headers::from_pairs(&[]), &[]);
         }
     }
     if CHANGING.with_borrow_mut(|changing| changing.pop().flatten().is_none()) {

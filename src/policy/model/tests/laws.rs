@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::policy::Config;
 
 fn config() -> Config {
     let text = br#"{

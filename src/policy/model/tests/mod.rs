@@ -4,8 +4,10 @@ mod laws;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::error::Code;
+use crate::error::{Code, GatewayError};
+use crate::policy::{Config, Provider};
 use crate::test;
+use crate::wire::model_span::MAX_MODEL_ID_BYTES;
 
 /// groq has a curated list, vllm and together have none, twin lists what groq lists.
 fn config(virtual_key: Value) -> Config {
