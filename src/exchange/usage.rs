@@ -27,7 +27,7 @@ pub(super) struct Tally {
     /// The request has been let go: from here on something counts.
     is_released: bool,
     /// Tokens of its text, as estimated.
-    input: u64,
+    pub input: u64,
     /// The facts stand in filter state, the counts as zeros.
     is_begun: bool,
     /// The head of an answer has come by.

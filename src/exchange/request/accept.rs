@@ -17,6 +17,7 @@ use crate::exchange::{Exchange, ModelsQuery, Next, Note, RequestStep, Surroundin
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{self, Operation, RequestTarget};
 use crate::policy::{Outside, presented_key};
+use crate::telemetry::usage;
 use crate::wire::headers::Headers;
 
 impl Exchange {
@@ -109,8 +110,16 @@ impl Exchange {
         declared: Option<u64>,
         end: bool,
     ) -> RequestStep {
-        let has_default_model = head.operation().has_default_model();
-        let body = RequestBody { reader, declared, counted: 0, trailers: false, has_default_model };
+        let operation = head.operation();
+        self.tally.operation = Some(operation);
+        let body = RequestBody {
+            reader,
+            declared,
+            counted: 0,
+            trailers: false,
+            has_default_model: operation.has_default_model(),
+            text: (self.is_metered() && usage::has_text(operation)).then(Box::default),
+        };
         self.request = RequestPhase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.
         if end { self.on_request_body(&[], Next::End) } else { RequestStep::Hold }

@@ -5,7 +5,7 @@ use crate::exchange::usage::Estimate;
 use crate::policy::model::check_id;
 use crate::policy::operation::{BodyKind, Operation};
 use crate::policy::{Limits, UsageSettings};
-use crate::telemetry::usage::BYTES_A_TOKEN;
+use crate::telemetry::usage::{BYTES_A_TOKEN, RequestText, tokens_of, writes_text};
 use crate::wire::json::{self, scan::BodyFacts};
 use crate::wire::model_span::ModelSpan;
 use crate::wire::multipart;
@@ -21,6 +21,8 @@ pub(super) struct RequestBody {
     pub trailers: bool,
     /// Where it names no model, the provider's default is meant.
     pub has_default_model: bool,
+    /// Counts its text, where that is wanted.
+    pub text: Option<Box<RequestText>>,
 }
 
 /// The scanner for the operation's kind of body.
@@ -82,6 +84,9 @@ impl RequestBody {
             return Err(too_large(limits.max_request_bytes));
         }
         let found = self.reader.push(bytes)?;
+        if let Some(text) = &mut self.text {
+            text.push(bytes);
+        }
         // Where the model ends decides, not how much came with it: the same body is judged the same
         // way in one piece and in many.
         let held = found.as_ref().map_or(self.counted, |found| found.span.end);
@@ -97,10 +102,22 @@ impl RequestBody {
         Ok(found)
     }
 
-    /// What the request is estimated to take.
-    pub fn estimate(&self, usage: UsageSettings) -> Estimate {
-        let input = self.declared.unwrap_or(self.counted).div_ceil(BYTES_A_TOKEN);
-        let most = u64::from(usage.default_max_tokens);
+    /// What the request is estimated to take. `complete`: all of the body has been read.
+    pub fn estimate(&self, operation: Operation, usage: UsageSettings, complete: bool) -> Estimate {
+        let default = || Some(u64::from(usage.default_max_tokens));
+        let (input, most) = match (&self.text, &self.reader) {
+            (Some(text), _) if complete => {
+                (text.input(), text.most(writes_text(operation).then(default).flatten()))
+            }
+            // What it says of the answer may still come.
+            (Some(text), _) => {
+                (self.declared.unwrap_or(self.counted) / BYTES_A_TOKEN, text.most(None))
+            }
+            // Files are no text.
+            (None, BodyReader::Multipart(scanner)) => (tokens_of(scanner.facts().prompt), 0),
+            (None, BodyReader::Json(_)) => (0, 0),
+        };
+        let most = if writes_text(operation) { most } else { 0 };
         Estimate { input, total: input.saturating_add(most) }
     }
 

@@ -62,7 +62,8 @@ impl Exchange {
         self.notes.push((Note::Request, note));
         self.notes.push((Note::Decision, decision.write(&self.config)));
         self.is_noted = true;
-        self.note_released(&decision, &target, body.estimate(self.usage()));
+        let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
+        self.note_released(&decision, &target, estimate);
         let rest = std::mem::take(&mut decision.plan.rest);
         let route = SentRequest::new(decision, target, None, None);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, rest)));

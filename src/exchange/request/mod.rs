@@ -79,6 +79,9 @@ impl Exchange {
             RequestPhase::Streaming(streaming) => {
                 let read = streaming.body.push(bytes, end, false, &limits);
                 streaming.is_held_upstream &= !end;
+                if let Some(text) = &streaming.body.text {
+                    self.tally.input = text.input();
+                }
                 let facts = streaming.body.reader.facts();
                 let known = std::mem::replace(&mut streaming.route.facts, facts);
                 if known != facts && self.config.routing.positions == Positions::Two {

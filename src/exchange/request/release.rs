@@ -122,7 +122,8 @@ impl Exchange {
             self.notes.push((Note::Request, note));
             self.is_noted = true;
         }
-        self.note_released(&decision, &target, body.estimate(self.usage()));
+        let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
+        self.note_released(&decision, &target, estimate);
         let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))

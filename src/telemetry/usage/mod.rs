@@ -1,9 +1,21 @@
 //! The tokens of an exchange: what its answer said of them, or what is estimated where it said nothing.
 
+mod request;
+mod text;
+
 use std::fmt;
+
+pub use request::{RequestText, has_text, writes_text};
+pub use text::TextLength;
 
 /// Bytes of text that are taken for one token where nobody counted.
 pub const BYTES_A_TOKEN: u64 = 4;
+
+/// The tokens of `bytes` bytes of text where nobody counted: where there is text, one at least.
+#[must_use]
+pub fn tokens_of(bytes: u64) -> u64 {
+    if bytes == 0 { 0 } else { (bytes / BYTES_A_TOKEN).max(1) }
+}
 
 /// Who counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +78,7 @@ impl Reading {
     /// Of an answer that told nothing, of which `text` bytes have been sent.
     #[must_use]
     pub fn estimated(text: u64) -> Self {
-        let output = text.div_ceil(BYTES_A_TOKEN);
+        let output = tokens_of(text);
         Self { input: None, output, cached: 0, total: None, source: Source::Estimated }
     }
 
@@ -133,7 +145,7 @@ mod tests {
     #[test]
     fn notes_round_trip() {
         for (note, reading) in [
-            ("estimated - 3 0 -", Reading::estimated(9)),
+            ("estimated - 2 0 -", Reading::estimated(9)),
             (
                 "upstream 7 2 5 11",
                 Reading {
@@ -156,7 +168,7 @@ mod tests {
     #[test]
     fn what_was_not_told_is_estimated() {
         let counts = Reading::estimated(9).counts(4);
-        assert_eq!((counts.input, counts.output, counts.total), (4, 3, 7));
+        assert_eq!((counts.input, counts.output, counts.total), (4, 2, 6));
         let told = Reading { input: Some(1), total: Some(9), ..Reading::estimated(4) };
         assert_eq!((told.counts(4).input, told.counts(4).total), (1, 9));
     }

@@ -15,6 +15,8 @@ pub(super) enum FormField {
     NearlyModel,
     Stream,
     ResponseFormat,
+    /// Text for the model.
+    Prompt,
     /// Everything else, and every part with a file name.
     Other,
 }
@@ -25,7 +27,7 @@ impl FormField {
         match self {
             Self::Model => Some(MAX_MODEL_ID_BYTES),
             Self::Stream | Self::ResponseFormat => Some(MAX_FACT),
-            Self::NearlyModel | Self::Other => None,
+            Self::NearlyModel | Self::Prompt | Self::Other => None,
         }
     }
 }
@@ -176,6 +178,7 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError>
         _ if is_nearly(name, "model") => FormField::NearlyModel,
         b"stream" if !has_file_name => FormField::Stream,
         b"response_format" if !has_file_name => FormField::ResponseFormat,
+        b"prompt" if !has_file_name => FormField::Prompt,
         _ => FormField::Other,
     })
 }

@@ -41,6 +41,8 @@ pub struct FormFacts {
     /// The field `response_format` as written (`json`, `text`, `srt`, `vtt`, `verbose_json`, …);
     /// `None` when absent, empty, over 64 bytes or not UTF-8.
     pub response_format: Option<String>,
+    /// Bytes of the fields `prompt`.
+    pub prompt: u64,
 }
 
 /// Reads one body. Errors are final: every later call gives the same one.
@@ -282,6 +284,7 @@ impl FormScanner {
             }
             FormField::Stream => self.facts.stream = value.is_some_and(field::is_true),
             FormField::ResponseFormat => self.facts.response_format = value.and_then(field::text),
+            FormField::Prompt => self.facts.prompt = self.facts.prompt.saturating_add(length),
             FormField::NearlyModel | FormField::Other => {}
         }
         Ok(None)

@@ -52,6 +52,23 @@ fn part(headers: &str, data: &str) -> Vec<u8> {
 const NAMED: &str = "Content-Disposition: form-data; name=\"model\"";
 const FILE: &str = "Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"";
 
+#[test]
+fn prompts_have_a_length() {
+    let disposition = "Content-Disposition: form-data; name=";
+    let form = format!(
+        "--B\r\n{NAMED}\r\n\r\nm\r\n--B\r\n{disposition}\"prompt\"\r\n\r\nNames: Ada\r\n\
+         --B\r\n{disposition}\"prompt\"; filename=\"a\"\r\n\r\nxxxx\r\n--B--\r\n"
+    );
+    for size in [1, 7, form.len()] {
+        let boundary = boundary(b"multipart/form-data; boundary=B").unwrap();
+        let mut scanner = FormScanner::new(&boundary, check_in_tests);
+        for chunk in form.as_bytes().chunks(size) {
+            scanner.push(chunk).unwrap();
+        }
+        assert_eq!(scanner.facts().prompt, 10);
+    }
+}
+
 /// Bodies as recorded from the clients named.
 #[test]
 fn what_clients_send() {
@@ -60,13 +77,13 @@ fn what_clients_send() {
     assert_eq!(found.id, "whisper-1");
     assert_eq!(
         facts,
-        FormFacts { stream: false, response_format: Some("verbose_json".to_owned()) }
+        FormFacts { stream: false, response_format: Some("verbose_json".to_owned()), prompt: 0 }
     );
 
     let openai_node = b"------formdata-undici-07\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%.wav\"\r\nContent-Type: application/octet-stream\r\n\r\nRIFF\xc3\xbf\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n------formdata-undici-07\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n------formdata-undici-07--\r\n";
     let (found, facts) = scan("----formdata-undici-07", openai_node).unwrap();
     assert_eq!(found.id, "whisper-1");
-    assert_eq!(facts, FormFacts { stream: true, response_format: None });
+    assert_eq!(facts, FormFacts { stream: true, response_format: None, prompt: 0 });
 
     let aiohttp = b"--bd\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\xc3\xa9\r\n--bd--\r\n";
     assert_eq!(model("bd", aiohttp), Ok("mé".to_owned()));

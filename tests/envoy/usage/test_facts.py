@@ -70,7 +70,90 @@ def test_a_chat(observed: Any, upstreams: Any) -> None:
         "chat_completions",
         "other",
     )
-    assert int(seen["estimate"]) > 10
+    assert seen["estimate"] == "15"
+
+
+TEXT = "x" * 40
+ESTIMATES = [
+    ("chat/completions", {"messages": MESSAGES}, 10 + 1024),
+    ("chat/completions", {"messages": MESSAGES, "max_tokens": 5, "max_completion_tokens": 7, "n": 2}, 10 + 14),
+    ("chat/completions", {"messages": MESSAGES, "max_tokens": None}, 10 + 1024),
+    ("completions", {"prompt": [TEXT, TEXT], "max_tokens": 5}, 20 + 5),
+    ("completions", {"prompt": [1, 22, 333], "max_tokens": 5}, 3 + 5),
+    ("responses", {"input": TEXT, "max_output_tokens": 5}, 10 + 5),
+    ("messages", {"messages": MESSAGES, "system": TEXT, "max_tokens": 5}, 20 + 5),
+    ("embeddings", {"input": [TEXT, "é" * 20]}, 20),
+    ("rerank", {"query": TEXT, "documents": [TEXT, {"text": TEXT}]}, 30),
+    ("moderations", {"input": TEXT}, 10),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "estimate"), ESTIMATES)
+def test_each_operation_is_estimated_by_its_text(
+    observed: Any, upstreams: Any, path: str, body: dict[str, Any], estimate: int
+) -> None:
+    upstreams["alpha"].next(answer({"error": {"message": "no"}}, 400))
+    _, seen = ask(observed, {"model": "alpha/m", **body}, path=f"/v1/{path}")
+    assert seen["operation"] == path.replace("/", "_")
+    assert int(seen["estimate"]) == estimate
+
+
+def test_a_form_is_estimated_by_its_fields_and_not_its_file(observed: Any, upstreams: Any) -> None:
+    upstreams["alpha"].next(answer({"text": "hello"}))
+    mark = uuid.uuid4().hex
+    parts = [("model", None, b"alpha/m"), ("prompt", None, TEXT.encode()), ("file", "a.wav", b"\0" * 4000)]
+    lines = [
+        b'--B\r\ncontent-disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+        % (name.encode(), b'; filename="%s"' % file.encode() if file else b"", data)
+        for name, file, data in parts
+    ]
+    reply = observed.post(
+        "/v1/audio/transcriptions",
+        body=b"".join(lines) + b"--B--\r\n",
+        content_type="multipart/form-data; boundary=B",
+        fields=[("x-test-id", mark)],
+    )
+    assert reply.status == 200
+    assert facts(observed, mark)["estimate"] == "10"
+
+
+def test_a_body_that_is_not_whole_is_estimated_by_its_length(observed: Any, upstreams: Any) -> None:
+    upstreams["alpha"].next(answer({"error": {"message": "no"}}, 400))
+    gateway, mark = observed, uuid.uuid4().hex
+    client = gateway.connect()
+    body = json.dumps({"model": "alpha/m", "messages": MESSAGES, "max_tokens": 5}).encode()
+    more = [("content-length", str(len(body))), ("x-test-id", mark)]
+    client.send_head("POST", "/v1/chat/completions", headers("main", "application/json", more))
+    client.send(body[:30])
+    upstreams["alpha"].wait_request()
+    client.send(body[30:])
+    client.answer().rest()
+    assert int(facts(gateway, mark)["estimate"]) == len(body) // 4
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ("alpha/m", "other"),
+        ("fast", "fast-7b"),
+        ("delta/fast-7b", "fast-7b"),
+        ("listed/listed-1", "listed-1"),
+    ],
+)
+def test_a_model_is_shown_only_if_the_configuration_names_it(observed: Any, model: str, named: str) -> None:
+    _, seen = ask(observed, {"model": model, "messages": MESSAGES})
+    assert seen["model"] == named
+
+
+def test_a_key_has_a_mode_of_its_own(start_envoy: Any) -> None:
+    keys = plugin.virtual_keys()
+    keys[0]["usage"] = {"mode": "off"}
+    keys[1]["usage"] = {"default_max_tokens": 7}
+    gateway = start_envoy(**vars(setting(virtual_keys=keys)))
+    names = [key["id"].removeprefix("id-") for key in keys]
+    _, off = ask(gateway, {"model": "alpha/m", "messages": MESSAGES}, vk=names[0])
+    _, own = ask(gateway, {"model": "alpha/m", "messages": MESSAGES}, vk=names[1])
+    assert (off, own["estimate"]) == ({}, "17")
 
 
 @pytest.mark.parametrize(
