@@ -120,7 +120,10 @@ impl Exchange {
         if !self.tally.is_released {
             return None;
         }
-        Some(self.tally.meter.reading()?.counts(self.tally.input))
+        let reading = self.tally.meter.reading()?;
+        // What is still held has not been sent.
+        let reading = if self.response_head_sent { reading } else { Reading::estimated(0) };
+        Some(reading.counts(self.tally.input))
     }
 
     /// In the second position: notes what is new of the counts, for an answer that is on its way.

@@ -14,9 +14,10 @@ use crate::repair::error::{broken_off, from_ok};
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{
-    self, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, StreamOutput, detect,
+    self, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, detect,
 };
 use crate::telemetry::counters::Repairs;
+use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
 
 /// An answer that is being collected.
@@ -98,13 +99,14 @@ impl Bridged {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
+        meter: &mut Meter,
     ) -> BodyDecision {
         if matches!(self.source, UpstreamBody::Encoded) {
             let message = "The upstream's answer is compressed, so that it can't be converted.";
             return self.fail(invalid(message).to_answer());
         }
         self.counted = self.counted.saturating_add(bytes.len());
-        self.read(bytes, context);
+        self.read(bytes, context, meter);
         // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
         // written behind a head that has gone on.
         if let Some(count) = self.early_count() {
@@ -113,7 +115,7 @@ impl Bridged {
         }
         let complete = self.is_complete();
         if end || (self.head_sent && complete) {
-            return match self.answer() {
+            return match self.answer(meter) {
                 Ok(response) => self.pass(response, end),
                 Err(answer) => self.fail(*answer),
             };
@@ -130,7 +132,7 @@ impl Bridged {
         BodyDecision::Hold
     }
 
-    fn read(&mut self, bytes: &[u8], context: &ReaderContext<'_>) {
+    fn read(&mut self, bytes: &[u8], context: &ReaderContext<'_>, meter: &mut Meter) {
         match &mut self.source {
             UpstreamBody::Json(collected, peek) => {
                 let seen = peek.push(bytes);
@@ -150,16 +152,15 @@ impl Bridged {
                     let converter = AnswerConverter::new(answer.clone());
                     self.source =
                         UpstreamBody::Stream(Box::new((SseNormalizer::new(options), converter)));
-                    self.read(&collected, context);
+                    self.read(&collected, context, meter);
                 }
             }
             UpstreamBody::Stream(stream) => {
                 let (sse, converter) = stream.as_mut();
                 // Only what the events add up to is wanted.
-                let _events = match sse.push(bytes) {
-                    StreamOutput::Unchanged => converter.push(bytes),
-                    StreamOutput::Bytes(bytes) => converter.push(&bytes),
-                };
+                let out = sse.push(bytes);
+                meter.push(out.of(bytes));
+                let _events = converter.push(out.of(bytes));
             }
             UpstreamBody::Encoded | UpstreamBody::Spent => {}
         }
@@ -196,7 +197,7 @@ impl Bridged {
     }
 
     /// What the complete answer becomes.
-    fn answer(&mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    fn answer(&mut self, meter: &mut Meter) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, UpstreamBody::Spent) {
             UpstreamBody::Json(collected, _) => {
                 let Some(options) = self.options.clone() else {
@@ -213,6 +214,7 @@ impl Bridged {
                 if let Some(answer) = broken_off(&chat.body) {
                     return Err(answer.into());
                 }
+                meter.push(&chat.body);
                 let (answer, cached) = options.whole(&chat.body)?;
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)
@@ -224,6 +226,7 @@ impl Bridged {
                 if let StreamHead::Error(answer) = sse.head() {
                     return Err(answer.clone().into());
                 }
+                meter.push(&last);
                 let _events = converter.push(&last);
                 self.cached = Some(converter.cached().unwrap_or(false));
                 converter.into_answer()

@@ -8,6 +8,7 @@ use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::key::VirtualKey;
 use crate::policy::{Config, ResponseModel};
 use crate::repair::sse::StreamKind;
+use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
 
 /// What a reader of the body decides after each piece.
@@ -59,6 +60,17 @@ pub(super) fn hold(collected: usize, context: &ReaderContext<'_>) -> BodyDecisio
     BodyDecision::Fail(
         invalid(format!("The upstream's answer is larger than {limit} bytes.")).to_answer(),
     )
+}
+
+/// Shows the meter what a decision lets go of the answer. `visible`: what there is of it now.
+pub(super) fn metered(decision: BodyDecision, visible: &[u8], meter: &mut Meter) -> BodyDecision {
+    if let BodyDecision::Pass { body, .. } = &decision {
+        meter.push(match body {
+            BodyOut::Same => visible,
+            BodyOut::Replace(with) => with,
+        });
+    }
+    decision
 }
 
 pub(super) fn pass(body: BodyOut) -> BodyDecision {

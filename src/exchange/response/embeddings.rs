@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use super::decision::{BodyDecision, ReaderContext, Rest, hold, pass};
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, metered, pass};
 use super::head::{content_length, label};
 use super::json::joined;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::ResponseModel;
 use crate::repair::embeddings::{self, EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser};
+use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
@@ -74,6 +75,7 @@ impl Embeddings {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
+        meter: &mut Meter,
     ) -> BodyDecision {
         let (collected, recogniser) = match &mut self.state {
             EmbeddingsState::Converting(converter) => {
@@ -82,7 +84,7 @@ impl Embeddings {
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 self.is_changed = end && done.is_ok();
                 return match done {
-                    Ok(()) => pass(BodyOut::Replace(out)),
+                    Ok(()) => metered(pass(BodyOut::Replace(out)), bytes, meter),
                     Err(error) => BodyDecision::Abort(error),
                 };
             }
@@ -93,16 +95,18 @@ impl Embeddings {
         // A renamed model may stand at the end of the answer.
         match seen {
             embeddings::Recognition::PassThrough if self.renamed.is_none() => {
+                meter.push(&body);
                 let body = BodyOut::Same;
                 BodyDecision::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
-            _ if end => self.finish(&body),
+            _ if end => metered(self.finish(&body), &body, meter),
             embeddings::Recognition::Convert if self.renamed.is_none() => {
                 let mut converter = EmbeddingsConverter::new(&self.facts);
                 let mut out = Vec::with_capacity(body.len());
                 if let Err(error) = converter.push(&body, &mut out) {
                     return BodyDecision::Fail(error.to_answer());
                 }
+                meter.push(&out);
                 let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = EmbeddingsState::Converting(converter);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, pass};
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, metered, pass};
 use super::head::{content_length, label};
 use super::stream::stream_kind;
 use crate::error::ErrorAnswer;
@@ -18,6 +18,7 @@ use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
 use crate::repair::{transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
+use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
@@ -128,10 +129,11 @@ impl Json {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
+        meter: &mut Meter,
     ) -> BodyDecision {
         let Some(route) = context.route else { return pass(BodyOut::Same) };
         if let Some(rest) = self.rest.take() {
-            return self.go_on(rest, bytes, end, context, route);
+            return metered(self.go_on(rest, bytes, end, context, route), bytes, meter);
         }
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
@@ -162,15 +164,17 @@ impl Json {
             let is_json = !self.is_text && body.trim_ascii_start().first() == Some(&b'{');
             let mut edits = label(self.labelled_json || !is_json);
             if !is_json || route.operation == Operation::Files {
+                meter.push(&body);
                 return BodyDecision::Pass { edits, body: BodyOut::Same, rest: Rest::Pass };
             }
-            if let Some((rest, body)) = self.begin(&body, route.operation) {
+            if let Some((rest, out)) = self.begin(&body, route.operation) {
                 if self.has_length && rest.mender.has_mended() {
                     self.has_length = false;
                     edits.push(HeaderEdit::remove("content-length"));
                 }
                 self.rest = Some(rest);
-                return BodyDecision::Pass { edits, body, rest: Rest::Read };
+                let begun = BodyDecision::Pass { edits, body: out, rest: Rest::Read };
+                return metered(begun, &body, meter);
             }
         }
         if end {
@@ -178,7 +182,7 @@ impl Json {
             if route.operation == Operation::Responses && !self.is_plainly_good(&body) {
                 disclose_failure(&mut verdict, &body, context);
             }
-            return verdict;
+            return metered(verdict, &body, meter);
         }
         self.collected = body.into_owned();
         hold(self.collected.len(), context)

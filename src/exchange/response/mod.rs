@@ -22,6 +22,7 @@ mod embeddings;
 mod failure;
 mod head;
 mod json;
+mod metering;
 mod no_answer;
 mod phase;
 mod reader;
@@ -77,9 +78,6 @@ impl Exchange {
         self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
         self.answer_status = status;
-        if status >= 400 {
-            self.tally.meter.void();
-        }
         let is_unreadable = status < 400 && is_encoded(headers);
         let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
         if is_mislabelled {
@@ -105,6 +103,7 @@ impl Exchange {
             Some(route) if (200..300).contains(&status) => reader(&context, route, headers),
             _ => ResponsePhase::Passing,
         };
+        self.meter_answer(&phase);
         if matches!(phase, ResponsePhase::Passing) {
             if is_unreadable {
                 self.count_answer(AnswerFault::Unreadable);
@@ -148,7 +147,11 @@ impl Exchange {
     /// to be called without them.
     #[must_use]
     pub fn reads_response_body(&self) -> bool {
-        !matches!(self.response, ResponsePhase::Passing | ResponsePhase::Swallowing)
+        match self.response {
+            ResponsePhase::Passing => self.tally.meter.reads(),
+            ResponsePhase::Swallowing => false,
+            _ => true,
+        }
     }
 
     /// The next bytes of the body (never the same twice).
@@ -162,6 +165,7 @@ impl Exchange {
 
     fn read_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
         if matches!(self.response, ResponsePhase::Passing) {
+            self.tally.meter.push(bytes);
             return ResponseStep::Continue;
         }
         let head_sent = self.response_head_sent;
@@ -187,11 +191,12 @@ impl Exchange {
             now: self.now,
             more,
         };
-        let mut verdict = match (self.response.push(bytes, end, &context), context.route) {
+        let meter = &mut self.tally.meter;
+        let mut verdict = match (self.response.push(bytes, end, &context, meter), context.route) {
             (BodyDecision::ReadAsStream(kind, collected), Some(route)) => {
                 let stream = RepairedStream::new(kind, &context, route, stream::new_head());
                 self.response = ResponsePhase::Stream(Box::new(stream));
-                self.response.push(&collected, end, &context)
+                self.response.push(&collected, end, &context, meter)
             }
             (verdict, _) => verdict,
         };

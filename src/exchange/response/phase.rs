@@ -1,11 +1,12 @@
 //! Where an answer stands: who reads its body, what they may know, and what they decide.
 
-use super::decision::{BodyDecision, ReaderContext, pass};
+use super::decision::{BodyDecision, ReaderContext, metered, pass};
 use super::no_answer::NoAnswer;
 use super::redact::StreamCover;
 use super::{bridged, embeddings, failure, json, speech, stream};
 use crate::exchange::BodyOut;
 use crate::telemetry::counters::{AnswerFault, Repairs};
+use crate::telemetry::usage::Meter;
 
 /// Where the answer stands.
 #[derive(Debug)]
@@ -39,18 +40,19 @@ impl ResponsePhase {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
+        meter: &mut Meter,
     ) -> BodyDecision {
         match self {
             Self::Failure(failure) => failure.push(bytes, end, context),
-            Self::Json(json) => json.push(bytes, end, context),
-            Self::Bridged(bridged) => bridged.push(bytes, end, context),
-            Self::Embeddings(embeddings) => embeddings.push(bytes, end, context),
+            Self::Json(json) => json.push(bytes, end, context, meter),
+            Self::Bridged(bridged) => bridged.push(bytes, end, context, meter),
+            Self::Embeddings(embeddings) => embeddings.push(bytes, end, context, meter),
             Self::Speech(speech) => speech.push(bytes, end, context),
-            Self::Stream(stream) => stream.push(bytes, end, context),
+            Self::Stream(stream) => stream.push(bytes, end, context, meter),
             Self::Covered(cover) => {
                 let value = context.credential();
                 let changed = value.and_then(|value| cover.push(&value, bytes, end));
-                pass(changed.map_or(BodyOut::Same, BodyOut::Replace))
+                metered(pass(changed.map_or(BodyOut::Same, BodyOut::Replace)), bytes, meter)
             }
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
             Self::Passing => pass(BodyOut::Same),

@@ -11,6 +11,7 @@ use crate::policy::operation::Operation;
 use crate::repair::error::{Event, from_event};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};
+use crate::telemetry::usage::Meter;
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::splice::{Edit, apply};
 
@@ -108,6 +109,7 @@ impl RepairedStream {
         bytes: &[u8],
         end: bool,
         context: &ReaderContext<'_>,
+        meter: &mut Meter,
     ) -> BodyDecision {
         let mut out = self.sse.push(bytes);
         if end {
@@ -131,6 +133,7 @@ impl RepairedStream {
             all.extend_from_slice(&messages::error::event(&answer, self.request_id.as_deref()));
             out = StreamOutput::Bytes(all);
         }
+        meter.push(out.of(bytes));
         if let Some(bridge) = &mut self.bridge {
             let mut events = bridge.push(out.of(bytes));
             if end {

@@ -1,10 +1,16 @@
 //! The tokens of an exchange: what its answer said of them, or what is estimated where it said nothing.
 
+mod events;
+mod meter;
+pub mod names;
+mod payload;
 mod request;
 mod text;
+mod tokens;
 
 use std::fmt;
 
+pub use meter::Meter;
 pub use request::{RequestText, has_text, writes_text};
 pub use text::TextLength;
 
@@ -115,25 +121,6 @@ impl fmt::Display for Reading {
             }
         }
         Ok(())
-    }
-}
-
-/// Reads an answer for its tokens.
-#[derive(Debug, Default)]
-pub struct Meter {
-    is_void: bool,
-}
-
-impl Meter {
-    /// The answer is an error: nothing of it counts.
-    pub fn void(&mut self) {
-        self.is_void = true;
-    }
-
-    /// What has been found so far; `None` for an answer that costs nothing.
-    #[must_use]
-    pub fn reading(&self) -> Option<Reading> {
-        (!self.is_void).then(|| Reading::estimated(0))
     }
 }
 

@@ -1,0 +1,182 @@
+//! Counts an answer while it goes to the client.
+
+use super::events::EventReader;
+use super::payload::{PayloadFacts, PayloadReader, TextTally};
+use super::tokens::{Tokens, ToldCounts};
+use super::{Reading, Source, tokens_of, writes_text};
+use crate::policy::operation::Operation;
+
+/// How the answer is written.
+#[derive(Debug, Default)]
+enum AnswerForm {
+    /// Nobody asks.
+    #[default]
+    Off,
+    /// Its first bytes, as long as they tell nothing.
+    Unknown(Vec<u8>),
+    Json(Box<PayloadReader>),
+    Events(Box<EventReader>),
+    /// Text, or something that nobody can read: all of it counts.
+    Plain(u64),
+}
+
+/// What lines of an event stream begin with.
+const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+/// White space that may stand before an answer.
+const MAX_SPACE: usize = 64;
+
+/// What the payloads of an answer have said.
+#[derive(Debug, Clone, Copy, Default)]
+struct AnswerFacts {
+    text: TextTally,
+    tokens: Option<Tokens>,
+    /// Bytes of text when the answer's tokens were counted last.
+    counted_at: u64,
+    failed: bool,
+}
+
+impl AnswerFacts {
+    fn add(&mut self, payload: PayloadFacts) {
+        self.text = self.text.and(payload.text);
+        self.failed |= payload.failed;
+        if let Some(later) = payload.tokens {
+            self.tokens.get_or_insert_default().update(&later);
+            if later.has_output() {
+                self.counted_at = self.text.bytes();
+            }
+        }
+    }
+}
+
+/// Reads an answer for its tokens, as it goes to the client (chat: before it becomes a Response or a Message). What is
+/// counted depends on the bytes alone, not on how they are cut.
+#[derive(Debug, Default)]
+pub struct Meter {
+    form: AnswerForm,
+    /// Text in the answer is what was generated.
+    generates: bool,
+    seen: AnswerFacts,
+}
+
+impl Meter {
+    /// An answer to this operation begins. Before, nothing is read.
+    pub fn begin(&mut self, operation: Operation) {
+        self.form = AnswerForm::Unknown(Vec::new());
+        let is_transcript =
+            matches!(operation, Operation::Transcriptions | Operation::Translations);
+        self.generates = is_transcript || writes_text(operation);
+    }
+
+    /// Whether more of the answer may tell more.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        match self.form {
+            AnswerForm::Off => false,
+            AnswerForm::Plain(_) => self.generates,
+            AnswerForm::Unknown(_) | AnswerForm::Json(_) | AnswerForm::Events(_) => true,
+        }
+    }
+
+    /// Reads the next bytes that leave.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.reads() {
+            self.read(bytes);
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        match &mut self.form {
+            AnswerForm::Off => {}
+            AnswerForm::Json(payload) => payload.push(bytes),
+            AnswerForm::Plain(count) => *count = count.saturating_add(bytes.len() as u64),
+            AnswerForm::Events(events) => events.push(bytes, |payload| self.seen.add(payload)),
+            AnswerForm::Unknown(first) if first.is_empty() => match form(bytes) {
+                Some(form) => {
+                    self.form = form;
+                    self.read(bytes);
+                }
+                None => first.extend_from_slice(bytes),
+            },
+            AnswerForm::Unknown(first) => {
+                first.extend_from_slice(bytes);
+                if let Some(form) = form(first) {
+                    let first = std::mem::take(first);
+                    self.form = form;
+                    self.read(&first);
+                }
+            }
+        }
+    }
+
+    /// The answer is an error: nothing of it counts, unless there was text before.
+    pub fn void(&mut self) {
+        self.seen.failed = true;
+    }
+
+    /// What has been found so far; `None` for an answer that costs nothing.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        let mut seen = self.seen;
+        match &self.form {
+            AnswerForm::Json(payload) => seen.add(payload.facts()),
+            AnswerForm::Events(events) => seen.add(events.facts()),
+            AnswerForm::Plain(_) | AnswerForm::Unknown(_) | AnswerForm::Off => {}
+        }
+        let said = match &self.form {
+            _ if !self.generates => 0,
+            AnswerForm::Plain(count) => *count,
+            _ => seen.text.bytes(),
+        };
+        if seen.failed && said == 0 {
+            return None;
+        }
+        let tokens = seen.tokens.filter(|tokens| !(tokens.is_zero() && said > 0));
+        Some(reading(tokens, said, said > seen.counted_at))
+    }
+}
+
+/// How an answer is written that begins so; `None` where more has to come.
+fn form(first: &[u8]) -> Option<AnswerForm> {
+    let unmarked = first.strip_prefix(MARK).unwrap_or(first);
+    let text = unmarked.trim_ascii_start();
+    let space = unmarked.len() - text.len();
+    let is_mark = MARK.starts_with(first);
+    let may_be_field = || FIELDS.iter().any(|field| field.starts_with(text));
+    match text.first() {
+        Some(b'{' | b'[') => Some(AnswerForm::Json(Box::default())),
+        Some(_) if FIELDS.iter().any(|field| text.starts_with(field)) => {
+            Some(AnswerForm::Events(Box::new(EventReader::new())))
+        }
+        Some(_) if is_mark || may_be_field() => None,
+        None if space <= MAX_SPACE => None,
+        _ => Some(AnswerForm::Plain(0)),
+    }
+}
+
+/// What an answer costs that said `said` bytes of text. `goes_on`: some of it after its tokens were counted.
+fn reading(tokens: Option<Tokens>, said: u64, goes_on: bool) -> Reading {
+    let estimate = tokens_of(said);
+    let Some(tokens) = tokens else { return Reading::estimated(said) };
+    let ToldCounts { input, output, total, cached } = tokens.told();
+    let is_counted = output.is_some_and(|output| output > 0) && !goes_on;
+    let output = match output {
+        Some(output) if is_counted || said == 0 => output,
+        Some(output) => output.max(estimate),
+        None => estimate,
+    };
+    // A total alone.
+    let input = input.or(total.map(|total| total.saturating_sub(output)));
+    let source = match input {
+        Some(_) if is_counted || said == 0 => Source::Upstream,
+        _ => Source::Estimated,
+    };
+    let total = input
+        .filter(|_| source == Source::Upstream)
+        .map(|input| total.unwrap_or(0).max(input.saturating_add(output)));
+    Reading { input, output, cached, total, source }
+}
+
+#[cfg(test)]
+mod tests;
