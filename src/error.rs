@@ -107,6 +107,8 @@ pub enum Code {
     RequestTooLarge,
     /// The body is compressed.
     UnsupportedContentEncoding,
+    /// One of Envoy's own limits is reached.
+    RateLimitExceeded,
     /// The worker holds as much as it may.
     Overloaded,
     /// Envoy sent the request to another provider's cluster.
@@ -142,6 +144,7 @@ impl Code {
             Self::CacheOverrideInvalid => "cache_override_invalid",
             Self::RequestTooLarge => "request_too_large",
             Self::UnsupportedContentEncoding => "unsupported_content_encoding",
+            Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::Overloaded => "overloaded",
             Self::Misrouted => "misrouted",
             Self::UpstreamError => "upstream_error",
@@ -169,6 +172,7 @@ impl Code {
             | Self::CacheOverrideInvalid => 400,
             Self::RequestTooLarge => 413,
             Self::UnsupportedContentEncoding => 415,
+            Self::RateLimitExceeded => 429,
             Self::UpstreamError | Self::InvalidUpstreamResponse | Self::Misrouted => 502,
             Self::Overloaded => 503,
             Self::InternalError => 500,

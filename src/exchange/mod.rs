@@ -205,6 +205,8 @@ pub struct Exchange {
     response_head_sent: bool,
     /// `:status` of the answer's head as it came.
     answer_status: u16,
+    /// `retry-after` of an error in the answer's place, in seconds.
+    retry_after: Option<u64>,
     /// Bytes of the answer's body still to come, where its length is declared.
     response_left: Option<u64>,
     /// Whose client asks.
@@ -298,6 +300,7 @@ impl Exchange {
             kept: Vec::new(),
             response_head_sent: false,
             answer_status: 0,
+            retry_after: None,
             response_left: None,
             face: Face::default(),
             request_id: None,

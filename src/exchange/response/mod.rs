@@ -22,6 +22,7 @@ mod embeddings;
 mod failure;
 mod head;
 mod json;
+mod limit;
 mod metering;
 mod no_answer;
 mod phase;
@@ -39,6 +40,7 @@ use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
 use decision::{BodyDecision, ReaderContext, Rest};
 use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
+use limit::RateLimit;
 use no_answer::NoAnswer;
 pub(super) use phase::ResponsePhase;
 use reader::reader;
@@ -62,12 +64,18 @@ impl Exchange {
         }
         self.recall_facts(around);
         let head_sent = self.response_head_sent;
-        let step = self.read_head(headers, end);
+        let limit = RateLimit::of(status(headers), headers, around);
+        let step = self.read_head(headers, end, limit);
         self.note_counted();
         self.told(head_sent, step)
     }
 
-    fn read_head(&mut self, headers: &Headers, end: bool) -> ResponseStep {
+    fn read_head(
+        &mut self,
+        headers: &Headers,
+        end: bool,
+        limit: Option<RateLimit>,
+    ) -> ResponseStep {
         self.note_undecided();
         if let Some(reply) = self.relayed.take() {
             self.response = ResponsePhase::Swallowing;
@@ -83,8 +91,15 @@ impl Exchange {
         if is_mislabelled {
             self.forged.push(HeaderEdit::remove("content-encoding"));
         }
-        let no_answer =
-            self.request.route().and_then(|route| NoAnswer::of(status, route.answered_as()));
+        let no_answer = match limit {
+            Some(limit) => Some(NoAnswer::Limited(limit)),
+            None => {
+                self.request.route().and_then(|route| NoAnswer::of(status, route.answered_as()))
+            }
+        };
+        if headers.get("retry-after").is_none() {
+            self.retry_after = limit.and_then(RateLimit::retry_after);
+        }
         if matches!(no_answer, Some(NoAnswer::Redirect(_))) {
             self.forged.extend(LEADS_ELSEWHERE.map(HeaderEdit::remove));
         }
@@ -214,7 +229,11 @@ impl Exchange {
                         self.count_refused(Code::RequestTooLarge);
                     }
                     ResponsePhase::Failure(_) => self.count_answer(AnswerFault::Error),
-                    ResponsePhase::NoAnswer(none) => self.count_answer(none.fault()),
+                    ResponsePhase::NoAnswer(none) => {
+                        if let Some(fault) = none.fault() {
+                            self.count_answer(fault);
+                        }
+                    }
                     _ => self.count_answer(AnswerFault::ErrorIn200),
                 }
                 self.replace(answer)

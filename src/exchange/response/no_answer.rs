@@ -1,6 +1,7 @@
 //! Heads that no client can do anything with: an error takes the place of the whole answer.
 
 use super::decision::invalid;
+use super::limit::RateLimit;
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::telemetry::counters::AnswerFault;
@@ -13,6 +14,8 @@ pub(in super::super) enum NoAnswer {
     Redirect(u16),
     /// 202, 204 and 205: the request was taken, and the answer is somewhere else, or nowhere.
     Unfinished(u16),
+    /// One of Envoy's own limits answered.
+    Limited(RateLimit),
 }
 
 impl NoAnswer {
@@ -25,15 +28,18 @@ impl NoAnswer {
         }
     }
 
-    pub(super) fn fault(self) -> AnswerFault {
+    /// How it is counted. What a limit refuses, Envoy counts.
+    pub(super) fn fault(self) -> Option<AnswerFault> {
         match self {
-            Self::Redirect(_) => AnswerFault::Redirect,
-            Self::Unfinished(_) => AnswerFault::Unfinished,
+            Self::Redirect(_) => Some(AnswerFault::Redirect),
+            Self::Unfinished(_) => Some(AnswerFault::Unfinished),
+            Self::Limited(_) => None,
         }
     }
 
     pub(super) fn to_answer(self) -> ErrorAnswer {
         let message = match self {
+            Self::Limited(limit) => return limit.error().to_answer(),
             Self::Redirect(status) => format!(
                 "The upstream answered HTTP {status}, a redirect, which is not followed. The provider's \
                  base_url may be wrong."

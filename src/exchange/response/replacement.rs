@@ -88,6 +88,8 @@ impl Exchange {
         edits.push(HeaderEdit::remove("content-encoding"));
         if answer.error.code.as_deref() == Some(Code::Overloaded.as_str()) {
             edits.push(HeaderEdit::set("retry-after", RETRY_AFTER_SECONDS));
+        } else if let Some(seconds) = self.retry_after {
+            edits.push(HeaderEdit::set("retry-after", seconds.to_string()));
         }
         edits.push(content_length(body.len()));
         (edits, body)
@@ -124,11 +126,14 @@ impl Exchange {
             Some(invalid(what).to_answer())
         };
         let Some(answer) = answer else { return ResponseStep::Continue };
-        self.count_answer(match phase {
+        let fault = match phase {
             ResponsePhase::NoAnswer(none) => none.fault(),
-            _ if status >= 400 => AnswerFault::Error,
-            _ => AnswerFault::ErrorIn200,
-        });
+            _ if status >= 400 => Some(AnswerFault::Error),
+            _ => Some(AnswerFault::ErrorIn200),
+        };
+        if let Some(fault) = fault {
+            self.count_answer(fault);
+        }
         let (edits, body) = self.replacement(answer);
         self.reply(edits, body, false)
     }

@@ -58,6 +58,8 @@ class Setting:
     """Composite clusters over others, each with a route that tries one after the other; hosts say whose they are."""
     facts: bool = False
     """The access log also shows what `usage` writes (see FACTS)."""
+    behind: list[Json] = field(default_factory=list)
+    """Other HTTP filters of Envoy, between ours and the router."""
     outliers: bool = False
     """Hosts that fail are ejected after two failures; an ejected one is skipped."""
     ecds: bool = False
@@ -178,6 +180,7 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         filters.append(_named("cors", "envoy.extensions.filters.http.cors.v3.Cors"))
     if setting.filter_at == "downstream":
         filters.append(_filter(setting, wasm, ecds_path))
+    filters.extend(setting.behind)
     router: Json = {}
     if setting.positions == 2:
         codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"

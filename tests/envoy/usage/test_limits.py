@@ -1,0 +1,122 @@
+"""What Envoy's own rate limits refuse leaves as an error in the client's shape, and says when to try again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from harness import Setting, expect, plugin, sdk
+from harness.expect import type_of
+
+BODY = {"model": "alpha/m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+TYPE = "type.googleapis.com/envoy.extensions.filters.http"
+ALWAYS = {"default_value": {"numerator": 100}}
+
+
+def local_limit(tokens: int = 1, seconds: int = 60, addend: str | None = None) -> dict[str, Any]:
+    """Envoy's local rate limit: so many a minute for each key, or what `addend` says of each request."""
+    actions = [{"extension": {"name": "key", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor",
+        "descriptor_key": "key",
+        "text": "filter_state['wasm.gateway_virtual_key']",
+    }}}]
+    limit: dict[str, Any] = {"actions": actions}
+    if addend is not None:
+        limit["hits_addend"] = {"format": addend}
+    bucket = {"max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": f"{seconds}s"}
+    return {"name": "limit", "typed_config": {
+        "@type": f"{TYPE}.local_ratelimit.v3.LocalRateLimit",
+        "stat_prefix": "limit",
+        "filter_enabled": ALWAYS,
+        "filter_enforced": ALWAYS,
+        "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+        "token_bucket": {"max_tokens": 1000, "tokens_per_fill": 1000, "fill_interval": "60s"},
+        "rate_limits": [limit],
+        "descriptors": [{"entries": [{"key": "key", "value": "id-main"}], "token_bucket": bucket}],
+    }}
+
+
+def service() -> dict[str, Any]:
+    """The global rate limit, whose service is not there."""
+    return {"name": "limit", "typed_config": {
+        "@type": f"{TYPE}.ratelimit.v3.RateLimit",
+        "domain": "gateway",
+        "failure_mode_deny": True,
+        "rate_limit_service": {
+            "transport_api_version": "V3",
+            "grpc_service": {"envoy_grpc": {"cluster_name": "down"}},
+        },
+        "rate_limits": [{"actions": [{"generic_key": {"descriptor_value": "all"}}]}],
+    }}
+
+
+def limited(start_envoy: Any, *behind: dict[str, Any], **fields: Any) -> Any:
+    config = plugin.configuration(usage={"mode": "observe"})
+    return start_envoy(**vars(Setting(config=config, facts=True, behind=list(behind), **fields)))
+
+
+def refused(reply: Any) -> dict[str, Any]:
+    """The error of a request that a limit refused."""
+    error = expect.envelope(reply)
+    assert (reply.status, error["code"], error["type"]) == (429, "rate_limit_exceeded", type_of(429))
+    assert "upstream" not in error["message"].lower()
+    assert int(reply.header("retry-after")) >= 1
+    return error
+
+
+def test_a_key_at_its_limit(start_envoy: Any, upstreams: Any) -> None:
+    gateway = limited(start_envoy, local_limit())
+    expect.good(gateway.post(body=BODY))
+    with gateway.sends_nothing():
+        reply = gateway.post(body=BODY)
+    refused(reply)
+    assert reply.header("x-ratelimit-limit") is not None
+    assert reply.header("retry-after") == str(max(1, int(reply.header("x-ratelimit-reset"))))
+    with openai_raises():
+        sdk.python_client(gateway).chat.completions.create(model="alpha/m", messages=[])
+    expect.good(gateway.post(body=BODY, vk="env"))
+
+
+def openai_raises() -> Any:
+    return pytest.raises(openai.RateLimitError)
+
+
+def test_a_stream_is_refused_alike(start_envoy: Any) -> None:
+    gateway = limited(start_envoy, local_limit())
+    for _ in range(2):
+        reply = gateway.post(body={**BODY, "stream": True})
+    refused(reply)
+    with openai_raises():
+        list(sdk.python_client(gateway).chat.completions.create(model="alpha/m", messages=[], stream=True))
+
+
+def test_anthropics_clients_read_their_own_shape(start_envoy: Any) -> None:
+    gateway = limited(start_envoy, local_limit())
+    for _ in range(2):
+        reply = gateway.post("/v1/messages", body=BODY)
+    body = json.loads(reply.body)
+    assert (reply.status, body["type"], body["error"]["type"]) == (429, "error", "rate_limit_error")
+    assert int(reply.header("retry-after")) >= 1
+    base_url = f"http://127.0.0.1:{gateway.port}"
+    client = anthropic.Anthropic(base_url=base_url, api_key=plugin.VK["main"], max_retries=0, timeout=20)
+    with pytest.raises(anthropic.RateLimitError):
+        client.messages.create(model="alpha/m", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
+
+
+def test_more_than_is_left_is_refused(start_envoy: Any) -> None:
+    """There are tokens left, but fewer than the request is estimated to take: Envoy says a reset in 0 seconds."""
+    gateway = limited(start_envoy, local_limit(10, addend="%FILTER_STATE(wasm.gateway_estimate:PLAIN)%"))
+    expect.good(gateway.post(body=BODY))
+    refused(gateway.post(body=BODY))
+
+
+def test_a_service_that_is_not_there(start_envoy: Any) -> None:
+    gateway = limited(start_envoy, service())
+    with gateway.sends_nothing():
+        reply = gateway.post(body=BODY)
+    error = expect.envelope(reply)
+    assert (reply.status, error["code"]) == (500, "internal_error")
+    assert "upstream" not in error["message"].lower()
