@@ -1,8 +1,8 @@
 //! Token counts in filter state, where `usage.mode` of the request's key says so: who asked and for what, what it is
 //! estimated to take, and at the end what it took. Envoy's limits and exports read them there.
 //!
-//! What is final is written when the exchange is over: Envoy's access loggers come after that, and so does the rate limit
-//! service's `apply_on_stream_done`. In two positions the attempt's instance is gone by then where a client has left, so it
+//! What is final is written with the answer's end, and where it has none, when the exchange is over: Envoy's access loggers
+//! come after that, and so does the rate limit service's `apply_on_stream_done`. In two positions the attempt's instance is gone by then where a client has left, so it
 //! notes what it has counted as it goes ([`Note::Counted`]), and the listener's instance takes it up.
 
 use super::decision::Decision;
@@ -38,6 +38,8 @@ pub(super) struct Tally {
     pub meter: Meter,
     /// What was noted of it last.
     noted: Option<Reading>,
+    /// What is final is written.
+    is_told: bool,
 }
 
 impl Tally {
@@ -140,9 +142,17 @@ impl Exchange {
         }
     }
 
-    /// The exchange is over, whoever ended it: to be called before Envoy's access loggers, once.
+    /// The end of the answer goes on, so that what is counted now is final. Envoy ends its span right after that, and
+    /// before its access loggers.
+    pub fn on_answered(&mut self, around: &dyn Surroundings) {
+        if !self.tally.is_attempt {
+            self.on_done(around);
+        }
+    }
+
+    /// The exchange is over, whoever ended it: to be called before Envoy's access loggers.
     pub fn on_done(&mut self, around: &dyn Surroundings) {
-        if !self.tally.is_released {
+        if !self.tally.is_released || std::mem::replace(&mut self.tally.is_told, true) {
             return;
         }
         let counts = match self.config.routing.positions {

@@ -205,6 +205,22 @@ impl Http {
         }
     }
 
+    fn read_response_head(&mut self, end: bool) -> Action {
+        if let Some(Gateway { exchange, .. }) = &mut self.gateway
+            && exchange.leaves_answer(&Around)
+        {
+            return Action::Continue;
+        }
+        match calls::headers(HeaderMapType::Response) {
+            Ok(headers) => match self.misrouted() {
+                Some(action) => action,
+                None => self
+                    .on_response_once(|exchange| exchange.on_response_head(&headers, end, &Around)),
+            },
+            Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
+        }
+    }
+
     /// Reads what is new of the answer, piece by piece, for as long as somebody reads; the rest follows
     /// as one piece, unread.
     fn read_response(&mut self, end: bool) -> Action {
@@ -246,6 +262,17 @@ impl Http {
             }
             Err(status) => self.fail(&format!("can't change the answer: {status:?}")),
         }
+    }
+
+    /// `action`: of the answer's last event. Where that goes on, it is the answer's end.
+    fn answered(&mut self, action: Action) -> Action {
+        if action == Action::Continue
+            && let Some(Gateway { shared, exchange }) = &mut self.gateway
+        {
+            exchange.on_answered(&Around);
+            report(self.id, shared, exchange);
+        }
+        action
     }
 
     /// A host call failed that never should: the stream ends with an error instead of going on half
@@ -408,19 +435,8 @@ impl HttpContext for Http {
 
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         self.answered = true;
-        if let Some(Gateway { exchange, .. }) = &mut self.gateway
-            && exchange.leaves_answer(&Around)
-        {
-            return Action::Continue;
-        }
-        match calls::headers(HeaderMapType::Response) {
-            Ok(headers) => match self.misrouted() {
-                Some(action) => action,
-                None => self
-                    .on_response_once(|exchange| exchange.on_response_head(&headers, end, &Around)),
-            },
-            Err(status) => self.fail(&format!("can't read the answer's head: {status:?}")),
-        }
+        let action = self.read_response_head(end);
+        if end { self.answered(action) } else { action }
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
@@ -429,7 +445,8 @@ impl HttpContext for Http {
         if self.response.read > 0 && self.response.unread() > 0 && overflowed() {
             return Action::Pause;
         }
-        self.read_response(end)
+        let action = self.read_response(end);
+        if end { self.answered(action) } else { action }
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
@@ -441,6 +458,7 @@ impl HttpContext for Http {
                 return self.fail(&format!("can't change the trailers: {status:?}"));
             }
         }
-        self.on_response_once(Exchange::on_response_trailers)
+        let action = self.on_response_once(Exchange::on_response_trailers);
+        self.answered(action)
     }
 }
