@@ -37,6 +37,11 @@ pub(crate) fn given(value: Value<'_>) -> Option<Value<'_>> {
     (!value.is_null()).then_some(value)
 }
 
+/// Whether an array or an object has anything in it.
+pub(crate) fn holds_any(value: &Value<'_>) -> bool {
+    value.elements().next().is_some() || value.members().next().is_some()
+}
+
 /// The chat request as it grows, and the body that it is cut from.
 pub(crate) struct ChatRequestBody<'a> {
     body: &'a [u8],
@@ -120,6 +125,24 @@ impl<'a> ChatRequestBody<'a> {
             if self.takes(&name, &name) {
                 self.copy(key, value);
             }
+        }
+    }
+
+    /// A function's schema as it stands. OpenAI and others refuse an object without `properties`.
+    pub(crate) fn schema(&mut self, schema: Value<'_>) {
+        let (mut is_object, mut lacks, mut is_empty) = (false, true, true);
+        for (key, value) in schema.members() {
+            is_empty = false;
+            is_object |= key.is("type") && value.raw() == b"\"object\"";
+            lacks &= !key.is("properties");
+        }
+        let open = schema.raw().strip_suffix(b"}").filter(|_| is_object && lacks && !is_empty);
+        match open {
+            Some(open) => {
+                self.raw(open);
+                self.raw(br#","properties":{}}"#);
+            }
+            None => self.value(schema),
         }
     }
 

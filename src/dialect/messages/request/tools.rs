@@ -94,7 +94,7 @@ impl<'a> Tools<'a> {
             out.member("description", tool.description);
             out.name("parameters");
             match tool.schema {
-                Some(schema) => write_schema(&schema, out),
+                Some(schema) => out.schema(schema),
                 None => out.raw(br#"{"type":"object","properties":{}}"#),
             }
             out.member("strict", tool.strict);
@@ -184,22 +184,4 @@ pub(super) fn chat_name(name: &str) -> Cow<'_, str> {
         short.push_str(&format!("{byte:02x}"));
     }
     Cow::Owned(short)
-}
-
-/// A schema as it stands. OpenAI and others refuse an object without `properties`.
-fn write_schema(schema: &Value<'_>, out: &mut ChatRequestBody<'_>) {
-    let (mut is_object, mut lacks, mut is_empty) = (false, true, true);
-    for (key, value) in schema.members() {
-        is_empty = false;
-        is_object |= key.is("type") && value.raw() == b"\"object\"";
-        lacks &= !key.is("properties");
-    }
-    let open = schema.raw().strip_suffix(b"}").filter(|_| is_object && lacks && !is_empty);
-    match open {
-        Some(open) => {
-            out.raw(open);
-            out.raw(br#","properties":{}}"#);
-        }
-        None => out.value(*schema),
-    }
 }

@@ -1,12 +1,12 @@
 //! The messages as turns: joined where one role speaks twice, calls paired with their results.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::blocks::{BlockPath, Content, string};
 use super::{MessagesOptions, system};
-use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, given, holds_any, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -96,6 +96,7 @@ pub(super) fn read<'a>(
     let mut reader = TurnReader {
         turns: Turns { system, list: Vec::new() },
         system_anywhere: options.takes.system_anywhere,
+        left_out: HashSet::new(),
         dropped,
     };
     for (index, message) in messages.iter().enumerate() {
@@ -112,6 +113,17 @@ pub(super) fn read<'a>(
             Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
             _ => return Err(must_be(at.path(""), "a string or an array of blocks")),
         };
+        for member in ["tool_calls", "function_call"] {
+            if message.get(member).is_some_and(|calls| holds_any(&calls)) {
+                return Err(refuse(
+                    format!("messages[{index}].{member}"),
+                    format!(
+                        "\"{member}\" is a member of chat completions' messages. Send a block of the type \
+                         tool_use for each call."
+                    ),
+                ));
+            }
+        }
         match role(message).as_deref() {
             Some("user") => reader.user(content, at)?,
             Some("assistant") => reader.assistant(content, at)?,
@@ -133,6 +145,8 @@ pub(super) fn read<'a>(
 struct TurnReader<'a, 'd> {
     turns: Turns<'a>,
     system_anywhere: bool,
+    /// Calls that were left out (those of a server's own tools), by id: a result of one goes with it.
+    left_out: HashSet<Cow<'a, str>>,
     dropped: &'d mut Dropped,
 }
 
@@ -149,7 +163,10 @@ impl<'a> TurnReader<'a, '_> {
             let at = BlockPath { block: Some(index), ..at };
             let kind = kind(&block, &at)?;
             if kind == "tool_result" {
-                results.push(self.result(&block, at)?);
+                let result = self.result(&block, at)?;
+                if !result.id.as_str().is_some_and(|id| self.left_out.remove(&id)) {
+                    results.push(result);
+                }
             } else if !said.read(&kind, &block, at, self.dropped)? {
                 at.leave_out(&kind, ".type", self.dropped)?;
             }
@@ -203,7 +220,12 @@ impl<'a> TurnReader<'a, '_> {
             let at = BlockPath { block: Some(index), ..at };
             let kind = kind(&block, &at)?;
             match &*kind {
-                "tool_use" => turn.calls.push(call(&block, at)?),
+                "tool_use" => {
+                    let call = call(&block, at)?;
+                    // Who answers it answers no other.
+                    let _ = call.id.as_str().is_some_and(|id| self.left_out.remove(&id));
+                    turn.calls.push(call);
+                }
                 "thinking" => {
                     let text = block.get("thinking").filter(|text| text.kind == Kind::String);
                     turn.thinking.extend(text.filter(|text| !text.inner().is_empty()));
@@ -213,6 +235,7 @@ impl<'a> TurnReader<'a, '_> {
                 kind => {
                     if !turn.content.read(kind, &block, at, self.dropped)? {
                         at.leave_out(kind, ".type", self.dropped)?;
+                        self.left_out.extend(block.get("id").and_then(|id| id.as_str()));
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
-use crate::dialect::chat::write::{ChatRequestBody, given, must_be, refuse};
+use crate::dialect::chat::write::{ChatRequestBody, Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
@@ -61,22 +61,53 @@ impl MessagePart<'_> {
     pub(super) fn is_text(&self) -> bool {
         matches!(self, Self::Text { .. })
     }
+
+    /// An empty text.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Text { text, .. } if text.inner().is_empty())
+    }
+}
+
+/// What becomes of parts that have no form in chat.
+pub(super) enum Formless<'d> {
+    /// They are refused: the client has just made them, and can make them otherwise.
+    Refused,
+    /// They are left out and named: they are history, or a tool made them, and to refuse them would end the session.
+    LeftOut(&'d mut Dropped),
+}
+
+impl Formless<'_> {
+    /// Leaves out what `name` stands for, or refuses it.
+    fn part<T>(
+        &mut self,
+        name: &str,
+        refusal: impl FnOnce() -> GatewayError,
+    ) -> Result<Option<T>, GatewayError> {
+        match self {
+            Self::Refused => Err(refusal()),
+            Self::LeftOut(dropped) => {
+                dropped.add(name);
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// Reads content, and appends it to `parts`.
 ///
 /// # Errors
-/// Naming the part's member, for what has no form in chat.
+/// Naming the part's member, for values of wrong types, and for what has no form in chat where that is refused.
 pub(super) fn read<'a>(
     content: Value<'a>,
     at: ContentPath,
+    mut formless: Formless<'_>,
     parts: &mut Vec<MessagePart<'a>>,
 ) -> Result<(), GatewayError> {
     match content.kind {
         Kind::String => parts.push(MessagePart::Text { text: content, object: None, opens: true }),
         Kind::BeginArray => {
             for (index, element) in content.elements().enumerate() {
-                parts.push(read_part(element, at, index)?);
+                parts.extend(read_part(element, at, index, &mut formless)?);
             }
         }
         _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
@@ -110,7 +141,8 @@ fn read_part<'a>(
     part: Value<'a>,
     at: ContentPath,
     index: usize,
-) -> Result<MessagePart<'a>, GatewayError> {
+    formless: &mut Formless<'_>,
+) -> Result<Option<MessagePart<'a>>, GatewayError> {
     if part.kind != Kind::BeginObject {
         return Err(must_be(format!("{at}[{index}]"), "an object"));
     }
@@ -150,25 +182,21 @@ fn read_part<'a>(
                 _ => string("text", members.text)?,
             };
             let object = members.extras.then_some(part);
-            Ok(MessagePart::Text { text, object, opens: index == 0 })
+            Ok(Some(MessagePart::Text { text, object, opens: index == 0 }))
         }
         Some("input_image") => {
             if members.file_id.is_some() {
-                return Err(no_stored_file(path("file_id")));
+                return formless.part("input_image.file_id", || no_stored_file(path("file_id")));
             }
             let url = string("image_url", members.image_url)?;
             if members.detail.is_some_and(|detail| detail.kind != Kind::String) {
                 return Err(must_be(path("detail"), "a string"));
             }
-            Ok(MessagePart::Image { url, detail: members.detail, object: part })
+            Ok(Some(MessagePart::Image { url, detail: members.detail, object: part }))
         }
         Some("input_file") => {
             if members.file_url.is_some() {
-                return Err(refuse(
-                    path("file_url"),
-                    "Files by URL are not supported: chat completions has no such part. Send the \
-                     file in \"file_data\".",
-                ));
+                return formless.part("input_file.file_url", || no_file_by_url(path("file_url")));
             }
             let PartMembers { file_data: data, file_id: id, filename: name, .. } = members;
             for (member, value) in [("file_data", data), ("file_id", id), ("filename", name)] {
@@ -179,19 +207,29 @@ fn read_part<'a>(
             if data.is_none() && id.is_none() {
                 return Err(must_be(path("file_data"), "a string"));
             }
-            Ok(MessagePart::File { data, id, name, object: part })
+            Ok(Some(MessagePart::File { data, id, name, object: part }))
         }
         // The same in both APIs, or a chat server's own.
         Some("input_audio" | "image_url" | "video_url" | "audio_url" | "file") => {
-            Ok(MessagePart::Same(part))
+            Ok(Some(MessagePart::Same(part)))
         }
-        Some(_) => Err(refuse(
-            path("type"),
-            "A content part of this type is not supported. Supported are input_text, output_text, \
-             refusal, input_image, input_file and input_audio.",
-        )),
+        Some(kind) => formless.part(kind, || {
+            refuse(
+                path("type"),
+                "A content part of this type is not supported. Supported are input_text, output_text, \
+                 refusal, input_image, input_file and input_audio.",
+            )
+        }),
         None => Err(must_be(path("type"), "a string")),
     }
+}
+
+fn no_file_by_url(param: String) -> GatewayError {
+    refuse(
+        param,
+        "Files by URL are not supported: chat completions has no such part. Send the file in \
+         \"file_data\".",
+    )
 }
 
 fn no_stored_file(param: String) -> GatewayError {

@@ -16,7 +16,7 @@
 //! message holds text only (API reference, and hosted servers refuse others).
 
 use super::ChatRequestOptions;
-use super::content::{self, ContentPath, GatewayNote, MessagePart};
+use super::content::{self, ContentPath, Formless, GatewayNote, MessagePart};
 use super::items::{Entry, HistoryCall, Items};
 use super::names::RequestTools;
 use crate::dialect::chat::write::ChatRequestBody;
@@ -51,6 +51,7 @@ pub(super) fn write<'a>(
         names,
         calls: &items.calls,
         opened: &items.opened,
+        newest: items.newest,
         options,
         any: false,
         parts: Vec::new(),
@@ -74,8 +75,6 @@ pub(super) fn write<'a>(
 /// What the model said and called before anyone answered: one assistant message.
 #[derive(Default)]
 struct AssistantTurn<'a> {
-    /// It said something, be it nothing but an empty text.
-    spoke: bool,
     parts: Vec<MessagePart<'a>>,
     calls: Vec<usize>,
     reasoning: Vec<Thought<'a>>,
@@ -95,6 +94,8 @@ struct MessageWriter<'w, 'o, 'a> {
     names: &'w RequestTools<'a>,
     calls: &'w [HistoryCall<'a>],
     opened: &'w [Vec<u8>],
+    /// See [`Items::newest`].
+    newest: usize,
     options: &'w ChatRequestOptions<'w>,
     any: bool,
     /// Room for the parts of one message.
@@ -115,7 +116,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             parts.push(MessagePart::Text { text, object: None, opens: true });
         }
         for &(content, at) in contents {
-            content::read(content, at, &mut parts)?;
+            content::read(content, at, Formless::Refused, &mut parts)?;
         }
         if !parts.is_empty() {
             self.open("system");
@@ -154,8 +155,9 @@ impl<'a> MessageWriter<'_, '_, 'a> {
                     self.end_turn()?;
                 }
                 self.turn.reasoning.append(&mut self.thought);
-                self.turn.spoke = true;
-                content::read(content, at, &mut self.turn.parts)?;
+                let mut parts = std::mem::take(&mut self.turn.parts);
+                content::read(content, at, self.formless(at), &mut parts)?;
+                self.turn.parts = parts;
             }
             Entry::HistoryCall(call) => {
                 self.turn.reasoning.append(&mut self.thought);
@@ -189,6 +191,11 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         Ok(())
     }
 
+    fn formless(&mut self, at: ContentPath) -> Formless<'_> {
+        let is_kept = at.index >= self.newest && at.field != "output";
+        if is_kept { Formless::Refused } else { Formless::LeftOut(&mut self.out.dropped) }
+    }
+
     /// A message of this content, behind a line of the gateway's own.
     fn message(
         &mut self,
@@ -200,7 +207,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
         parts.extend(note.map(MessagePart::Note));
-        content::read(content, at, &mut parts)?;
+        content::read(content, at, self.formless(at), &mut parts)?;
         self.open(role);
         self.content(&parts);
         self.out.raw(b"}");
@@ -216,8 +223,9 @@ impl<'a> MessageWriter<'_, '_, 'a> {
     }
 
     fn end_turn(&mut self) -> Result<(), GatewayError> {
-        let AssistantTurn { spoke, mut parts, mut calls, mut reasoning } =
-            std::mem::take(&mut self.turn);
+        let AssistantTurn { mut parts, mut calls, mut reasoning } = std::mem::take(&mut self.turn);
+        // Servers refuse a message that says nothing, and the model knows nothing less without it.
+        let spoke = parts.iter().any(|part| !part.is_empty());
         if !spoke && calls.is_empty() {
             return Ok(());
         }
@@ -250,7 +258,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         parts.clear();
         calls.clear();
         reasoning.clear();
-        self.turn = AssistantTurn { spoke: false, parts, calls, reasoning };
+        self.turn = AssistantTurn { parts, calls, reasoning };
         Ok(())
     }
 
@@ -285,7 +293,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         for call in calls.iter().filter_map(|&call| self.calls.get(call)) {
             let Some((output, at)) = call.output else { continue };
             parts.clear();
-            content::read(output, at, &mut parts)?;
+            content::read(output, at, self.formless(at), &mut parts)?;
             let has_media = parts.iter().any(|part| !part.is_text());
             if has_media {
                 media.push(MessagePart::Note(GatewayNote::OutputOf(call.id)));

@@ -288,7 +288,7 @@ pub(super) fn write(
             // A function without parameters may leave them out; not every server copes.
             out.name("parameters");
             match tool.parameters {
-                Some(parameters) => out.value(parameters),
+                Some(parameters) => out.schema(parameters),
                 None => out.raw(br#"{"type":"object","properties":{}}"#),
             }
             out.member("strict", tool.strict);

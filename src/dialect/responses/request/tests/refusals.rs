@@ -101,8 +101,8 @@ fn items() {
         ),
         (
             json!([call("a"), {"type": "function_call_output", "call_id": "a",
-            "output": [{"type": "x"}]}]),
-            "input[1].output[0].type",
+            "output": [{"type": "input_text"}]}]),
+            "input[1].output[0].text",
         ),
         // Pairs.
         (json!([call("a")]), "input[0].call_id"),

@@ -11,7 +11,8 @@ fn function(name: &str) -> Value {
 }
 
 fn chat_function(name: &str) -> Value {
-    json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}})
+    let parameters = json!({"type": "object", "properties": {}});
+    json!({"type": "function", "function": {"name": name, "parameters": parameters}})
 }
 
 /// The chat request's tools, for tools that are all carried.

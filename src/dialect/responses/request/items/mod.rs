@@ -3,12 +3,14 @@
 //! This is the first of two passes. It keeps places in the body, not text; the second pass
 //! ([`super::messages`]) writes.
 
+mod pairs;
+
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::content::ContentPath;
 use super::names::RequestTools;
-use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, given, holds_any, must_be, refuse};
 use crate::dialect::seal::{Purpose, Sealer};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
@@ -70,6 +72,9 @@ pub(super) struct Items<'a> {
     pub(super) opened: Vec<Vec<u8>>,
     /// Where the conversation ends with the wish for a compaction.
     pub(super) trigger: Option<usize>,
+    /// The place of the last item that the client has made: what the user said, or what a tool answered. What stands
+    /// before it is history: to refuse it now would end the session.
+    pub(super) newest: usize,
 }
 
 /// Items of tools that a server runs, and of a server's own bookkeeping. No chat server has those
@@ -113,6 +118,8 @@ struct ItemMembers<'a> {
     tools: Option<Value<'a>>,
     id: Option<Value<'a>>,
     encrypted_content: Option<Value<'a>>,
+    /// Calls in the form of chat completions.
+    chat_calls: Option<(&'static str, Value<'a>)>,
 }
 
 /// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out. `sealer`
@@ -128,8 +135,15 @@ pub(super) fn read<'a>(
     names: &mut RequestTools<'a>,
     dropped: &mut Dropped,
 ) -> Result<Items<'a>, GatewayError> {
-    let mut reader =
-        ItemReader { names, dropped, sealer, items: Items::default(), open: HashMap::new() };
+    let mut reader = ItemReader {
+        names,
+        dropped,
+        sealer,
+        items: Items::default(),
+        open: HashMap::new(),
+        left_out: HashSet::new(),
+        unknown: Vec::new(),
+    };
     match input {
         Some(text) if text.kind == Kind::String => {
             let at = ContentPath { index: 0, field: "content" };
@@ -140,6 +154,13 @@ pub(super) fn read<'a>(
                 reader.item(item, index, keep_reasoning)?;
             }
         }
+    }
+    if let Some(&(index, _)) = reader.unknown.first() {
+        return Err(refuse(
+            path(index, "type"),
+            "An item of this type is not supported. Supported are message, function_call, \
+             function_call_output, custom_tool_call, custom_tool_call_output and reasoning.",
+        ));
     }
     let items = reader.items;
     if let Some(call) = items.calls.iter().find(|call| call.output.is_none()) {
@@ -160,6 +181,11 @@ struct ItemReader<'n, 'a> {
     /// Calls that have no output yet, by id. An id may come again once its call is answered: some chat
     /// servers number the calls of every answer from 0.
     open: HashMap<Cow<'a, str>, usize>,
+    /// Calls that were left out, by id: what answers them goes with them, whatever the type of its item (Codex answers a
+    /// `local_shell_call` with a `function_call_output`).
+    left_out: HashSet<Cow<'a, str>>,
+    /// Items of unknown types behind which the client has said nothing yet: their places and types.
+    unknown: Vec<(usize, Cow<'a, str>)>,
 }
 
 impl<'a> ItemReader<'_, 'a> {
@@ -195,6 +221,11 @@ impl<'a> ItemReader<'_, 'a> {
                 "tools" => &mut members.tools,
                 "id" => &mut members.id,
                 "encrypted_content" => &mut members.encrypted_content,
+                "tool_calls" | "function_call" => {
+                    let member = if name == "tool_calls" { "tool_calls" } else { "function_call" };
+                    members.chat_calls = given(value).map(|value| (member, value));
+                    continue;
+                }
                 _ => continue,
             };
             *slot = given(value);
@@ -275,13 +306,23 @@ impl<'a> ItemReader<'_, 'a> {
             }
             kind if LEFT_OUT.contains(&kind) => {
                 self.dropped.add(kind);
+                self.left_out.extend(members.call_id.and_then(|id| id.as_str()));
                 Ok(())
             }
-            _ => Err(refuse(
-                path(index, "type"),
-                "An item of this type is not supported. Supported are message, function_call, \
-                 function_call_output, custom_tool_call, custom_tool_call_output and reasoning.",
-            )),
+            _ => {
+                self.left_out.extend(members.call_id.and_then(|id| id.as_str()));
+                self.unknown.push((index, kind));
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that the client has made the item at `index`. What came before it is history, and what is unknown there is left
+    /// out and named.
+    fn made(&mut self, index: usize) {
+        self.items.newest = index;
+        for (_, kind) in self.unknown.drain(..) {
+            self.dropped.add(&kind);
         }
     }
 
@@ -303,8 +344,22 @@ impl<'a> ItemReader<'_, 'a> {
             Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
             _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
         };
+        if let Some((member, calls)) = members.chat_calls
+            && holds_any(&calls)
+        {
+            return Err(refuse(
+                path(index, member),
+                format!(
+                    "\"{member}\" is a member of chat completions' messages. Send an item of the type \
+                     function_call for each call."
+                ),
+            ));
+        }
         match members.role.and_then(|role| role.as_str()).as_deref() {
-            Some("user") => self.items.entries.push(Entry::User(content, at)),
+            Some("user") => {
+                self.made(index);
+                self.items.entries.push(Entry::User(content, at));
+            }
             Some("assistant") => self.items.entries.push(Entry::Assistant(content, at)),
             Some(role @ ("system" | "developer")) => {
                 let role = if role == "system" { "system" } else { "developer" };
@@ -321,67 +376,6 @@ impl<'a> ItemReader<'_, 'a> {
                 ));
             }
         }
-        Ok(())
-    }
-
-    fn call(
-        &mut self,
-        members: &ItemMembers<'a>,
-        index: usize,
-        payload: Value<'a>,
-        custom: bool,
-    ) -> Result<(), GatewayError> {
-        let (id, key) = call_id(members, index)?;
-        let name = text(members.name, index, "name")?;
-        let namespace = match members.namespace.filter(|namespace| namespace.raw() != b"\"\"") {
-            Some(namespace) => Some(text(Some(namespace), index, "namespace")?),
-            None => None,
-        };
-        let tool = self.names.called(namespace, name, custom)?;
-        if self.open.insert(key, self.items.calls.len()).is_some() {
-            let id = shown(&id);
-            return Err(refuse(
-                path(index, "call_id"),
-                format!("Function call {id} is there twice, and the first has no output yet."),
-            ));
-        }
-        self.items.entries.push(Entry::HistoryCall(self.items.calls.len()));
-        self.items.calls.push(HistoryCall { index, tool, custom, id, payload, output: None });
-        Ok(())
-    }
-
-    fn output(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
-        let at = ContentPath { index, field: "output" };
-        let output = match members.output {
-            Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray) => output,
-            _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
-        };
-        if members.call_id.is_none() {
-            // The API's own types have `call_id` optional, with a name in its place.
-            for (member, value) in [("name", members.name), ("namespace", members.namespace)] {
-                if value.is_some() {
-                    string(value, index, member)?;
-                }
-            }
-            let filled = |value: &Value<'_>| !value.inner().is_empty();
-            self.items.entries.push(Entry::Unasked {
-                namespace: members.namespace.filter(filled),
-                name: members.name.filter(filled),
-                output: (output, at),
-            });
-            return Ok(());
-        }
-        let (id, key) = call_id(members, index)?;
-        let call = self.open.remove(&key).and_then(|call| self.items.calls.get_mut(call));
-        let Some(call) = call else {
-            let id = shown(&id);
-            return Err(refuse(
-                path(index, "call_id"),
-                format!("No tool call found for function call output with call_id {id}."),
-            ));
-        };
-        call.output = Some((output, at));
-        self.items.entries.push(Entry::Outputs);
         Ok(())
     }
 }
@@ -403,27 +397,6 @@ fn string<'a>(
     value
         .filter(|value| value.kind == Kind::String)
         .ok_or_else(|| must_be(path(index, member), "a string"))
-}
-
-/// A string with something in it.
-fn text<'a>(
-    value: Option<Value<'a>>,
-    index: usize,
-    member: &str,
-) -> Result<Cow<'a, str>, GatewayError> {
-    value
-        .and_then(|value| value.as_str())
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| must_be(path(index, member), "a string that is not empty"))
-}
-
-fn call_id<'a>(
-    members: &ItemMembers<'a>,
-    index: usize,
-) -> Result<(Value<'a>, Cow<'a, str>), GatewayError> {
-    let key = text(members.call_id, index, "call_id")?;
-    let id = string(members.call_id, index, "call_id")?;
-    Ok((id, key))
 }
 
 /// An id for a message, cut to a length that a person reads.
