@@ -26,6 +26,9 @@ left_out() {
     native-1.38.*)
       echo test_a_retry_of_the_upstream_position # 1.38 crashes when an upstream filter clears the route cache
       ;;
+    *-1.39.*)
+      echo test_a_host_that_lies_is_ejected # a composite cluster of 1.39 does not skip one without a healthy host
+      ;;
     wasm-1.36.*)
       echo test_20_mb_before_the_model_are_held # the buffer of a virtual host comes too late for a filter
       echo test_25_mb_are_held_when_the_model_comes_last

@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 /// The version of the ABI that the declarations follow; Envoy warns in its log where its own is another.
 pub const VERSION: &CStr = c"v0.1.0";
@@ -106,6 +107,10 @@ pub enum LogLevel {
 
 /// `envoy_dynamic_module_type_attribute_id_ResponseCodeDetails`.
 pub const RESPONSE_CODE_DETAILS: u32 = 16;
+/// `envoy_dynamic_module_type_attribute_id_UpstreamRequestAttemptCount`.
+pub const REQUEST_ATTEMPT_COUNT: u32 = 53;
+/// `envoy_dynamic_module_type_metadata_source_Host`.
+pub const METADATA_OF_HOST: u32 = 3;
 /// Success of a call-out's start and of the call-out itself, and of a metric's definition.
 pub const SUCCESS: u32 = 0;
 
@@ -123,15 +128,26 @@ macro_rules! functions {
 /// The first of the functions that this Envoy lacks. The library is linked so that they are looked for when they are
 /// called first (`scripts/native.sh`): an Envoy that lacks one would end then, and not before.
 pub fn missing() -> Option<&'static str> {
+    let names = FUNCTIONS.iter().filter_map(|name| CStr::from_bytes_with_nul(name).ok());
+    names.filter(|name| !is_there(name)).find_map(|name| name.to_str().ok())
+}
+
+/// Whether this Envoy tells which attempt at a request a filter sees, and so where the filter stands. 1.38 has the function
+/// and does not know the attribute: it logs an error each time. One of the functions that came with 1.39 tells them apart.
+pub fn tells_attempts() -> bool {
+    static TELLS: LazyLock<bool> = LazyLock::new(|| {
+        is_there(c"envoy_dynamic_module_callback_http_get_upstream_connection_id")
+    });
+    *TELLS
+}
+
+/// Whether Envoy has this function.
+fn is_there(name: &CStr) -> bool {
     unsafe extern "C" {
         fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     }
-    let is_missing = |name: &&CStr| {
-        // Sound: the name ends with a NUL. No handle: everywhere.
-        unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) }.is_null()
-    };
-    let names = FUNCTIONS.iter().filter_map(|name| CStr::from_bytes_with_nul(name).ok());
-    names.filter(is_missing).find_map(|name| name.to_str().ok())
+    // Sound: the name ends with a NUL. No handle: everywhere.
+    !unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) }.is_null()
 }
 
 functions! {
@@ -182,6 +198,19 @@ functions! {
         id: u32,
         out: *mut Slice<'_>,
     ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+        filter: Envoy,
+        id: u32,
+        out: *mut u64,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_metadata_string(
+        filter: Envoy,
+        source: u32,
+        namespace: Slice<'_>,
+        key: Slice<'_>,
+        out: *mut Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_buffer_limit(filter: Envoy) -> u64;
     pub fn envoy_dynamic_module_callback_http_get_cluster_name(
         filter: Envoy,
         out: *mut Slice<'_>,

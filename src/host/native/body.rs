@@ -71,13 +71,12 @@ impl Visible {
         }
     }
 
-    /// Carries out edits of all that is visible. Each byte is copied once: behind the visible ones, which then go.
+    /// Carries out edits of all that is visible. Each byte is copied once, behind the visible ones, which then go, where
+    /// Envoy can hold both for a moment. What outgrows its buffer may end the stream: nothing may be asked of it after this.
     pub fn edit(self, filter: Filter, edits: &[Edit]) {
         let mut from = 0;
         let mut written = Vec::new();
-        // In the hook of trailers all stands in the buffer that Envoy holds against its limit: it must not hold the body
-        // twice, not even for a moment.
-        let behind = self.held_part != self.came_part;
+        let behind = self.has_room_behind(filter, edits);
         let mut put = |bytes: &[u8]| {
             if behind {
                 filter.append(self.came_part, bytes)
@@ -99,7 +98,16 @@ impl Visible {
         }
     }
 
-    /// Puts `with` in the place of all that is visible.
+    /// Whether the edited bytes may stand behind the old ones for a moment. What has come may stand in a buffer that Envoy
+    /// holds against its limit: a filter before this one held it, or the listener's filters in the second position; in the
+    /// hook of trailers all does.
+    fn has_room_behind(&self, filter: Filter, edits: &[Edit]) -> bool {
+        let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
+        let both = self.came_size.saturating_add(self.len()).saturating_add(added);
+        self.held_part != self.came_part && filter.attempt() == 0 && both <= filter.buffer_limit()
+    }
+
+    /// Puts `with` in the place of all that is visible. As for [`Self::edit`], nothing may be asked of the stream after this.
     pub fn replace(self, filter: Filter, with: &[u8]) {
         filter.drain(self.held_part, self.held_size);
         filter.drain(self.came_part, self.came_size);

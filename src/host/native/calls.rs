@@ -170,6 +170,47 @@ impl Filter {
         })
     }
 
+    /// Which attempt at the request this is, counted from 1; 0 in the listener's filters, where no host has been chosen, and
+    /// where Envoy does not tell ([`abi::tells_attempts`]).
+    pub fn attempt(self) -> u64 {
+        let mut count = 0;
+        let is_known = abi::tells_attempts()
+            && unsafe {
+                abi::envoy_dynamic_module_callback_http_filter_get_attribute_int(
+                    self.0,
+                    abi::REQUEST_ATTEMPT_COUNT,
+                    &raw mut count,
+                )
+            };
+        if is_known { count } else { 0 }
+    }
+
+    /// Whether there is a limit to what Envoy holds of a body. It tells of none for a stream that it has ended.
+    pub fn has_limit(self) -> bool {
+        self.buffer_limit() != usize::MAX
+    }
+
+    /// How much of a body Envoy holds for this stream, in bytes.
+    pub fn buffer_limit(self) -> usize {
+        match unsafe { abi::envoy_dynamic_module_callback_http_get_buffer_limit(self.0) } {
+            0 => usize::MAX, // none
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// A text in the metadata of the host that Envoy has chosen for this attempt.
+    pub fn host_metadata(self, namespace: &str, key: &str) -> Option<Vec<u8>> {
+        self.string(|out| unsafe {
+            abi::envoy_dynamic_module_callback_http_get_metadata_string(
+                self.0,
+                abi::METADATA_OF_HOST,
+                Slice::of(namespace.as_bytes()),
+                Slice::of(key.as_bytes()),
+                out,
+            )
+        })
+    }
+
     /// The cluster that Envoy's route has chosen for this stream.
     pub fn cluster(self) -> Option<Vec<u8>> {
         self.string(|out| unsafe {

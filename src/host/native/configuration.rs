@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use super::abi::{Envoy, LogLevel};
+use super::abi::{self, Envoy, LogLevel};
 use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
 use crate::config::SharedConfig;
@@ -52,11 +52,11 @@ impl Configuration {
                 return None;
             }
         };
-        if config.routing.positions == Positions::Two {
+        if config.routing.positions == Positions::Two && !abi::tells_attempts() {
             log(
                 LogLevel::Error,
-                "the configuration is refused:\nrouting.positions: the native module stands in one \
-                 position; fallbacks and 2 take the wasm module",
+                "the configuration is refused:\nrouting.positions: fallbacks and 2 take Envoy 1.39 or later with the \
+                 native module: this one does not tell it where it stands",
             );
             return None;
         }

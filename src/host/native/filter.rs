@@ -24,10 +24,16 @@ pub struct Stream {
     /// An earlier hook has held back some of the request's body.
     request_held: bool,
     response_held: bool,
+    /// Some of the answer's body has come before.
+    has_response_body: bool,
+    /// The hook that runs has changed a body, of which Envoy holds so much and no more.
+    had_limit: bool,
     /// The answer's head has been seen.
     answered: bool,
     /// We have answered: what follows is our own.
     replied: bool,
+    /// The answer is as the client is to see it: the second position has made it so.
+    is_made: bool,
     /// Waits for its lists.
     lists: Option<ModelsQuery>,
 }
@@ -60,7 +66,7 @@ impl From<Verdict> for BodyStatus {
     }
 }
 
-/// What an exchange may ask, by Envoy's functions. This host stands in the listener's filters only.
+/// What an exchange may ask, by Envoy's functions.
 struct Around(calls::Filter);
 
 impl Surroundings for Around {
@@ -72,8 +78,20 @@ impl Surroundings for Around {
         self.0.filter_state(note.key())
     }
 
+    fn attempt(&self) -> u64 {
+        self.0.attempt()
+    }
+
+    fn host_provider(&self) -> Option<Vec<u8>> {
+        self.0.host_metadata("openai-gateway", "provider")
+    }
+
     fn cluster(&self) -> Option<Vec<u8>> {
         self.0.cluster()
+    }
+
+    fn answer_details(&self) -> Option<Vec<u8>> {
+        self.0.code_details()
     }
 }
 
@@ -101,8 +119,11 @@ impl Stream {
             worker,
             request_held: false,
             response_held: false,
+            has_response_body: false,
+            had_limit: false,
             answered: false,
             replied: false,
+            is_made: false,
             lists: None,
         }
     }
@@ -155,6 +176,10 @@ impl Stream {
         if self.replied {
             return Verdict::Continue;
         }
+        self.is_made = self.exchange.leaves_answer(&Around(filter));
+        if self.is_made {
+            return Verdict::Continue;
+        }
         if let Some(verdict) = self.misrouted(filter) {
             return verdict;
         }
@@ -164,7 +189,7 @@ impl Stream {
     }
 
     pub fn response_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
-        if self.replied {
+        if self.replied || self.is_made {
             return Verdict::Continue;
         }
         let body = || {
@@ -180,7 +205,9 @@ impl Stream {
             return self.on_response_once(filter, step, Some(body));
         }
         // What is held has outgrown the buffer limit: Envoy has ended this answer, and the body is its own to clean up.
-        if self.response_held
+        // What it says instead is another body, whole.
+        if std::mem::replace(&mut self.has_response_body, true)
+            && self.response_held
             && filter.code_details().is_some_and(|why| why == b"response_payload_too_large")
         {
             return Verdict::Stop;
@@ -190,7 +217,7 @@ impl Stream {
     }
 
     pub fn response_trailers(&mut self, filter: calls::Filter) -> Verdict {
-        if self.replied {
+        if self.replied || self.is_made {
             return Verdict::Continue;
         }
         let trailers = filter.headers(Map::ResponseTrailers);
@@ -208,6 +235,12 @@ impl Stream {
             let reply = query.reply(&self.worker.config, &outcomes);
             self.send(filter, &reply);
         }
+    }
+
+    /// Whether the body that this hook has changed was too long for Envoy, which has ended the stream then, and is yet to
+    /// destroy it. To be asked of a stream that it has not destroyed.
+    pub fn is_cut_off(&mut self, filter: calls::Filter) -> bool {
+        std::mem::take(&mut self.had_limit) && !filter.has_limit()
     }
 
     /// Answers with an error, after a fault of ours.
@@ -239,11 +272,16 @@ impl Stream {
             // Envoy has answered a request that is still held: with its 413.
             RequestStep::Release(_) if self.answered => Verdict::Hold,
             RequestStep::Release(release) => {
+                filter.edit(Map::Request, &release.headers);
+                // Behind the router the route is chosen, and not every Envoy survives the question there.
+                if filter.attempt() == 0 {
+                    filter.clear_route_cache();
+                }
+                // Last of all: a body that outgrows Envoy's buffer ends the stream.
                 if let (Some(body), false) = (body, release.body.is_empty()) {
+                    self.had_limit = filter.has_limit();
                     body.edit(filter, &release.body);
                 }
-                filter.edit(Map::Request, &release.headers);
-                filter.clear_route_cache();
                 Verdict::Continue
             }
             RequestStep::ListModels(query) => {
@@ -291,6 +329,7 @@ impl Stream {
             ResponseStep::Release(edits, out) => {
                 filter.edit(Map::Response, &edits);
                 if let (BodyOut::Replace(with), Some(body)) = (out, body) {
+                    self.had_limit = filter.has_limit();
                     body.replace(filter, &with);
                 }
                 Verdict::Continue
@@ -347,6 +386,7 @@ impl Stream {
         };
         drop(pieces);
         if let (Verdict::Continue, Some(written)) = (verdict, written) {
+            self.had_limit = filter.has_limit();
             body.replace(filter, &written);
         }
         self.response_held = verdict == Verdict::Hold;

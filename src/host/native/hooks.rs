@@ -76,9 +76,12 @@ unsafe fn guarded(
         drop(last_words);
         Verdict::Stop
     });
+    // Of a stream that has ended in this hook nothing may go on: behind the router it would go to a codec that is gone.
+    let is_over = handle.destroyed.get()
+        || handle.stream.try_borrow_mut().is_ok_and(|mut stream| stream.is_cut_off(filter));
     // Sound: nothing of the handle is used after this.
     unsafe { Handle::free_if_over(module) };
-    verdict
+    if is_over { Verdict::Hold } else { verdict }
 }
 
 #[unsafe(no_mangle)]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
 
-use super::abi::{Envoy, LogLevel, Map, Pair, Part, Scheduler, Slice};
+use super::abi::{BodyStatus, Envoy, LogLevel, Map, Pair, Part, Scheduler, Slice};
 use super::hooks::*;
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -20,6 +20,8 @@ struct World {
     before: Vec<Vec<u8>>,
     state: HashMap<Vec<u8>, Vec<u8>>,
     cluster: &'static str,
+    attempt: u64,
+    limit: u64,
     replies: Vec<u32>,
 }
 
@@ -82,11 +84,18 @@ envoy! {
         // Into another place, as Envoy's buffers do: what was lent before stays.
         let mut body = world(|world| world.bodies.get(&(part as u32)).cloned()).unwrap_or_default();
         body.extend(taken(data));
-        world(|world| {
+        let is_too_much = world(|world| {
+            let is_too_much = world.limit > 0 && body.len() as u64 > world.limit;
             let old = world.bodies.insert(part as u32, body);
             world.before.extend(old);
+            is_too_much
         });
-        true
+        let ends = ENDS.get();
+        if is_too_much && !ends.is_null() {
+            ENDS.set(ptr::null());
+            envoy_dynamic_module_on_http_filter_destroy(ends);
+        }
+        !is_too_much
     }
     fn envoy_dynamic_module_callback_http_drain_body(_filter: Envoy, part: Part, size: usize) -> bool {
         world(|world| drop(world.bodies.entry(part as u32).or_default().drain(..size)));
@@ -106,6 +115,16 @@ envoy! {
     fn envoy_dynamic_module_callback_http_filter_get_attribute_string(_filter: Envoy, _id: u32, _out: *mut Slice<'_>) -> bool {
         false
     }
+    fn envoy_dynamic_module_callback_http_filter_get_attribute_int(_filter: Envoy, _id: u32, out: *mut u64) -> bool {
+        unsafe { out.write(world(|world| world.attempt)) };
+        true
+    }
+    fn envoy_dynamic_module_callback_http_get_metadata_string(
+        _filter: Envoy, _source: u32, _namespace: Slice<'_>, _key: Slice<'_>, _out: *mut Slice<'_>
+    ) -> bool {
+        false
+    }
+    fn envoy_dynamic_module_callback_http_get_buffer_limit(_filter: Envoy) -> u64 { world(|world| world.limit) }
     fn envoy_dynamic_module_callback_http_get_cluster_name(_filter: Envoy, out: *mut Slice<'_>) -> bool {
         unsafe { out.write(Slice::of(world(|world| world.cluster).as_bytes())) };
         true
@@ -145,7 +164,7 @@ envoy! {
     fn envoy_dynamic_module_callback_log(_level: LogLevel, _text: Slice<'_>) {}
 }
 
-const CONFIG: &str = r#"{"providers":[{"name":"p","base_url":"http://p.test/v1"}],"virtual_keys":[{"id":"v","key":"vk-0123456789abcdef"}]}"#;
+const CONFIG: &str = r#"{"providers":[{"name":"p","base_url":"http://p.test/v1"}],"virtual_keys":[{"id":"v","key":"vk-0123456789abcdef"}],"model_aliases":{"a":"p/much-longer"}}"#;
 const BODY: &[u8] = br#"{"model":"p/m","messages":[]}"#;
 
 fn head(fields: &[(&str, &str)]) -> Fields {
@@ -157,6 +176,18 @@ fn head(fields: &[(&str, &str)]) -> Fields {
 
 /// A configuration and a stream of it whose request has gone upstream.
 fn sent() -> (*const c_void, *const c_void) {
+    let (config, stream) = asked(BODY);
+    envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, true);
+    assert_eq!(body(Part::RequestReceived), br#"{"model":"m","messages":[]}"#);
+    (config, stream)
+}
+
+fn body(part: Part) -> Vec<u8> {
+    world(|world| world.bodies[&(part as u32)].clone())
+}
+
+/// A configuration and a stream of it whose request's head has been seen, and whose body has come.
+fn asked(body: &[u8]) -> (*const c_void, *const c_void) {
     let envoy = ptr::null_mut();
     let config = envoy_dynamic_module_on_http_filter_config_new(
         envoy,
@@ -165,7 +196,7 @@ fn sent() -> (*const c_void, *const c_void) {
     );
     assert!(!config.is_null());
     let stream = envoy_dynamic_module_on_http_filter_new(config, envoy);
-    let length = BODY.len().to_string();
+    let length = body.len().to_string();
     world(|world| {
         *world = World::default();
         let fields = [
@@ -176,15 +207,34 @@ fn sent() -> (*const c_void, *const c_void) {
             ("content-length", &length),
         ];
         world.heads.insert(Map::Request as u32, head(&fields));
-        world.bodies.insert(Part::RequestReceived as u32, BODY.to_vec());
+        world.bodies.insert(Part::RequestReceived as u32, body.to_vec());
     });
     envoy_dynamic_module_on_http_filter_request_headers(envoy, stream, false);
-    envoy_dynamic_module_on_http_filter_request_body(envoy, stream, true);
-    assert_eq!(
-        world(|world| world.bodies[&(Part::RequestReceived as u32)].clone()),
-        br#"{"model":"m","messages":[]}"#
-    );
     (config, stream)
+}
+
+#[test]
+fn an_edited_body_is_not_there_twice_where_envoy_holds_less() {
+    let (config, stream) = asked(BODY);
+    world(|world| world.limit = BODY.len() as u64);
+    ENDS.set(stream); // if it outgrows that, for a moment
+    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, true);
+    assert_eq!((status, ENDS.replace(ptr::null())), (BodyStatus::Continue, stream));
+    assert_eq!(body(Part::RequestReceived), br#"{"model":"m","messages":[]}"#);
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+#[test]
+fn a_body_that_outgrows_what_envoy_holds_ends_the_stream_within_the_hook() {
+    let asked_for = br#"{"model":"a","messages":[]}"#;
+    let (config, stream) = asked(asked_for);
+    world(|world| world.limit = asked_for.len() as u64);
+    ENDS.set(stream);
+    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, true);
+    assert_eq!(status, BodyStatus::StopAndBuffer); // nothing goes on
+    assert!(ENDS.get().is_null());
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
 }
 
 #[test]

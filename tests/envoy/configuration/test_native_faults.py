@@ -6,7 +6,7 @@ import pytest
 from harness import FILTER_NATIVE, Envoy, Gate, Setting, answer, expect, headers, openai_shapes, plugin, sse
 from harness.wire import Truncated
 
-pytestmark = pytest.mark.native_host
+pytestmark = [pytest.mark.native_host, pytest.mark.one_position]  # in two, a panic strikes both instances
 FAULTS = FILTER_NATIVE / "faults"
 """The library that panics where a request's `x-fault` says (scripts/native.sh --faults)."""
 CHAT = "/v1/chat/completions"

@@ -8,8 +8,6 @@ import pytest
 from harness import answer, expect, openai_shapes, plugin, sse
 from harness.plugin import PROVIDER_KEYS
 
-pytestmark = pytest.mark.wasm_host  # the native module refuses a second position
-
 FALLBACK = {"fallback": ["alpha/org/first", "gamma/second"], "cluster": "over"}
 EMBED = {"model": "both", "input": ["a"]}
 LIMITS = {"max_buffered_bytes": 8_388_608}

@@ -8,8 +8,6 @@ import pytest
 from harness import answer, expect, headers, plugin
 from harness.plugin import PROVIDER_KEYS
 
-pytestmark = pytest.mark.wasm_host  # the native host has one position
-
 CHAT = "/v1/chat/completions"
 BODY = {"model": "beta/m", "messages": []}
 TWO = {"routing": {"positions": 2}}
