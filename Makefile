@@ -125,7 +125,7 @@ envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real E
 	@$(VENV_PYTHON) -m pytest $(or $(SUITES),tests/envoy tests/docs) $(ARGS)
 
 .PHONY: clients
-clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (Go's official SDK)
+clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (openai-go, async-openai)
 	@scripts/clients.sh $(ARGS)
 
 .PHONY: matrix

@@ -17,6 +17,7 @@ component clippy rust-web-clippy
 
 say "rustfmt"
 scripts/cargo.sh host fmt --check
+scripts/cargo.sh host fmt --manifest-path tests/clients/rust/Cargo.toml --check
 
 say "clippy (native)"
 scripts/cargo.sh host clippy --all-targets ${CI:+--locked} -- -D warnings

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What `make clients` builds first is its own suite."""
-    return True if collection_path.name == "test_go.py" and not config.getoption("--clients") else None
+    return True if collection_path.name == "test_drivers.py" and not config.getoption("--clients") else None
 
 
 def pytest_sessionstart() -> None:
