@@ -1,7 +1,7 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
 from . import expect, memory, openai_shapes, plugin, quirks, responses, sdk, wire
-from .bootstrap import HOST, ROUTING_HEADER, Setting
+from .bootstrap import HOST, ROUTING_HEADER, Setting, fallback_route, host_of
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
 from .envoy import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, ROOT, Envoy, headers, refused_log
@@ -28,7 +28,9 @@ __all__ = [
     "Upstream",
     "answer",
     "expect",
+    "fallback_route",
     "headers",
+    "host_of",
     "memory",
     "openai_shapes",
     "plugin",

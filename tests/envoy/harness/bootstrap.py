@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +46,10 @@ class Setting:
     """A route that does not follow the filter: everything goes to this cluster."""
     retry: Json | None = None
     """`retry_policy` of the routes."""
+    domains: tuple[str, ...] = ()
+    """Virtual hosts of their own beside the one for every host; answers say in `x-virtual-host` which it was."""
+    rewrite_host: str | None = None
+    """`host_rewrite_literal` of the routes."""
     cors_origin: str | None = None
     """Envoy's CORS filter before ours, which lets pages of this origin in: as docs/security.md shows it."""
     compress: bool = False
@@ -60,6 +65,8 @@ class Setting:
     """The access log also shows what `usage` writes (see FACTS)."""
     behind: list[Json] = field(default_factory=list)
     """Other HTTP filters of Envoy, between ours and the router."""
+    more: Callable[[dict[str, int]], tuple[list[Json], list[Json]]] | None = None
+    """Further clusters and routes, from the ports of the clusters; hosts say whose they are."""
     outliers: bool = False
     """Hosts that fail are ejected after two failures; an ejected one is skipped."""
     ecds: bool = False
@@ -153,10 +160,11 @@ def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Pa
         "admin": {"address": _address(0)},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "static_resources": {
-            "listeners": [_listener(setting, wasm, ecds_path)],
+            "listeners": [_listener(setting, wasm, ports, ecds_path)],
             "clusters": [
                 *(_cluster(setting, wasm, name, port) for name, port in ports.items()),
                 *(_composite(name, parts) for name, parts in setting.fallbacks.items()),
+                *(setting.more(ports)[0] if setting.more else []),
             ],
         },
     }
@@ -172,7 +180,7 @@ def _shipped_manager() -> Json:
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
-def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
+def _listener(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Path) -> Json:
     filters: list[Json] = []
     if setting.compress:
         filters.append(_compressor())
@@ -210,7 +218,7 @@ def _listener(setting: Setting, wasm: Path, ecds_path: Path) -> Json:
         merge_slashes=True,
         access_log=[access_log],
         http_filters=filters,
-        route_config=_routes(setting),
+        route_config=_routes(setting, ports),
     )
     if setting.shipped_edges:
         manager["typed_config"]["local_reply_config"] = _shipped_manager()["local_reply_config"]
@@ -240,7 +248,7 @@ def _compressor() -> Json:
     )
 
 
-def _routes(setting: Setting) -> Json:
+def _routes(setting: Setting, ports: dict[str, int]) -> Json:
     """`/plain` goes to the cluster `plain`; everything else where the routing header says. With
     `x-test-route: timeout` Envoy waits 0.3 s for an answer."""
     to_chosen: Json = {"cluster_header": ROUTING_HEADER, "timeout": "0s"}
@@ -250,9 +258,12 @@ def _routes(setting: Setting) -> Json:
         to_chosen = {"cluster": setting.fixed_cluster, "timeout": "0s"}
     if setting.retry:
         to_chosen["retry_policy"] = setting.retry
+    if setting.rewrite_host:
+        to_chosen["host_rewrite_literal"] = setting.rewrite_host
     impatient = {"prefix": "/", "headers": [_exactly("x-test-route", "timeout")]}
     routes = [
-        *(_fallback_route(name, parts) for name, parts in setting.fallbacks.items()),
+        *(_fallback_route(name, len(parts)) for name, parts in setting.fallbacks.items()),
+        *(setting.more(ports)[1] if setting.more else []),
         {"match": {"prefix": "/plain"}, "route": {"cluster": "plain"}},
         {"match": impatient, "route": {**to_chosen, "timeout": "0.3s"}},
         {"match": {"prefix": "/"}, "route": to_chosen},
@@ -265,7 +276,13 @@ def _routes(setting: Setting) -> Json:
     if setting.shipped_edges:
         (shipped,) = _shipped_manager()["route_config"]["virtual_hosts"]
         host["request_headers_to_remove"] = shipped["request_headers_to_remove"]
-    return {"name": "routes", "virtual_hosts": [host]}
+    named = [_named_host(host, domain) for domain in setting.domains]
+    return {"name": "routes", "virtual_hosts": [*named, host]}
+
+
+def _named_host(host: Json, domain: str) -> Json:
+    tells = {"header": {"key": "x-virtual-host", "value": domain}}
+    return {**host, "name": domain, "domains": [domain], "response_headers_to_add": [tells]}
 
 
 def _cors_policy(origin: str) -> Json:
@@ -276,16 +293,28 @@ def _cors_policy(origin: str) -> Json:
     return {**policy, "allow_origin_string_match": [{"exact": origin}]}
 
 
-def _fallback_route(name: str, parts: list[str]) -> Json:
+def _fallback_route(name: str, targets: int) -> Json:
+    return fallback_route(name, {"cluster": name}, num_retries=targets - 1)
+
+
+def fallback_route(name: str, action: Json, **policy: Any) -> Json:
+    """A route of requests whose routing header says `name`, with a retry policy for fallbacks."""
     policy = {
         "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
         "retriable_status_codes": [401, 402, 403, 404, 408, 429],
-        "num_retries": len(parts) - 1,
+        "num_retries": 1,
         "per_try_idle_timeout": "0.6s",
         "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.02s"},
+        **policy,
     }
     match = {"prefix": "/", "headers": [_exactly(ROUTING_HEADER, name)]}
-    return {"match": match, "route": {"cluster": name, "timeout": "0s", "retry_policy": policy}}
+    return {"match": match, "route": {"timeout": "0s", "retry_policy": policy, **action}}
+
+
+def host_of(provider: str, port: int) -> Json:
+    """An endpoint that says whose it is."""
+    metadata = {"filter_metadata": {"openai-gateway": {"provider": provider}}}
+    return {"endpoint": {"address": _address(port)}, "metadata": metadata}
 
 
 def _composite(name: str, parts: list[str]) -> Json:
@@ -316,9 +345,8 @@ def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
         own = {"name": PLUGIN_NAME, "typed_config": plugin_filter(setting, wasm)}
         options["http_filters"] = [own, _named("codec", codec)]
     host: Json = {"endpoint": {"address": _address(port)}}
-    if setting.fallbacks:  # else a cluster's name says whose its hosts are
-        provider = name.removesuffix("-cluster")
-        host["metadata"] = {"filter_metadata": {"openai-gateway": {"provider": provider}}}
+    if setting.fallbacks or setting.more:  # else a cluster's name says whose its hosts are
+        host = host_of(name.removesuffix("-cluster"), port)
     endpoint = {"lb_endpoints": [host]}
     ejects: Json = {}
     if setting.outliers:

@@ -1,0 +1,53 @@
+"""`routing.authority`: who says which host a request is for, and with that in which virtual host Envoy finds its route."""
+
+from __future__ import annotations
+
+import pytest
+from harness import answer, expect, headers, plugin
+
+BODY = b'{"model":"alpha/m","messages":[]}'
+DOMAINS = ("shop.test", "alpha.test")
+"""A client's, and the provider's."""
+
+
+def ask(envoy):
+    fields = [("host", "shop.test"), *headers("main", "application/json")]
+    return expect.good(envoy.request("POST", "/v1/chat/completions", fields, body=BODY))
+
+
+@pytest.mark.parametrize(
+    ("positions", "authority", "found_by", "sent"),
+    [
+        (1, None, "alpha.test", "alpha.test"),
+        (1, "filter", "alpha.test", "alpha.test"),
+        (1, "route", "shop.test", "shop.test"),
+        pytest.param(2, None, "shop.test", "alpha.test", marks=pytest.mark.wasm_host),
+        pytest.param(2, "upstream", "shop.test", "alpha.test", marks=pytest.mark.wasm_host),
+        pytest.param(2, "filter", "alpha.test", "alpha.test", marks=pytest.mark.wasm_host),
+        pytest.param(2, "route", "shop.test", "shop.test", marks=pytest.mark.wasm_host),
+    ],
+)
+def test_by_which_host_a_route_is_found(start_envoy, upstreams, positions, authority, found_by, sent):
+    routing = {"positions": positions, **({"authority": authority} if authority else {})}
+    envoy = start_envoy(
+        config=plugin.configuration(routing=routing), positions=positions, domains=DOMAINS
+    )
+    reply = ask(envoy)
+    assert reply.header("x-virtual-host") == found_by
+    assert upstreams["alpha"].only.header("host") == sent
+
+
+@pytest.mark.parametrize("positions", [1, pytest.param(2, marks=pytest.mark.wasm_host)])
+def test_with_route_the_routes_own_host_is_sent(start_envoy, upstreams, positions):
+    routing = {"positions": positions, "authority": "route"}
+    envoy = start_envoy(
+        config=plugin.configuration(routing=routing),
+        positions=positions,
+        domains=DOMAINS,
+        rewrite_host="rewritten.test",
+        retry={"retry_on": "5xx", "num_retries": 1},
+    )
+    upstreams["alpha"].next(answer({"error": {"message": "busy"}}, 503))
+    reply = ask(envoy)
+    assert reply.header("x-virtual-host") == "shop.test"
+    assert [got.header("host") for got in upstreams["alpha"].requests] == ["rewritten.test"] * 2
