@@ -6,7 +6,8 @@
 It serves the OpenAI API twice:
 
 - `/v1/...` as a vLLM server without a key;
-- `/hosted/v1/...` as a hosted API: 401 without `Authorization: Bearer demo-upstream-key`.
+- `/hosted/v1/...` as a hosted API: 401 without `Authorization: Bearer demo-upstream-key`, and 429 for the
+  question "are you busy?".
 
 Three model ids answer the way some real servers do, so that the gateway has something to repair:
 `error-in-200`, `drifting-stream` and `flat-embedding`.
@@ -29,6 +30,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 UPSTREAM_KEY = "demo-upstream-key"
+BUSY = "are you busy?"
+"""What the hosted API takes for a request too many."""
 MODELS = {
     "": [
         "mock-chat",
@@ -213,6 +216,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = f'{model} heard "{question}"; credential: {self.seen["x-mock-authorization"]}.'
         tokens = usage(sum(len(text_of(m.get("content")).split()) for m in messages), len(answer.split()))
 
+        if self.mount and question == BUSY:
+            raise ApiError(429, "The quota of this key is used up.", "insufficient_quota")
         if model == "error-in-200":
             # Some servers report a failure with a status that says all went well.
             self.send_json({"object": "error", "message": "the context length is exceeded", "code": 400})

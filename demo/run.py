@@ -5,7 +5,8 @@ import os
 import sys
 import time
 
-from stack import MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
+from mock_upstream import BUSY
+from stack import IS_NATIVE, MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
 
 TEAM = "vk-demo-team"
 LIMITED = "vk-demo-limited"
@@ -26,6 +27,11 @@ def commands(url):
         f"printf 'no real audio' | {curl(url, 'audio/transcriptions', TEAM)}"
         " \\\n  -F model=vllm/mock-whisper -F 'file=@-;filename=hello.wav'"
     )
+    busy = f'{{"model":"fast","messages":[{{"role":"user","content":"{BUSY}"}}]}}'
+    fallback = (
+        "Fallback: fast is the hosted API, which says 429 to this, and then vLLM (see x-langwatch-attempts)",
+        curl(url, "chat/completions", TEAM, busy, "-si"),
+    )
     return [
         ("A chat", curl(url, "chat/completions", TEAM, f'{{"model":"vllm/mock-chat",{WORDS}}}')),
         (
@@ -36,6 +42,7 @@ def commands(url):
             "An alias: gpt-4o is hosted/swift-70b, which wants a key that the client does not have",
             curl(url, "chat/completions", TEAM, f'{{"model":"gpt-4o",{WORDS}}}'),
         ),
+        *([] if IS_NATIVE else [fallback]),
         (
             "Denied: this key may not use that model",
             curl(url, "chat/completions", LIMITED, f'{{"model":"hosted/swift-70b",{WORDS}}}', "-si"),
@@ -69,6 +76,8 @@ def show(stack):
     after = f" {time.time() - int(started):.0f} s after make run" if started.isdigit() else ""
     print(paint("1;32", f"The gateway is up on {stack.url}/v1{after}: the first curl below works now"))
     print(f"  mock upstream  http://127.0.0.1:{stack.ports['mock upstream']}/v1")
+    outage = "" if IS_NATIVE else f"   an outage: kill {stack.hosted.pid} (fast goes on with vLLM)"
+    print(f"  hosted API     http://127.0.0.1:{stack.ports['hosted API']}/hosted/v1{outage}")
     print(f"  Envoy's admin  http://127.0.0.1:{stack.ports['admin']}   log: {stack.log.relative_to(ROOT)}")
     module = MODULE.relative_to(ROOT) if MODULE.is_relative_to(ROOT) else MODULE
     print(f"  configuration  envoy/envoy.yaml   module: {module}\n")
@@ -80,7 +89,7 @@ def show(stack):
 
 def main():
     exit_on_signals()
-    print("Starting the mock upstream and Envoy …", file=sys.stderr)
+    print("Starting the mock upstreams and Envoy …", file=sys.stderr)
     try:
         with Stack(ports_from_environment()) as stack:
             show(stack)

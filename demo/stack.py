@@ -1,4 +1,4 @@
-"""Starts and stops what `make run` and `make demo` need: the mock upstream and Envoy with the filter."""
+"""Starts and stops what `make run` and `make demo` need: the mock upstreams and Envoy with the filter."""
 
 import os
 import signal
@@ -26,7 +26,8 @@ if IS_NATIVE:
 LOGS = ROOT / ".cache" / "log"
 HOST = "127.0.0.1"
 # The ports in envoy/envoy.yaml, by what listens there.
-PORTS = {"gateway": 10000, "admin": 9901, "mock upstream": 18000}
+PORTS = {"gateway": 10000, "admin": 9901, "mock upstream": 18000, "hosted API": 18001}
+VARIABLES = {"gateway": "PORT", "admin": "ADMIN_PORT", "mock upstream": "MOCK_PORT", "hosted API": "HOSTED_PORT"}
 START_SECONDS = 30
 STOP_SECONDS = 10
 
@@ -36,9 +37,9 @@ REFUSED = "the configuration is refused:"
 
 
 def ports_from_environment():
-    """PORTS, with the gateway's from PORT and Envoy's admin from ADMIN_PORT."""
+    """PORTS, with those that VARIABLES of the environment say."""
     ports = dict(PORTS)
-    for name, variable in (("gateway", "PORT"), ("admin", "ADMIN_PORT"), ("mock upstream", "MOCK_PORT")):
+    for name, variable in VARIABLES.items():
         if value := os.environ.get(variable):
             if not (value.isdigit() and 0 < int(value) < 65536):
                 raise StackError(f"{variable}={value} is no port")
@@ -51,13 +52,14 @@ class StackError(Exception):
 
 
 class Stack:
-    """The mock upstream in this process, Envoy in another. A context manager: it stops both."""
+    """The mock upstream in this process, the hosted API and Envoy in others. A context manager: it stops them."""
 
     def __init__(self, ports=None, access_log=None):
         """`ports` as PORTS; `access_log` is where Envoy's standard output goes (default: ours)."""
         self.ports = ports or PORTS
         self.access_log = access_log
         self.mock = None
+        self.hosted = None
         self.envoy = None
         self.folder = tempfile.TemporaryDirectory(prefix="openai-gateway-filter-")
         # It stays when all is over: the reasons of a failure are in it.
@@ -88,6 +90,13 @@ class Stack:
             check_free(name, port)
         self.mock = Server((HOST, self.ports["mock upstream"]), Handler)
         threading.Thread(target=self.mock.serve_forever, daemon=True).start()
+        # A process of its own, so that it can be killed.
+        program = [sys.executable, Path(__file__).with_name("mock_upstream.py"), "--port", str(self.ports["hosted API"])]
+        self.hosted = subprocess.Popen(
+            program, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+        )
+        if not self.hosted.stdout.readline():
+            raise StackError("the hosted API's mock did not start")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         config, variables = self.config()
         with self.log.open("wb") as log:
@@ -152,6 +161,11 @@ class Stack:
         shown = list(dict.fromkeys(shown)) or lines[-count:]
         return "\n".join([*shown, f"All of it: {self.log.relative_to(ROOT)}"])
 
+    def kill_hosted_api(self):
+        """An outage, as it comes: without a word."""
+        self.hosted.kill()
+        self.hosted.wait()
+
     def stop(self):
         if self.envoy and self.envoy.poll() is None:
             self.envoy.terminate()
@@ -160,6 +174,9 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self.envoy.kill()
                 self.envoy.wait()
+        if self.hosted:
+            self.kill_hosted_api()
+            self.hosted.stdout.close()
         if self.mock:
             self.mock.shutdown()
             self.mock.server_close()
@@ -176,7 +193,7 @@ def check_free(name, port):
             raise StackError(
                 f"Port {port} of {HOST} ({name}) can't be used: {error.strerror}.\n"
                 f"Stop what listens there (`ss -ltnp 'sport = :{port}'` shows it), or choose another: "
-                f"PORT, ADMIN_PORT and MOCK_PORT of make run."
+                f"{', '.join(VARIABLES.values())} of make run."
             ) from error
 
 

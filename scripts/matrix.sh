@@ -49,8 +49,12 @@ for version in "${versions[@]}"; do
   without=$(left_out "$version" | sed 's/^/not /' | paste -sd ' ' - | sed 's/ not / and not /g')
   [ -z "$without" ] || say "  without: $(left_out "$version" | paste -sd ' ' -)"
   started=$(date +%s)
-  if [ "$HOST" = wasm ] && ! "$program" --mode validate -c envoy/envoy.yaml >"$log" 2>&1; then
-    results+=("Envoy $version: FAILED, envoy/envoy.yaml does not load (${log#"$ROOT/"})") failed=1
+  case $version in
+    1.36.*) shipped=examples/one-position/envoy.yaml ;; # the composite cluster of envoy/envoy.yaml came with 1.37
+    *) shipped=envoy/envoy.yaml ;;
+  esac
+  if [ "$HOST" = wasm ] && ! TEAM_KEY=vk-of-the-matrix "$program" --mode validate -c "$shipped" >"$log" 2>&1; then
+    results+=("Envoy $version: FAILED, $shipped does not load (${log#"$ROOT/"})") failed=1
     continue
   fi
   if (cd tests && ENVOY_BIN=$program limited "$SECONDS_EACH" "$ROOT/.venv/bin/python" -m pytest \

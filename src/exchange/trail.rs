@@ -3,9 +3,13 @@
 //! instance reads there whether the answer that passes it is already as a client is to see it.
 //!
 //! `groq=429, vllm=200`; behind a status `?` says that the listener's instance is to reply in the answer's place,
-//! `!` in the place of one that the filter itself replied, nothing that no answer came (yet).
+//! `refused` in the place of one that the filter itself replied, `none` that no answer came (yet).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+const OPEN: &str = "none";
+const REPLIED: &str = "refused";
+const BARE: char = '?';
 
 /// The attempts so far, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,28 +68,18 @@ impl Trail {
         if self.len() < 2 {
             return None;
         }
-        let shown = self.0.iter().map(|Attempted { provider, end }| match end {
-            AttemptEnd::Answered(status) | AttemptEnd::Bare(status) => {
-                format!("{provider}={status}")
-            }
-            AttemptEnd::Open => format!("{provider}=none"),
-            AttemptEnd::Replied => format!("{provider}=refused"),
-        });
-        Some(shown.collect::<Vec<_>>().join(", "))
+        Some(self.to_string().replace(BARE, ""))
     }
 }
 
 impl Attempted {
     fn read(text: &str) -> Option<Self> {
-        let (provider, end) = match text.split_once('=') {
-            None => match text.strip_suffix('!') {
-                Some(provider) => (provider, AttemptEnd::Replied),
-                None => (text, AttemptEnd::Open),
-            },
-            Some((provider, status)) => match status.strip_suffix('?') {
-                Some(status) => (provider, AttemptEnd::Bare(status.parse().ok()?)),
-                None => (provider, AttemptEnd::Answered(status.parse().ok()?)),
-            },
+        let (provider, end) = text.split_once('=')?;
+        let end = match (end, end.strip_suffix(BARE)) {
+            (OPEN, _) => AttemptEnd::Open,
+            (REPLIED, _) => AttemptEnd::Replied,
+            (_, Some(status)) => AttemptEnd::Bare(status.parse().ok()?),
+            (status, None) => AttemptEnd::Answered(status.parse().ok()?),
         };
         (!provider.is_empty()).then(|| Self { provider: provider.to_owned(), end })
     }
@@ -95,12 +89,11 @@ impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, Attempted { provider, end }) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { ", " })?;
-            f.write_str(provider)?;
             match end {
-                AttemptEnd::Open => {}
-                AttemptEnd::Answered(status) => write!(f, "={status}")?,
-                AttemptEnd::Bare(status) => write!(f, "={status}?")?,
-                AttemptEnd::Replied => f.write_char('!')?,
+                AttemptEnd::Open => write!(f, "{provider}={OPEN}")?,
+                AttemptEnd::Answered(status) => write!(f, "{provider}={status}")?,
+                AttemptEnd::Bare(status) => write!(f, "{provider}={status}{BARE}")?,
+                AttemptEnd::Replied => write!(f, "{provider}={REPLIED}")?,
             }
         }
         Ok(())
@@ -116,12 +109,12 @@ mod tests {
     fn notes_round_trip() {
         let mut trail = Trail::default();
         for (note, end) in [
-            ("groq", AttemptEnd::Open),
-            ("groq, a.b-c_d=429", AttemptEnd::Answered(429)),
-            ("groq, a.b-c_d=429, vllm=503?", AttemptEnd::Bare(503)),
-            ("groq, a.b-c_d=429, vllm=503?, x!", AttemptEnd::Replied),
+            ("groq=none", AttemptEnd::Open),
+            ("groq=none, a.b-c_d=429", AttemptEnd::Answered(429)),
+            ("groq=none, a.b-c_d=429, vllm=503?", AttemptEnd::Bare(503)),
+            ("groq=none, a.b-c_d=429, vllm=503?, x=refused", AttemptEnd::Replied),
         ] {
-            trail.begin(note.rsplit(", ").next().unwrap().split(['=', '!']).next().unwrap());
+            trail.begin(note.rsplit(", ").next().unwrap().split('=').next().unwrap());
             trail.end(end);
             assert_eq!(trail.to_string(), note);
             assert_eq!(Trail::read(note.as_bytes()), trail);
@@ -129,7 +122,7 @@ mod tests {
         let header = "groq=none, a.b-c_d=429, vllm=503, x=refused";
         assert_eq!(trail.header().as_deref(), Some(header));
         assert_eq!(Trail::read(b"groq=200").header(), None);
-        for none in [&b""[..], b"\xff", b"=200", b"groq=x"] {
+        for none in [&b""[..], b"\xff", b"=200", b"groq=x", b"groq"] {
             assert_eq!(Trail::read(none), Trail::default());
         }
     }

@@ -149,7 +149,9 @@ def test_curl_lines_of_the_readme(gateway: Stack, command: str, comment: str) ->
         assert result.stdout.startswith(f"HTTP/1.1 {refusal[1]} ")
         assert json.loads(result.stdout.split("\n\n" if "\r" not in result.stdout else "\r\n\r\n")[-1])["error"]["code"] == refusal[2]
     else:
-        assert json.loads(result.stdout)["choices"][0]["message"]["content"] == 'mock-chat heard "hello"; credential: none.'
+        (question,) = re.findall(r'"content":"([^"]*)"', command)
+        answer = json.loads(result.stdout)["choices"][0]["message"]["content"]
+        assert answer == f'mock-chat heard "{question}"; credential: none.'
 
 
 def test_python_of_the_readme(gateway: Stack) -> None:
@@ -166,6 +168,8 @@ def test_commands_of_make_run(gateway: Stack) -> None:
     for title, command in shown(gateway.url):
         result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
         assert result.stdout, title
+        if "Fallback" in title:
+            assert "\nx-langwatch-attempts: hosted=429, vllm=200\n" in result.stdout
         if "Denied" in title:
             assert "model_not_allowed" in result.stdout
         elif "hides in a 200" not in title:

@@ -25,12 +25,13 @@ from test_docs import ROOT, blocks
 
 sys.path.insert(0, str(ROOT / "demo"))
 from mock_upstream import UPSTREAM_KEY  # noqa: E402
+from native import in_one_position  # noqa: E402
 from parts import Parts, free_port, get, post  # noqa: E402
 
 PAGE = (ROOT / "docs" / "keys.md").read_text()
 EXAMPLE = ROOT / "envoy" / "envoy.yaml"
 SDS = "/etc/llm-gateway/keys"
-GATEWAY, ADMIN, MOCK = 10000, 9901, 18000
+GATEWAY, ADMIN, MOCK, HOSTED = 10000, 9901, 18000, 18001
 CLIENT = "vk-demo-team"
 OLD, NEW = "vk-the-old-key-of-this-page", "vk-the-new-key-of-this-page"
 
@@ -51,8 +52,9 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def gateway(change: Callable[[dict[str, Any], Path], None]) -> Iterator[Parts]:
-    """The shipped configuration with a change, and the mock, whose hosted API asks for a key."""
-    with Parts("keys", {port: free_port() for port in (GATEWAY, ADMIN, MOCK)}) as parts:
+    """The shipped configuration with a change, and one mock for both providers, whose hosted API asks for a key."""
+    mock = free_port()
+    with Parts("keys", {GATEWAY: free_port(), ADMIN: free_port(), MOCK: mock, HOSTED: mock}) as parts:
         config = yaml.safe_load(EXAMPLE.read_text())
         change(config, parts.folder)
         file = parts.folder / "config.yaml"
@@ -86,11 +88,12 @@ def test_two_digests_are_one_user() -> None:
 
 
 def with_sds(folder: Path) -> Callable[[dict[str, Any], Path], None]:
-    """The page's cluster filters, for a secret in `folder`."""
+    """The page's cluster filters, for a secret in `folder`; in one position, as the page says."""
 
     def change(config: dict[str, Any], _: Path) -> None:
+        config |= in_one_position(config)
         config["node"] = {"id": "gateway", "cluster": "gateway"}
-        (cluster,) = config["static_resources"]["clusters"]
+        cluster = next(one for one in config["static_resources"]["clusters"] if one["name"] == "hosted")
         cluster |= yaml.safe_load(yaml.safe_dump(CLUSTER).replace(SDS, str(folder)))
         hosted = next(one for one in settings(config)["providers"] if one["name"] == "hosted")
         hosted["auth"] = {"mode": "none"}
@@ -115,6 +118,8 @@ def test_a_provider_key_by_sds_is_rotated_without_a_restart(tmp_path: Path) -> N
         stream = threading.Thread(target=lambda: streamed.append(stream_of(parts)))
         streamed: list[str] = []
         stream.start()
+        active = f"http://127.0.0.1:{parts.port(ADMIN)}/stats?filter=cluster.hosted.upstream_rq_active$"
+        until(lambda: get(active), "cluster.hosted.upstream_rq_active: 1\n", seconds=5)
         (command,) = (block for block in blocks(PAGE, "sh") if "mv next" in block)
         for key, expected in (("wrong", (401, "401")), (UPSTREAM_KEY, GOOD)):
             line = command.replace(SDS, str(tmp_path))
@@ -143,18 +148,9 @@ def stream_of(parts: Parts) -> str:
 def test_a_provider_key_by_sds_is_in_no_dump_and_goes_to_no_other_provider(tmp_path: Path) -> None:
     canary = "sk-canary-of-this-test-0123456789"
     (tmp_path / "groq.yaml").write_text(secret(canary))
-
-    def change(config: dict[str, Any], folder: Path) -> None:
-        """Another cluster, without the injector, to the same mock."""
-        (plain,) = config["static_resources"]["clusters"]
-        other = yaml.safe_load(yaml.safe_dump(plain).replace("vllm", "other"))
-        with_sds(tmp_path)(config, folder)
-        config["static_resources"]["clusters"].append(other)
-        vllm = next(one for one in settings(config)["providers"] if one["name"] == "vllm")
-        vllm["cluster"] = "other"
-
-    with gateway(change) as parts:
+    with gateway(with_sds(tmp_path)) as parts:
         assert chat(parts) == (401, "401")
+        # Another cluster, without the injector, to the same mock.
         assert chat(parts, model="vllm/mock-chat") == (200, "credential: none.")
         for path in ("/config_dump", "/stats", "/clusters", "/config_dump?resource=static_clusters"):
             told = get(f"http://127.0.0.1:{parts.port(ADMIN)}{path}")

@@ -175,7 +175,7 @@ fn each_attempt_is_rewritten_for_its_host() {
         assert_eq!(noted.iter().map(|(_, value)| value).collect::<Vec<_>>(), {
             seen.iter().collect::<Vec<_>>()
         });
-        assert_eq!(between.trail(), Some("alpha, beta, gamma, gamma, alpha"));
+        assert_eq!(between.trail(), Some("alpha=none, beta=none, gamma=none, gamma=none, alpha=none"));
     }
 }
 
@@ -198,7 +198,7 @@ fn nothing_is_sent_that_can_not_be_placed() {
         let host = between.attempt(provider, cluster, 1_000);
         assert_eq!(host.refusal(), internal, "{provider:?} {cluster:?}");
         assert!(!host.request.head_sent);
-        assert_eq!(between.trail(), Some("-!"));
+        assert_eq!(between.trail(), Some("-=refused"));
     }
     // A cluster that two of them share: either could get the other's credential.
     let shared = two(json!({"providers": [
