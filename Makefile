@@ -82,6 +82,10 @@ run: ## Start a mock upstream and Envoy with the filter on 127.0.0.1:10000, and 
 demo: ## Show each capability once, before and after, and exit
 	@exec scripts/run.sh demo/demo.py
 
+.PHONY: fallback
+fallback: ## Show one model name over two providers: the first one fails, is killed, and comes back (examples/fallback)
+	@exec scripts/run.sh demo/fallback.py
+
 .PHONY: vk
 vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
 	@scripts/cargo.sh host run --quiet --bin openai-gateway -- vk new --id "$(or $(ID),my-team)"

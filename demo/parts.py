@@ -104,9 +104,9 @@ class Parts:
             time.sleep(0.05)
         return process
 
-    def envoy(self, config, gateway, admin, name="envoy", ports=None):
+    def envoy(self, config, gateway, admin, name="envoy", ports=None, variables=None):
         """An Envoy on a configuration file, in which `gateway` and `admin` are its ports. `ports`: more of the
-        constructor's, for a second Envoy on the same file."""
+        constructor's, for a second Envoy on the same file. `variables`: of its environment."""
         for path, target in ((ENVOY, "envoy"), (MODULE, "wasm")):
             if not Path(path).exists():
                 raise StackError(f"{path} is missing: run `make {target}` first.")
@@ -117,7 +117,7 @@ class Parts:
             check_free(name, ports.get(port, port))
         command = [ENVOY, "-c", copy, "--disable-hot-restart", "--file-flush-interval-msec", "100", "--concurrency", "2"]
         url = f"http://{HOST}:{ports.get(admin, admin)}/ready"
-        return self.start(name, command, lambda: get(url) is not None)
+        return self.start(name, command, lambda: get(url) is not None, **(variables or {}))
 
 
 def end(process):

@@ -175,7 +175,10 @@ fn each_attempt_is_rewritten_for_its_host() {
         assert_eq!(noted.iter().map(|(_, value)| value).collect::<Vec<_>>(), {
             seen.iter().collect::<Vec<_>>()
         });
-        assert_eq!(between.trail(), Some("alpha=none, beta=none, gamma=none, gamma=none, alpha=none"));
+        assert_eq!(
+            between.trail(),
+            Some("alpha=none, beta=none, gamma=none, gamma=none, alpha=none")
+        );
     }
 }
 
