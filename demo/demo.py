@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 
 from mock_upstream import BUSY, UPSTREAM_KEY
-from stack import HOST, IS_NATIVE, Stack, StackError, exit_on_signals, free_ports, paint
+from stack import HOST, Stack, StackError, exit_on_signals, free_ports, paint
 
 TEAM = "vk-demo-team"
 LIMITED = "vk-demo-limited"
@@ -325,10 +325,6 @@ SCENES = [
     scoped_models,
 ]
 
-WASM_ONLY = [out_of_quota, outage]
-"""The native module has one position and no fallbacks."""
-
-
 def shorten(text, width=110):
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -360,10 +356,7 @@ def main():
         with Stack(free_ports(), access_log=subprocess.DEVNULL) as stack:
             hosted = Server(stack.ports["hosted API"], "/hosted/v1")
             stage = (Server(stack.ports["mock upstream"]), hosted, Server(stack.ports["gateway"]), stack)
-            scenes = [act for act in SCENES if not (IS_NATIVE and act in WASM_ONLY)]
-            held = [play(number, act, stage) for number, act in enumerate(scenes, 1)]
-            if len(scenes) < len(SCENES):
-                print(f"Not shown, since they take the wasm module: {', '.join(act.__name__ for act in WASM_ONLY)}.")
+            held = [play(number, act, stage) for number, act in enumerate(SCENES, 1)]
     except StackError as error:
         sys.exit(f"{paint('31', 'error:')} {error}")
     except KeyboardInterrupt:

@@ -12,26 +12,11 @@ def converted(text):
     """The same configuration for the other host (only the filter and the names of its counters differ), and the
     variables that the VM had: a library has Envoy's own environment."""
     variables = {}
-    config = filters(in_one_position(yaml.safe_load(text)), variables)
+    config = filters(yaml.safe_load(text), variables)
     runtime = {"envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": True}
     layers = config.setdefault("layered_runtime", {}).setdefault("layers", [])
     layers.append({"name": "native", "static_layer": runtime})
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True), variables
-
-
-def in_one_position(value):
-    """`value` without the filter's second position, which the native module refuses, and without fallbacks."""
-    if isinstance(value, list):
-        return [in_one_position(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {name: in_one_position(member) for name, member in value.items() if name != "upstream_http_filters"}
-    if "positions" in kept:
-        kept["positions"] = 1
-    if aliases := kept.get("model_aliases"):
-        fallback = [name for name, alias in aliases.items() if isinstance(alias, dict) and "fallback" in alias]
-        kept["model_aliases"] = {name: alias for name, alias in aliases.items() if name not in fallback}
-    return kept
 
 
 def filters(value, variables):

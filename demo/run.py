@@ -6,7 +6,7 @@ import sys
 import time
 
 from mock_upstream import BUSY
-from stack import IS_NATIVE, MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
+from stack import MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
 
 TEAM = "vk-demo-team"
 LIMITED = "vk-demo-limited"
@@ -42,7 +42,7 @@ def commands(url):
             "An alias: gpt-4o is hosted/swift-70b, which wants a key that the client does not have",
             curl(url, "chat/completions", TEAM, f'{{"model":"gpt-4o",{WORDS}}}'),
         ),
-        *([] if IS_NATIVE else [fallback]),
+        fallback,
         (
             "Denied: this key may not use that model",
             curl(url, "chat/completions", LIMITED, f'{{"model":"hosted/swift-70b",{WORDS}}}', "-si"),
@@ -76,8 +76,8 @@ def show(stack):
     after = f" {time.time() - int(started):.0f} s after make run" if started.isdigit() else ""
     print(paint("1;32", f"The gateway is up on {stack.url}/v1{after}: the first curl below works now"))
     print(f"  mock upstream  http://127.0.0.1:{stack.ports['mock upstream']}/v1")
-    outage = "" if IS_NATIVE else f"   an outage: kill {stack.hosted.pid} (fast goes on with vLLM)"
-    print(f"  hosted API     http://127.0.0.1:{stack.ports['hosted API']}/hosted/v1{outage}")
+    hosted = f"http://127.0.0.1:{stack.ports['hosted API']}/hosted/v1"
+    print(f"  hosted API     {hosted}   an outage: kill {stack.hosted.pid} (fast goes on with vLLM)")
     print(f"  Envoy's admin  http://127.0.0.1:{stack.ports['admin']}   log: {stack.log.relative_to(ROOT)}")
     module = MODULE.relative_to(ROOT) if MODULE.is_relative_to(ROOT) else MODULE
     print(f"  configuration  envoy/envoy.yaml   module: {module}\n")

@@ -25,7 +25,6 @@ from test_docs import ROOT, blocks
 
 sys.path.insert(0, str(ROOT / "demo"))
 from mock_upstream import UPSTREAM_KEY  # noqa: E402
-from native import in_one_position  # noqa: E402
 from parts import Parts, free_port, get, post  # noqa: E402
 
 PAGE = (ROOT / "docs" / "keys.md").read_text()
@@ -85,6 +84,21 @@ def test_two_digests_are_one_user() -> None:
         for key in (OLD, NEW):
             assert chat(parts, key) == GOOD
         assert chat(parts, "vk-another-key-altogether") == (401, "invalid_api_key")
+
+
+def in_one_position(value: Any) -> Any:
+    """A configuration without the filter's second position, and so without fallbacks."""
+    if isinstance(value, list):
+        return [in_one_position(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: in_one_position(member) for name, member in value.items() if name != "upstream_http_filters"}
+    if "positions" in kept:
+        kept["positions"] = 1
+    aliases = kept.get("model_aliases", {})
+    for name in [name for name, alias in aliases.items() if isinstance(alias, dict) and "fallback" in alias]:
+        del aliases[name]
+    return kept
 
 
 def with_sds(folder: Path) -> Callable[[dict[str, Any], Path], None]:

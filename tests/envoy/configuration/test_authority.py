@@ -21,10 +21,10 @@ def ask(envoy):
         (1, None, "alpha.test", "alpha.test"),
         (1, "filter", "alpha.test", "alpha.test"),
         (1, "route", "shop.test", "shop.test"),
-        pytest.param(2, None, "shop.test", "alpha.test", marks=pytest.mark.wasm_host),
-        pytest.param(2, "upstream", "shop.test", "alpha.test", marks=pytest.mark.wasm_host),
-        pytest.param(2, "filter", "alpha.test", "alpha.test", marks=pytest.mark.wasm_host),
-        pytest.param(2, "route", "shop.test", "shop.test", marks=pytest.mark.wasm_host),
+        (2, None, "shop.test", "alpha.test"),
+        (2, "upstream", "shop.test", "alpha.test"),
+        (2, "filter", "alpha.test", "alpha.test"),
+        (2, "route", "shop.test", "shop.test"),
     ],
 )
 def test_by_which_host_a_route_is_found(start_envoy, upstreams, positions, authority, found_by, sent):
@@ -37,7 +37,7 @@ def test_by_which_host_a_route_is_found(start_envoy, upstreams, positions, autho
     assert upstreams["alpha"].only.header("host") == sent
 
 
-@pytest.mark.parametrize("positions", [1, pytest.param(2, marks=pytest.mark.wasm_host)])
+@pytest.mark.parametrize("positions", [1, 2])
 def test_with_route_the_routes_own_host_is_sent(start_envoy, upstreams, positions):
     routing = {"positions": positions, "authority": "route"}
     envoy = start_envoy(

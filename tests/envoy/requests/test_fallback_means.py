@@ -8,8 +8,6 @@ import pytest
 from harness import Gate, answer, expect, fallback_route, host_of, plugin
 from harness.plugin import PROVIDER_KEYS
 
-pytestmark = pytest.mark.wasm_host  # the native module refuses a second position
-
 Json = dict[str, Any]
 ERROR = {"error": {"message": "busy", "type": "server_error"}}
 BODY = b'{"model":"both","messages":[]}'
