@@ -1,23 +1,16 @@
 //! What an answer's `usage` tells about the prompt cache.
 
+use crate::telemetry::usage::names;
 use crate::wire::json::cursor::Value;
-
-/// Members that say how many prompt tokens came from a cache, or hold `cached_tokens`.
-const NAMES: [&str; 5] = [
-    "prompt_tokens_details",
-    "input_tokens_details",
-    "prompt_cache_hit_tokens",
-    "cached_tokens",
-    "cache_read_input_tokens",
-];
 
 /// Whether prompt tokens came from a cache, by every name known for it: OpenAI (chat, Responses),
 /// DeepSeek, Moonshot, Anthropic behind a proxy.
 #[must_use]
 pub fn cached(usage: &Value<'_>) -> bool {
-    let mut seen = [false; NAMES.len()];
+    let names = || names::DETAILS.iter().chain(&names::CACHED).chain(&names::CACHE_READ);
+    let mut seen = [false; names::DETAILS.len() + names::CACHED.len() + names::CACHE_READ.len()];
     usage.members().any(|(key, value)| {
-        let mut names = NAMES.into_iter().zip(&mut seen);
+        let mut names = names().zip(&mut seen);
         let Some((name, seen)) = names.find(|(name, _)| key.is(name)) else { return false };
         // Of members with the same name the first one counts.
         let first = !std::mem::replace(seen, true);

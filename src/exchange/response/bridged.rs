@@ -227,6 +227,9 @@ impl Bridged {
                     return Err(answer.clone().into());
                 }
                 meter.push(&last);
+                if sse.counts_zero() {
+                    meter.count_zero();
+                }
                 let _events = converter.push(&last);
                 self.cached = Some(converter.cached().unwrap_or(false));
                 converter.into_answer()

@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 
-use super::decision::{BodyDecision, ReaderContext, Rest, hold, metered, pass};
+use super::decision::{BodyDecision, ReaderContext, Rest, hold, pass};
 use super::head::{content_length, label};
 use super::json::joined;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::ResponseModel;
 use crate::repair::embeddings::{self, EmbeddingsConverter, EmbeddingsFacts, Format, Recogniser};
-use crate::telemetry::usage::Meter;
+use crate::telemetry::usage::{Meter, Tokens};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
@@ -84,7 +84,10 @@ impl Embeddings {
                 let done = done.and_then(|()| if end { converter.finish() } else { Ok(()) });
                 self.is_changed = end && done.is_ok();
                 return match done {
-                    Ok(()) => metered(pass(BodyOut::Replace(out)), bytes, meter),
+                    Ok(()) => {
+                        meter.push(bytes);
+                        pass(BodyOut::Replace(out))
+                    }
                     Err(error) => BodyDecision::Abort(error),
                 };
             }
@@ -99,14 +102,24 @@ impl Embeddings {
                 let body = BodyOut::Same;
                 BodyDecision::Pass { edits: label(self.labelled_json), body, rest: Rest::Pass }
             }
-            _ if end => metered(self.finish(&body), &body, meter),
+            _ if end => {
+                let decision = self.finish(&body);
+                match &decision {
+                    BodyDecision::Pass { body: BodyOut::Replace(answer), .. } if counts(answer) => {
+                        meter.push(answer);
+                    }
+                    BodyDecision::Pass { .. } => meter.push(&body),
+                    _ => {}
+                }
+                decision
+            }
             embeddings::Recognition::Convert if self.renamed.is_none() => {
                 let mut converter = EmbeddingsConverter::new(&self.facts);
                 let mut out = Vec::with_capacity(body.len());
                 if let Err(error) = converter.push(&body, &mut out) {
                     return BodyDecision::Fail(error.to_answer());
                 }
-                meter.push(&out);
+                meter.push(&body);
                 let mut edits = label(self.labelled_json);
                 edits.push(HeaderEdit::remove("content-length"));
                 self.state = EmbeddingsState::Converting(converter);
@@ -150,4 +163,10 @@ impl Embeddings {
         };
         BodyDecision::Pass { edits, body, rest: Rest::Pass }
     }
+}
+
+/// Whether a rebuilt answer counts tokens. Zeros may be the gateway's own: then what came tells more.
+fn counts(answer: &[u8]) -> bool {
+    let usage = cursor::parse(answer).ok().and_then(|answer| answer.get("usage"));
+    usage.and_then(|usage| Tokens::read(&usage)).is_some_and(|tokens| !tokens.is_zero())
 }

@@ -134,6 +134,9 @@ impl RepairedStream {
             out = StreamOutput::Bytes(all);
         }
         meter.push(out.of(bytes));
+        if self.sse.counts_zero() {
+            meter.count_zero();
+        }
         if let Some(bridge) = &mut self.bridge {
             let mut events = bridge.push(out.of(bytes));
             if end {

@@ -104,6 +104,8 @@ pub(in super::super) struct Progress {
     pub(in super::super) calls: CallTracker,
     /// What had to be repaired.
     pub(in super::super) repairs: Repairs,
+    /// Token counts have come that were all zero, and leave as null.
+    pub(in super::super) counts_zero: bool,
     /// Makes an id for an answer that has none: a digest of its first chunk.
     seed: Option<[u8; 32]>,
 }

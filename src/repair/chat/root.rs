@@ -9,6 +9,7 @@ use super::usage;
 use crate::repair::error::means_failure;
 use crate::repair::usage::cached;
 use crate::telemetry::counters::Repair;
+use crate::telemetry::usage::Tokens;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
@@ -173,6 +174,11 @@ fn seconds(created: &Value<'_>) -> u64 {
     }
 }
 
+/// Whether these are token counts, all of them zero.
+pub(in super::super) fn is_zero(usage: &Value<'_>) -> bool {
+    Tokens::read(usage).is_some_and(|tokens| tokens.is_zero())
+}
+
 /// Puts the token counts where clients look, as numbers. Returns whether they say "cached".
 pub(in super::super) fn counts(
     root: &Value<'_>,
@@ -184,6 +190,7 @@ pub(in super::super) fn counts(
     let nested = nested.filter(usage::counts);
     let counts = own.filter(usage::counts).or(nested);
     let Some(counts) = counts else {
+        progress.counts_zero |= own.is_some_and(|own| is_zero(&own));
         // A placeholder must not hide counts that came before.
         if let Some(own) = own.filter(|own| !own.is_null()) {
             edits.replace(&own, &b"null"[..]);

@@ -2,49 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::telemetry::usage::names;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{self, Edit};
 
 /// How deep details are looked at.
 const MAX_NESTING: u8 = 3;
-
-/// Under which names the three counts stand: OpenAI's, then those of Anthropic and Bedrock, of JavaScript's
-/// SDKs, of Gemini, and what proxies make of them.
-const NAMES: [&[&str]; 3] = [
-    &[
-        "prompt_tokens",
-        "input_tokens",
-        "promptTokens",
-        "inputTokens",
-        "promptTokenCount",
-        "prompt_token_count",
-        "input_token_count",
-    ],
-    &[
-        "completion_tokens",
-        "output_tokens",
-        "completionTokens",
-        "outputTokens",
-        "candidatesTokenCount",
-        "candidates_token_count",
-        "completion_token_count",
-        "output_token_count",
-        "generated_tokens",
-    ],
-    &["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"],
-];
-
-/// What Anthropic and Bedrock count beside the input's tokens, and OpenAI among the prompt's.
-const CACHE_NAMES: [&str; 4] = [
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "cacheReadInputTokens",
-    "cacheWriteInputTokens",
-];
-
-/// What Gemini counts beside the candidates' tokens, and OpenAI among the completion's.
-const THOUGHT_NAMES: [&str; 2] = ["thoughtsTokenCount", "thoughts_token_count"];
 
 /// Whether token counts may stand under this name beside the choices, in the words of other APIs.
 #[inline]
@@ -67,18 +31,18 @@ pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
     let mut edits = Vec::new();
     let base = usage.span().start;
     let count = |name: &str| usage.get(name).and_then(|value| number(&value));
-    let [prompt, completion, total] =
-        NAMES.map(|names| names.iter().find_map(|name| count(name).map(|count| (*name, count))));
+    let [prompt, completion, total] = names::MAIN
+        .map(|names| names.iter().find_map(|name| count(name).map(|count| (*name, count))));
     let sum = |names: &[&str]| -> f64 { names.iter().filter_map(|name| count(name)).sum() };
-    let completion = completion.map(|(name, count)| match name {
-        "candidatesTokenCount" | "candidates_token_count" => count + sum(&THOUGHT_NAMES),
-        _ => count,
+    let completion = completion.map(|(name, count)| match names::leaves_out_thoughts(name) {
+        true => count + sum(&names::THOUGHTS),
+        false => count,
     });
     let total = total.map(|(_, count)| count);
     let prompt = prompt.map(|(name, count)| {
-        let all = match name {
-            "input_tokens" | "inputTokens" => count + sum(&CACHE_NAMES),
-            _ => count,
+        let all = match names::leaves_out_cache(name) {
+            true => count + sum(&names::CACHE_READ) + sum(&names::CACHE_WRITTEN),
+            false => count,
         };
         // A total that is smaller says that they were counted already.
         let fits = total.is_none_or(|total| all + completion.unwrap_or(0.0) <= total);
@@ -99,7 +63,7 @@ pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
         found => found,
     };
     let mut missing = Vec::new();
-    for (names, count) in NAMES.iter().zip(counts) {
+    for (names, count) in names::MAIN.iter().zip(counts) {
         let (Some(name), Some(count)) = (names.first(), count) else { continue };
         let count = (count as u64).to_string();
         match usage.get(name) {

@@ -4,7 +4,7 @@ use crate::error::ErrorAnswer;
 use crate::repair::chat::choice::{self, ChoiceFacts};
 use crate::repair::chat::edits::Edits;
 use crate::repair::chat::progress::Progress;
-use crate::repair::chat::root::{Root, counts};
+use crate::repair::chat::root::{Root, counts, is_zero};
 use crate::repair::chat::{Api, RequestFacts, WholeOrChunk, container, usage};
 use crate::repair::error::{Event, from_choice, from_event};
 use crate::telemetry::counters::Repair;
@@ -124,6 +124,7 @@ fn without_choices(
     if judged && let Some(answer) = from_event(text, about.event) {
         return ChunkOutcome::Error(Box::new(answer), None);
     }
+    progress.counts_zero |= root.usage.is_some_and(|usage| is_zero(&usage));
     if counted.is_none() && !root.has_own_members() {
         return ChunkOutcome::Drop;
     }

@@ -110,6 +110,11 @@ impl Meter {
         }
     }
 
+    /// The answer counts zero tokens, which does not show in what leaves.
+    pub fn count_zero(&mut self) {
+        self.seen.tokens.get_or_insert(Tokens::ZERO);
+    }
+
     /// The answer is an error: nothing of it counts, unless there was text before.
     pub fn void(&mut self) {
         self.seen.failed = true;

@@ -13,6 +13,7 @@ use std::fmt;
 pub use meter::Meter;
 pub use request::{RequestText, has_text, writes_text};
 pub use text::TextLength;
+pub use tokens::Tokens;
 
 /// Bytes of text that are taken for one token where nobody counted.
 pub const BYTES_A_TOKEN: u64 = 4;

@@ -59,6 +59,19 @@ fn count(value: &Value<'_>) -> Result<Option<u64>, ()> {
 }
 
 impl Tokens {
+    /// What servers send that do not count.
+    pub const ZERO: Self = Self {
+        input: Some(0),
+        output: Some(0),
+        total: Some(0),
+        cached: None,
+        cache_read: None,
+        cache_written: None,
+        lacks_cache: false,
+        thoughts: None,
+        lacks_thoughts: false,
+    };
+
     /// Reads a usage object. `None` where it has none of the three counts, or one of them is no count: then nothing in it
     /// can be trusted.
     #[must_use]

@@ -140,6 +140,12 @@ impl SseNormalizer {
         self.answer.cached
     }
 
+    /// Whether token counts have come that were all zero: they left as null, so as not to hide others.
+    #[must_use]
+    pub fn counts_zero(&self) -> bool {
+        self.answer.progress.counts_zero
+    }
+
     /// Whether everything was sent: what the upstream still sends is dropped.
     #[must_use]
     pub fn is_done(&self) -> bool {
