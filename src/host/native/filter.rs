@@ -28,6 +28,8 @@ pub struct Stream {
     has_response_body: bool,
     /// The hook that runs has changed a body, of which Envoy holds so much and no more.
     had_limit: bool,
+    /// The hook that runs brings the answer's end.
+    answer_ends: bool,
     /// The answer's head has been seen.
     answered: bool,
     /// We have answered: what follows is our own.
@@ -121,6 +123,7 @@ impl Stream {
             response_held: false,
             has_response_body: false,
             had_limit: false,
+            answer_ends: false,
             answered: false,
             replied: false,
             is_made: false,
@@ -172,6 +175,7 @@ impl Stream {
     }
 
     pub fn response_head(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        self.answer_ends = end;
         self.answered = true;
         if self.replied {
             return Verdict::Continue;
@@ -189,6 +193,7 @@ impl Stream {
     }
 
     pub fn response_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
+        self.answer_ends = end;
         if self.replied || self.is_made {
             return Verdict::Continue;
         }
@@ -217,6 +222,7 @@ impl Stream {
     }
 
     pub fn response_trailers(&mut self, filter: calls::Filter) -> Verdict {
+        self.answer_ends = true;
         if self.replied || self.is_made {
             return Verdict::Continue;
         }
@@ -225,6 +231,21 @@ impl Stream {
         let step = self.exchange.on_response_trailers();
         let body = self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered));
         self.on_response_once(filter, step, body)
+    }
+
+    /// A hook ends with `verdict`, and the stream goes on. Where the answer's end does, what is counted is final.
+    pub fn hook_done(&mut self, filter: calls::Filter, verdict: Verdict) {
+        if std::mem::take(&mut self.answer_ends) && verdict == Verdict::Continue {
+            self.exchange.on_answered(&Around(filter));
+            self.report(filter);
+        }
+    }
+
+    /// The stream is over. Envoy's access loggers come next.
+    pub fn complete(&mut self, filter: calls::Filter) {
+        self.replied = true; // nothing can be answered any more, not even a fault of ours
+        self.exchange.on_done(&Around(filter));
+        self.report(filter);
     }
 
     /// Envoy has woken this stream: its model lists are there.

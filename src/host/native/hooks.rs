@@ -61,7 +61,13 @@ unsafe fn guarded(
         };
         #[cfg(feature = "faults")]
         super::faults::strike(filter, hook);
-        run(&mut stream, filter)
+        let verdict = run(&mut stream, filter);
+        // Of a stream that has ended in this hook nothing may go on: behind the router it would go to a codec that is gone.
+        if handle.destroyed.get() || stream.is_cut_off(filter) {
+            return Verdict::Hold;
+        }
+        stream.hook_done(filter, verdict);
+        verdict
     }));
     let verdict = outcome.unwrap_or_else(|_| {
         let last_words = catch_unwind(AssertUnwindSafe(|| {
@@ -69,19 +75,18 @@ unsafe fn guarded(
                 LogLevel::Error,
                 &format!("a panic was caught in the hook {hook}; its request ends with a 500"),
             );
-            if let Ok(mut stream) = handle.stream.try_borrow_mut() {
+            if let (false, Ok(mut stream)) =
+                (handle.destroyed.get(), handle.stream.try_borrow_mut())
+            {
                 stream.give_up(filter);
             }
         }));
         drop(last_words);
         Verdict::Stop
     });
-    // Of a stream that has ended in this hook nothing may go on: behind the router it would go to a codec that is gone.
-    let is_over = handle.destroyed.get()
-        || handle.stream.try_borrow_mut().is_ok_and(|mut stream| stream.is_cut_off(filter));
     // Sound: nothing of the handle is used after this.
     unsafe { Handle::free_if_over(module) };
-    if is_over { Verdict::Hold } else { verdict }
+    verdict
 }
 
 #[unsafe(no_mangle)]
@@ -298,9 +303,14 @@ unsafe fn list<'a, T>(first: *const T, count: usize) -> &'a [T] {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
-    _: Envoy,
-    _: *const c_void,
+    envoy: Envoy,
+    module: *const c_void,
 ) {
+    let complete = |stream: &mut Stream, filter| {
+        stream.complete(filter);
+        Verdict::Continue
+    };
+    unsafe { guarded(envoy, module, "stream_complete", complete) };
 }
 
 /// Zero: Envoy's local reply goes on.
