@@ -132,6 +132,10 @@ envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real E
 clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (openai-go, async-openai)
 	@scripts/clients.sh $(ARGS)
 
+.PHONY: servers
+servers: $(HOST) envoy python-env ## Real servers (llama.cpp's, with a tiny model) past the gateway and through it
+	@scripts/servers.sh $(ARGS)
+
 .PHONY: matrix
 matrix: $(PARTS_$(HOST)) python-env ## The main suites on each Envoy of MATRIX (versions.env), 10 minutes each at the most
 	@scripts/matrix.sh

@@ -22,11 +22,14 @@ StartEnvoy = Callable[..., Envoy]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients", action="store_true", help="drive the clients that `make clients` builds")
+    parser.addoption("--servers", action="store_true", help="ask the servers that `make servers` installs")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What `make clients` builds first is its own suite."""
-    return True if collection_path.name == "test_drivers.py" and not config.getoption("--clients") else None
+    """What `make clients` and `make servers` get first are suites of their own."""
+    own = {"test_drivers.py": "--clients", "servers": "--servers"}
+    option = own.get(collection_path.name)
+    return True if option and not config.getoption(option) else None
 
 
 def pytest_sessionstart() -> None:
