@@ -52,10 +52,12 @@ test("the tool runner", async () => {
 });
 
 test("models", async () => {
+  // Not of `alpha`, which is asked for chats alone here: its list is fetched where no other test has just done so.
+  const { bound } = VK;
   const ids = [];
-  for await (const model of client(VK.aliases).models.list({ limit: 1 })) ids.push(model.id);
+  for await (const model of client(bound).models.list({ limit: 1 })) ids.push(model.id);
   assert.ok(ids.length > 1);
-  assert.equal((await client(VK.aliases).models.retrieve(ids[0])).id, ids[0]);
+  assert.equal((await client(bound).models.retrieve(ids[0])).id, ids[0]);
 });
 
 for (const [status, error, type] of [
