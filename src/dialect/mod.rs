@@ -6,3 +6,4 @@ pub mod drop_params;
 pub mod messages;
 pub mod responses;
 pub mod seal;
+pub mod stream_usage;

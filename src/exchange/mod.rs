@@ -251,6 +251,8 @@ struct SentRequest {
     bridge: Option<Bridge>,
     /// What was left out of the request: the value of `<prefix>-params-dropped`.
     dropped: Option<String>,
+    /// Its stream has token counts that the client did not ask for.
+    hides_usage: bool,
 }
 
 impl SentRequest {
@@ -270,7 +272,13 @@ impl SentRequest {
             facts: decision.facts,
             bridge,
             dropped,
+            hides_usage: false,
         }
+    }
+
+    /// The same, where `hides`: of one that asks for token counts that its client did not ask for.
+    fn hiding_usage(self, hides: bool) -> Self {
+        Self { hides_usage: hides, ..self }
     }
 
     /// The operation whose answer the upstream gives.

@@ -53,7 +53,7 @@ impl<'a> Rewrite<'a> {
         };
         let (with, dropped) = self.settled(body, dropped)?;
         let edits = vec![Edit { span: 0..whole.len(), with }];
-        Ok(Rewritten { edits, bridge: Some(bridge), dropped })
+        Ok(Rewritten { edits, bridge: Some(bridge), dropped, hides_usage: false })
     }
 
     fn responses_options(&self) -> responses::request::ChatRequestOptions<'a> {

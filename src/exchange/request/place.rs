@@ -130,7 +130,8 @@ impl Exchange {
         let authority = self.config.routing.authority != Authority::Route;
         rewrite.head(&mut headers, length.filter(|_| length != told), authority);
         let edits = rewritten.edits;
-        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
+        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped)
+            .hiding_usage(rewritten.hides_usage);
         // What is converted is all there; what is edited is still to come.
         if whole.is_some() || edits.is_empty() {
             self.request = RequestPhase::Placed(Box::new(route));

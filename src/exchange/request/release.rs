@@ -7,7 +7,7 @@ use super::phase::{Reading, RequestHead, RequestPhase, Streaming};
 use super::rewrite::Rewrite;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Next, Note, Release, RequestStep, SentRequest};
-use crate::policy::{Authority, Positions};
+use crate::policy::{Authority, Positions, UsageMode};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::model_span::ModelSpan;
 use crate::wire::splice;
@@ -42,8 +42,10 @@ impl Exchange {
             reading.chosen = Some(decision);
         }
         let body = &reading.body;
-        let Some(decision) = &reading.chosen else { return Ok(RequestStep::Hold) };
-        let end = next == Next::End;
+        let Some(decision) = &mut reading.chosen else { return Ok(RequestStep::Hold) };
+        decision.facts = body.reader.facts();
+        decision.is_complete = body.is_complete(end);
+        let decision = &*decision;
         let mut whole = None;
         for target in decision.targets() {
             let rewrite = Rewrite::new(&self.config, decision, target).ok_or_else(internal)?;
@@ -59,7 +61,7 @@ impl Exchange {
             ));
         }
         let whole = whole.is_some();
-        if body.is_complete(end) {
+        if decision.is_complete {
             let two = self.config.routing.positions == Positions::Two;
             if whole && !two {
                 return Ok(RequestStep::ReadWhole);
@@ -78,7 +80,15 @@ impl Exchange {
         // insist on (mlx-lm answers 411 without).
         let length_is_near =
             body.declared.is_none() && body.reader.is_complete() && body.counted <= limit;
-        if whole || length_is_near { Ok(RequestStep::Hold) } else { self.release(None, false) }
+        // Nobody escapes a limit by what it says behind a large text.
+        let is_estimated = decision.key.usage.mode == UsageMode::Require
+            && body.text.is_some()
+            && body.counted.max(body.declared.unwrap_or(0)) <= limit;
+        if whole || length_is_near || is_estimated {
+            Ok(RequestStep::Hold)
+        } else {
+            self.release(None, false)
+        }
     }
 
     /// The model is known and allowed: settles head and body. `whole` is the complete body where it is
@@ -124,7 +134,8 @@ impl Exchange {
         }
         let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
         self.note_released(&decision, &target, estimate);
-        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped);
+        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped)
+            .hiding_usage(rewritten.hides_usage);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
         Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
     }

@@ -5,13 +5,13 @@
 //! stands, or all of it ([`Rewrite::whole`]).
 
 use super::internal;
-use crate::dialect::{cache_control, drop_params};
+use crate::dialect::{cache_control, drop_params, stream_usage};
 use crate::error::GatewayError;
 use crate::exchange::bridge::{Bridge, Conversion, unique_id};
 use crate::exchange::decision::Decision;
 use crate::policy::model::Target;
 use crate::policy::operation::{BodyKind, Operation};
-use crate::policy::{CacheMode, Config, Provider};
+use crate::policy::{CacheMode, Config, Provider, UsageMode};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::string;
 use crate::wire::splice::{self, Edit};
@@ -37,6 +37,8 @@ pub(super) struct Rewritten {
     pub bridge: Option<Bridge>,
     /// What was left out of it: the value of `<prefix>-params-dropped`.
     pub dropped: Option<String>,
+    /// It asks for token counts that its client did not ask for.
+    pub hides_usage: bool,
 }
 
 impl<'a> Rewrite<'a> {
@@ -54,7 +56,12 @@ impl<'a> Rewrite<'a> {
         if self.edits_markers() {
             return Some(format!("cache mode {}", self.decision.cache.as_str()));
         }
-        self.drops().then(|| format!("provider {}, which refuses parameters,", self.provider.name))
+        if self.drops() {
+            return Some(format!("provider {}, which refuses parameters,", self.provider.name));
+        }
+        // Whether the client asks may be said last.
+        let may_stream = !self.decision.is_complete || self.decision.facts.stream;
+        (may_stream && self.may_ask_usage()).then(|| "usage.mode require".to_owned())
     }
 
     /// The body's edits. `whole`: all of it, where [`Self::whole`] asks for that. `request_id`: Envoy's.
@@ -81,10 +88,33 @@ impl<'a> Rewrite<'a> {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
             edits.insert(at, edit);
         }
+        let rewritten = match whole {
+            Some(whole) if self.drops() => self.without_refused(whole, edits)?,
+            _ => Rewritten { edits, ..Rewritten::default() },
+        };
         match whole {
-            Some(whole) if self.drops() => self.without_refused(whole, edits),
-            _ => Ok(Rewritten { edits, ..Rewritten::default() }),
+            Some(whole) if self.decision.facts.stream && self.may_ask_usage() => {
+                self.with_usage_asked(whole, rewritten)
+            }
+            _ => Ok(rewritten),
         }
+    }
+
+    /// The body `whole` as it is `rewritten` so far, asking for the token counts of its stream.
+    fn with_usage_asked(
+        &self,
+        whole: &[u8],
+        rewritten: Rewritten,
+    ) -> Result<Rewritten, GatewayError> {
+        let edited = splice::apply(whole, &rewritten.edits).ok_or_else(internal)?;
+        let hides_usage = !self.decision.facts.wants_usage;
+        let asked = stream_usage::asked(&edited)?;
+        if asked.is_empty() {
+            return Ok(Rewritten { hides_usage, ..rewritten });
+        }
+        let with = splice::apply(&edited, &asked).ok_or_else(internal)?;
+        let edits = vec![Edit { span: 0..whole.len(), with }];
+        Ok(Rewritten { edits, hides_usage, ..rewritten })
     }
 
     /// The body `whole` under `edits`, without what the provider refuses.
@@ -96,14 +126,14 @@ impl<'a> Rewrite<'a> {
             drops.edits.extend(edits);
             drops.edits.sort_by_key(|edit| edit.span.start);
             let dropped = named(&drops.names);
-            return Ok(Rewritten { edits: drops.edits, bridge: None, dropped });
+            return Ok(Rewritten { edits: drops.edits, dropped, ..Rewritten::default() });
         }
         // Markers may stand in what is dropped: one after the other.
         let edited = splice::apply(whole, &edits).ok_or_else(internal)?;
         let drops = drops(&edited)?;
         let with = splice::apply(&edited, &drops.edits).ok_or_else(internal)?;
         let edits = vec![Edit { span: 0..whole.len(), with }];
-        Ok(Rewritten { edits, bridge: None, dropped: named(&drops.names) })
+        Ok(Rewritten { edits, dropped: named(&drops.names), ..Rewritten::default() })
     }
 
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
@@ -178,6 +208,16 @@ impl<'a> Rewrite<'a> {
     fn drops(&self) -> bool {
         let operation = self.decision.operation;
         operation.body_kind() == BodyKind::Json && drop_params::applies(self.provider, operation)
+    }
+
+    /// Whether a stream of the operation may have to be asked for its token counts.
+    fn may_ask_usage(&self) -> bool {
+        use Operation::{ChatCompletions, Completions};
+        const OPTION: &str = "stream_options";
+        self.decision.key.usage.mode == UsageMode::Require
+            && matches!(self.decision.operation, ChatCompletions | Completions)
+            && self.provider.stream_usage
+            && !self.provider.drop_params.iter().any(|name| name == OPTION)
     }
 
     /// Whether a cache mode has markers to edit in the operation's body: any to remove, and messages to

@@ -98,7 +98,7 @@ impl SentRequest {
         RequestFacts {
             choices: facts.n.unwrap_or(1).max(1).saturating_mul(prompts),
             // A converted request asks for them, since its answer has to tell them.
-            wants_usage: facts.wants_usage || self.bridge.is_some(),
+            wants_usage: facts.wants_usage || self.hides_usage || self.bridge.is_some(),
             names_tool: facts.names_tool,
         }
     }

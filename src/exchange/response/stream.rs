@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::converter::{AnswerConverter, AnswerOptions};
 use super::decision::{BodyDecision, ReaderContext, Rest};
-use crate::dialect::messages;
+use crate::dialect::{messages, stream_usage};
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::operation::Operation;
@@ -21,6 +21,8 @@ pub(in super::super) struct RepairedStream {
     sse: SseNormalizer,
     /// Turns chat chunks into the events that were asked for.
     bridge: Option<AnswerConverter>,
+    /// The client did not ask for token counts, and gets none.
+    hides_usage: bool,
     /// Envoy holds bytes of earlier calls, so that what goes on replaces more than the last chunk.
     held: bool,
     /// Edits that make the head that of an event stream; `None` once it has gone on.
@@ -96,6 +98,7 @@ impl RepairedStream {
         Self {
             sse: SseNormalizer::new(options),
             bridge,
+            hides_usage: route.hides_usage,
             held: false,
             head: Some(head),
             is_told: false,
@@ -136,6 +139,11 @@ impl RepairedStream {
         meter.push(out.of(bytes));
         if self.sse.counts_zero() {
             meter.count_zero();
+        }
+        if self.hides_usage
+            && let Some(without) = stream_usage::without(out.of(bytes))
+        {
+            out = StreamOutput::Bytes(without);
         }
         if let Some(bridge) = &mut self.bridge {
             let mut events = bridge.push(out.of(bytes));

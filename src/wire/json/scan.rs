@@ -277,8 +277,12 @@ impl JsonScanner {
                 let n = digits.and_then(|digits| digits.parse().ok());
                 self.facts.n = Some(n.unwrap_or(u64::MAX));
             }
-            (WatchedMember::StreamOptions, Kind::BeginObject) => {
-                self.container = Some(Container::StreamOptions { names_usage: false });
+            // The last one counts.
+            (WatchedMember::StreamOptions, kind) => {
+                self.facts.wants_usage = false;
+                if kind == Kind::BeginObject {
+                    self.container = Some(Container::StreamOptions { names_usage: false });
+                }
             }
             (WatchedMember::ToolChoice, Kind::BeginObject) => {
                 self.container = Some(Container::ToolChoice);
@@ -299,7 +303,7 @@ impl JsonScanner {
                 if !is_name && names_usage {
                     self.facts.wants_usage = token.kind == Kind::True;
                 }
-                let names_usage = is_name && self.text.read(token, chunk) == b"\"include_usage\"";
+                let names_usage = is_name && names(self.text.read(token, chunk), b"include_usage");
                 self.container = Some(Container::StreamOptions { names_usage });
             }
             Some(Container::ToolChoice) if token.kind == Kind::Key => {
@@ -310,6 +314,14 @@ impl JsonScanner {
             Some(Container::ToolChoice) | None => {}
         }
     }
+}
+
+/// Whether a name in its quotes is `name`, however it is escaped.
+fn names(quoted: &[u8], name: &[u8]) -> bool {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    inner == name
+        || (inner.contains(&b'\\')
+            && string::decode(inner).is_some_and(|decoded| decoded.as_bytes() == name))
 }
 
 /// A list of numbers is one input; a list of strings or of lists is as many as it holds.

@@ -1,0 +1,220 @@
+//! Token counts of a stream whose client did not ask for them: the request is made to ask, and the answer goes to the
+//! client as if it had not. A client that leaves the option out would escape each limit of tokens otherwise.
+
+use memchr::memmem;
+
+use crate::error::{Code, GatewayError};
+use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::tokenizer::Kind;
+use crate::wire::names::is_nearly;
+use crate::wire::splice::Edit;
+
+const OPTIONS: &str = "stream_options";
+const OPTION: &str = "include_usage";
+const ASKED: &[u8] = br#"{"include_usage":true}"#;
+
+/// The edits of a chat or completions request, all of it in `body`, that ask for the token counts of its stream; none where
+/// it asks already. Where parsers may disagree (the option twice, or in another spelling), all of them read the same then.
+///
+/// # Errors
+/// `invalid_json`.
+pub fn asked(body: &[u8]) -> Result<Vec<Edit>, GatewayError> {
+    let root = cursor::parse(body).map_err(|error| {
+        GatewayError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))
+    })?;
+    let mut edits = Vec::new();
+    let mut names = false;
+    for options in named(&root, OPTIONS, &mut names) {
+        if options.kind != Kind::BeginObject {
+            edits.push(Edit { span: options.span(), with: ASKED.to_vec() });
+            continue;
+        }
+        let mut says = false;
+        for asks in named(&options, OPTION, &mut says) {
+            if asks.kind != Kind::True {
+                edits.push(Edit { span: asks.span(), with: b"true".to_vec() });
+            }
+        }
+        if !says {
+            edits.push(first(&options, OPTION, b"true"));
+        }
+    }
+    if !names {
+        edits.push(first(&root, OPTIONS, ASKED));
+    }
+    edits.sort_by_key(|edit| edit.span.start);
+    Ok(edits)
+}
+
+/// The values of the members that a parser may take for `name`. `exact`: one of them is written so.
+fn named<'a>(
+    object: &Value<'a>,
+    name: &'static str,
+    exact: &mut bool,
+) -> impl Iterator<Item = Value<'a>> {
+    let found = object.members().filter(move |(key, _)| {
+        let text = key.as_str().unwrap_or_default();
+        is_nearly(text.as_bytes(), name)
+    });
+    let found: Vec<_> = found.collect();
+    *exact = found.iter().any(|(key, _)| key.is(name));
+    found.into_iter().map(|(_, value)| value)
+}
+
+/// A member before all others of `object`.
+fn first(object: &Value<'_>, name: &str, value: &[u8]) -> Edit {
+    let at = object.span().start.saturating_add(1);
+    let comma: &[u8] = if object.members().next().is_some() { b"," } else { b"" };
+    let with = [b"\"", name.as_bytes(), b"\":", value, comma].concat();
+    Edit { span: at..at, with }
+}
+
+/// Canonical events of a chat or completions stream, whole ones, without their token counts; `None` where they have none.
+/// An event that says nothing else goes with its counts.
+#[must_use]
+pub fn without(events: &[u8]) -> Option<Vec<u8>> {
+    memmem::find(events, b"\"usage\"")?;
+    let mut kept = Vec::with_capacity(events.len());
+    let mut has_changed = false;
+    // A blank line follows each.
+    let mut rest = events;
+    while !rest.is_empty() {
+        let end = memmem::find(rest, b"\n\n").map_or(rest.len(), |at| at + 2);
+        let (event, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        rest = after;
+        match event.strip_prefix(b"data: ").and_then(payload_without) {
+            Some(payload) => {
+                has_changed = true;
+                if let Some(payload) = payload {
+                    kept.extend_from_slice(b"data: ");
+                    kept.extend_from_slice(&payload);
+                }
+            }
+            None => kept.extend_from_slice(event),
+        }
+    }
+    has_changed.then_some(kept)
+}
+
+/// A payload, and what follows it, without its token counts: nothing where it says nothing else. `None` where it has none.
+#[allow(clippy::option_option, reason = "unchanged, changed, or gone")]
+fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
+    memmem::find(payload, b"\"usage\"")?;
+    let text = payload.trim_ascii_end();
+    let root = cursor::parse(text).ok()?;
+    let usage = root.get("usage")?;
+    let says_more = root.get("choices").is_some_and(|choices| choices.elements().next().is_some());
+    if !says_more && usage.kind == Kind::BeginObject {
+        return Some(None);
+    }
+    let mut kept = Vec::with_capacity(payload.len());
+    let mut from = 0;
+    let mut before: Option<usize> = None;
+    let mut pending = None;
+    for (key, value) in root.members() {
+        let (start, end) = (key.span().start, value.span().end);
+        if let Some(gone) = pending.take() {
+            // Without a member before it, it goes with the comma behind it.
+            let gone: usize = gone;
+            kept.extend_from_slice(payload.get(from..gone).unwrap_or_default());
+            from = start;
+        }
+        if !key.is("usage") {
+            before = Some(end);
+        } else if let Some(before) = before {
+            kept.extend_from_slice(payload.get(from..before).unwrap_or_default());
+            from = end;
+        } else {
+            pending = Some(start);
+        }
+    }
+    if let Some(gone) = pending {
+        kept.extend_from_slice(payload.get(from..gone).unwrap_or_default());
+        from = root.span().end.saturating_sub(1);
+    }
+    kept.extend_from_slice(payload.get(from..).unwrap_or_default());
+    Some(Some(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+    use crate::wire::splice;
+
+    fn asks(body: &str) -> String {
+        let edits = asked(body.as_bytes()).unwrap();
+        let after = splice::apply(body.as_bytes(), &edits).unwrap();
+        String::from_utf8(after).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_made_to_ask() {
+        for (body, after) in [
+            (r#"{"model":"m"}"#, r#"{"stream_options":{"include_usage":true},"model":"m"}"#),
+            (r#" { "model":"m"}"#, r#" {"stream_options":{"include_usage":true}, "model":"m"}"#),
+            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":[1]}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":{}}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (
+                r#"{"stream_options":{"include_obfuscation":false}}"#,
+                r#"{"stream_options":{"include_usage":true,"include_obfuscation":false}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage": false}}"#,
+                r#"{"stream_options":{"include_usage": true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":true,"include_usage":null}}"#,
+                r#"{"stream_options":{"include_usage":true,"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":{"include_usage":true},"a":1,"stream_options":{}}"#,
+                r#"{"stream_options":{"include_usage":true},"a":1,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"Stream_Options":{"Include_Usage":false}}"#,
+                r#"{"stream_options":{"include_usage":true},"Stream_Options":{"include_usage":true,"Include_Usage":true}}"#,
+            ),
+            (
+                r#"{"stream_option\u0073":{"include_us\u0061ge":0}}"#,
+                r#"{"stream_option\u0073":{"include_us\u0061ge":true}}"#,
+            ),
+        ] {
+            assert_eq!(asks(body), after, "{body}");
+            assert_eq!(asks(after), after, "asks already");
+        }
+        assert!(asked(b"{").is_err());
+    }
+
+    #[test]
+    fn events_lose_their_counts_and_nothing_else() {
+        let usage = r#"{"prompt_tokens":1,"completion_tokens":2}"#;
+        for (before, after) in [
+            (format!(r#"{{"choices":[],"usage":{usage}}}"#), None),
+            (format!(r#"{{"usage":{usage},"id":"x"}}"#), None),
+            (r#"{"choices":[],"usage":null,"p":1}"#.to_owned(), Some(r#"{"choices":[],"p":1}"#)),
+            (
+                format!(r#"{{"a":1,"choices":[{{}}],"usage":{usage}}}"#),
+                Some(r#"{"a":1,"choices":[{}]}"#),
+            ),
+            (format!(r#"{{"usage":{usage},"choices":[{{}}]}}"#), Some(r#"{"choices":[{}]}"#)),
+            (
+                r#"{"usage": null, "usage": null, "choices": [{}], "usage": null, "b": 1}"#
+                    .to_owned(),
+                Some(r#"{"choices": [{}], "b": 1}"#),
+            ),
+            (r#"{"a": 1, "usage": null , "b": 1}"#.to_owned(), Some(r#"{"a": 1 , "b": 1}"#)),
+            (r#"{"usage":null}"#.to_owned(), Some("{}")),
+        ] {
+            let event = |payload: &str| format!("data: {payload}\n\n");
+            let around = [":\n\n", &event("{\"choices\":[{\"usage\":1}]}")].concat();
+            let events = [&*around, &event(&before), "data: [DONE]\n\n"].concat();
+            let kept = after.map(event).unwrap_or_default();
+            let want = [&*around, &kept, "data: [DONE]\n\n"].concat();
+            let got = without(events.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(got).unwrap(), want);
+            assert_eq!(without(want.as_bytes()), None);
+        }
+    }
+}
