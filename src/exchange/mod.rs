@@ -100,6 +100,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The gateway's own error code, where it is an error of its own.
     pub code: Option<Code>,
+    /// What Envoy says of the answer (`response.code_details`) in whose place this stands, where that was an error.
+    pub answered: Option<String>,
 }
 
 /// What the host does next with the answer.
@@ -205,6 +207,8 @@ pub struct Exchange {
     response_head_sent: bool,
     /// `:status` of the answer's head as it came.
     answer_status: u16,
+    /// What Envoy says of an answer that is an error.
+    answer_details: Option<String>,
     /// `retry-after` of an error in the answer's place, in seconds.
     retry_after: Option<u64>,
     /// Bytes of the answer's body still to come, where its length is declared.
@@ -308,6 +312,7 @@ impl Exchange {
             kept: Vec::new(),
             response_head_sent: false,
             answer_status: 0,
+            answer_details: None,
             retry_after: None,
             response_left: None,
             face: Face::default(),
@@ -410,13 +415,16 @@ impl Reply {
         {
             headers.push((names.request_id.to_string().into(), id.to_owned()));
         }
-        Self { status, headers, body, code: None }
+        Self { status, headers, body, code: None, answered: None }
     }
 
     /// What `%RESPONSE_CODE_DETAILS%` shows of it; empty for an answer that is no error.
     #[must_use]
     pub fn details(&self) -> String {
-        self.code.map(|code| ["openai_gateway:", code.as_str()].concat()).unwrap_or_default()
+        match self.code {
+            Some(code) => ["openai_gateway:", code.as_str()].concat(),
+            None => self.answered.clone().unwrap_or_default(),
+        }
     }
 
     /// A reply that says what an answer with these edits would. Where the head has gone on, Envoy only
@@ -427,6 +435,7 @@ impl Reply {
             headers: Vec::new(),
             body,
             code: None,
+            answered: None,
         };
         for edit in edits {
             let HeaderEdit::Set(name, value) = edit else { continue };

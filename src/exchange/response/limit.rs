@@ -3,13 +3,12 @@
 //! A limit that stands before this filter answers without it: Envoy gives an answer to the filters that saw the request.
 
 use crate::error::{Code, GatewayError};
-use crate::exchange::Surroundings;
 use crate::wire::headers::Headers;
 
 /// What Envoy says of an answer of its local and its global rate limit.
-const REACHED: [&[u8]; 2] = [b"local_rate_limited", b"request_rate_limited"];
+const REACHED: [&str; 2] = ["local_rate_limited", "request_rate_limited"];
 /// What it says where the service that knows the limits has not answered, and requests are not to pass then.
-const FAILED: &[u8] = b"rate_limiter_error";
+const FAILED: &str = "rate_limiter_error";
 /// When to try again where the limit does not say: it is refilled in part all the time.
 const SOON: u64 = 1;
 
@@ -23,14 +22,9 @@ pub(in super::super) enum RateLimit {
 }
 
 impl RateLimit {
-    /// What the head of an answer with this status is; `None` where no limit gave it.
-    pub(super) fn of(status: u16, headers: &Headers, around: &dyn Surroundings) -> Option<Self> {
-        // An operator may choose the status.
-        if status < 400 {
-            return None;
-        }
-        let details = around.answer_details()?;
-        if REACHED.contains(&&*details) {
+    /// What an error is of which Envoy says `details`; `None` where no limit gave it. An operator may choose its status.
+    pub(super) fn of(details: &str, headers: &Headers) -> Option<Self> {
+        if REACHED.contains(&details) {
             return Some(Self::Reached(seconds(headers)));
         }
         (details == FAILED).then_some(Self::Unknown)

@@ -64,7 +64,12 @@ impl Exchange {
         }
         self.recall_facts(around);
         let head_sent = self.response_head_sent;
-        let limit = RateLimit::of(status(headers), headers, around);
+        if status(headers) >= 400 {
+            self.answer_details =
+                around.answer_details().and_then(|details| String::from_utf8(details).ok());
+        }
+        let limit =
+            self.answer_details.as_deref().and_then(|details| RateLimit::of(details, headers));
         let step = self.read_head(headers, end, limit);
         self.note_counted();
         self.told(head_sent, step)
@@ -77,7 +82,8 @@ impl Exchange {
         limit: Option<RateLimit>,
     ) -> ResponseStep {
         self.note_undecided();
-        if let Some(reply) = self.relayed.take() {
+        if let Some(mut reply) = self.relayed.take() {
+            reply.answered.clone_from(&self.answer_details);
             self.response = ResponsePhase::Swallowing;
             self.response_head_sent = true;
             return ResponseStep::Reply(reply);

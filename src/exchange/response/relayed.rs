@@ -37,6 +37,7 @@ pub(super) fn read(note: &[u8]) -> Option<Reply> {
         headers: lines.map(header).collect::<Option<_>>()?,
         body: body.as_bytes().to_vec(),
         code: CODES.into_iter().find(|code| code.as_str() == name),
+        answered: None,
     })
 }
 
@@ -54,7 +55,8 @@ mod tests {
                 let headers =
                     headers.into_iter().map(|(name, value)| (name.into(), value.to_owned()));
                 let body = b"{\"error\":\n\n{}}".to_vec();
-                let reply = Reply { status: 502, headers: headers.collect(), body, code };
+                let reply =
+                    Reply { status: 502, headers: headers.collect(), body, code, answered: None };
                 assert_eq!(read(write(&reply).as_bytes()), Some(reply));
             }
         }

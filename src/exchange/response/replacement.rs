@@ -106,6 +106,7 @@ impl Exchange {
         let edits = edits.into_iter().filter(|edit| !self.forged.contains(edit)).collect();
         let mut reply = Reply::from_edits(edits, body, head_sent);
         reply.headers.append(&mut self.kept);
+        reply.answered.clone_from(&self.answer_details);
         ResponseStep::Reply(reply)
     }
 
@@ -135,6 +136,13 @@ impl Exchange {
             self.count_answer(fault);
         }
         let (edits, body) = self.replacement(answer);
-        self.reply(edits, body, false)
+        let step = self.reply(edits, body, false);
+        match step {
+            // An error that nobody but the gateway has made.
+            ResponseStep::Reply(reply) if status < 400 => {
+                ResponseStep::Reply(Reply { code: Some(Code::InvalidUpstreamResponse), ..reply })
+            }
+            step => step,
+        }
     }
 }

@@ -65,6 +65,23 @@ def test_the_details_name_the_gateways_own_code(gateway, upstreams, vk, body, co
     ][-1]
 
 
+@pytest.mark.parametrize(
+    ("scripted", "told"),
+    [
+        (answer(b"", status=503), "via_upstream"),
+        (answer(b"", status=204), "openai_gateway:invalid_upstream_response"),
+        (answer(b"", status=302), "openai_gateway:invalid_upstream_response"),
+        (answer(b""), "openai_gateway:invalid_upstream_response"),
+    ],
+)
+def test_an_answer_without_a_body_keeps_its_details_in_the_reply_that_replaces_it(gateway, upstreams, scripted, told):
+    """Or has the gateway's own code, where it was no error before."""
+    upstreams["alpha"].next(scripted)
+    reply, _ = logged(gateway, {"model": "alpha/m", **MESSAGES})
+    expect.envelope(reply)
+    assert f" {told} HTTP/1.1 " in [line for line in gateway.log().splitlines() if line.startswith("access ")][-1]
+
+
 def test_a_stream_tells_its_cache_outcome(gateway, upstreams):
     used = {**chunk({}), "choices": [], "usage": USAGE}
     upstreams["alpha"].next(sse(chunk({"content": "a"}), chunk({}, "stop"), used, "[DONE]"))
