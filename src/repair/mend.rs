@@ -13,6 +13,9 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
+use super::loose;
+use crate::wire::json::cursor;
+
 /// What stands for an infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Infinite {
@@ -74,6 +77,27 @@ pub fn mend(text: &[u8], infinite: Infinite) -> Option<Vec<u8>> {
             out.extend_from_slice(&rest);
             mender.has_mended().then_some(out)
         }
+    }
+}
+
+/// The JSON that `text` was meant to be, where it is none: mended, or read as what prints nearly JSON
+/// ([`super::loose`]). `None` where it is none even so.
+#[must_use]
+pub fn rescue(text: &[u8], infinite: Infinite) -> Option<Vec<u8>> {
+    let mended = mend(text, infinite);
+    let text = mended.as_deref().unwrap_or(text);
+    if mended.is_some() && cursor::parse(text).is_ok() {
+        return mended;
+    }
+    loose::to_json(text)
+}
+
+/// The same of a text that may be JSON, or no JSON at all: `None` where nothing is to be done.
+#[must_use]
+pub fn rescued(text: &[u8]) -> Option<Vec<u8>> {
+    match cursor::parse(text) {
+        Ok(_) if std::str::from_utf8(text).is_ok() => None,
+        _ => rescue(text, Infinite::Logprob),
     }
 }
 

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::drift::trim_drift;
-use super::mend::{Infinite, mend};
+use super::loose;
+use super::mend::{Infinite, rescue};
+use super::proxied;
 use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
 
@@ -86,7 +88,7 @@ impl fmt::Display for ListError {
 }
 
 /// Members that hold a list or another container of one, the most telling first.
-const CONTAINERS: [&str; 22] = [
+const CONTAINERS: [&str; 26] = [
     "data",
     "models",
     "model_list",
@@ -105,6 +107,10 @@ const CONTAINERS: [&str; 22] = [
     "values",
     "value",
     "models_list",
+    "availableModels",
+    "available_models",
+    "served_models",
+    "groups",
     "response",
     "payload",
     "body",
@@ -140,6 +146,11 @@ const IDS: [&str; 13] = [
 /// # Errors
 /// [`ListError`]; never for a single odd element, but for a list in which no element has an id.
 pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
+    parse_within(body, max_bytes, true)
+}
+
+/// `may_be_proxied`: it may stand in a function's envelope.
+fn parse_within(body: &[u8], max_bytes: usize, may_be_proxied: bool) -> Result<List, ListError> {
     if body.len() > max_bytes {
         return Err(ListError::TooLarge);
     }
@@ -148,11 +159,19 @@ pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
     let root = match cursor::parse(json) {
         Ok(root) => root,
         Err(_) => {
-            mended = mend(json, Infinite::Null).ok_or(ListError::NotJson)?;
+            let rescued = rescue(json, Infinite::Null).or_else(|| loose::lines(json));
+            mended = rescued.ok_or(ListError::NotJson)?;
             cursor::parse(&mended).map_err(|_| ListError::NotJson)?
         }
     };
-    let found = find_list(root, MAX_CONTAINERS).ok_or(ListError::NoList)?;
+    if let Some(inside) = proxied::read(&root).filter(|_| may_be_proxied) {
+        return match inside.status < 400 {
+            true => parse_within(&inside.body, max_bytes, false),
+            false => Err(ListError::NoList),
+        };
+    }
+    let found = find_list(root, MAX_CONTAINERS).or_else(|| at_root(&root));
+    let found = found.ok_or(ListError::NoList)?;
     let mut list = List::default();
     let mut any = false;
     let mut add = |id: Option<&str>, element: Value<'_>| {
@@ -163,7 +182,14 @@ pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
             list.cut = true;
         }
     };
-    if found.kind == Kind::BeginObject {
+    if is_model(&found) {
+        add(None, found);
+    } else if is_grouped(&found) {
+        let lists = found.members().take(MAX_MODELS + 1);
+        for element in lists.flat_map(|(_, list)| list.elements().take(MAX_MODELS + 1)) {
+            add(None, element);
+        }
+    } else if found.kind == Kind::BeginObject {
         for (key, element) in found.members().take(MAX_MODELS + 1) {
             if let Some(id) = key.as_str() {
                 add(Some(&id), element);
@@ -171,7 +197,10 @@ pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
         }
     } else {
         for element in found.elements().take(MAX_MODELS + 1) {
-            add(None, element);
+            match group(&element) {
+                Some(list) => list.elements().take(MAX_MODELS + 1).for_each(|one| add(None, one)),
+                None => add(None, element),
+            }
         }
     }
     if any && list.models.is_empty() { Err(ListError::NoIds) } else { Ok(list) }
@@ -185,20 +214,88 @@ fn find_list(value: Value<'_>, levels: u8) -> Option<Value<'_>> {
     let levels = levels.checked_sub(1).filter(|_| value.kind == Kind::BeginObject)?;
     let held = || CONTAINERS.iter().filter_map(|name| Some((*name, value.get(name)?)));
     let found = held().find_map(|(_, inner)| find_list(inner, levels));
-    let found =
-        found.or_else(|| held().find(|(name, inner)| is_map(name, inner)).map(|(_, inner)| inner));
+    let found = found.or_else(|| {
+        let stands_for_it = |(name, inner): &(&str, Value<'_>)| {
+            is_map(name, inner) || (is_list_name(name) && (is_grouped(inner) || is_model(inner)))
+        };
+        held().find(stands_for_it).map(|(_, inner)| inner)
+    });
     found.or_else(|| {
         let lists = held().filter(|(name, _)| matches!(*name, "data" | "models" | "model_list"));
         lists.map(|(_, inner)| inner).find(Value::is_null)
     })
 }
 
+/// What stands for a list in an answer that has none under a usual name: the only model, a map by id with nothing
+/// around it, or a list under a name of the server's own that says of what.
+fn at_root<'a>(root: &Value<'a>) -> Option<Value<'a>> {
+    if is_model(root) || is_map_of_models(root) {
+        return Some(*root);
+    }
+    let is_of_models =
+        |key: Key<'_>| key.as_str().is_some_and(|name| name.to_ascii_lowercase().contains("model"));
+    let lists = root.members().take(MAX_MEMBERS).filter(|(key, _)| is_of_models(*key));
+    lists.map(|(_, list)| list).find(|list| list.kind == Kind::BeginArray && lists_models(list))
+}
+
+/// How many members of an object are looked at for a list under a name that is not known.
+const MAX_MEMBERS: usize = 32;
+
+/// Names under which a list of models has to be, if anything is there.
+fn is_list_name(name: &str) -> bool {
+    matches!(name, "data" | "models" | "model_list" | "modelList" | "list" | "items" | "results")
+}
+
+/// One model by itself: it says so, or has OpenAI's own members of one.
+fn is_model(value: &Value<'_>) -> bool {
+    value.get("id").is_some_and(|id| usable_id(id).is_some())
+        && value.get("object").is_some_and(|object| object.raw() == b"\"model\"")
+}
+
+/// Lists by kind or by owner: `{"chat": […], "embedding": […]}`.
+fn is_grouped(value: &Value<'_>) -> bool {
+    value.kind == Kind::BeginObject
+        && value.members().next().is_some()
+        && value.members().all(|(key, list)| {
+            list.kind == Kind::BeginArray && !CONTAINERS.iter().any(|name| key.is(name))
+        })
+}
+
+/// The list that an element of a list is: one of its own, or that of a group that has a name.
+fn group<'a>(element: &Value<'a>) -> Option<Value<'a>> {
+    match element.kind {
+        Kind::BeginArray => Some(*element),
+        Kind::BeginObject => {
+            element.get("models").filter(|list| list.kind == Kind::BeginArray && lists_models(list))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an object says of each of its keys what model it is.
+fn is_map_of_models(value: &Value<'_>) -> bool {
+    value.kind == Kind::BeginObject
+        && value.members().next().is_some()
+        && value.members().all(|(_, inner)| {
+            ["model_name", "model_id", "model_type", "model_uid"]
+                .iter()
+                .any(|name| inner.get(name).is_some_and(|id| id.kind == Kind::String))
+        })
+}
+
+/// Whether the elements of a list name models, as the first of them does.
+fn lists_models(list: &Value<'_>) -> bool {
+    let first = list.elements().next();
+    first.is_some_and(|first| match first.kind {
+        Kind::BeginObject => model(None, first).is_some(),
+        _ => false,
+    })
+}
+
 /// Whether an object's keys are ids: it stands where a list should, and says something of each.
 fn is_map(name: &str, value: &Value<'_>) -> bool {
-    let of_models =
-        matches!(name, "data" | "models" | "model_list" | "modelList" | "list" | "items");
     let mut members = value.members().peekable();
-    of_models
+    is_list_name(name)
         && value.kind == Kind::BeginObject
         && members.peek().is_some()
         && members.all(|(key, inner)| {
@@ -355,6 +452,26 @@ mod tests {
             (r#"{"models":{"llama3":{"context":1},"qwen":{}}}"#, Ok(vec!["llama3", "qwen"])),
             (r#"{"data":{"a":{"id":"other"}}}"#, Ok(vec!["a"])),
             (r#"{"models":{"count":3}}"#, Err(ListError::NoList)),
+            // Grouped, alone, under another name, or printed.
+            (r#"{"data":{"chat":[{"id":"a"}],"embedding":[{"id":"b"}]}}"#, Ok(vec!["a", "b"])),
+            (r#"{"models":{"llm":["a","b"],"embed":["c"]}}"#, Ok(vec!["a", "b", "c"])),
+            (
+                r#"{"groups":[{"name":"g","models":[{"id":"a"}]},{"name":"h","models":[{"id":"b"}]}]}"#,
+                Ok(vec!["a", "b"]),
+            ),
+            (r#"{"data":[[{"id":"a"}],[{"id":"b"}]]}"#, Ok(vec!["a", "b"])),
+            (r#"{"object":"list","data":{"id":"a","object":"model"}}"#, Ok(vec!["a"])),
+            (r#"{"id":"a","object":"model"}"#, Ok(vec!["a"])),
+            (r#"{"u1":{"model_name":"a"},"u2":{"model_name":"b"}}"#, Ok(vec!["u1", "u2"])),
+            (r#"{"publisherModels":[{"name":"a"}]}"#, Ok(vec!["a"])),
+            (r#"{"served_models":["a"]}"#, Ok(vec!["a"])),
+            (r#"{"errors":[{"message":"no"}]}"#, Err(ListError::NoList)),
+            (r#"{"detail":[{"loc":["x"],"msg":"no","type":"t"}]}"#, Err(ListError::NoList)),
+            ("{'data': [{'id': 'a', 'ready': True}]}", Ok(vec!["a"])),
+            (r#"{"data":[{"id":"a"},]}"#, Ok(vec!["a"])),
+            ("{\"id\":\"a\"}\n{\"id\":\"b\"}\n", Ok(vec!["a", "b"])),
+            (r#"{"statusCode":200,"body":"{\"data\":[{\"id\":\"a\"}]}"}"#, Ok(vec!["a"])),
+            (r#"{"statusCode":500,"body":"{\"data\":[{\"id\":\"a\"}]}"}"#, Err(ListError::NoList)),
             (
                 r#"{"result":[{"id":"429b9e8b","name":"@cf/meta/llama"},{"id":"x","name":"y"}]}"#,
                 Ok(vec!["@cf/meta/llama", "x"]),

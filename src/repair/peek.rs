@@ -164,6 +164,8 @@ pub struct Peek {
     /// The choice ends in `stop`.
     stops: bool,
     usage: Option<Range<u64>>,
+    /// How many choices have begun.
+    choices: u32,
     drifts: bool,
 }
 
@@ -188,6 +190,7 @@ impl Peek {
             has_calls: false,
             stops: false,
             usage: None,
+            choices: 0,
             drifts: false,
         }
     }
@@ -276,6 +279,12 @@ impl Peek {
             )
     }
 
+    /// How many choices there are so far.
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.choices
+    }
+
     fn decide(&mut self, verdict: Classification) {
         if self.verdict == Classification::Undecided {
             self.verdict = verdict;
@@ -315,7 +324,7 @@ impl Peek {
         if byte == b'{' {
             return;
         }
-        let texts = matches!(self.operation, Operation::Transcriptions | Operation::Translations);
+        let texts = is_transcript(self.operation);
         self.progress = PeekProgress::Broken;
         self.decide(if texts && byte != b'<' {
             Classification::Good
@@ -401,6 +410,7 @@ impl Peek {
                 if token.kind == Kind::BeginObject {
                     self.decide(Classification::Good);
                     if is_chat(self.operation) {
+                        self.choices = self.choices.saturating_add(1);
                         self.place = AnswerContainer::Choice;
                         self.choice_seen = Required::default();
                         (self.has_calls, self.stops) = (false, false);
@@ -431,7 +441,10 @@ impl Peek {
     fn inner_value(&mut self, token: Token, chunk: Chunk<'_>) {
         let kind = token.kind;
         match self.member {
-            AnswerMember::Index if kind == Kind::Number => self.choice_seen.see(0),
+            AnswerMember::Index if kind == Kind::Number => {
+                self.drifts |= self.text.read(token, chunk).contains(&b'.');
+                self.choice_seen.see(0);
+            }
             AnswerMember::Message if kind == Kind::BeginObject => {
                 self.choice_seen.see(1);
                 self.place = AnswerContainer::Message;
@@ -536,6 +549,11 @@ fn is_chat(operation: Operation) -> bool {
     matches!(operation, Operation::ChatCompletions | Operation::Completions)
 }
 
+/// Whether answers have a text, and nothing else is one.
+fn is_transcript(operation: Operation) -> bool {
+    matches!(operation, Operation::Transcriptions | Operation::Translations)
+}
+
 /// A whole number that is no count of milliseconds.
 fn is_seconds(token: Token, text: &[u8]) -> bool {
     token.kind == Kind::Number && text.len() < 12 && !text.contains(&b'.')
@@ -554,12 +572,16 @@ fn says_something(token: Token, text: &[u8]) -> bool {
 /// escapes means nothing here, so it proves nothing good.
 fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
     match raw {
+        b"\"choices\"" if is_transcript(operation) => AnswerMember::Other,
         b"\"choices\"" => AnswerMember::Choices,
         b"\"usage\"" => AnswerMember::Usage,
-        b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\"" => AnswerMember::Result,
-        b"\"text\"" if matches!(operation, Operation::Transcriptions | Operation::Translations) => {
-            AnswerMember::Text
+        // A chat answer has choices, and nothing else is one.
+        b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\""
+            if !is_chat(operation) && !is_transcript(operation) =>
+        {
+            AnswerMember::Result
         }
+        b"\"text\"" if is_transcript(operation) => AnswerMember::Text,
         b"\"object\"" | b"\"type\"" => AnswerMember::Label,
         b"\"id\"" | b"\"model\"" if is_chat(operation) => AnswerMember::Head,
         b"\"created\"" if is_chat(operation) => AnswerMember::Created,
@@ -674,7 +696,7 @@ mod tests {
             r#"{"model":"m","error":"text""#,
             r#"{"model":"m","error":true"#,
             r#"{"choices":[],"#,
-            r#"{"data":[],"#,
+            r#"{"data":[{}]}"#,
             r#"{"type":"error","#,
             r#"{"message":"x""#,
             r#"{"base_resp":{"#,

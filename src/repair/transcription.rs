@@ -8,7 +8,7 @@ use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{Edit, apply};
 
 /// Names of the text, or of a piece of it, OpenAI's first.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 11] = [
     "text",
     "delta",
     "transcript",
@@ -17,18 +17,43 @@ const TEXTS: [&str; 8] = [
     "result_text",
     "sentence",
     "content",
+    "DisplayText",
+    "Display",
+    "word",
 ];
 
 /// Lists whose elements each have a part of the text.
-const PARTS: [&str; 6] =
-    ["segments", "transcription", "chunks", "results", "sentences", "utterances"];
+const PARTS: [&str; 9] = [
+    "segments",
+    "transcription",
+    "chunks",
+    "results",
+    "sentences",
+    "utterances",
+    "channels",
+    "choices",
+    "words",
+];
+
+/// Lists of which each element says all of it in another way, the likeliest first.
+const ALTERNATIVES: [&str; 3] = ["alternatives", "NBest", "nbest"];
 
 /// Members that hold what was meant.
-const CONTAINERS: [&str; 8] =
-    ["result", "data", "output", "response", "body", "results", "transcription", "segment"];
+const CONTAINERS: [&str; 10] = [
+    "result",
+    "data",
+    "output",
+    "response",
+    "body",
+    "results",
+    "transcription",
+    "segment",
+    "message",
+    "delta",
+];
 
 /// How deep texts are looked for.
-const MAX_LEVELS: u8 = 4;
+const MAX_LEVELS: u8 = 6;
 
 /// The transcription with its text where clients look for it; `None` if it is right, or has no text.
 #[must_use]
@@ -79,6 +104,11 @@ fn text(value: &Value<'_>, levels: u8) -> Option<Vec<u8>> {
                 _ => None,
             });
             if let Some(text) = texts.next() {
+                return Some(text);
+            }
+            let mut others =
+                ALTERNATIVES.iter().filter_map(|name| value.get(name)?.elements().next());
+            if let Some(text) = others.find_map(|likeliest| text(&likeliest, levels)) {
                 return Some(text);
             }
             let parts = PARTS.iter().filter_map(|name| value.get(name));
@@ -143,6 +173,26 @@ mod tests {
             (r#"{"status":"queued"}"#, None),
             (r#"{"result":"ok"}"#, None),
             ("{}", None),
+            (
+                r#"{"results":[{"alternatives":[{"transcript":"a"},{"transcript":"eh"}]},{"alternatives":[{"transcript":" b"}]}]}"#,
+                Some(
+                    r#"{"results":[{"alternatives":[{"transcript":"a"},{"transcript":"eh"}]},{"alternatives":[{"transcript":" b"}]}],"text":"a b"}"#,
+                ),
+            ),
+            (
+                r#"{"results":{"channels":[{"alternatives":[{"transcript":"a"}]}]}}"#,
+                Some(
+                    r#"{"results":{"channels":[{"alternatives":[{"transcript":"a"}]}]},"text":"a"}"#,
+                ),
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"a"}}]}"#,
+                Some(r#"{"choices":[{"message":{"content":"a"}}],"text":"a"}"#),
+            ),
+            (
+                r#"{"words":[{"word":"a"},{"word":"b"}]}"#,
+                Some(r#"{"words":[{"word":"a"},{"word":"b"}],"text":"a b"}"#),
+            ),
             ("WEBVTT", None),
         ] {
             let got = repaired(json.as_bytes());

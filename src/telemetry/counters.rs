@@ -61,11 +61,13 @@ pub enum Repair {
     Collected,
     /// A transcription.
     Transcript,
+    /// Documents by relevance.
+    Rerank,
 }
 
 impl Repair {
     /// All of them, in the order of their bits.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Framing,
         Self::Done,
         Self::Wrapped,
@@ -77,6 +79,7 @@ impl Repair {
         Self::Json,
         Self::Collected,
         Self::Transcript,
+        Self::Rerank,
     ];
 
     fn as_str(self) -> &'static str {
@@ -92,6 +95,7 @@ impl Repair {
             Self::Json => "nearly_json",
             Self::Collected => "repaired_collected",
             Self::Transcript => "repaired_transcript",
+            Self::Rerank => "repaired_rerank",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::policy::operation::Operation;
 use crate::repair::chat::{Api, RequestFacts, completion};
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{broken_off, from_ok};
-use crate::repair::mend::{Infinite, mend};
+use crate::repair::mend::rescued;
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{
     self, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, detect,
@@ -205,7 +205,7 @@ impl Bridged {
                         return Err(answer.into());
                     }
                     let json = collected.get(trim_drift(&collected)).unwrap_or_default();
-                    let mended = mend(json, Infinite::Logprob);
+                    let mended = rescued(json);
                     return counted(self.operation, mended.as_deref().unwrap_or(json));
                 };
                 let chat =

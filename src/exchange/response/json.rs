@@ -16,10 +16,11 @@ use crate::repair::error::{from_ok, no_answer};
 use crate::repair::mend::{Infinite, Mended, Mender, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
-use crate::repair::{transcription, usage};
+use crate::repair::{loose, proxied, rerank, transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
+use crate::wire::json::tokenizer::Kind;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
 
@@ -151,10 +152,11 @@ impl Json {
             self.is_stream = true;
         }
         let is_told = context.config.headers.answers.has(AnswerHeader::Cache);
-        let keep = match has_usage(route.operation) && is_told {
-            true => HOLD_FOR_USAGE_BYTES,
-            false => HOLD_TO_MEND_BYTES,
-        };
+        let keep =
+            match (has_usage(route.operation) && is_told) || route.operation == Operation::Rerank {
+                true => HOLD_FOR_USAGE_BYTES,
+                false => HOLD_TO_MEND_BYTES,
+            };
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
@@ -316,7 +318,13 @@ impl Json {
                 }
             };
         }
-        if self.is_plainly_good(body) && context.config.response_model == ResponseModel::Upstream {
+        // Choices that nobody asked for may be parts of one.
+        let is_read = route.operation == Operation::Rerank
+            || (self.peek.choices() > 1 && route.request_facts().choices == 1);
+        if self.is_plainly_good(body)
+            && !is_read
+            && context.config.response_model == ResponseModel::Upstream
+        {
             let usage = self
                 .peek
                 .usage()
@@ -392,12 +400,32 @@ impl Json {
             let what = "The upstream answered HTTP 200 with an empty body.";
             return Err(Box::new(invalid(what).to_answer()));
         }
-        let json = body.get(trim_drift(body)).unwrap_or_default();
+        let inside = proxied::good(body).filter(|_| route.operation != Operation::Files);
+        let mut json = match inside {
+            Some(inside) => {
+                self.repairs.insert(Repair::Wrapped);
+                Cow::Owned(inside)
+            }
+            None => Cow::Borrowed(body.get(trim_drift(body)).unwrap_or_default()),
+        };
         let is_json = json.starts_with(b"{") || json.starts_with(b"[");
-        let mut json = Cow::Borrowed(json);
         if is_json && let Some(mended) = mend(&json, Infinite::Logprob) {
             self.repairs.insert(Repair::Json);
             json = mended.into();
+        }
+        if cursor::parse(&json).is_err()
+            && let Some(read) = loose::to_json(&json)
+        {
+            self.repairs.insert(Repair::Json);
+            json = read.into();
+        }
+        let is_json = is_json || json.starts_with(b"{") || json.starts_with(b"[");
+        if route.operation == Operation::Rerank {
+            if let Some(repaired) = rerank::repaired(&json)? {
+                self.repairs.insert(Repair::Rerank);
+                json = repaired.into();
+            }
+            return Ok(json);
         }
         if matches!(route.operation, Operation::Transcriptions | Operation::Translations)
             && (is_json || self.labelled_json)
@@ -405,12 +433,17 @@ impl Json {
             if let Some(repaired) = transcription::repaired(&json) {
                 self.repairs.insert(Repair::Transcript);
                 json = repaired.into();
-            } else if is_json && cursor::parse(&json).is_ok_and(|root| root.get("text").is_none()) {
-                return Err(Box::new(no_answer(&json)));
+            } else if is_json && cursor::parse(&json).is_ok_and(|root| lacks_text(&root)) {
+                return Err(Box::new(no_answer(&json, "no text")));
             }
         }
         Ok(json)
     }
+}
+
+/// Whether an answer has no `text` that is one.
+fn lacks_text(answer: &cursor::Value<'_>) -> bool {
+    answer.get("text").is_none_or(|text| text.kind != Kind::String)
 }
 
 /// A Response says in a 200 that it has failed, and may tell what it must not where it says why.

@@ -61,10 +61,10 @@ impl Speech {
         let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
         BodyDecision::Fail(match cursor::parse(&said) {
             Ok(root) if root.kind == Kind::BeginObject => {
-                from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said))
+                from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
             }
             Ok(root) if root.kind == Kind::BeginArray => {
-                from_ok(Operation::Rerank, &said).unwrap_or_else(|| no_answer(&said))
+                from_ok(Operation::Rerank, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
             }
             _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
         })

@@ -69,6 +69,20 @@ impl CallProgress {
         }
     }
 
+    /// What goes beyond what was sent, where a delta that says again what is called has all its arguments again: the
+    /// call is told as a whole each time. Such a delta may also have a piece of them. Behind a colon, a comma or an
+    /// opening bracket a piece may begin as the arguments do.
+    fn repeated<'a>(&self, said: &'a [u8]) -> Option<&'a [u8]> {
+        let sent = self.arguments;
+        if sent.is_empty() || sent.ends_with(b':') || sent.ends_with(b',') || sent.ends_with(b'[') {
+            return None;
+        }
+        match sent.beyond(said) {
+            Beyond::More(more) => Some(more),
+            Beyond::Unrelated => None,
+        }
+    }
+
     /// Whether the arguments are one whole JSON value.
     fn is_whole(&self) -> bool {
         self.json.as_ref().is_some_and(|json| json.is_complete())
@@ -240,10 +254,22 @@ impl CallTracker {
         let said = text.as_deref().and_then(inside).unwrap_or_default();
         let found = self.find(&parts, id, name, said, place);
         if let Some(call) = found.and_then(|at| self.calls.get_mut(at)) {
-            call.add(said);
             // Only the first delta says what is called.
             let drops_id = parts.id.is_some();
-            let drops_name = parts.name.is_some() && (name.is_none() || name == Some(call.name));
+            let is_named_again = name.is_some() && name == Some(call.name);
+            let drops_name = parts.name.is_some() && (name.is_none() || is_named_again);
+            if call.name == 0 {
+                call.name = name.unwrap_or(0);
+            }
+            if is_named_again && let Some(more) = call.repeated(said) {
+                call.add(more);
+                let text = Some([b"\"", more, b"\""].concat());
+                let (id, index) = (Id::Dropped, Some(call.index));
+                let adds_kind = parts.has_other_kind();
+                let rewrite = CallRewrite { index, id, drops_name, arguments: text, adds_kind };
+                return Some(rewrite.write(delta, &parts));
+            }
+            call.add(said);
             let is_right = parts.has_plain_index && parts.index == Some(call.index);
             let adds_kind = parts.has_other_kind();
             return (!is_right || drops_id || drops_name || adds_kind || parts.is_odd()).then(
@@ -416,7 +442,8 @@ impl CallTracker {
                 let is_next = |call: &CallProgress| {
                     name.is_some_and(|name| match name == call.name {
                         true => begins && call.is_whole(),
-                        false => !call.arguments.is_empty(),
+                        // A name may come behind the first of the arguments.
+                        false => call.name != 0 && !call.arguments.is_empty(),
                     })
                 };
                 let same = newest(&|call| call.upstream.unwrap_or(call.index) == index);

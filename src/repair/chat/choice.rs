@@ -38,6 +38,8 @@ pub(in super::super) struct ChoiceFacts<'v> {
     pub(in super::super) has_content: bool,
     /// There is a message, or a text.
     pub(in super::super) has_answer: bool,
+    /// The message has no member but its role.
+    pub(in super::super) is_bare: bool,
     /// Where its finish reason stands.
     pub(in super::super) reason: Option<Value<'v>>,
 }
@@ -114,8 +116,13 @@ impl<'v> Fields<'v> {
         let native = self.native_finish_reason.and_then(|value| finish::word(&value));
         let reason = ending.map(|(word, _)| word.clone()).filter(is_failure);
         let reason = reason.or_else(|| native.filter(is_failure));
-        let is_failure = reason.is_some() || self.error.is_some();
-        is_failure.then_some(Failure { reason, cause: self.error })
+        let bodies = [self.delta, self.message].into_iter().flatten();
+        let inside = || bodies.filter_map(|(_, body)| body.get("error")).find(means_failure);
+        let cause = self.error.or_else(inside);
+        let is_failure = reason.is_some() || cause.is_some();
+        // An object that is the reason may say more than its type.
+        let spelled_out = || self.finish_reason.filter(|reason| reason.get("message").is_some());
+        is_failure.then(|| Failure { reason, cause: cause.or_else(spelled_out) })
     }
 
     /// What the choice says where it has neither a delta nor a message that is an object.
@@ -232,7 +239,12 @@ pub(in super::super) fn repair<'v>(
     edits: &mut Edits<'_>,
 ) -> ChoiceFacts<'v> {
     let fields = Fields::read(choice);
-    let index = index(choice, &fields, position, edits);
+    // More choices than were asked for: in a stream they are pieces of one answer.
+    let asked = match (about.api, about.form, about.request.choices) {
+        (Api::Chat, WholeOrChunk::Chunk, 1) => 1,
+        _ => u64::MAX,
+    };
+    let index = index(choice, &fields, position, asked, edits);
     let mut reader = ChoiceReader { choice, index, about, progress, edits };
     let has_answer = match (about.api, about.form) {
         (Api::Chat, WholeOrChunk::Chunk) => reader.chunk(&fields),
@@ -242,6 +254,9 @@ pub(in super::super) fn repair<'v>(
     let has_content = [fields.text, fields.content].iter().flatten().any(says_something)
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
+    let is_bare = fields.message.is_some_and(|(_, message)| {
+        is_object(&message) && message.members().all(|(key, _)| key.is("role"))
+    });
     let bodies = [fields.message, fields.delta].into_iter().flatten();
     let in_body = bodies.filter_map(|(_, body)| body.get("usage")).find(usage::counts);
     ChoiceFacts {
@@ -250,22 +265,29 @@ pub(in super::super) fn repair<'v>(
         usage: fields.usage.or(in_body),
         has_content,
         has_answer,
+        is_bare,
         reason: fields.finish_reason,
     }
 }
 
-/// The choice's index, which must be a number.
-fn index(choice: &Value<'_>, fields: &Fields<'_>, position: usize, edits: &mut Edits<'_>) -> u64 {
-    match fields.index.and_then(|index| index.as_f64()) {
-        Some(number) if number >= 0.0 => return number as u64,
-        _ => {}
-    }
-    let own = position.to_string();
+/// The choice's index, which must be a whole number below `asked`.
+fn index(
+    choice: &Value<'_>,
+    fields: &Fields<'_>,
+    position: usize,
+    asked: u64,
+    edits: &mut Edits<'_>,
+) -> u64 {
+    let given = fields.index.and_then(|index| index.as_f64()).filter(|number| *number >= 0.0);
+    let last = asked.saturating_sub(1);
+    // Where there is no room for it, what it says belongs to the last one that was asked for.
+    let own = given.map_or(position as u64, |number| number as u64).min(last);
     match fields.index {
-        Some(index) => edits.replace(&index, own),
+        Some(index) if index.raw() == own.to_string().as_bytes() => {}
+        Some(index) => edits.replace(&index, own.to_string()),
         None => edits.insert(choice, format!("\"index\":{own}").as_bytes()),
     }
-    position as u64
+    own
 }
 
 /// The calls that a list holds, or what stands for one: a map, whose keys are their indices, or the only call.

@@ -41,7 +41,7 @@ pub fn chunks(
         collected.chunk(&chunk, api);
     }
     if collected.choices.is_empty() {
-        return Err(Box::new(no_answer(body)));
+        return Err(Box::new(no_answer(body, super::completion::LACK)));
     }
     Ok(Completion { body: collected.write(api).into(), repairs })
 }
@@ -63,7 +63,7 @@ pub fn transcript(
     let request = RequestFacts::default();
     let (stream, repairs) = canonical(StreamKind::Transcription, body, request, max_event_bytes)?;
     let done = payloads(&stream).filter_map(|payload| cursor::parse(payload).ok()).last();
-    let Some(done) = done else { return Err(Box::new(no_answer(body))) };
+    let Some(done) = done else { return Err(Box::new(no_answer(body, super::completion::LACK))) };
     if let Some(answer) = from_event(done.raw(), Event::default()) {
         return Err(Box::new(answer));
     }

@@ -14,11 +14,15 @@ use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_choice, from_ok, from_words, no_answer};
+use crate::repair::loose;
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::sse::{StreamFormat, detect};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
+
+/// What an answer without one lacks.
+pub(super) const LACK: &str = "no choices with a message or a text";
 
 /// An answer as it leaves.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,9 +76,25 @@ fn within(
         }
         _ => Cow::Borrowed(json),
     };
+    let loose = cursor::parse(&text).err().and_then(|_| loose::to_json(&text));
+    let text = match loose {
+        Some(json) => {
+            repairs.insert(Repair::Json);
+            Cow::Owned(json)
+        }
+        None => text,
+    };
     let Ok(root) = cursor::parse(&text) else {
         return of_stream(api, body, request, max_event_bytes);
     };
+    if let Some(chunks) =
+        (api == Api::Chat && request.choices == 1).then(|| container::parts_of_one(&root)).flatten()
+    {
+        let mut answer = collect::chunks(api, &chunks, request, usize::MAX)?;
+        answer.repairs = repairs;
+        answer.repairs.insert(Repair::Message);
+        return Ok(answer);
+    }
     if container::has_choice(&root) {
         let repaired = whole(api, &text, &root, request, &mut repairs)?;
         let body = repaired.map_or(text, Cow::Owned);
@@ -96,16 +116,16 @@ fn within(
         (_, Some(answer)) if root.kind == Kind::BeginObject => Err(Box::new(answer)),
         ([inner], _) => {
             repairs.insert(Repair::Wrapped);
-            let text = inner.raw().to_vec();
+            let text = container::completed(&root, inner);
             let Ok(root) = cursor::parse(&text) else {
-                return Err(Box::new(no_answer(&text)));
+                return Err(Box::new(no_answer(&text, LACK)));
             };
             let repaired = whole(api, &text, &root, request, &mut repairs)?;
             let body = Cow::Owned(repaired.unwrap_or(text));
             Ok(Completion { body, repairs })
         }
         ([], Some(answer)) => Err(Box::new(answer)),
-        ([], None) => Err(Box::new(no_answer(&text))),
+        ([], None) => Err(Box::new(no_answer(&text, LACK))),
         // Several: the chunks of a stream.
         _ => of_stream(api, body, request, max_event_bytes),
     }
@@ -167,8 +187,10 @@ fn whole(
         let cause = failure.cause.map(|cause| cause.raw());
         return Err(Box::new(from_choice(failure.reason.as_deref(), cause)));
     }
-    if !seen.iter().any(|seen| seen.has_answer) {
-        return Err(Box::new(no_answer(text)));
+    // A message that says nothing, of a choice that has not ended, is none.
+    let is_blank = |seen: &ChoiceFacts<'_>| !seen.finished && !seen.has_content && seen.is_bare;
+    if !seen.iter().any(|seen| seen.has_answer && !is_blank(seen)) {
+        return Err(Box::new(no_answer(text, LACK)));
     }
     let object: &[u8] = match api {
         Api::Chat => b"\"chat.completion\"",

@@ -145,11 +145,25 @@ pub(in super::super) fn meaning(reason: &str) -> FinishReading {
     let letters = reason.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
     let word: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
     let known = MEANINGS.iter().find(|(_, words)| words.contains(&word.as_str()));
-    match known {
-        Some((meaning, _)) => *meaning,
-        None if FAILURES.iter().any(|part| word.contains(part)) => FinishReading::Failed,
-        None => FinishReading::Other,
+    match (known, reason.split_once(':')) {
+        (Some((meaning, _)), _) => *meaning,
+        (None, _) if FAILURES.iter().any(|part| word.contains(part)) => FinishReading::Failed,
+        // Gemini's `content_filter: PROHIBITED_CONTENT`: what it is, and which.
+        (None, Some((what, which))) => match (meaning_of_word(what), meaning_of_word(which)) {
+            (_, FinishReading::Failed) => FinishReading::Failed,
+            (FinishReading::Other | FinishReading::Unfinished, which) => which,
+            (what, _) => what,
+        },
+        (None, None) => FinishReading::Other,
     }
+}
+
+/// What one word of a reason means.
+fn meaning_of_word(word: &str) -> FinishReading {
+    let letters = word.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
+    let word: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    let known = MEANINGS.iter().find(|(_, words)| !word.is_empty() && words.contains(&&*word));
+    known.map_or(FinishReading::Other, |(meaning, _)| *meaning)
 }
 
 /// OpenAI's own words.

@@ -54,6 +54,10 @@ impl Sent {
         self.bytes == 0
     }
 
+    pub(in super::super) fn ends_with(self, byte: u8) -> bool {
+        !self.is_empty() && self.tail.to_be_bytes().last() == Some(&byte)
+    }
+
     pub(in super::super) fn beyond(self, whole: &[u8]) -> Beyond<'_> {
         let parts = usize::try_from(self.bytes).ok().and_then(|len| whole.split_at_checked(len));
         let Some((said, more)) = parts else { return Beyond::Unrelated };

@@ -468,7 +468,8 @@ fn a_stream_is_put_together() {
         chunks.join("\n"),
         format!("[{}]", chunks.join(",")),
     ] {
-        assert_eq!(chat(&body).unwrap(), want, "{body}");
+        let request = RequestFacts { choices: 2, ..RequestFacts::default() };
+        assert_eq!(read_as(Api::Chat, &body, request).unwrap(), want, "{body}");
     }
     let cut = format!("data: {}\n\ndata: {}\n\n", chunks[0], chunks[1]);
     assert_eq!(fails(&cut).status, 502);

@@ -62,6 +62,21 @@ pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
         }
         found => found,
     };
+    // A null where another count is told says that nothing was counted.
+    let is_told = counts.iter().any(Option::is_some);
+    let is_null = |names: &[&str]| {
+        is_told
+            && names.first().and_then(|name| usage.get(name)).is_some_and(|count| count.is_null())
+    };
+    let counts = match (counts, [is_null(names::MAIN[0]), is_null(names::MAIN[1])]) {
+        ([prompt, completion, None], [no_prompt, no_completion])
+            if (prompt.is_some() || no_prompt) && (completion.is_some() || no_completion) =>
+        {
+            let (prompt, completion) = (prompt.unwrap_or(0.0), completion.unwrap_or(0.0));
+            [Some(prompt), Some(completion), Some(prompt + completion)]
+        }
+        (counts, _) => counts,
+    };
     let mut missing = Vec::new();
     for (names, count) in names::MAIN.iter().zip(counts) {
         let (Some(name), Some(count)) = (names.first(), count) else { continue };

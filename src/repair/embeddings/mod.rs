@@ -23,6 +23,7 @@ pub use recognise::{Recogniser, Recognition};
 
 use super::drift::trim_drift;
 use super::error::from_ok;
+use super::proxied;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::policy::operation::Operation;
 use crate::wire::json::cursor;
@@ -56,6 +57,12 @@ pub fn answer<'a>(
     body: &'a [u8],
     facts: &EmbeddingsFacts,
 ) -> Result<Cow<'a, [u8]>, Box<ErrorAnswer>> {
+    if let Some(inside) = proxied::good(body) {
+        return match rebuild::rebuild(&inside, facts) {
+            Ok((_, out)) => Ok(Cow::Owned(out.into_owned())),
+            Err(fault) => Err(Box::new(fault.to_answer())),
+        };
+    }
     let fault = match rebuild::rebuild(body, facts) {
         // Vectors are no error, whatever else is said beside them.
         Ok((vectors, out)) if vectors > 0 => return Ok(out),

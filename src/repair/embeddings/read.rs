@@ -29,8 +29,19 @@ const CONTAINERS: [&str; 18] = [
 ];
 
 /// Names of the vector inside an item of a list, the most specific first.
-const ITEM_VECTORS: [&str; 8] =
-    ["embedding", "embeddings", "vector", "values", "float", "data", "dense", "dense_vecs"];
+const ITEM_VECTORS: [&str; 11] = [
+    "embedding",
+    "embeddings",
+    "vector",
+    "values",
+    "float",
+    "data",
+    "dense",
+    "dense_vecs",
+    "embedding_b64",
+    "embedding_base64",
+    "base64",
+];
 
 /// How deep containers may hold containers.
 const MAX_CONTAINERS: u32 = 4;

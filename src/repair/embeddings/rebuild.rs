@@ -7,7 +7,8 @@ use super::vector::{ToBase64, ToFloats, VectorError, is_finite, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
 use crate::repair::drift::trim_drift;
-use crate::repair::mend::{Infinite, mend};
+use crate::repair::loose;
+use crate::repair::mend::{Infinite, rescue};
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
@@ -39,7 +40,8 @@ pub(super) fn rebuild<'a>(
         Ok(top) => (text, top),
         Err(error) => {
             let broken = || invalid(format!("its JSON is broken: {error}"));
-            mended = mend(text, Infinite::Null).ok_or_else(broken)?;
+            let rescued = rescue(text, Infinite::Null).or_else(|| loose::lines(text));
+            mended = rescued.ok_or_else(broken)?;
             let top = cursor::parse(&mended).map_err(|_| broken())?;
             (mended.as_slice(), top)
         }
@@ -134,7 +136,11 @@ impl EmbeddingsWriter<'_> {
         let usage = given.map(AnswerObject::read).transpose()?;
         let member = |name: &str| usage.as_ref()?.get(name).and_then(count);
         let (prompt, total) = (member("prompt_tokens"), member("total_tokens"));
-        if let (Some(given), Some(_), Some(_)) = (given, prompt, total) {
+        let is_text = |name: &str| {
+            given.and_then(|usage| usage.get(name)).is_some_and(|count| count.kind == Kind::String)
+        };
+        let has_text = is_text("prompt_tokens") || is_text("total_tokens");
+        if let (Some(given), Some(_), Some(_), false) = (given, prompt, total, has_text) {
             self.out.extend_from_slice(given.raw());
             return Ok(());
         }
@@ -142,7 +148,15 @@ impl EmbeddingsWriter<'_> {
         let elsewhere = || {
             let billed = || top.get("meta")?.get("billed_units")?.get("input_tokens");
             member("input_tokens")
-                .or_else(|| top.get("prompt_eval_count").and_then(count))
+                .or_else(|| {
+                    let names = [
+                        "prompt_eval_count",
+                        "inputTextTokenCount",
+                        "input_token_count",
+                        "total_tokens",
+                    ];
+                    names.iter().find_map(|name| top.get(name).and_then(count))
+                })
                 .or_else(|| billed().as_ref().and_then(count))
         };
         let prompt = prompt.or_else(elsewhere).or(total).unwrap_or(0);
@@ -257,6 +271,9 @@ impl EmbeddingsWriter<'_> {
 
 /// A count of tokens.
 fn count(value: &Value<'_>) -> Option<u64> {
+    if value.kind == Kind::String {
+        return value.as_str()?.trim().parse().ok();
+    }
     // 5.0 is a count as well; beyond 2^53 none is.
     value.as_f64().filter(|count| (0.0..9e15).contains(count)).map(|count| count as u64)
 }

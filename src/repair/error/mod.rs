@@ -25,7 +25,8 @@ pub use ok::{Event, broken_off, from_event, from_ok};
 pub use status::registered;
 pub use words::{from_choice, from_words, means_failure, no_answer};
 
-use super::mend::{Infinite, mend};
+use super::loose;
+use super::mend::{Infinite, rescue};
 use crate::error::{Code, ErrorAnswer, ErrorObject, default_type};
 use shape::Draft;
 
@@ -80,7 +81,7 @@ fn json_of(text: &str) -> Option<(Value, bool)> {
     };
     if text.starts_with(['{', '[', '"']) {
         return first(text).or_else(|| {
-            let mended = mend(text.as_bytes(), Infinite::Null)?;
+            let mended = rescue(text.as_bytes(), Infinite::Null)?;
             first(std::str::from_utf8(&mended).ok()?).map(|(value, _)| (value, false))
         });
     }
@@ -90,6 +91,11 @@ fn json_of(text: &str) -> Option<(Value, bool)> {
         .map(str::trim)
         .find(|data| data.starts_with(['{', '[']))
         .and_then(first)
+        .or_else(|| {
+            // Printed by a script, or for one.
+            text.contains('{').then_some(())?;
+            first(std::str::from_utf8(&loose::to_json(text.as_bytes())?).ok()?)
+        })
         .map(|(value, _)| (value, false))
 }
 

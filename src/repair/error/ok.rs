@@ -14,7 +14,8 @@ use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::drift::trim_drift;
-use crate::repair::mend::{Infinite, mend};
+use crate::repair::mend::{Infinite, rescue};
+use crate::repair::proxied;
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -47,7 +48,7 @@ pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
     match cursor::parse(json) {
         Ok(top) => in_value(operation, &top),
         // What is only nearly JSON is read as what it will leave as.
-        Err(_) => match mend(json, Infinite::Logprob) {
+        Err(_) => match rescue(json, Infinite::Logprob) {
             Some(mended) => match cursor::parse(&mended) {
                 Ok(top) => in_value(operation, &top),
                 Err(_) => not_json(operation, json),
@@ -330,6 +331,9 @@ impl AnswerFacts {
 }
 
 fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
+    if let Some(inside) = proxied::read(top).filter(|inside| inside.status >= 400) {
+        return Some(super::read_http(inside.status, None, &inside.body).0);
+    }
     let seen = AnswerFacts::read(top);
     if is_exempt(&seen, kin) {
         return None;

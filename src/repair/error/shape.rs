@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::param;
 use super::text::{clean, is_markup, page};
+use crate::repair::loose;
 
 /// What an error body says, before status and defaults are settled.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub struct Draft {
 }
 
 /// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 32] = [
+const MESSAGE: [&str; 34] = [
     "message",
     "msg",
     "error_message",
@@ -58,6 +59,8 @@ const MESSAGE: [&str; 32] = [
     "result_msg",
     "exception",
     "failure",
+    "statusDescription",
+    "value",
 ];
 
 const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
@@ -87,7 +90,7 @@ const CODE: [&str; 19] = [
 const PARAM: [&str; 3] = ["param", "parameter", "field"];
 
 /// Members that hold the error object itself.
-const CONTAINER: [&str; 12] = [
+const CONTAINER: [&str; 13] = [
     "error",
     "errors",
     "fault",
@@ -100,7 +103,11 @@ const CONTAINER: [&str; 12] = [
     "Response",
     "exception",
     "failure",
+    "requestStatus",
 ];
+
+/// Members that hold a result, or what went wrong instead.
+const RESULT: [&str; 4] = ["data", "result", "response", "output"];
 
 /// Names under which servers send the request back; never repeated to the client.
 const ECHO: [&str; 8] =
@@ -213,6 +220,15 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         None => {
             let mut draft = flat(map, budget);
             draft.extra = flat_extras(map);
+            if draft.message.is_none() {
+                // Known to be an error: what it has in the place of a result says which.
+                let held = RESULT.iter().filter_map(|name| map.get(*name));
+                let told = held.filter_map(|held| read_within(held, budget));
+                if let Some(told) = told.into_iter().find(|told| told.message.is_some()) {
+                    draft.extra.retain(|name, _| !RESULT.contains(&name.as_str()));
+                    draft = told.or(draft);
+                }
+            }
             draft
         }
     }
@@ -386,6 +402,8 @@ fn flat_extras(map: &Map<String, Value>) -> Map<String, Value> {
             .iter()
             .any(|list| list.contains(&name))
             || matches!(name, "object" | "success" | "ok" | "loc" | "timestamp" | "path")
+            // Where in the server's own source it happened.
+            || matches!(name, "file" | "line" | "trace" | "stack" | "stacktrace" | "traceback")
     };
     map.iter()
         .filter(|(name, value)| {
@@ -428,6 +446,10 @@ fn of_text(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
         let value = serde_json::from_str::<Value>(trimmed).ok();
         let inner = value.and_then(|value| read_within(&value, budget));
         let inner = inner.or_else(|| super::python::findings(trimmed));
+        let inner = inner.or_else(|| {
+            let json = loose::to_json(trimmed.as_bytes())?;
+            read_within(&serde_json::from_slice(&json).ok()?, budget)
+        });
         if let Some(inner) = inner.filter(|inner| inner.message.is_some()) {
             return Some(Draft { extra: Map::new(), ..inner });
         }

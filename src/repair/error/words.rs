@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::ok::of_cause;
 use super::{Code, ErrorAnswer, of_text, own, settle, shape};
+use crate::repair::loose;
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -53,7 +54,14 @@ fn says_success(code: &cursor::Value<'_>) -> bool {
 #[must_use]
 pub fn from_choice(reason: Option<&str>, cause: Option<&[u8]>) -> ErrorAnswer {
     let cause = cause.and_then(|cause| serde_json::from_slice::<Value>(cause).ok());
-    if let Some(answer) = cause.and_then(|cause| of_cause(&cause)) {
+    let is_reason =
+        |cause: &Value| reason.is_some() && cause.get("type").and_then(Value::as_str) == reason;
+    // An object that is the reason names itself, and says more.
+    let names = cause.as_ref().is_some_and(is_reason);
+    if let Some(mut answer) = cause.and_then(|cause| of_cause(&cause)) {
+        if names && let Some(reason) = reason {
+            answer.error.message = format!("{} (finish_reason {reason:?})", answer.error.message);
+        }
         return answer;
     }
     let reason = reason.unwrap_or("error");
@@ -79,14 +87,15 @@ pub fn from_words(words: &[u8]) -> ErrorAnswer {
     {
         text = rest.trim();
     }
-    let json = serde_json::from_str::<Value>(text).ok();
+    let loose = || serde_json::from_slice(&loose::to_json(text.as_bytes())?).ok();
+    let json = serde_json::from_str::<Value>(text).ok().or_else(loose);
     let draft = json.as_ref().and_then(shape::read).or_else(|| of_text(text, None));
     settle(BAD_GATEWAY, draft, || "The upstream reported an error without saying which.".to_owned())
 }
 
-/// The error of an answer without an answer in it: whatever words are in it are the message.
+/// The error of an answer without an answer in it: whatever words are in it are the message. `lack`: what it has not.
 #[must_use]
-pub fn no_answer(body: &[u8]) -> ErrorAnswer {
+pub fn no_answer(body: &[u8], lack: &str) -> ErrorAnswer {
     /// Members that hold what was meant.
     const CONTAINERS: [&str; 4] = ["data", "result", "response", "body"];
     let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
@@ -94,10 +103,7 @@ pub fn no_answer(body: &[u8]) -> ErrorAnswer {
     let told = std::iter::once(&value).chain(inside).filter_map(shape::read);
     match told.into_iter().find(|draft| draft.message.is_some()) {
         Some(draft) => settle(BAD_GATEWAY, Some(draft), String::new),
-        None => own(
-            Code::InvalidUpstreamResponse,
-            "The upstream's answer has no choices with a message or a text.".to_owned(),
-        ),
+        None => own(Code::InvalidUpstreamResponse, format!("The upstream's answer has {lack}.")),
     }
 }
 

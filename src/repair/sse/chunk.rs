@@ -110,7 +110,10 @@ fn without_choices(
     let inside = container::inside(value);
     if !inside.is_empty() && !about.event.marked && !root.may_be_error() {
         progress.repairs.insert(Repair::Wrapped);
-        return ChunkOutcome::Several(inside.iter().map(|inner| inner.raw().to_vec()).collect());
+        return ChunkOutcome::Several(match inside.as_slice() {
+            [inner] => vec![container::completed(value, inner)],
+            inside => inside.iter().map(|inner| inner.raw().to_vec()).collect(),
+        });
     }
     if let Some(inner) = container::text_inside(value).filter(|_| !about.event.marked) {
         progress.repairs.insert(Repair::Wrapped);

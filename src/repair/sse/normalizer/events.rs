@@ -70,6 +70,13 @@ impl SseNormalizer {
                 {
                     return false;
                 }
+                // More choices than were asked for are pieces of one.
+                if chunk.choice.is_some_and(|choice| choice > 0)
+                    && self.options.request.choices == 1
+                    && self.options.kind == StreamKind::Chat
+                {
+                    return false;
+                }
                 let calls = &mut self.answer.progress.calls;
                 let is_call_end = chunk.finish == Some(FinishReason::Stop)
                     && chunk.choice.is_some_and(|choice| calls.has_any(choice));

@@ -1,7 +1,10 @@
 //! From lines to payloads: what is complete goes on at once, what is not waits for its other lines.
 
+use memchr::memmem;
+
 use crate::repair::chat::container;
 use crate::repair::error::{Event, from_event};
+use crate::repair::loose;
 use crate::telemetry::counters::Repair;
 use crate::wire::json::{JsonError, cursor};
 
@@ -149,6 +152,13 @@ impl SseNormalizer {
         if cursor::parse(&mended).is_ok() && pending.starts_json() {
             self.answer.progress.repairs.insert(Repair::Json);
             return self.json(pending.origin, &mended, output);
+        }
+        // Printed instead of serialised. Of texts only what has choices is read so: no good text is.
+        let may_be_json = text.starts_with(b"{\"")
+            || (self.options.kind.api().is_some() && memmem::find(text, b"choices").is_some());
+        if may_be_json && let Some(json) = loose::to_json(text) {
+            self.answer.progress.repairs.insert(Repair::Json);
+            return self.json(pending.origin, &sanitize::one_line(&json), output);
         }
         // `[END]`, and Python's `str()` of a dict, are texts.
         if !pending.starts_json() || text.starts_with(b"[") || text.starts_with(b"{'") {

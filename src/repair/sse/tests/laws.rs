@@ -176,7 +176,8 @@ proptest! {
         {
             let about = chunk::ChunkContext {
                 api,
-                request: RequestFacts::default(),
+                // Choices that nobody asked for are another matter.
+                request: RequestFacts { choices: 64, ..RequestFacts::default() },
                 event: crate::repair::error::Event::default(),
                 response_model: None,
             };
