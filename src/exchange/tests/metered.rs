@@ -225,6 +225,47 @@ fn what_is_no_text_counts_by_its_usage_alone() {
     assert_eq!(counts(&host), Some((Source::Upstream, [5, 2, 0, 7])));
 }
 
+/// Streams of other protocols pass, but for the provider's key.
+#[test]
+fn streams_that_pass_are_read_for_their_usage() {
+    let usage = r#""usage":{"input_tokens":5,"output_tokens":2,"total_tokens":7}"#;
+    for (path, ask, name, more) in [
+        (
+            "/v1/audio/speech",
+            r#"{"model":"alpha/m","input":"a","voice":"v"}"#,
+            "speech.audio",
+            "audio",
+        ),
+        (
+            "/v1/images/generations",
+            r#"{"model":"alpha/m","prompt":"a","stream":true}"#,
+            "image_generation",
+            "b64_json",
+        ),
+        (
+            "/v1/images/edits",
+            r#"{"model":"alpha/m","prompt":"a","stream":true}"#,
+            "image_edit",
+            "b64_json",
+        ),
+    ] {
+        let pieces = format!(
+            "event: {name}.delta\ndata: {{\"type\":\"{name}.delta\",\"{more}\":\"AAAAAAAA\"}}\n\nevent: {name}.done\ndata: {{\"type\":\"{name}.done\",{usage}}}\n\n"
+        );
+        let type_of_form = "multipart/form-data; boundary=b";
+        let form = "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nalpha/m\r\n--b\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\na\r\n--b--\r\n";
+        let (asked, kind) =
+            if path.ends_with("edits") { (form, type_of_form) } else { (ask, JSON) };
+        for size in [usize::MAX, 16, 1] {
+            let mut host = send(&metering(), path, &[("content-type", kind)], asked);
+            assert!(host.request.ended, "{:?}", host.reply);
+            let size = size.min(pieces.len());
+            host.respond(&fields(&head(SSE)), &cut(pieces.as_bytes(), size), End::Alone);
+            assert_eq!(counts(&host), Some((Source::Upstream, [5, 2, 0, 7])), "{path} {size}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_answer_counts_nothing() {
     let chat = r#"{"model":"alpha/m","messages":[{"role":"user","content":"a"}]}"#;

@@ -95,7 +95,7 @@ impl Meter {
             AnswerForm::Unknown(first) if first.is_empty() => match form(bytes) {
                 Some(form) => {
                     self.form = form;
-                    self.read(bytes);
+                    self.read(bytes.strip_prefix(MARK).unwrap_or(bytes));
                 }
                 None => first.extend_from_slice(bytes),
             },
@@ -104,7 +104,7 @@ impl Meter {
                 if let Some(form) = form(first) {
                     let first = std::mem::take(first);
                     self.form = form;
-                    self.read(&first);
+                    self.read(first.strip_prefix(MARK).unwrap_or(&first));
                 }
             }
         }

@@ -298,6 +298,8 @@ fn framing_does_not_matter() {
         format!("\n\nretry: 3\ndat: x\ndata: {payload}\n\ndata: {usage}"),
     ] {
         check(Operation::ChatCompletions, &stream, Source::Upstream, [7, 3, 0, 10]);
+        let untold = stream.replace("usage", "others");
+        check(Operation::ChatCompletions, &untold, Source::Estimated, [50, 2, 0, 52]);
     }
 }
 
