@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ VIRTUAL_KEY = "vk-bench-0"
 PROVIDER_KEY = "sk-bench-upstream"
 ROUTING_HEADER = "x-gateway-cluster"
 HELD_BYTES = 32 << 20
+
+BUSY = "busy"
+"""A provider, its cluster, and its model: a listener of the same Envoy, which answers 503."""
+OVER = "over"
+"""The composite cluster of a fallback."""
 
 _PATTERN = ALIAS.replace("-", "%-")
 LUA = f"""
@@ -45,6 +51,10 @@ class Contender:
     """By the header that the filter sets, not by a fixed cluster."""
     library_folder: Path | None = None
     """Where Envoy looks for the native module."""
+    positions: int = 1
+    """2: the filter stands in the router's upstream filters, too."""
+    falls_back: bool = False
+    """Its first provider is BUSY, which answers 503 at once."""
     rows: frozenset[str] | None = None
     """Names of the rows that it is measured on; None: all."""
 
@@ -159,9 +169,33 @@ def native(folder: Path, name: str = "native", title: str = "this filter, native
     )
 
 
+def two(module: Path) -> Contender:
+    """The same in two positions."""
+    settings = governance(**SIZES)
+    settings["routing"]["positions"] = 2
+    filter_twice = wasm_filter("openai-gateway-filter", module, settings)
+    return replace(this(module, "two", "this filter, two positions"), http_filters=(filter_twice,),
+                   positions=2, rows=TWO_ROWS)  # fmt: skip
+
+
+def fallen(module: Path) -> Contender:
+    """Each request fails at a first provider and is answered by the one that all others ask."""
+    settings = governance(**SIZES)
+    settings["providers"].append({"name": BUSY, "base_url": f"http://{BUSY}.test/v1", "auth": {"mode": "none"}})
+    (key, *_) = settings["virtual_keys"]
+    key["providers"].append(BUSY)
+    key["models_allowed"].append(ALIAS)
+    key["model_aliases"][ALIAS] = {"fallback": [f"{BUSY}/{BUSY}", MODEL_ID], "cluster": OVER}
+    filter_twice = wasm_filter("openai-gateway-filter", module, settings)
+    return replace(two(module), name="fallen", title="this filter, the first of two providers at 503",
+                   http_filters=(filter_twice,), falls_back=True, rows=FALLEN_ROWS)  # fmt: skip
+
+
 # Rows that say nothing new about a contender are left out: the run is to stay short.
 PARSING_ROWS = frozenset({"chat", "chat-32k", "chat-4m", "embed-100", "stream"})
 CALLS_ROWS = PARSING_ROWS | {"embed-1", "stream-paced"}
+TWO_ROWS = frozenset({"chat", "stream", "first-event"})
+FALLEN_ROWS = frozenset({"chat", "first-event"})
 PLAIN_ROWS = PARSING_ROWS | {"chat-32k-last", "chat-4m-last", "embed-1", "stream-paced"}
 
 
@@ -189,7 +223,12 @@ def others(modules: dict[str, Path]) -> list[Contender]:
 def bootstrap(contender: Contender, upstream_port: int) -> Json:
     """Envoy's configuration. The listener's and the admin's port are chosen by the OS."""
     target = {"cluster_header": ROUTING_HEADER} if contender.routed else {"cluster": "upstream"}
-    router = _named("router", "envoy.extensions.filters.http.router.v3.Router")
+    codec = _named("codec", "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
+    upstream = {"upstream_http_filters": [*contender.http_filters, codec]} if contender.positions == 2 else {}
+    router = _named("router", "envoy.extensions.filters.http.router.v3.Router", **upstream)
+    routes = [{"match": {"prefix": "/"}, "route": {**target, "timeout": "0s"}}]
+    if contender.falls_back:
+        routes.insert(0, _fallback_route())
     manager = _named(
         "hcm",
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -206,7 +245,7 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
                     "domains": ["*"],
                     # The naive filter and Lua hold whole bodies.
                     "request_body_buffer_limit": HELD_BYTES,
-                    "routes": [{"match": {"prefix": "/"}, "route": {**target, "timeout": "0s"}}],
+                    "routes": routes,
                 }
             ]
         },
@@ -216,7 +255,8 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
         "max_pending_requests": 4096,
         "max_requests": 4096,
     }
-    endpoint = {"endpoint": {"address": _address(upstream_port)}}
+    endpoint = {"endpoint": {"address": _address(upstream_port)}, **(_of("groq") if contender.falls_back else {})}
+    busy_listeners, busy_clusters = _busy() if contender.falls_back else ([], [])
     return {
         "admin": {"address": _address(0)},
         "static_resources": {
@@ -225,7 +265,8 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
                     "name": "bench",
                     "address": _address(0),
                     "filter_chains": [{"filters": [manager]}],
-                }
+                },
+                *busy_listeners,
             ],
             "clusters": [
                 {
@@ -236,10 +277,54 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
                         "cluster_name": "upstream",
                         "endpoints": [{"lb_endpoints": [endpoint]}],
                     },
-                }
+                },
+                *busy_clusters,
             ],
         },
     }
+
+
+def _of(provider: str) -> Json:
+    """Whose host an endpoint is: below a composite cluster nothing else says so."""
+    return {"metadata": {"filter_metadata": {"openai-gateway": {"provider": provider}}}}
+
+
+def _fallback_route() -> Json:
+    retries = {
+        "retry_on": "5xx",
+        "num_retries": 1,
+        # Envoy's own pause before a retry is no cost of the filter's: the shortest that there is.
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.001s"},
+    }
+    match = {"prefix": "/", "headers": [{"name": ROUTING_HEADER, "string_match": {"exact": OVER}}]}
+    return {"match": match, "route": {"cluster": OVER, "timeout": "0s", "retry_policy": retries}}
+
+
+def _busy() -> tuple[list[Json], list[Json]]:
+    """A listener that answers 503, its cluster, and the composite cluster with the upstream behind it."""
+    address = {"pipe": {"path": f"@bench-{BUSY}-{uuid.uuid4()}"}}
+    body = {"inline_string": '{"error":{"message":"busy","type":"server_error"}}'}
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 503, "body": body}}
+    manager = _named(
+        "hcm",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=BUSY,
+        http_filters=[_named("router", "envoy.extensions.filters.http.router.v3.Router")],
+        route_config={"virtual_hosts": [{"name": BUSY, "domains": ["*"], "routes": [route]}]},
+    )
+    endpoint = {"endpoint": {"address": address}, **_of(BUSY)}
+    load_assignment = {"cluster_name": BUSY, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    composite = _any(
+        "envoy.extensions.clusters.composite.v3.ClusterConfig",
+        clusters=[{"name": BUSY}, {"name": "upstream"}],
+    )
+    breakers = {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096,
+                                "max_requests": 4096, "max_retries": 4096}]}  # fmt: skip
+    return [{"name": BUSY, "address": address, "filter_chains": [{"filters": [manager]}]}], [
+        {"name": BUSY, "type": "STATIC", "circuit_breakers": breakers, "load_assignment": load_assignment},
+        {"name": OVER, "lb_policy": "CLUSTER_PROVIDED", "circuit_breakers": breakers,
+         "cluster_type": {"name": "envoy.clusters.composite", "typed_config": composite}},
+    ]  # fmt: skip
 
 
 def _address(port: int) -> Json:

@@ -155,7 +155,8 @@ class Envoy(Proxy):
             self.admin_url = f"http://{address}"
             self.wait_until(lambda: self.admin("/ready").startswith("LIVE"))
             listeners = json.loads(self.admin("/listeners?format=json"))["listener_statuses"]
-            port = listeners[0]["local_address"]["socket_address"]["port_value"]
+            (listener,) = (one for one in listeners if one["name"] == "bench")
+            port = listener["local_address"]["socket_address"]["port_value"]
         except BaseException:
             self.stop()
             raise

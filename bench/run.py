@@ -127,7 +127,8 @@ class Bench:
         self.bare = Envoy(contenders.bare(), self.load.port)
         stack.callback(self.bare.stop)
         field = chosen(
-            [*contenders.others(self.modules), contenders.this(FILTER), contenders.native(NATIVE)],
+            [*contenders.others(self.modules), contenders.this(FILTER), contenders.two(FILTER),
+             contenders.fallen(FILTER), contenders.native(NATIVE)],
             options.contenders,
         )
         for variant in options.variant:
