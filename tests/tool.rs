@@ -222,6 +222,21 @@ fn every_planted_mistake_is_found_at_its_line() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// No mistake, and no warning but of what the demos show on purpose: keys that everybody knows, and a key that may not use
+/// all of an alias.
+fn assert_clean(file: &Path) {
+    const ON_PURPOSE: [&str; 3] = ["could be guessed", "the key itself", "only some targets"];
+    let (status, mut findings) = check(file);
+    if ["envoy", "ollama-dev", "fallback"].iter().any(|demo| file.parent().unwrap().ends_with(demo))
+    {
+        findings.retain(|finding| {
+            let message = finding["message"].as_str().unwrap();
+            !ON_PURPOSE.iter().any(|shown| message.contains(shown))
+        });
+    }
+    assert_eq!((status, findings.len()), (0, 0), "{}: {findings:#?}", file.display());
+}
+
 #[test]
 fn what_is_shipped_has_no_mistake() {
     for name in [
@@ -231,15 +246,13 @@ fn what_is_shipped_has_no_mistake() {
         "envoy/kubernetes/gateway.yaml",
         "envoy/envoy-gateway/gateway.yaml",
     ] {
-        let (status, findings) = check(&root().join(name));
-        assert_eq!((status, findings.len()), (0, 0), "{name}: {findings:#?}");
+        assert_clean(&root().join(name));
     }
     let mut examples = 0;
     for folder in fs::read_dir(root().join("examples")).unwrap() {
         let file = folder.unwrap().path().join("envoy.yaml");
         if file.exists() {
-            let (status, findings) = check(&file);
-            assert_eq!((status, findings.len()), (0, 0), "{}: {findings:#?}", file.display());
+            assert_clean(&file);
             examples += 1;
         }
     }
