@@ -43,7 +43,7 @@ def estimated(text: int) -> int:
 
 def said(answer: Json) -> int:
     """Bytes of text in a completion, a chunk of one, or a transcription."""
-    total = size(answer.get("text"))
+    total = 0
     for choice in answer.get("choices") or []:
         body = choice.get("message") or choice.get("delta") or {}
         # The same thoughts may stand under two names.
@@ -56,7 +56,8 @@ def said(answer: Json) -> int:
         calls = [call.get("function") or {} for call in body.get("tool_calls") or []]
         for call in [*calls, body.get("function_call") or {}]:
             total += size(call.get("name")) + size(call.get("arguments"))
-    return total
+    # A transcription may say the same in both forms.
+    return max(total, size(answer.get("text")))
 
 
 def size(text: Any) -> int:
