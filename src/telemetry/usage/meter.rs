@@ -23,8 +23,6 @@ enum AnswerForm {
 /// What lines of an event stream begin with.
 const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 const MARK: &[u8] = b"\xEF\xBB\xBF";
-/// White space that may stand before an answer.
-const MAX_SPACE: usize = 64;
 
 /// What the payloads of an answer have said.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,20 +90,20 @@ impl Meter {
             AnswerForm::Json(payload) => payload.push(bytes),
             AnswerForm::Plain(count) => *count = count.saturating_add(bytes.len() as u64),
             AnswerForm::Events(events) => events.push(bytes, |payload| self.seen.add(payload)),
-            AnswerForm::Unknown(first) if first.is_empty() => match form(bytes) {
-                Some(form) => {
-                    self.form = form;
-                    self.read(bytes.strip_prefix(MARK).unwrap_or(bytes));
+            AnswerForm::Unknown(first) if first.is_empty() => {
+                let text = behind_lead(bytes);
+                match form(text) {
+                    Some(form) => {
+                        self.form = form;
+                        self.read(text);
+                    }
+                    None => first.extend_from_slice(text),
                 }
-                None => first.extend_from_slice(bytes),
-            },
+            }
             AnswerForm::Unknown(first) => {
                 first.extend_from_slice(bytes);
-                if let Some(form) = form(first) {
-                    let first = std::mem::take(first);
-                    self.form = form;
-                    self.read(first.strip_prefix(MARK).unwrap_or(&first));
-                }
+                let first = std::mem::take(first);
+                self.read(&first);
             }
         }
     }
@@ -142,20 +140,25 @@ impl Meter {
     }
 }
 
+/// An answer without what may stand before it: white space, which keeps connections alive, and byte order marks.
+fn behind_lead(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = text.trim_ascii_start();
+        match text.strip_prefix(MARK) {
+            Some(rest) => text = rest,
+            None => return text,
+        }
+    }
+}
+
 /// How an answer is written that begins so; `None` where more has to come.
-fn form(first: &[u8]) -> Option<AnswerForm> {
-    let unmarked = first.strip_prefix(MARK).unwrap_or(first);
-    let text = unmarked.trim_ascii_start();
-    let space = unmarked.len() - text.len();
-    let is_mark = MARK.starts_with(first);
-    let may_be_field = || FIELDS.iter().any(|field| field.starts_with(text));
-    match text.first() {
-        Some(b'{' | b'[') => Some(AnswerForm::Json(Box::default())),
-        Some(_) if FIELDS.iter().any(|field| text.starts_with(field)) => {
+fn form(text: &[u8]) -> Option<AnswerForm> {
+    match text.first()? {
+        b'{' | b'[' => Some(AnswerForm::Json(Box::default())),
+        _ if FIELDS.iter().any(|field| text.starts_with(field)) => {
             Some(AnswerForm::Events(Box::new(EventReader::new())))
         }
-        Some(_) if is_mark || may_be_field() => None,
-        None if space <= MAX_SPACE => None,
+        _ if MARK.starts_with(text) || FIELDS.iter().any(|field| field.starts_with(text)) => None,
         _ => Some(AnswerForm::Plain(0)),
     }
 }

@@ -287,6 +287,10 @@ fn framing_does_not_matter() {
     for stream in [
         format!("data: {payload}\n\ndata: {usage}\n\ndata: [DONE]\n\n"),
         format!("\u{feff}data:{payload}\r\n\r\ndata:{usage}\r\n\r\n"),
+        format!(
+            "{}\u{feff}\u{feff}\n data: x\ndata: {payload}\n\ndata: {usage}\n\n",
+            "\r ".repeat(99)
+        ),
         format!("event: x\rdata: {payload}\r\rid: 3\rdata: {usage}\r\r"),
         format!(": ping\n\ndata: {payload}\ndata: {usage}\n\n"),
         format!(
@@ -345,6 +349,8 @@ mod laws {
     /// Pieces of answers of all dialects, framed well and badly.
     fn pieces() -> impl Strategy<Value = String> {
         let parts = [
+            "\u{feff}",
+            "                                                                        ",
             "data: ",
             "data:",
             "\n\n",
