@@ -248,6 +248,54 @@ def drifting_stream(scene):
     scene.check("".join(words) == expected, repr(expected), "".join(words))
 
 
+def text_of_stream(reply):
+    """What an SDK would put together: every delta's text, and a message where a delta was due."""
+    text = ""
+    for line in reply.text.splitlines():
+        payload = line.removeprefix("data:").strip()
+        for choice in json.loads(payload)["choices"] if payload.startswith("{") else []:
+            text += (choice.get("delta") or choice.get("message") or {}).get("content") or ""
+    return text
+
+
+def whole_message_last(scene):
+    """Repair: a stream that ends with the whole message once more"""
+    before = scene.mock.chat("whole-message-last", stream=True)
+    scene.show("before", "vLLM", text_of_stream(before))
+    expected = 'whole-message-last heard "hello"; credential: none.'
+    scene.check(text_of_stream(before) == 2 * expected, "the answer twice", text_of_stream(before))
+
+    after = scene.gateway.chat("vllm/whole-message-last", TEAM, stream=True)
+    scene.show("after", "gateway", text_of_stream(after))
+    scene.check(text_of_stream(after) == expected, repr(expected), text_of_stream(after))
+    scene.check('"message"' not in after.text, "deltas alone", after)
+
+
+def broken_off(scene):
+    """Repair: a failure that looks like an answer"""
+    before = scene.mock.chat("broken-off")
+    scene.show("before", "vLLM", before)
+    scene.check(before.status == 200, "200", before)
+
+    after = scene.gateway.chat("vllm/broken-off", TEAM)
+    scene.show("after", "gateway", after)
+    scene.check(after.status == 502 and "abort" in after.json["error"]["message"], "502 that names it", after)
+
+
+def loose_tool_call(scene):
+    """Repair: a tool call as one object, without an id, with arguments that are no text"""
+    before = scene.mock.chat("loose-tool-call")
+    scene.show("before", "vLLM", json.dumps(before.json["choices"][0]))
+
+    after = scene.gateway.chat("vllm/loose-tool-call", TEAM)
+    choice = after.json["choices"][0]
+    scene.show("after", "gateway", json.dumps(choice))
+    call = choice["message"]["tool_calls"][0]
+    function = {"name": "weather", "arguments": '{"city": "Berlin"}'}
+    scene.check(call["function"] == function and call["type"] == "function" and call["id"], function, call)
+    scene.check(choice["finish_reason"] == "tool_calls", "tool_calls", choice["finish_reason"])
+
+
 def flat_embedding(scene):
     """Repair: an embedding as bare numbers"""
     body = {"model": "flat-embedding", "input": "hello", "encoding_format": "float"}
@@ -319,6 +367,9 @@ SCENES = [
     upload,
     error_in_200,
     drifting_stream,
+    whole_message_last,
+    broken_off,
+    loose_tool_call,
     flat_embedding,
     responses,
     messages,

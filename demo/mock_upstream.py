@@ -9,8 +9,8 @@ It serves the OpenAI API twice:
 - `/hosted/v1/...` as a hosted API: 401 without `Authorization: Bearer demo-upstream-key`, and 429 for the
   question "are you busy?".
 
-Three model ids answer the way some real servers do, so that the gateway has something to repair:
-`error-in-200`, `drifting-stream` and `flat-embedding`.
+Six model ids answer the way some real servers do, so that the gateway has something to repair: `error-in-200`,
+`drifting-stream`, `flat-embedding`, `whole-message-last`, `broken-off` and `loose-tool-call`.
 
 Every answer carries what the server saw: `x-mock-path`, `x-mock-model` and `x-mock-authorization`
 (`none`, `accepted`, or `unexpected`, never the value).
@@ -41,6 +41,9 @@ MODELS = {
         "error-in-200",
         "drifting-stream",
         "flat-embedding",
+        "whole-message-last",
+        "broken-off",
+        "loose-tool-call",
     ],
     "/hosted": ["swift-8b", "swift-70b"],
 }
@@ -223,6 +226,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_json({"object": "error", "message": "the context length is exceeded", "code": 400})
         elif model == "drifting-stream" and request.get("stream"):
             self.send_stream(self.drifting_chunks(model, answer), "text/plain")
+        elif model == "whole-message-last" and request.get("stream"):
+            self.send_stream(self.repeating_chunks(model, answer))
+        elif model == "broken-off":
+            # The engine gave up, and says so in a finish reason that no client knows.
+            choice = {"index": 0, "message": {"role": "assistant", "content": "mock"}, "finish_reason": "abort"}
+            self.send_json(self.completion("chat.completion", model, [choice], usage=tokens))
+        elif model == "loose-tool-call":
+            # One object for a list, no id, arguments that are no text, and `stop`.
+            call = {"function": {"name": "weather", "arguments": {"city": "Berlin"}}}
+            message = {"role": "assistant", "content": None, "tool_calls": call}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            self.send_json(self.completion("chat.completion", model, [choice], usage=tokens))
         elif request.get("stream"):
             wants_usage = (request.get("stream_options") or {}).get("include_usage")
             self.send_stream(self.chat_chunks(model, answer, tokens if wants_usage else None))
@@ -269,6 +284,14 @@ class Handler(BaseHTTPRequestHandler):
                 f"{payload}\n\n",
                 f"event: message\nid: {number}\ndata: {payload}\n\n\n",
             )[number % 4]
+
+    def repeating_chunks(self, model, answer):
+        """The same stream, whose last chunk has the whole message once more (MiniMax)."""
+        frames = list(self.chat_chunks(model, answer, None))[:-2]
+        message = {"role": "assistant", "content": answer}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        last = json.dumps(self.completion("chat.completion", model, [choice]))
+        return [*frames, f"data: {last}\n\n"]
 
     def completions(self):
         request, model = self.json_request()

@@ -4,6 +4,7 @@
 //! streams ([`super::sse`]) are read by the same function.
 
 use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{Edit, apply};
 
@@ -66,6 +67,21 @@ pub fn repaired(json: &[u8]) -> Option<Vec<u8>> {
     let text = text.trim_ascii();
     let member = [b"\"text\":\"", text, b"\""].concat();
     match root.kind {
+        // A chat answer that says it: what is told once is not told again.
+        Kind::BeginObject if root.get("choices").is_some() => {
+            let mut out = [b"{", &member[..]].concat();
+            for (key, value) in root.members() {
+                let name = key.as_str()?;
+                if !matches!(&*name, "choices" | "text" | "object") {
+                    out.push(b',');
+                    out.extend(string::encode(&name));
+                    out.push(b':');
+                    out.extend_from_slice(value.raw());
+                }
+            }
+            out.push(b'}');
+            Some(out)
+        }
         Kind::BeginObject => match root.get("text") {
             Some(given) => {
                 let with = [b"\"", text, b"\""].concat();
@@ -186,8 +202,8 @@ mod tests {
                 ),
             ),
             (
-                r#"{"choices":[{"message":{"content":"a"}}]}"#,
-                Some(r#"{"choices":[{"message":{"content":"a"}}],"text":"a"}"#),
+                r#"{"id":"x","choices":[{"message":{"content":"a"}}],"usage":{}}"#,
+                Some(r#"{"text":"a","id":"x","usage":{}}"#),
             ),
             (
                 r#"{"words":[{"word":"a"},{"word":"b"}]}"#,

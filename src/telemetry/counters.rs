@@ -122,6 +122,20 @@ impl Repairs {
 }
 
 impl AnswerFault {
+    /// All but the repairs.
+    #[cfg(test)]
+    const SIMPLE: [Self; 9] = [
+        Self::Error,
+        Self::ErrorIn200,
+        Self::StreamError,
+        Self::StreamCut,
+        Self::Embeddings,
+        Self::Unreadable,
+        Self::Mislabelled,
+        Self::Redirect,
+        Self::Unfinished,
+    ];
+
     /// Whether it came in the place of an answer, as long as none of it has gone on.
     #[must_use]
     pub fn is_in_place_of_answer(self) -> bool {
@@ -178,6 +192,27 @@ pub fn answers(fault: AnswerFault, provider: Option<&str>) -> String {
 mod tests {
     use super::*;
     use crate::test;
+
+    /// The first words of `code` in a table's first column, in the section of `page` under this heading.
+    fn told(page: &str, heading: &str) -> Vec<String> {
+        let section = page.split_once(heading).unwrap().1;
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let names = cells.flat_map(|cell| cell.split("`, `").map(|name| name.trim_matches('`')));
+        let mut names: Vec<_> = names.map(str::to_owned).filter(|name| name != "kind").collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_pages_name_what_is_counted_and_nothing_else() {
+        let mut counted: Vec<_> =
+            AnswerFault::SIMPLE.iter().map(|fault| fault.as_str().to_owned()).collect();
+        counted.extend(Repair::ALL.iter().map(|repair| repair.as_str().to_owned()));
+        counted.sort_unstable();
+        assert_eq!(told(include_str!("../../docs/repairs.md"), "## What is counted\n"), counted);
+    }
 
     #[test]
     fn the_configured_name_comes_last() {
