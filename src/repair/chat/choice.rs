@@ -38,7 +38,7 @@ pub(in super::super) struct ChoiceFacts<'v> {
     pub(in super::super) has_content: bool,
     /// There is a message, or a text.
     pub(in super::super) has_answer: bool,
-    /// The message has no member but its role.
+    /// The message has no member at all.
     pub(in super::super) is_bare: bool,
     /// Where its finish reason stands.
     pub(in super::super) reason: Option<Value<'v>>,
@@ -254,9 +254,9 @@ pub(in super::super) fn repair<'v>(
     let has_content = [fields.text, fields.content].iter().flatten().any(says_something)
         || [fields.delta, fields.message].into_iter().flatten().any(|(_, body)| says(&body));
     let (finished, failure) = reader.finish(&fields);
-    let is_bare = fields.message.is_some_and(|(_, message)| {
-        is_object(&message) && message.members().all(|(key, _)| key.is("role"))
-    });
+    let is_bare = fields
+        .message
+        .is_some_and(|(_, message)| is_object(&message) && message.members().next().is_none());
     let bodies = [fields.message, fields.delta].into_iter().flatten();
     let in_body = bodies.filter_map(|(_, body)| body.get("usage")).find(usage::counts);
     ChoiceFacts {
