@@ -178,6 +178,14 @@ def two(module: Path) -> Contender:
                    positions=2, rows=TWO_ROWS)  # fmt: skip
 
 
+def counting(module: Path, mode: str) -> Contender:
+    """The same with token counts in filter state; without, `this` is `off`."""
+    settings = {**governance(**SIZES), "usage": {"mode": mode}}
+    filters = (wasm_filter(f"usage-{mode}", module, settings),)
+    return replace(this(module, f"usage-{mode}", f"this filter, usage: {mode}"), http_filters=filters,
+                   rows=USAGE_ROWS)  # fmt: skip
+
+
 def fallen(module: Path) -> Contender:
     """Each request fails at a first provider and is answered by the one that all others ask."""
     settings = governance(**SIZES)
@@ -195,6 +203,7 @@ def fallen(module: Path) -> Contender:
 PARSING_ROWS = frozenset({"chat", "chat-32k", "chat-4m", "embed-100", "stream"})
 CALLS_ROWS = PARSING_ROWS | {"embed-1", "stream-paced"}
 TWO_ROWS = frozenset({"chat", "stream", "first-event"})
+USAGE_ROWS = frozenset({"chat", "stream", "stream-paced"})
 FALLEN_ROWS = frozenset({"chat", "first-event"})
 PLAIN_ROWS = PARSING_ROWS | {"chat-32k-last", "chat-4m-last", "embed-1", "stream-paced"}
 

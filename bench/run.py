@@ -128,7 +128,8 @@ class Bench:
         stack.callback(self.bare.stop)
         field = chosen(
             [*contenders.others(self.modules), contenders.this(FILTER), contenders.two(FILTER),
-             contenders.fallen(FILTER), contenders.native(NATIVE)],
+             contenders.fallen(FILTER), contenders.counting(FILTER, "observe"),
+             contenders.counting(FILTER, "require"), contenders.native(NATIVE)],
             options.contenders,
         )
         for variant in options.variant:
