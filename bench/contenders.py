@@ -143,11 +143,14 @@ def bare() -> Contender:
     return Contender("bare", "bare Envoy")
 
 
-def this(module: Path, name: str = "this", title: str = "this filter", **sizes: int) -> Contender:
+def this(
+    module: Path, name: str = "this", title: str = "this filter", config: Json | None = None, **sizes: int
+) -> Contender:
+    """With `config`, or with `sizes` of what it governs."""
     return Contender(
         name,
         title,
-        (wasm_filter("openai-gateway-filter", module, governance(**{**SIZES, **sizes})),),
+        (wasm_filter("openai-gateway-filter", module, config or governance(**{**SIZES, **sizes})),),
         rewrites=True,
         normalises=True,
         base_path="/openai/v1",
@@ -155,12 +158,14 @@ def this(module: Path, name: str = "this", title: str = "this filter", **sizes: 
     )
 
 
-def native(folder: Path, name: str = "native", title: str = "this filter, native", **sizes: int) -> Contender:
+def native(
+    folder: Path, name: str = "native", title: str = "this filter, native", config: Json | None = None
+) -> Contender:
     """The same core and configuration as a dynamic module; its library is in `folder`."""
     return Contender(
         name,
         title,
-        (native_filter("openai-gateway-filter", governance(**{**SIZES, **sizes})),),
+        (native_filter("openai-gateway-filter", config or governance(**SIZES)),),
         rewrites=True,
         normalises=True,
         base_path="/openai/v1",

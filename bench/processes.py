@@ -126,7 +126,8 @@ class Proxy:
 class Envoy(Proxy):
     """A running Envoy with one worker."""
 
-    def __init__(self, contender: Contender, upstream_port: int) -> None:
+    def __init__(self, contender: Contender, upstream_port: int, seconds: float = READY_SECONDS) -> None:
+        """`seconds`: until it must be ready."""
         super().__init__()
         self.contender = contender
         self.name = contender.name
@@ -153,7 +154,7 @@ class Envoy(Proxy):
         try:
             address = self.wait_until(lambda: admin.exists() and admin.read_text())
             self.admin_url = f"http://{address}"
-            self.wait_until(lambda: self.admin("/ready").startswith("LIVE"))
+            self.wait_until(lambda: self.admin("/ready").startswith("LIVE"), seconds)
             listeners = json.loads(self.admin("/listeners?format=json"))["listener_statuses"]
             (listener,) = (one for one in listeners if one["name"] == "bench")
             port = listener["local_address"]["socket_address"]["port_value"]

@@ -9,29 +9,11 @@
 // --no-liftoff is how Envoy runs V8 (proxy-wasm-cpp-host, src/v8/v8.cc): all code is optimised before it
 // runs, and no call is inlined on what an earlier run has shown.
 import fs from "node:fs";
+import { block, start } from "./host.mjs";
 
 const SLICE_MS = 3;
 const SLICES = 60;
 const text = new TextEncoder();
-
-// A header map as the ABI has it: a count, the lengths of each pair, then the pairs, each with a NUL.
-function block(pairs) {
-  const encoded = pairs.map((pair) => pair.map((part) => text.encode(part)));
-  const size = encoded.reduce((sum, [name, value]) => sum + name.length + value.length + 10, 4);
-  const out = new Uint8Array(size);
-  const view = new DataView(out.buffer);
-  view.setUint32(0, encoded.length, true);
-  let at = 4;
-  for (const part of encoded.flat()) {
-    view.setUint32(at, part.length, true);
-    at += 4;
-  }
-  for (const part of encoded.flat()) {
-    out.set(part, at);
-    at += part.length + 1;
-  }
-  return out;
-}
 
 // A body in one piece of memory, and where each of its pieces ends.
 function body({ body: pieces }) {
@@ -46,77 +28,13 @@ async function host(file, config, row) {
     [[0, row.request], [2, row.response]].map(([map, { head }]) => [map, new Map(head.map(([n, v]) => [n, text.encode(v)]))]),
   );
   const bodies = { 0: body(row.request), 1: body(row.response) };
-  const buffers = { 7: text.encode(JSON.stringify(config)) };
-  let memory, exports, bytes, view;
-  let calls = 0;
-
-  const look = () => {
-    if (bytes?.buffer !== memory.buffer) {
-      bytes = new Uint8Array(memory.buffer);
-      view = new DataView(memory.buffer);
-    }
-  };
-  const give = (data, pointer, length) => {
-    if (data === undefined) return 1; // not found
-    const address = exports.proxy_on_memory_allocate(data.length);
-    look();
-    bytes.set(data, address);
-    view.setUint32(pointer, address, true);
-    view.setUint32(length, data.length, true);
-    return 0;
-  };
-  const name = (at, length) => {
-    look();
-    return Buffer.from(bytes.buffer, at, length).toString();
-  };
-  const known = {
-    env: {
-      proxy_get_buffer_bytes: (kind, start, size, pointer, length) =>
-        give(buffers[kind]?.subarray(start, start + size), pointer, length),
-      proxy_get_header_map_pairs: (map, pointer, length) => give(maps[map], pointer, length),
-      proxy_get_header_map_value: (map, at, size, pointer, length) =>
-        give(values[map].get(name(at, size)), pointer, length),
-      proxy_get_property: () => 1,
-      proxy_get_current_time_nanoseconds: (pointer) => {
-        look();
-        view.setBigUint64(pointer, 1_763_731_200_000_000_000n, true);
-        return 0;
-      },
-      proxy_get_log_level: (pointer) => {
-        look();
-        view.setUint32(pointer, 3, true);
-        return 0;
-      },
-    },
-    wasi_snapshot_preview1: {
-      environ_sizes_get: (count, size) => {
-        look();
-        view.setUint32(count, 0, true);
-        view.setUint32(size, 0, true);
-        return 0;
-      },
-      random_get: (pointer, size) => {
-        look();
-        crypto.getRandomValues(bytes.subarray(pointer, pointer + size));
-        return 0;
-      },
-    },
-  };
-  const module = await WebAssembly.compile(fs.readFileSync(file));
-  const imports = {};
-  for (const { module: space, name: wanted } of WebAssembly.Module.imports(module)) {
-    const call = known[space]?.[wanted] ?? (() => 0);
-    (imports[space] ??= {})[wanted] = (...args) => {
-      calls += 1;
-      return call(...args);
-    };
-  }
-  ({ exports } = await WebAssembly.instantiate(module, imports));
-  memory = exports.memory;
-  exports._initialize?.();
-  exports.proxy_on_context_create(1, 0);
-  exports.proxy_on_vm_start(1, 0);
-  if (!exports.proxy_on_configure(1, buffers[7].length)) throw new Error(`${file} refuses its configuration`);
+  const vm = await start(file, JSON.stringify(config), (give, name) => ({
+    proxy_get_header_map_pairs: (map, pointer, length) => give(maps[map], pointer, length),
+    proxy_get_header_map_value: (map, at, size, pointer, length) =>
+      give(values[map].get(name(at, size)), pointer, length),
+    proxy_log: () => 0,
+  }));
+  const { exports, buffers } = vm;
 
   // Each piece in a call of its own, and the end in another: as Envoy does for HTTP/1. What was not let go
   // of is shown again with what comes next.
@@ -143,9 +61,9 @@ async function host(file, config, row) {
     exports.proxy_on_delete(context);
   };
   for (let i = 0; i < 20; i++) exchange();
-  calls = 0;
+  vm.calls = 0;
   exchange();
-  return { exchange, calls, microseconds: [] };
+  return { exchange, calls: vm.calls, microseconds: [] };
 }
 
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
