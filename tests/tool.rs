@@ -144,6 +144,9 @@ const PLANTED: &[Planted] = planted! {
     "envoy.yaml": "2040-01-01" => "2020-01-01", at "2020-01-01": "warning" "virtual_keys[1].expires_at" "has passed";
     "envoy.yaml": "base_url: https://example" => "base_url: http://example", at "base_url: http://example":
         "warning" "providers[2].base_url" "in the clear";
+    "envoy.yaml": "key_env: AZURE_KEY}\n                    virtual_keys:\n" =>
+        "key_env: AZURE_KEY}\n                      stream_usage: false\n                    usage: {mode: require}\n                    virtual_keys:\n",
+        at "stream_usage: false": "warning" "providers[2].stream_usage" "their tokens are estimated";
     "envoy.yaml": "[\"groq/*\"" => "[\"groq/llama-2\"", at "groq/llama-2":
         "warning" "virtual_keys[0].models_allowed[0]" "allows nothing";
     "envoy.yaml": "                route: {clus" => "                typed_per_filter_config: {openai-gateway-filter: {}}\n                route: {clus",

@@ -1,8 +1,10 @@
 //! What the filter accepts in its settings and an operator should think about.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openai_gateway_filter::policy::Config;
+use openai_gateway_filter::policy::key::VirtualKey;
+use openai_gateway_filter::policy::{Config, UsageMode};
 
 use super::document::Node;
 use super::report::Report;
@@ -27,6 +29,7 @@ pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Lin
             literal(report, auth, &at, places, "key_env");
             in_the_clear(report, provider, auth, index, places);
         }
+        unasked(report, config, provider, index, places);
     }
     expired(report, keys, config, places);
 }
@@ -119,6 +122,29 @@ fn in_the_clear(
     if has_key && !is_near {
         let path = format!("providers[{index}].base_url");
         let why = "the credential goes to a public host in the clear: use https, and transport_socket on the cluster";
+        report.warning(places.line(&path), path, why);
+    }
+}
+
+/// A server whose streams may not be asked for what a key requires.
+fn unasked(
+    report: &mut Report<'_>,
+    config: &Config,
+    provider: &Node,
+    index: usize,
+    places: &Lines,
+) {
+    let Some(id) = config.providers.by_name(provider.text_of("name")) else { return };
+    let is_asked = config.providers.get(id).is_none_or(|provider| provider.stream_usage);
+    let requires =
+        |key: &Arc<VirtualKey>| key.usage.mode == UsageMode::Require && key.bound.contains(id);
+    if let (false, Some(key)) = (is_asked, config.virtual_keys.iter().find(|key| requires(key))) {
+        let path = format!("providers[{index}].stream_usage");
+        let why = format!(
+            "usage.mode of virtual key {} is require, and the streams of this server are not asked: their tokens are \
+             estimated",
+            key.id
+        );
         report.warning(places.line(&path), path, why);
     }
 }
