@@ -1,7 +1,7 @@
 """What must arrive at either end of a proxy, and the proof that it does.
 
 What an Envoy of the benchmark must make of a message is known byte by byte. Of other gateways, and of
-this filter's Responses API over chat, it is found out: two requests are recorded at both ends and
+this filter's Responses and Messages APIs over chat, it is found out: two requests are recorded at both ends and
 compared with what was meant. What was recorded is then what every answer of the run is held against.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contenders import PROVIDER_KEY, VIRTUAL_KEY, Contender
-from work import CHAT, EMBEDDINGS, MODEL, Work
+from work import CHAT, EMBEDDINGS, MESSAGES, MODEL, Work
 
 Json = dict[str, Any]
 OK = "http/1.1 200 ok\r\n"
@@ -100,7 +100,7 @@ def _side(head: tuple[str, ...], first: tuple[str, bytes], second: tuple[str, by
         return Side(head, exact=one)
     # An id or a time differs from call to call: what both have in common, and its length.
     marks = [f'"{MODEL}"', "chatcmpl-BsZ7sXkq2mWvTnYpLr4u", '"finish_reason"', "[DONE]", '"usage"',
-             "response.completed", '"messages"', '"total_tokens"']  # fmt: skip
+             "response.completed", "message_stop", '"messages"', '"total_tokens"']  # fmt: skip
     common = tuple(mark for mark in marks if mark.encode() in one and mark.encode() in other)
     return Side(head, contains=common, length=len(one) if len(one) == len(other) else None)
 
@@ -136,7 +136,9 @@ def _request(work: Work, head: str, body: bytes, rewrites: bool) -> str:
     path = lower.split(" ")[1].partition("?")[0]
     if work.translated:
         texts = json.dumps(got.get("messages", []), ensure_ascii=False)
-        wanted = json.dumps(sent["input"][0]["content"][0]["text"], ensure_ascii=False)[1:-1]
+        asked = sent["messages"] if work.path == MESSAGES else sent["input"][0]["content"]
+        text = asked[0]["content" if work.path == MESSAGES else "text"]
+        wanted = json.dumps(text, ensure_ascii=False)[1:-1]
         if not path.endswith(CHAT) or wanted not in texts:
             raise Unverified(f"no chat completion went upstream, but {path}")
         return "request translated"
@@ -169,7 +171,8 @@ def _answer(work: Work, body: bytes) -> str:
     got = _json(body, "the answer")
     meant = _json(plain, "the row")
     if work.translated:
-        return _response(got, meant["choices"][0]["message"]["content"])
+        text = meant["choices"][0]["message"]["content"]
+        return _message(got, text) if work.path == MESSAGES else _response(got, text)
     if work.path == EMBEDDINGS:
         numbers = [item["embedding"] for item in meant["data"]]
         if [item.get("embedding") for item in got.get("data", [])] != numbers:
@@ -193,6 +196,25 @@ def _response(got: Json, text: str) -> str:
     return "answer translated"
 
 
+def _message(got: Json, text: str) -> str:
+    """A Message object with this text."""
+    if got.get("type") != "message" or got.get("stop_reason") != "end_turn":
+        raise Unverified("the answer is no complete Message")
+    if "".join(block.get("text", "") for block in got.get("content", [])) != text:
+        raise Unverified("the Message has another text")
+    return "answer translated"
+
+
+def _message_stream(events: list[Json], text: str) -> str:
+    """The events of a Message with this text."""
+    if not events or events[-1].get("type") != "message_stop":
+        raise Unverified("the stream does not end with message_stop")
+    deltas = [e["delta"].get("text", "") for e in events if e.get("type") == "content_block_delta"]
+    if "".join(deltas) != text:
+        raise Unverified("the deltas have another text")
+    return "answer translated"
+
+
 def _events(body: bytes) -> list[Json]:
     lines = body.decode(errors="replace").replace("\r\n", "\n").split("\n")
     data = [line[5:].strip() for line in lines if line.startswith("data:")]
@@ -208,6 +230,8 @@ def _stream(work: Work, plain: bytes, body: bytes) -> str:
     text = _text(_events(plain))
     assert len(text) > LONG_ENOUGH
     events = _events(body)
+    if work.path == MESSAGES:
+        return _message_stream(events, text)
     if work.translated:
         last = events[-1] if events else {}
         if last.get("type") != "response.completed":

@@ -42,7 +42,7 @@ PEER_ROUNDS, PEER_SECONDS = 2, 0.4
 PEER_LIMIT = 150.0
 """Seconds after which no further row of a peer is begun."""
 PEER_ROWS = ("chat", "chat-32k", "chat-4m", "embed-1", "embed-100", "stream", "stream-paced",
-             "responses", "responses-stream")  # fmt: skip
+             "responses", "responses-stream", "messages", "messages-stream")  # fmt: skip
 
 
 def say(text: str) -> None:

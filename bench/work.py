@@ -12,6 +12,7 @@ MODEL_ID = f"groq/{MODEL}"
 CHAT = "/chat/completions"
 EMBEDDINGS = "/embeddings"
 RESPONSES = "/responses"
+MESSAGES = "/messages"
 
 # What OpenAI's SDK sends beside the body, but that no answer is to be compressed.
 SDK_HEADERS = """\
@@ -46,7 +47,7 @@ class Work:
     clean: bytes | None = None
     connections: int = 64
     translated: bool = False
-    """Asked as Responses API, answered as chat."""
+    """Asked in the API of its path, answered as chat."""
     target: tuple[float, float] | None = None
     """The most CPU that this filter may take: times bare Envoy's, times the naive filter's. Ceilings against
     regressions: the calls of the VM's ABI alone cost most of it."""
@@ -201,6 +202,12 @@ def _responses_body(stream: bool) -> bytes:
     return compact({**request, "temperature": 0.7, "max_output_tokens": 256, "stream": stream})
 
 
+def _messages_body(stream: bool) -> bytes:
+    system, user = (message["content"] for message in _small())
+    request = {"model": ALIAS, "system": system, "messages": [{"role": "user", "content": user}]}
+    return compact({**request, "temperature": 0.7, "max_tokens": 256, "stream": stream})
+
+
 def rows() -> list[Work]:
     """Every row, in the order of the report."""
     history = _history(random.Random(4), 32_000)
@@ -236,6 +243,10 @@ def rows() -> list[Work]:
              translated=True, target=(2.80, 1.0), native_target=1.85),
         _streamed("responses-stream", "Responses stream over chat", _responses_body(True),
                   canonical, path=RESPONSES, connections=16, translated=True),
+        Work("messages", "Messages API over chat", _messages_body(False), answer, path=MESSAGES,
+             translated=True),
+        _streamed("messages-stream", "Messages stream over chat", _messages_body(True),
+                  canonical, path=MESSAGES, connections=16, translated=True),
     ]  # fmt: skip
 
 
