@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::Target;
+use crate::policy::model::{Target, Way};
 use crate::policy::operation::Operation;
 use crate::policy::{AnswerHeader, CacheMode, Config, HeaderNames, Positions, ProviderId};
 use crate::telemetry::counters;
@@ -257,6 +257,8 @@ struct SentRequest {
     dropped: Option<String>,
     /// Its stream has token counts that the client did not ask for.
     hides_usage: bool,
+    /// How Envoy gets to the provider.
+    way: Way,
 }
 
 impl SentRequest {
@@ -277,6 +279,7 @@ impl SentRequest {
             bridge,
             dropped,
             hides_usage: false,
+            way: decision.plan.way,
         }
     }
 

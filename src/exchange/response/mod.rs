@@ -99,9 +99,10 @@ impl Exchange {
         }
         let no_answer = match limit {
             Some(limit) => Some(NoAnswer::Limited(limit)),
-            None => {
-                self.request.route().and_then(|route| NoAnswer::of(status, route.answered_as()))
-            }
+            None => self.request.route().and_then(|route| {
+                NoAnswer::by_details(self.answer_details.as_deref())
+                    .or_else(|| NoAnswer::of(status, route.answered_as()))
+            }),
         };
         if headers.get("retry-after").is_none() {
             self.retry_after = limit.and_then(RateLimit::retry_after);

@@ -1,8 +1,10 @@
 //! Heads that no client can do anything with: an error takes the place of the whole answer.
 
-use super::decision::invalid;
+use super::decision::{ReaderContext, invalid};
 use super::limit::RateLimit;
-use crate::error::ErrorAnswer;
+use crate::error::{Code, ErrorAnswer, GatewayError};
+use crate::policy::Authority;
+use crate::policy::model::Way;
 use crate::policy::operation::Operation;
 use crate::telemetry::counters::AnswerFault;
 
@@ -16,9 +18,19 @@ pub(in super::super) enum NoAnswer {
     Unfinished(u16),
     /// One of Envoy's own limits answered.
     Limited(RateLimit),
+    /// Envoy has no route for the request as the filter has made it: nobody was asked.
+    Unrouted,
 }
 
+/// Envoy's reason where no route matches.
+const NO_ROUTE: &str = "route_not_found";
+
 impl NoAnswer {
+    /// What a head of Envoy's own is, by Envoy's reason for it.
+    pub(super) fn by_details(details: Option<&str>) -> Option<Self> {
+        (details == Some(NO_ROUTE)).then_some(Self::Unrouted)
+    }
+
     /// What a head is, where it is no answer to `operation`.
     pub(super) fn of(status: u16, operation: Operation) -> Option<Self> {
         match status {
@@ -34,11 +46,13 @@ impl NoAnswer {
             Self::Redirect(_) => Some(AnswerFault::Redirect),
             Self::Unfinished(_) => Some(AnswerFault::Unfinished),
             Self::Limited(_) => None,
+            Self::Unrouted => Some(AnswerFault::Error),
         }
     }
 
-    pub(super) fn to_answer(self) -> ErrorAnswer {
+    pub(super) fn to_answer(self, context: &ReaderContext<'_>) -> ErrorAnswer {
         let message = match self {
+            Self::Unrouted => return unrouted(context).to_answer(),
             Self::Limited(limit) => return limit.error().to_answer(),
             Self::Redirect(status) => format!(
                 "The upstream answered HTTP {status}, a redirect, which is not followed. The provider's \
@@ -50,6 +64,32 @@ impl NoAnswer {
         };
         invalid(message).to_answer()
     }
+}
+
+/// What Envoy looked for and did not find.
+fn unrouted(context: &ReaderContext<'_>) -> GatewayError {
+    let config = context.config;
+    let provider = context.route.and_then(|route| config.providers.get(route.provider));
+    let Some((route, provider)) = context.route.zip(provider) else {
+        return GatewayError::new(Code::Misrouted, "Envoy has no route for this request.");
+    };
+    let host = match config.routing.authority {
+        Authority::Filter => &*provider.authority,
+        Authority::Route | Authority::Upstream => "of the request",
+    };
+    let cluster = match &route.way {
+        Way::Own => &*provider.cluster,
+        Way::Fallback { cluster, .. } => cluster,
+    };
+    GatewayError::new(
+        Code::Misrouted,
+        format!(
+            "Envoy has no route for provider {}: none was found for the host {host} and {}: {cluster}. Nobody was asked. \
+             Tell the gateway's operator: a virtual host has to have this domain, and a route in it has to follow this \
+             header.",
+            provider.name, config.headers.cluster,
+        ),
+    )
 }
 
 /// Whether nothing but JSON is an answer to an operation.

@@ -54,7 +54,7 @@ impl ResponsePhase {
                 let changed = value.and_then(|value| cover.push(&value, bytes, end));
                 metered(pass(changed.map_or(BodyOut::Same, BodyOut::Replace)), bytes, meter)
             }
-            Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer()),
+            Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer(context)),
             Self::Passing => pass(BodyOut::Same),
             Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
         }

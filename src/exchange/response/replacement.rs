@@ -119,7 +119,7 @@ impl Exchange {
         headers: &Headers,
     ) -> ResponseStep {
         let answer = if let ResponsePhase::NoAnswer(none) = phase {
-            Some(none.to_answer())
+            Some(none.to_answer(&self.context()))
         } else if status >= 400 {
             failure::FailureBody::new(status, headers).answer(&self.context())
         } else {

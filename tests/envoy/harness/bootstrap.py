@@ -48,6 +48,8 @@ class Setting:
     """`retry_policy` of the routes."""
     domains: tuple[str, ...] = ()
     """Virtual hosts of their own beside the one for every host; answers say in `x-virtual-host` which it was."""
+    every_host: bool = True
+    """Whether there is a virtual host for the hosts that `domains` does not name."""
     rewrite_host: str | None = None
     """`host_rewrite_literal` of the routes."""
     cors_origin: str | None = None
@@ -277,7 +279,7 @@ def _routes(setting: Setting, ports: dict[str, int]) -> Json:
         (shipped,) = _shipped_manager()["route_config"]["virtual_hosts"]
         host["request_headers_to_remove"] = shipped["request_headers_to_remove"]
     named = [_named_host(host, domain) for domain in setting.domains]
-    return {"name": "routes", "virtual_hosts": [*named, host]}
+    return {"name": "routes", "virtual_hosts": [*named, *([host] if setting.every_host else [])]}
 
 
 def _named_host(host: Json, domain: str) -> Json:
