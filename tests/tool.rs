@@ -246,6 +246,7 @@ fn what_is_shipped_has_no_mistake() {
         "envoy/envoy.yaml",
         "envoy/istio/gateway.yaml",
         "envoy/istio/sidecar.yaml",
+        "envoy/istio/two-positions.yaml",
         "envoy/kubernetes/gateway.yaml",
         "envoy/envoy-gateway/gateway.yaml",
     ] {

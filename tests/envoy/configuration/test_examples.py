@@ -192,8 +192,11 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     (envoy_filter,) = (item for item in documents if item["kind"] == "EnvoyFilter")
     patches = {}
     for patch in envoy_filter["spec"]["configPatches"]:
-        assert patch["applyTo"] not in patches
-        patches[patch["applyTo"]] = patch["patch"]["value"]
+        name = patch["applyTo"]
+        if name == "HTTP_FILTER" and patch["patch"]["operation"] == "MERGE":
+            name = "ROUTER"
+        assert name not in patches
+        patches[name] = patch["patch"]["value"]
 
     extension, inserted = patches.pop("EXTENSION_CONFIG"), patches.pop("HTTP_FILTER")
     plugin = extension["typed_config"]["config"]
@@ -207,7 +210,22 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     downloads = "remote" in code
     plugin["vm_config"]["code"] = {"local": {"filename": MODULE}}
 
-    config = load(MAIN.read_text())
+    second = patches.pop("ROUTER", None)
+    settings = plugin["configuration"]["value"]
+    assert settings.get("routing", {}).get("positions", 1) == (2 if second else 1)
+    if second:
+        assert second["typed_config"]["@type"] == router(load(MAIN.read_text()))["@type"]
+        again, codec = second["typed_config"]["upstream_http_filters"]
+        assert (again["name"], codec["name"]) == (extension["name"], "envoy.filters.http.upstream_codec")
+        assert set(again["config_discovery"]["type_urls"]) <= set(discovery["type_urls"])
+
+    def start() -> dict:
+        config = load(MAIN.read_text())
+        if not second:
+            leave_second_position(config)
+        return config
+
+    config = start()
     manager = connection_manager(config)
     replace_filter(config, extension["typed_config"])
     manager["route_config"]["virtual_hosts"][0] |= patches.pop("VIRTUAL_HOST")
@@ -218,8 +236,10 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     expect_valid(json.dumps(config), tmp_path)
 
     # The discovery as it stands. Nothing answers; Envoy would wait.
-    config = load(MAIN.read_text())
+    config = start()
     put_filter(config, inserted)
+    if second:
+        router(config)["upstream_http_filters"] = second["typed_config"]["upstream_http_filters"]
     config["node"] = {"id": "test", "cluster": "test"}
     config["dynamic_resources"] = {
         "ads_config": {
@@ -233,8 +253,9 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     assert (rbac in discovery["type_urls"]) == downloads
 
 
-def test_istio_routes_name_the_clusters_of_the_providers() -> None:
-    documents = list(yaml.load_all((ROOT / "envoy" / "istio" / "gateway.yaml").read_text(), Loader))
+@pytest.mark.parametrize("name", ["gateway.yaml", "two-positions.yaml"])
+def test_istio_routes_name_the_clusters_of_the_providers(name: str) -> None:
+    documents = list(yaml.load_all((ROOT / "envoy" / "istio" / name).read_text(), Loader))
     kinds: dict[str, list[dict]] = {}
     for document in documents:
         kinds.setdefault(document["kind"], []).append(document["spec"])
