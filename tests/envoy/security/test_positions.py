@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness import answer, expect, headers, plugin
+from harness import answer, expect, fallback_route, headers, host_of, plugin
 from harness.plugin import PROVIDER_KEYS
 
 CHAT = "/v1/chat/completions"
@@ -126,3 +126,32 @@ def test_what_one_provider_is_sent_is_not_there_for_the_next(start_envoy, upstre
         head = upstreams[name].only.head
         many = ",".join(value for field, value in head.fields if field.lower() == "x-many")
         assert many == "1,2"
+
+
+def own_filters(ports):
+    """A cluster with filters of its own, which take the place of the router's: the second position is not there."""
+    codec = {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"}
+    options = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": [{"name": "codec", "typed_config": codec}],
+    }
+    endpoints = [{"lb_endpoints": [host_of("alpha", ports["alpha"])]}]
+    cluster = {
+        "name": "own-filters",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "load_assignment": {"cluster_name": "own-filters", "endpoints": endpoints},
+    }
+    return [cluster], [fallback_route("alpha", {"cluster": "own-filters"})]
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key"])
+def test_a_cluster_with_filters_of_its_own_gets_no_key(start_envoy, upstreams, name):
+    """Neither the provider's, which is set in the second position, nor the client's."""
+    envoy = start_envoy(config=plugin.configuration(**TWO), positions=2, more=own_filters)
+    key = plugin.VK["main"]
+    fields = [(name, f"Bearer {key}" if name == "authorization" else key), ("content-type", "application/json")]
+    envoy.request("POST", CHAT, fields, body=json.dumps({"model": "alpha/m", "messages": []}).encode())
+    got = upstreams["alpha"].only
+    for secret in (key, *PROVIDER_KEYS.values()):
+        assert secret.encode() not in got.head.raw + got.body
