@@ -86,6 +86,23 @@ demo: ## Show each capability once, before and after, and exit
 fallback: ## Show one model name over two providers: the first one fails, is killed, and comes back (examples/fallback)
 	@exec scripts/run.sh demo/fallback.py
 
+.PHONY: budgets-local
+budgets-local: ## Budgets on one machine, each tried at its limit (STAY=1 leaves it up)
+	@scripts/run.sh examples/budgets-local/run.py
+
+.PHONY: budgets
+budgets: ## Token budgets of a fleet: Redis, the rate limit service, two Envoys (STAY=1 leaves it up)
+	@examples/budgets/run.sh
+
+.PHONY: observability
+observability: ## A load, a real Prometheus, and what each panel of the dashboard shows (LOAD_SECONDS=30, STAY=1)
+	@scripts/run.sh observability/run.py
+
+.PHONY: dashboard-picture
+dashboard-picture: # docs/dashboard.png, from a real run
+	@scripts/venv.sh .cache/picture -r observability/requirements.txt
+	@LOAD_SECONDS=90 PICTURE=docs/dashboard.png PYTHON=.cache/picture/bin/python scripts/run.sh observability/run.py
+
 .PHONY: vk
 vk: ## Mint a virtual key, with its SHA-256 and the YAML to paste (ID=name)
 	@scripts/cargo.sh host run --quiet --bin openai-gateway -- vk new --id "$(or $(ID),my-team)"

@@ -1,5 +1,6 @@
 """Starts and stops the programs that an example is made of, each on ports of its own."""
 
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def listens(port):
+    """Whether somebody answers on a port."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
 def get(url):
     """The body of an answer, or None where there is none to have."""
     try:
@@ -33,6 +41,15 @@ def get(url):
             return answer.read().decode()
     except (urllib.error.URLError, OSError):
         return None
+
+
+def program(script, *words):
+    """The path that a script of scripts/ prints; what it does is shown."""
+    command = [ROOT / "scripts" / script, *words]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise StackError(f"scripts/{script} {' '.join(words)} failed, see above")
+    return done.stdout.strip()
 
 
 class Parts:

@@ -4,10 +4,10 @@
 # three minutes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-have go || apt_install golang-go || die "Go is needed: https://go.dev/dl, or Debian's golang-go"
+go=$(scripts/go.sh)
 say "building the driver of openai-go ($(sed -n 's/^\topenai.*//; s/.*openai-go\/v3 \(v[0-9.]*\).*/\1/p' tests/clients/go/go.mod | head -1))"
 mkdir -p .cache/clients
-(cd tests/clients/go && go build -o "$ROOT/.cache/clients/go" .)
+(cd tests/clients/go && "$go" build -o "$ROOT/.cache/clients/go" .)
 say "building the driver of async-openai ($(sed -n 's/^async-openai.*"=\([0-9.]*\)".*/\1/p' tests/clients/rust/Cargo.toml))"
 CARGO_TARGET_DIR="$ROOT/.cache/clients/target" "$ROOT/scripts/cargo.sh" host build --quiet --locked --manifest-path tests/clients/rust/Cargo.toml
 cp .cache/clients/target/debug/clients-rust .cache/clients/rust

@@ -21,6 +21,9 @@ pytestmark = pytest.mark.wasm_host  # of files that name the wasm module
 
 MAIN = ROOT / "envoy" / "envoy.yaml"
 EXAMPLES = sorted((ROOT / "examples").glob("*/envoy.yaml"))
+OBSERVABILITY = ROOT / "observability" / "envoy.yaml"
+SHORT = ("budgets", "budgets-local")
+"""Examples that leave out what a gateway needs that faces clients."""
 ISTIO = sorted((ROOT / "envoy" / "istio").glob("*.yaml"))
 MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
 FILTER = "openai-gateway-filter"
@@ -107,7 +110,7 @@ def leave_second_position(config: dict) -> None:
     del log["attempts"]
 
 
-@pytest.mark.parametrize("path", [MAIN, *EXAMPLES], ids=name_of)
+@pytest.mark.parametrize("path", [MAIN, *EXAMPLES, OBSERVABILITY], ids=name_of)
 def test_is_valid(path: Path, tmp_path: Path) -> None:
     expect_valid(path.read_text(), tmp_path)
 
@@ -136,7 +139,7 @@ def test_hot_reload_discovers_a_valid_filter(tmp_path: Path) -> None:
     expect_valid(json.dumps(config), tmp_path)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.parent.name not in SHORT], ids=name_of)
 def test_the_shared_parts_are_the_same(path: Path) -> None:
     """Examples differ in providers, keys, clusters and the routes of fallbacks; all else is explained in one place."""
 
@@ -162,6 +165,22 @@ def test_the_shared_parts_are_the_same(path: Path) -> None:
     if path.parent.name == "hot-reload":
         replace_filter(main, {})
     assert example == main
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.parent.name in SHORT], ids=name_of)
+def test_what_short_examples_share_is_the_same(path: Path) -> None:
+    """What they do have: the filter, the virtual host, what no client may set."""
+
+    def plugin(manager: dict) -> dict:
+        (settings,) = (item["typed_config"]["config"] for item in manager["http_filters"] if item["name"] == FILTER)
+        return {name: value for name, value in settings.items() if name != "configuration"}
+
+    main, example = connection_manager(load(MAIN.read_text())), connection_manager(load(path.read_text()))
+    assert plugin(example) == plugin(main) | {"vm_config": plugin(example)["vm_config"]}
+    kept = {"normalize_path", "merge_slashes", "use_remote_address", "early_header_mutation_extensions"}
+    assert {name: example[name] for name in kept} == {name: main[name] for name in kept}
+    (host,), (full,) = (manager["route_config"]["virtual_hosts"] for manager in (example, main))
+    assert host | {"routes": None} == full | {"routes": None}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name_of)

@@ -1,6 +1,6 @@
 """Runs the module in a real Envoy between raw clients and scripted upstreams. See README.md."""
 
-from . import expect, memory, openai_shapes, plugin, quirks, responses, sdk, wire
+from . import examples, expect, memory, openai_shapes, plugin, quirks, responses, sdk, wire
 from .bootstrap import HOST, ROUTING_HEADER, Setting, fallback_route, host_of
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
@@ -27,6 +27,7 @@ __all__ = [
     "Setting",
     "Upstream",
     "answer",
+    "examples",
     "expect",
     "fallback_route",
     "headers",
