@@ -78,7 +78,7 @@ pub struct JsonScanner {
     /// The member whose value comes next.
     member: WatchedMember,
     model_seen: bool,
-    /// A name that other parsers may take for `model` (see [`names`]).
+    /// A name that other parsers may take for `model` (see [`mod@names`]).
     variant_seen: bool,
     opened: bool,
     counts_inputs: bool,
