@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::{Target, Way};
+use crate::policy::model::Way;
 use crate::policy::operation::Operation;
 use crate::policy::{AnswerHeader, CacheMode, Config, HeaderNames, Positions, ProviderId};
 use crate::telemetry::counters;
@@ -43,7 +43,6 @@ use crate::wire::splice::Edit;
 use bridge::Bridge;
 pub use budget::Budget;
 use budget::{Account, RETRY_AFTER_SECONDS};
-use decision::Decision;
 use face::Face;
 pub use route_watch::RouteWatch;
 use trail::Trail;
@@ -262,32 +261,6 @@ struct SentRequest {
 }
 
 impl SentRequest {
-    /// The route of a request that was rewritten for `target`.
-    fn new(
-        decision: Decision,
-        target: Target,
-        bridge: Option<Bridge>,
-        dropped: Option<String>,
-    ) -> Self {
-        Self {
-            operation: decision.operation,
-            provider: target.provider,
-            model: target.model,
-            requested: decision.requested,
-            cache: decision.cache,
-            facts: decision.facts,
-            bridge,
-            dropped,
-            hides_usage: false,
-            way: decision.plan.way,
-        }
-    }
-
-    /// The same, where `hides`: of one that asks for token counts that its client did not ask for.
-    fn hiding_usage(self, hides: bool) -> Self {
-        Self { hides_usage: hides, ..self }
-    }
-
     /// The operation whose answer the upstream gives.
     fn answered_as(&self) -> Operation {
         self.bridge.as_ref().map_or(self.operation, Bridge::answered_as)

@@ -9,11 +9,11 @@ use super::body::RequestBody;
 use super::head::ClientHead;
 use super::internal;
 use super::phase::{RequestPhase, Streaming};
-use super::rewrite::Rewrite;
+use super::rewrite::{Rewrite, Rewritten};
 use crate::error::{Code, GatewayError};
 use crate::exchange::bridge::{counts_input_tokens, counts_tokens};
 use crate::exchange::decision::Decision;
-use crate::exchange::{Exchange, Note, Release, RequestStep, SentRequest};
+use crate::exchange::{Exchange, Note, Release, RequestStep};
 use crate::policy::model::{self, Way};
 use crate::policy::operation::Operation;
 use crate::policy::{Authority, Config, Provider};
@@ -65,7 +65,7 @@ impl Exchange {
         let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
         self.note_released(&decision, &target, estimate);
         let rest = std::mem::take(&mut decision.plan.rest);
-        let route = SentRequest::new(decision, target, None, None);
+        let (route, _) = Rewritten::default().sent(decision, target);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, rest)));
         Ok(RequestStep::Release(Release { headers, body: Vec::new() }))
     }

@@ -11,7 +11,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::decision::{Decision, read_facts};
 use crate::exchange::face::Face;
 use crate::exchange::trail::{AttemptEnd, Trail};
-use crate::exchange::{Exchange, Note, Release, RequestStep, SentRequest, Surroundings};
+use crate::exchange::{Exchange, Note, Release, RequestStep, Surroundings};
 use crate::policy::Authority;
 use crate::policy::model::Target;
 use crate::wire::headers::{HeaderEdit, Headers};
@@ -129,9 +129,7 @@ impl Exchange {
         let length = decision.declared.map(|length| length.saturating_add_signed(growth));
         let authority = self.config.routing.authority != Authority::Route;
         rewrite.head(&mut headers, length.filter(|_| length != told), authority);
-        let edits = rewritten.edits;
-        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped)
-            .hiding_usage(rewritten.hides_usage);
+        let (route, edits) = rewritten.sent(decision, target);
         // What is converted is all there; what is edited is still to come.
         if whole.is_some() || edits.is_empty() {
             self.request = RequestPhase::Placed(Box::new(route));

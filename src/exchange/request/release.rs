@@ -6,7 +6,7 @@ use super::internal;
 use super::phase::{Reading, RequestHead, RequestPhase, Streaming};
 use super::rewrite::Rewrite;
 use crate::error::{Code, GatewayError};
-use crate::exchange::{Exchange, Next, Note, Release, RequestStep, SentRequest};
+use crate::exchange::{Exchange, Next, Note, Release, RequestStep};
 use crate::policy::{Authority, Positions, UsageMode};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::model_span::ModelSpan;
@@ -134,9 +134,8 @@ impl Exchange {
         }
         let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
         self.note_released(&decision, &target, estimate);
-        let route = SentRequest::new(decision, target, rewritten.bridge, rewritten.dropped)
-            .hiding_usage(rewritten.hides_usage);
+        let (route, edits) = rewritten.sent(decision, target);
         self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
-        Ok(RequestStep::Release(Release { headers, body: rewritten.edits }))
+        Ok(RequestStep::Release(Release { headers, body: edits }))
     }
 }

@@ -7,6 +7,7 @@
 use super::internal;
 use crate::dialect::{cache_control, drop_params, stream_usage};
 use crate::error::GatewayError;
+use crate::exchange::SentRequest;
 use crate::exchange::bridge::{Bridge, Conversion, unique_id};
 use crate::exchange::decision::Decision;
 use crate::policy::model::Target;
@@ -39,6 +40,26 @@ pub(super) struct Rewritten {
     pub dropped: Option<String>,
     /// It asks for token counts that its client did not ask for.
     pub hides_usage: bool,
+}
+
+impl Rewritten {
+    /// The route of a request that goes to `target` so, and the edits of its body.
+    pub fn sent(self, decision: Decision, target: Target) -> (SentRequest, Vec<Edit>) {
+        let Self { edits, bridge, dropped, hides_usage } = self;
+        let route = SentRequest {
+            operation: decision.operation,
+            provider: target.provider,
+            model: target.model,
+            requested: decision.requested,
+            cache: decision.cache,
+            facts: decision.facts,
+            bridge,
+            dropped,
+            hides_usage,
+            way: decision.plan.way,
+        };
+        (route, edits)
+    }
 }
 
 impl<'a> Rewrite<'a> {
