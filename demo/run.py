@@ -6,7 +6,7 @@ import sys
 import time
 
 from mock_upstream import BUSY
-from stack import MODULE, ROOT, Stack, StackError, exit_on_signals, paint, ports_from_environment
+from stack import MODULE, ROOT, Stack, StackError, as_command, paint, ports_from_environment
 
 TEAM = "vk-demo-team"
 LIMITED = "vk-demo-limited"
@@ -88,17 +88,11 @@ def show(stack):
 
 
 def main():
-    exit_on_signals()
     print("Starting the mock upstreams and Envoy …", file=sys.stderr)
-    try:
-        with Stack(ports_from_environment()) as stack:
-            show(stack)
-            status = stack.envoy.wait()
-            raise StackError(f"Envoy stopped with status {status}:\n{stack.last_log_lines()}")
-    except StackError as error:
-        sys.exit(f"{paint('31', 'error:')} {error}")
-    except KeyboardInterrupt:
-        print("\nStopped.")
+    with as_command(), Stack(ports_from_environment()) as stack:
+        show(stack)
+        status = stack.envoy.wait()
+        raise StackError(f"Envoy stopped with status {status}:\n{stack.last_log_lines()}")
 
 
 if __name__ == "__main__":

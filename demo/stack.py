@@ -1,5 +1,6 @@
 """Starts and stops what `make run` and `make demo` need: the mock upstreams and Envoy with the filter."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -212,6 +213,26 @@ def exit_on_signals():
     """SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
+
+
+@contextlib.contextmanager
+def as_command():
+    """What a program of ours runs in: a fault is one line and status 1, Ctrl-C none."""
+    exit_on_signals()
+    try:
+        yield
+    except StackError as error:
+        sys.exit(f"{paint('31', 'error:')} {error}")
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+def stay(told):
+    """Says what is up and leaves it up, where STAY is set."""
+    if os.environ.get("STAY"):
+        print(f"\n{told} Ctrl-C stops it.")
+        while True:
+            time.sleep(3600)
 
 
 def paint(code, text):

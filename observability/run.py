@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "demo"))
 from mock_upstream import Handler  # noqa: E402
 from parts import Parts, get, post, program  # noqa: E402
-from stack import HOST, StackError, exit_on_signals  # noqa: E402
+from stack import HOST, StackError, as_command, stay  # noqa: E402
 
 GATEWAY, ADMIN, MOCK, COLLECTOR, PROMETHEUS = 10000, 9901, 18000, 14318, 9090
 PORTS = (GATEWAY, ADMIN, MOCK, COLLECTOR, PROMETHEUS)
@@ -164,9 +164,8 @@ def show(observed):
 
 
 def main():
-    exit_on_signals()
     print("Starting a mock upstream, Envoy with observability/envoy.yaml, and Prometheus …", file=sys.stderr)
-    try:
+    with as_command():
         with Observed() as observed:
             observed.start_prometheus()
             seconds = int(os.environ.get("LOAD_SECONDS", "30"))
@@ -180,17 +179,10 @@ def main():
                     import picture  # noqa: PLC0415
 
                     picture.draw(observed, list(panels()), began, file)
-                if os.environ.get("STAY"):
-                    print(f"\nUp under load: the gateway on http://{HOST}:{GATEWAY}/v1, Prometheus on http://{HOST}:{PROMETHEUS}.")
-                    while True:
-                        time.sleep(3600)
+                stay(f"Up under load: the gateway on http://{HOST}:{GATEWAY}/v1, Prometheus on http://{HOST}:{PROMETHEUS}.")
             if empty:
                 raise StackError(f"nothing to see in: {', '.join(empty)}")
         print("\n== observability: every panel of the dashboard has data")
-    except StackError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("\nStopped.")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,13 @@ STAY=1 leaves all of it up afterwards.
 """
 
 import json
-import os
 import sys
-import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1] / "demo"))
 from parts import Parts, post  # noqa: E402
-from stack import StackError, exit_on_signals  # noqa: E402
+from stack import StackError, as_command, stay  # noqa: E402
 
 GATEWAY, ADMIN, MOCK = 10000, 9901, 18000
 ALICE, BOB, SEARCH = "vk-demo-free-alice", "vk-demo-free-bob", "vk-demo-team-search"
@@ -72,20 +70,12 @@ def demonstrate(parts):
 
 
 def main():
-    exit_on_signals()
     print("Starting the mock upstream and Envoy with examples/budgets-local/envoy.yaml …", file=sys.stderr)
-    try:
+    with as_command():
         with start() as parts:
             demonstrate(parts)
-            if os.environ.get("STAY"):
-                print(f"\nUp on http://127.0.0.1:{GATEWAY}/v1 with the keys {ALICE}, {BOB}, {SEARCH}. Ctrl-C stops it.")
-                while True:
-                    time.sleep(3600)
+            stay(f"Up on http://127.0.0.1:{GATEWAY}/v1 with the keys {ALICE}, {BOB}, {SEARCH}.")
         print("\n== budgets-local: a key is stopped at its budget, another one is not")
-    except StackError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("\nStopped.")
 
 
 if __name__ == "__main__":

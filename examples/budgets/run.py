@@ -6,7 +6,6 @@ What is not there is installed first: the service is built from its Go module, R
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1] / "demo"))
 from parts import Parts, get, listens, post, program  # noqa: E402
-from stack import HOST, StackError, exit_on_signals  # noqa: E402
+from stack import HOST, StackError, as_command, stay  # noqa: E402
 
 FIRST, SECOND, MOCK = 10000, 10001, 18000
 ADMIN, SECOND_ADMIN = 9901, 9902
@@ -149,23 +148,12 @@ def demonstrate(fleet):
 
 
 def main():
-    exit_on_signals()
     print("Starting Redis, the rate limit service, the mock upstream and two Envoys …", file=sys.stderr)
-    try:
+    with as_command():
         with Fleet() as fleet:
             demonstrate(fleet)
-            if os.environ.get("STAY"):
-                print(
-                    f"\nUp: http://{HOST}:{FIRST}/v1 and http://{HOST}:{SECOND}/v1 with the keys {SEARCH} and {CHAT}."
-                    " Ctrl-C stops it."
-                )
-                while True:
-                    time.sleep(3600)
+            stay(f"Up: http://{HOST}:{FIRST}/v1 and http://{HOST}:{SECOND}/v1 with the keys {SEARCH} and {CHAT}.")
         print("\n== budgets: a key is stopped at its budget, which two Envoys share; another one is not")
-    except StackError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("\nStopped.")
 
 
 if __name__ == "__main__":
