@@ -7,51 +7,84 @@ use crate::wire::headers::HeaderText;
 use crate::wire::names::is_nearly;
 use crate::wire::percent;
 
-/// What the client is, whom it wants to be billed, and what would make another request of this one: a server that obeys
-/// `x-http-method-override` or `x-original-url` answers something else than was checked. `accept-encoding` is among them
-/// because what comes back has to be readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in
-/// front of gateways write.
-fn withheld(name: &[u8]) -> Option<&'static str> {
-    Some(match name {
-        b"accept-encoding" => "accept-encoding",
-        b"api-key" => "api-key",
-        b"authorization" => "authorization",
-        b"cookie" => "cookie",
-        b"cookie2" => "cookie2",
-        b"forwarded" => "forwarded",
-        b"openai-organization" => "openai-organization",
-        b"openai-project" => "openai-project",
-        b"x-api-key" => "x-api-key",
-        b"x-forwarded-client-cert" => "x-forwarded-client-cert",
-        b"x-forwarded-host" => "x-forwarded-host",
-        b"x-forwarded-method" => "x-forwarded-method",
-        b"x-forwarded-path" => "x-forwarded-path",
-        b"x-forwarded-server" => "x-forwarded-server",
-        b"x-forwarded-uri" => "x-forwarded-uri",
-        b"x-goog-user-project" => "x-goog-user-project",
-        b"x-host" => "x-host",
-        b"x-http-method" => "x-http-method",
-        b"x-http-method-override" => "x-http-method-override",
-        b"x-method-override" => "x-method-override",
-        b"x-ms-client-principal" => "x-ms-client-principal",
-        b"x-ms-client-principal-id" => "x-ms-client-principal-id",
-        b"x-ms-client-principal-name" => "x-ms-client-principal-name",
-        b"x-original-host" => "x-original-host",
-        b"x-original-method" => "x-original-method",
-        b"x-original-path" => "x-original-path",
-        b"x-original-uri" => "x-original-uri",
-        b"x-original-url" => "x-original-url",
-        b"x-rewrite-url" => "x-rewrite-url",
-        _ => return None,
-    })
-}
+/// Names that are withheld as they stand: what the client is, whom it wants to be billed, which model it wants to have, and
+/// what would make another request of this one. `accept-encoding` is among them because what comes back has to be
+/// readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in front of gateways write.
+const WITHHELD: [&str; 34] = [
+    "accept-encoding",
+    "api-key",
+    "apikey",
+    "auth",
+    "authorization",
+    "bearer",
+    "client-cert",
+    "client-cert-chain",
+    "cookie",
+    "cookie2",
+    "credentials",
+    "forwarded",
+    "jwt",
+    "key",
+    "model",
+    "model-id",
+    "model-name",
+    "openai-organization",
+    "openai-project",
+    "remote-user",
+    "secret",
+    "token",
+    "x-amz-target",
+    "x-api-key",
+    "x-bearer",
+    "x-goog-user-project",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-key",
+    "x-method-override",
+    "x-portkey-config",
+    "x-real-user",
+    "x-remote-user",
+];
 
-/// How names of headers end that carry a credential, whoever has thought of them (`proxy-authorization`,
-/// `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`).
-fn carries_credential(name: &[u8]) -> bool {
-    let ends: &[&str] = match name.last() {
-        Some(b'n') => &["authorization", "-token"],
-        Some(b'y') => &[
+/// How names begin that are withheld: `x-envoy-original-dst-host` and `x-gateway-destination-endpoint` name the host that
+/// Envoy sends the request to, others its retries and timeouts (those that the router writes, it writes after this filter);
+/// the rest is what proxies in front of a server say of the request and of whose it is.
+const WITHHELD_PREFIXES: [&str; 12] = [
+    "x-envoy-",
+    "x-gateway-destination-",
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+    "x-override-",
+    "x-auth-request-",
+    "x-webauth-",
+    "x-ms-client-principal",
+    "x-amzn-oidc-",
+    "x-goog-iap-",
+    "x-goog-authenticated-user-",
+];
+
+/// What begins so and stays: the addresses on the way, which Envoy writes itself.
+const KEPT: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"];
+
+/// How names end that are withheld, whoever has thought of them, by their last byte: those that carry a credential
+/// (`proxy-authorization`, `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`), and those
+/// by which a gateway behind this one is told another host (`helicone-target-url`, `x-portkey-custom-host`) or another model
+/// (`azureml-model-deployment`, `x-ai-eg-model`).
+fn withheld_ends(last: u8) -> &'static [&'static str] {
+    match last {
+        b'd' => &["password", "passwd", "-model-id"],
+        b'e' => &["cookie", "-passphrase", "-api-base", "-model-name"],
+        b'h' => &["-auth"],
+        b'i' => &["-uri"],
+        b'k' => &["-model-fallback"],
+        b'l' => &["-url", "-model", "-credential"],
+        b'n' => &["authorization", "-token", "-assertion"],
+        b'r' => &["-bearer", "-provider"],
+        b's' => &["-credentials", "-fallbacks", "api-keys", "apikeys", "-access-keys"],
+        b't' => &["-secret", "-client-cert", "-host", "-endpoint", "-deployment", "-jwt"],
+        b'y' => &[
             "api-key",
             "apikey",
             "access-key",
@@ -61,36 +94,53 @@ fn carries_credential(name: &[u8]) -> bool {
             "subscription-key",
             "virtual-key",
         ],
-        Some(b't') => &["-secret"],
-        Some(b'd') => &["password"],
-        Some(b'e') => &["cookie"],
-        Some(b'h') => &["-auth"],
-        Some(b's') => &["-credentials"],
-        _ => return false,
-    };
-    ends.iter().any(|end| name.ends_with(end.as_bytes()))
+        _ => &[],
+    }
 }
 
-/// What Envoy takes from a request's head: `x-envoy-original-dst-host` and `x-gateway-destination-endpoint` name the host
-/// that it is sent to, others its retries and timeouts. Those that the router writes, it writes after this filter.
-const WITHHELD_PREFIXES: [&str; 2] = ["x-envoy-", "x-gateway-destination-"];
+/// Whether a name begins or ends as one that is withheld.
+fn is_withheld_by_affix(name: &[u8]) -> bool {
+    let begins = name.starts_with(b"x-")
+        && WITHHELD_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+        && !KEPT.iter().any(|kept| kept.as_bytes() == name);
+    let ends = || {
+        let last = name.last().copied().unwrap_or_default();
+        withheld_ends(last).iter().any(|end| name.ends_with(end.as_bytes()))
+    };
+    begins || ends()
+}
 
 /// One compiled set for heads and trailers.
-#[derive(Debug)]
 pub struct WithheldHeaders {
-    /// `auth.header` of every provider.
-    auth: Box<[Rc<str>]>,
+    /// The names that are withheld as they stand, `auth.header` of every provider among them, by their length: most names of a
+    /// request are as long as one of these at most.
+    by_length: Box<[Box<[HeaderText]>]>,
+}
+
+impl std::fmt::Debug for WithheldHeaders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.by_length.iter().flatten().map(|name| &**name);
+        f.debug_set().entries(names).finish()
+    }
 }
 
 impl WithheldHeaders {
     /// `auth`: the custom headers that carry providers' credentials, in lower case.
     #[must_use]
     pub fn new(auth: impl IntoIterator<Item = Rc<str>>) -> Self {
-        let mut auth: Vec<_> =
-            auth.into_iter().filter(|name| withheld(name.as_bytes()).is_none()).collect();
-        auth.sort_unstable();
-        auth.dedup();
-        Self { auth: auth.into() }
+        let mut by_length: Vec<Vec<HeaderText>> = Vec::new();
+        let known = WITHHELD.into_iter().map(HeaderText::Literal);
+        for name in known.chain(auth.into_iter().map(HeaderText::Shared)) {
+            if by_length.len() <= name.len() {
+                by_length.resize(name.len() + 1, Vec::new());
+            }
+            if let Some(names) = by_length.get_mut(name.len())
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+        Self { by_length: by_length.into_iter().map(Vec::into_boxed_slice).collect() }
     }
 
     /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them. Servers behind
@@ -102,23 +152,25 @@ impl WithheldHeaders {
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
         }
-        if let Some(known) = withheld(name) {
-            return Some(HeaderText::Literal(known));
+        let same = self
+            .by_length
+            .get(name.len())
+            .and_then(|names| names.iter().find(|known| known.as_bytes() == name));
+        match same {
+            Some(known) => Some(known.clone()),
+            // `<prefix>-cache` is the client's to send, whatever the prefix is.
+            None if own.cache.as_bytes() == name => None,
+            None if is_withheld_by_affix(name) => owned(name),
+            None => own.find(name),
         }
-        if let Some(known) = self.auth.iter().find(|known| known.as_bytes() == name) {
-            return Some(known.into());
-        }
-        let envoys = name.starts_with(b"x-")
-            && WITHHELD_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
-        if envoys || carries_credential(name) { owned(name) } else { own.find(name) }
     }
 }
 
-/// Whether a header's value is the virtual key `presented`, whatever stands before it (`Bearer `, `Key `): under any name,
-/// it is for this gateway alone.
+/// Whether a header's value, or its name, holds the virtual key `presented`, whatever stands around it (`Bearer `, `key=`): under
+/// any name, it is for this gateway alone.
 #[must_use]
-pub fn repeats_key(value: &[u8], presented: &[u8]) -> bool {
-    !presented.is_empty() && value.trim_ascii_end().ends_with(presented)
+pub fn repeats_key(text: &[u8], presented: &[u8]) -> bool {
+    !presented.is_empty() && memchr::memmem::find(text, presented).is_some()
 }
 
 /// Whether a query parameter of this name (as written) or with this value carries a credential of the client's.
@@ -139,10 +191,12 @@ pub fn is_credential_parameter(name: &str, value: &str, presented: &[u8]) -> boo
         "token",
         "x_api_key",
     ];
+    let holds_key = |text: &str| {
+        percent::decode_fully(text.as_bytes()).is_none_or(|text| repeats_key(&text, presented))
+    };
     NAMES.iter().any(|known| is_nearly(name.as_bytes(), known))
-        || percent::decode_fully(value.as_bytes()).is_none_or(|value| {
-            !presented.is_empty() && memchr::memmem::find(&value, presented).is_some()
-        })
+        || holds_key(name)
+        || holds_key(value)
 }
 
 impl HeaderNames {
@@ -196,6 +250,20 @@ mod tests {
             "x_gateway-cluster",
             "x-http-method-override",
             "x_original_url",
+            "x-forwarded-prefix",
+            "x-forwarded-email",
+            "x-auth-request-user",
+            "x-ms-client-principal-idp",
+            "ssl-client-cert",
+            "cf-access-jwt-assertion",
+            "model",
+            "x-ai-eg-model",
+            "x-model-id",
+            "azureml-model-deployment",
+            "helicone-target-url",
+            "helicone-openai-api-base",
+            "x-portkey-custom-host",
+            "x_portkey_provider",
         ] {
             assert!(is_withheld(name), "{name}");
         }
@@ -216,9 +284,21 @@ mod tests {
             "x_request_id",
             "x-max-tokens",
             "content-md5",
+            "x-forwarded-proto",
+            "host",
+            "origin",
+            "http-referer",
+            "x-title",
+            "x-stainless-helper-method",
+            "x-stainless-timeout",
+            "anthropic-dangerous-direct-browser-access",
+            "sec-websocket-key",
+            "session_id",
+            "chatgpt-account-id",
         ] {
             assert!(!is_withheld(name), "{name}");
         }
-        assert_eq!(withheld.auth.len(), 1);
+        let listed: usize = withheld.by_length.iter().map(|names| names.len()).sum();
+        assert_eq!(listed, WITHHELD.len());
     }
 }

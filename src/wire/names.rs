@@ -1,8 +1,11 @@
 //! Names that a careless parser takes for others: one rule for JSON members, form fields and query parameters.
 //!
 //! Go's `encoding/json` and some .NET readers ignore case, C parsers end a name at NUL, readers of forms decode percent
-//! escapes, trim, and read `model[]` as an array, and mappers drop what is no letter (`max-tokens`, `maxTokens`). A name
+//! escapes, trim, and read `model[]` as an array, mappers drop what is no letter (`max-tokens`, `maxTokens`), and whoever
+//! normalises text reads full-width, mathematical and accented letters as plain ones (NFKD). A name
 //! that one of them may take for a name that decides something is not to be passed on as if it were another.
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Code, GatewayError};
 use crate::wire::percent;
@@ -19,13 +22,16 @@ pub fn is_nearly(written: &[u8], name: &str) -> bool {
     }
     let decoded;
     let written = if written.contains(&b'%') {
-        decoded = percent::decode(written);
+        decoded = percent::decode_leniently(written);
         &decoded
     } else {
         written
     };
     let head = written.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
-    [written, head].into_iter().any(|text| folded(text).eq(folded(name.as_bytes())))
+    let plain = |text| folded(signs(text).filter(|sign| sign.is_alphanumeric()));
+    [written, head].into_iter().any(|text| {
+        plain(text).eq(plain(name.as_bytes())) || folded(signs(text)).eq(plain(name.as_bytes()))
+    })
 }
 
 /// Which of `names` some parser may take `written` for without it being one of them.
@@ -62,11 +68,16 @@ fn is_same_ascii(one: &[u8], other: &[u8]) -> bool {
     letters(one).eq(letters(other))
 }
 
-/// Letters and digits. By way of capitals, so that what has no small letter of its own (`ſ`, `ı`, the Kelvin sign) folds
-/// as Unicode's case folding does.
-fn folded(text: &[u8]) -> impl Iterator<Item = char> {
-    text.utf8_chunks()
-        .flat_map(|chunk| chunk.valid().chars())
+/// What of a text is UTF-8.
+fn signs(text: &[u8]) -> impl Iterator<Item = char> {
+    text.utf8_chunks().flat_map(|chunk| chunk.valid().chars())
+}
+
+/// The letters and digits of a text in their plain form. By way of capitals, so that what has no small letter of its own (`ſ`,
+/// `ı`, the Kelvin sign) folds as Unicode's case folding does. Whether signs that are no letters become some (`㏐`) depends on
+/// what is done first: taking them out, or normalising.
+fn folded(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    text.nfkd()
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
         .filter(|c| c.is_alphanumeric())
@@ -106,6 +117,14 @@ mod tests {
             b"model:",
             b"\"model\"",
             b"`model`",
+            "\u{ff4d}odel".as_bytes(),
+            "\u{1d426}\u{1d428}\u{1d41d}\u{1d41e}\u{1d425}".as_bytes(),
+            "\u{1d50}\u{1d52}\u{1d48}\u{1d49}\u{2e1}".as_bytes(),
+            "\u{217f}ode\u{217c}".as_bytes(),
+            "\u{24dc}odel".as_bytes(),
+            "mod\u{e9}l".as_bytes(),
+            b"%u006dodel",
+            b"%EF%BD%8Dodel",
         ] {
             assert!(is_nearly(written, "model"), "{:?}", String::from_utf8_lossy(written));
         }
@@ -191,7 +210,7 @@ mod laws {
         /// A letter more or less is another name, on the quick way as on the slow one.
         #[test]
         fn both_ways_agree(written in "[a-zA-Z_.-]{0,6}", name in "[a-z_]{0,4}") {
-            let slow = folded(written.as_bytes()).eq(folded(name.as_bytes()));
+            let slow = folded(signs(written.as_bytes())).eq(folded(signs(name.as_bytes())));
             prop_assert_eq!(is_nearly(written.as_bytes(), &name), slow);
         }
     }

@@ -3,6 +3,25 @@
 /// Decodes once. A broken escape stands for itself, as most servers read it.
 #[must_use]
 pub fn decode(text: &[u8]) -> Vec<u8> {
+    decode_with(text, |_| None)
+}
+
+/// The same as the most lenient server reads it: `%u006d`, too, which no standard has and IIS decodes.
+#[must_use]
+pub fn decode_leniently(text: &[u8]) -> Vec<u8> {
+    decode_with(text, |rest| match rest {
+        [b'%', b'u' | b'U', digits @ ..] => {
+            let digits = digits.get(..4)?.iter();
+            let mut code = digits.map(|byte| char::from(*byte).to_digit(16));
+            char::from_u32(code.try_fold(0, |code, digit| Some(code << 4 | digit?))?)
+        }
+        _ => None,
+    })
+}
+
+/// Decodes once. `long`: the character of a longer escape, in six bytes, at the beginning of a text.
+fn decode_with(text: &[u8], long: impl Fn(&[u8]) -> Option<char>) -> Vec<u8> {
+    const LONG: usize = 6;
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -13,6 +32,9 @@ pub fn decode(text: &[u8]) -> Vec<u8> {
         if let Some((high, low)) = escaped {
             out.push(high << 4 | low);
             rest = rest.get(3..).unwrap_or_default();
+        } else if let Some(sign) = long(rest) {
+            out.extend_from_slice(sign.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = rest.get(LONG..).unwrap_or_default();
         } else {
             out.push(byte);
             rest = tail;
@@ -21,13 +43,13 @@ pub fn decode(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Decodes until nothing is escaped any more; `None` where escapes are left after as many rounds as anybody decodes.
+/// Decodes leniently until nothing is escaped any more; `None` where escapes are left after as many rounds as anybody decodes.
 #[must_use]
 pub fn decode_fully(text: &[u8]) -> Option<Vec<u8>> {
     const ROUNDS: usize = 4;
     let mut decoded = text.to_vec();
     for _ in 0..ROUNDS {
-        let again = decode(&decoded);
+        let again = decode_leniently(&decoded);
         if again.len() == decoded.len() {
             return Some(decoded);
         }
@@ -58,5 +80,21 @@ mod tests {
         ] {
             assert_eq!(decode(text), want);
         }
+    }
+
+    #[test]
+    fn decodes_leniently() {
+        for (text, want) in [
+            (&b"%u006dodel"[..], &b"model"[..]),
+            (b"%U002f%2f", b"//"),
+            (b"%u00e9", "\u{e9}".as_bytes()),
+            (b"%u006", b"%u006"),
+            (b"%ud800x", b"%ud800x"),
+            (b"%u+06d", b"%u+06d"),
+        ] {
+            assert_eq!(decode_leniently(text), want);
+        }
+        assert_eq!(decode_fully(b"%25u006d").as_deref(), Some(&b"m"[..]));
+        assert_eq!(decode(b"%u006d"), b"%u006d");
     }
 }

@@ -15,6 +15,7 @@ use crate::exchange::face::Face;
 use crate::exchange::models::{ListStyle, Want};
 use crate::exchange::{Exchange, ModelsQuery, Next, Note, RequestStep, Surroundings};
 use crate::policy::key::VirtualKey;
+use crate::policy::model::Allowlist;
 use crate::policy::operation::{self, Operation, RequestTarget};
 use crate::policy::{Outside, presented_key};
 use crate::telemetry::usage;
@@ -112,6 +113,8 @@ impl Exchange {
     ) -> RequestStep {
         let operation = head.operation();
         self.tally.operation = Some(operation);
+        let key = self.key.as_deref();
+        let is_restricted = key.is_some_and(|key| !matches!(key.allowed, Allowlist::All));
         let body = RequestBody {
             reader,
             declared,
@@ -119,6 +122,7 @@ impl Exchange {
             trailers: false,
             has_default_model: operation.has_default_model(),
             text: (self.is_metered() && usage::has_text(operation)).then(Box::default),
+            is_restricted,
         };
         self.request = RequestPhase::Reading(Box::new(Reading { head, body, chosen: None }));
         // A request without a body is judged like one with an empty body.

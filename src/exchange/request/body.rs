@@ -23,6 +23,8 @@ pub(super) struct RequestBody {
     pub has_default_model: bool,
     /// Counts its text, where that is wanted.
     pub text: Option<Box<RequestText>>,
+    /// Not every model may be asked: a server must not be told others beside the one that was checked.
+    pub is_restricted: bool,
 }
 
 /// The scanner for the operation's kind of body.
@@ -84,6 +86,7 @@ impl RequestBody {
             return Err(too_large(limits.max_request_bytes));
         }
         let found = self.reader.push(bytes)?;
+        self.check_further_models()?;
         if let Some(text) = &mut self.text {
             text.push(bytes);
         }
@@ -119,6 +122,24 @@ impl RequestBody {
         };
         let most = if writes_text(operation) { most } else { 0 };
         Estimate { input, total: input.saturating_add(most) }
+    }
+
+    /// Whether the body tells of further models although it may not.
+    ///
+    /// # Errors
+    /// `unsupported_parameter`.
+    pub fn check_further_models(&self) -> Result<(), GatewayError> {
+        let BodyReader::Json(scanner) = &self.reader else { return Ok(()) };
+        match scanner.further_models() {
+            Some(name) if self.is_restricted => Err(GatewayError::new(
+                Code::UnsupportedParameter,
+                format!(
+                    "Not every model may be used here, and \"{name}\" may name others than \"model\" does. Leave it out."
+                ),
+            )
+            .with_param(name)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a body that is complete leaves its model to the provider.

@@ -179,7 +179,7 @@ impl ClientHead {
             },
             has_version: fields.has_version,
             content_type: content_type(target.operation, fields.content_type)?,
-            removals: removals(config, headers, |value| repeats_key(value, presented)),
+            removals: removals(config, headers, repetition(headers, presented)),
         })
     }
 
@@ -194,7 +194,14 @@ impl ClientHead {
     }
 }
 
-/// What is removed from every governed request. `is_key`: whether a value is the client's virtual key.
+/// Whether a name or value of the head repeats the virtual key. Hardly any does: one look at the whole head says so.
+fn repetition<'a>(headers: &Headers, presented: &'a [u8]) -> impl Fn(&[u8]) -> bool + use<'a> {
+    // It stands there once.
+    let is_repeated = memchr::memmem::find_iter(headers.block(), presented).nth(1).is_some();
+    move |text| is_repeated && repeats_key(text, presented)
+}
+
+/// What is removed from every governed request. `is_key`: whether a name or value holds the client's virtual key.
 pub(super) fn removals(
     config: &Config,
     headers: &Headers,
@@ -205,7 +212,7 @@ pub(super) fn removals(
     for (name, value) in headers.iter() {
         if let Some(name) = config.withheld.find(&config.headers, name) {
             edits.push(HeaderEdit::remove(name));
-        } else if is_key(value) && !name.starts_with(b":") {
+        } else if (is_key(value) || is_key(name)) && !name.starts_with(b":") {
             let name = std::str::from_utf8(name).ok();
             edits.extend(name.map(|name| HeaderEdit::remove(name.to_owned())));
         }
@@ -305,14 +312,25 @@ pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]>
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
-/// Whether a query string has a parameter that some server may take for `model`: there are servers
-/// that let it override the body (seen in LiteLLM). A name that is not UTF-8 can be read as any, and so can one in what
-/// is escaped more often than anybody decodes. Some decode before they cut.
+/// Whether a query string has a parameter by which some server may choose the model: there are servers that let it override
+/// the body (LiteLLM), and others that know it as an engine or deployment (Azure). A name that is not UTF-8 can be read as
+/// any, and so can one in what is escaped more often than anybody decodes. Some decode before they cut.
 fn names_model(query: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "model",
+        "models",
+        "model_id",
+        "model_name",
+        "engine",
+        "engine_id",
+        "deployment",
+        "deployment_id",
+    ];
     let names = |query: &[u8]| {
         query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
             let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
-            is_nearly(name, "model") || std::str::from_utf8(&percent::decode(name)).is_err()
+            NAMES.iter().any(|known| is_nearly(name, known))
+                || std::str::from_utf8(&percent::decode(name)).is_err()
         })
     };
     names(query.as_bytes())

@@ -158,10 +158,13 @@ impl Exchange {
         own_headers(&self.config, trailers)
     }
 
-    /// Whether a header's value is a virtual key. The client's own is not kept: its digest tells.
-    fn is_key(&self, value: &[u8]) -> bool {
-        let last = value.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
-        last.is_some_and(|word| self.config.virtual_keys.known(word).is_some())
+    /// Whether a header's name or value holds a virtual key, as one of its words. The client's own is not kept: its digest tells.
+    fn is_key(&self, text: &[u8]) -> bool {
+        let is_known = |word: &[u8]| self.config.virtual_keys.known(word).is_some();
+        let is_part =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        text.split(u8::is_ascii_whitespace).any(is_known)
+            || text.split(|byte| !is_part(byte)).any(is_known)
     }
 
     /// The trailers: the end of a body that has some.

@@ -7,6 +7,7 @@ use super::phase::{Reading, RequestHead, RequestPhase, Streaming};
 use super::rewrite::Rewrite;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Next, Note, Release, RequestStep};
+use crate::policy::model::Target;
 use crate::policy::{Authority, Positions, UsageMode};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::model_span::ModelSpan;
@@ -39,6 +40,14 @@ impl Exchange {
             let id = decision.plan.first.provider;
             let provider = self.config.providers.get(id).ok_or_else(internal)?;
             self.routes.check(id, provider, self.now)?;
+            let is_curated = |target: &Target| {
+                let provider = self.config.providers.get(target.provider);
+                provider.is_some_and(|provider| provider.models.is_some())
+            };
+            if decision.targets().any(is_curated) {
+                reading.body.is_restricted = true;
+                reading.body.check_further_models()?;
+            }
             reading.chosen = Some(decision);
         }
         let body = &reading.body;

@@ -222,6 +222,8 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
         "holds a control character"
     } else if climbs(id) {
         "has a segment `.` or `..`, as a path"
+    } else if lists_or_ends(id) {
+        "holds one of `,`, `|`, `?` and `#`, by which servers read several ids, or a part of it"
     } else {
         return Ok(());
     };
@@ -234,6 +236,16 @@ fn hides_control(id: &str) -> bool {
     id.contains('%')
         && percent::decode_fully(id.as_bytes())
             .is_none_or(|decoded| decoded.iter().any(u8::is_ascii_control))
+}
+
+/// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query or fragment, where the
+/// id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
+fn lists_or_ends(id: &str) -> bool {
+    let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b'?' | b'#');
+    id.bytes().any(is_sign)
+        || (id.contains('%')
+            && percent::decode_fully(id.as_bytes())
+                .is_none_or(|decoded| decoded.into_iter().any(is_sign)))
 }
 
 /// Whether a server that reads the id as a path could end in another place than where it seems to lead: past what an

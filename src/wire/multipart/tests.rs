@@ -200,6 +200,8 @@ fn one_model_exactly() {
         "mod_el",
         "mod\u{200b}el",
         "mo%EF%BB%BFdel",
+        "mod\u{e9}l",
+        "\u{ff4d}odel",
     ] {
         let again = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nm\r\n");
         assert_eq!(model("B", &with_model(&again)), Err(Code::DuplicateModel), "{name}");
@@ -208,7 +210,7 @@ fn one_model_exactly() {
             assert_eq!(model("B", &part(&headers, "m")), Err(Code::MissingModel), "{name}");
         }
     }
-    for name in ["models", "model_id", "remodel", "mod%6", "m%6fdels", "model.x", "mod\u{e9}l", ""]
+    for name in ["models", "model_id", "remodel", "mod%6", "m%6fdels", "model.x", "mod\u{e9}le", ""]
     {
         let other = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nm\r\n");
         assert_eq!(model("B", &with_model(&other)), Ok("m".to_owned()), "{name}");

@@ -149,7 +149,7 @@ def test_denied(gateway, vk, asked):
 
 def test_messages_name_the_model_safely(gateway):
     """A client's id comes back in JSON's own escapes, never as markup of ours or unbounded."""
-    asked = 'alpha/"},{<script>' + "x" * 900
+    asked = 'alpha/"}{<script>' + "x" * 900
     message = expect.gateway_error(ask(gateway, asked, "none"), 403, "model_not_allowed")
     assert len(message) < 1000
 

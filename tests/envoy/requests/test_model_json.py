@@ -128,6 +128,16 @@ REFUSED = {
         "invalid_json",
     ),
     "bad byte in a name": (b'{"model":"alpha/m","mod\xffel":"beta/m"}', "invalid_json"),
+    "full-width letter": ('{"model":"alpha/m","\uff4dodel":"beta/m"}'.encode(), "duplicate_model"),
+    "mathematical letters": (
+        '{"model":"alpha/m","\U0001d426\U0001d428\U0001d41d\U0001d41e\U0001d425":"beta/m"}'.encode(),
+        "duplicate_model",
+    ),
+    "escaped full-width letter": (b'{"\\uff4dodel":"beta/m","model":"alpha/m"}', "duplicate_model"),
+    "raised letters": ('{"model":"alpha/m","\u1d50\u1d52\u1d48\u1d49\u02e1":"beta/m"}'.encode(), "duplicate_model"),
+    "Roman numerals": ('{"model":"alpha/m","\u217fode\u217c":"beta/m"}'.encode(), "duplicate_model"),
+    "accent": ('{"model":"alpha/m","mod\u00e9l":"beta/m"}'.encode(), "duplicate_model"),
+    "list of ids": (b'{"model":"alpha/m,beta/m"}', "invalid_model"),
     "bad byte in another name": (b'{"model":"alpha/m","x\xff":1}', "invalid_json"),
     "half a surrogate in a name": (
         b'{"model":"alpha/m","mod\\ud800el":"beta/m"}',

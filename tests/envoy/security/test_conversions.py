@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness import expect
+from harness import expect, headers
 
 BODIES = {
     "/v1/responses": {"model": "alpha/m", "input": "x"},
@@ -44,6 +44,42 @@ def test_a_second_model(gateway, path, name):
     with gateway.sends_nothing():
         reply = gateway.post(path, with_member(path, name, '"beta/m"'))
     assert reply.status == 400 and (b"duplicate_model" in reply.body or b"invalid_json" in reply.body)
+
+
+FURTHER = ["models", "fallbacks", "Models", "fallback_models", "mod\\u0065ls", "modelFallbacks"]
+PATHS = ["/v1/chat/completions", "/v1/embeddings", "/v1/messages", "/v1/responses"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", FURTHER)
+@pytest.mark.parametrize("late", [False, True])
+def test_further_models(gateway, upstreams, path, name, late):
+    """OpenRouter asks `models`, LiteLLM `fallbacks`, where the first model fails: not for a key that may use some only."""
+    rest = {"messages": [{"role": "user", "content": "x"}], "input": "x", "max_tokens": 1}
+    if path != "/v1/messages":
+        rest.pop("max_tokens")
+    if path in ("/v1/responses", "/v1/embeddings"):
+        rest.pop("messages")
+    if path in ("/v1/chat/completions", "/v1/messages"):
+        rest.pop("input")
+    body = json.dumps({"model": "alpha/llama-3", **rest}).encode()[:-1]
+    pad = b',"x":"' + b"x" * 300_000 + b'"' if late else b""
+    body += pad + f',"{name}":["denied"]}}'.encode()
+    with gateway.completes_nothing(upstreams):
+        reply = gateway.request(
+            "POST", path, headers("allow", "application/json"), pieces=[body[:200], body[200:]]
+        )
+    assert reply.status == 400 and b"unsupported_parameter" in reply.body, reply.body
+    # A list of the provider's is a limit, too.
+    with gateway.sends_nothing():
+        reply = gateway.post(path, json.dumps({"model": "listed/listed-1", "models": ["x"], **rest}).encode())
+    assert reply.status == 400 and b"unsupported_parameter" in reply.body, reply.body
+
+
+def test_further_models_of_a_key_that_may_use_all(gateway, upstreams):
+    body = b'{"model":"alpha/m","models":["b"],"messages":[]}'
+    expect.good(gateway.post(body=body))
+    assert upstreams["alpha"].only.body == body.replace(b"alpha/m", b"m")
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -39,6 +39,24 @@ CLIENTS_OWN = [
     "x-original-url",
     "x-rewrite-url",
     "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-amz-target",
+    # Who the client is, as only a proxy in front may say.
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-auth-request-groups",
+    "x-remote-user",
+    "x-goog-authenticated-user-email",
+    "cf-access-jwt-assertion",
+    "ssl-client-cert",
+    # They name a model, or a host, to a gateway or server behind this one.
+    "model",
+    "x-model-id",
+    "x-ai-eg-model",
+    "azureml-model-deployment",
+    "helicone-target-url",
+    "x-portkey-custom-host",
+    "x_portkey_provider",
 ]
 
 
@@ -79,6 +97,36 @@ def test_the_virtual_key_goes_nowhere_under_any_name(gateway, upstreams, name, s
     assert plugin.VK["main"] not in str(upstreams["alpha"].requests[1].wait_complete().trailers)
 
 
+KEY_AMONG_OTHER_THINGS = [
+    ("x-custom", f"key={plugin.VK['main']}; a=b"),
+    ("x-custom", f'"{plugin.VK["main"]}"'),
+    ("referer", f"https://page.test/?k={plugin.VK['main']}&a=b"),
+    ("baggage", f"a=b,key={plugin.VK['main']},c=d"),
+    ("user-agent", f"{plugin.VK['main']}/1.0"),
+    (plugin.VK["main"], "1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), KEY_AMONG_OTHER_THINGS)
+def test_nor_among_other_things(gateway, upstreams, name, value):
+    expect.good(gateway.post(body=BODY, fields=[(name, value), ("x-else", "kept")]))
+    got = upstreams["alpha"].only
+    assert got.header("x-else") == "kept" and plugin.VK["main"] not in str(got.head)
+    with gateway.connect2() as client:
+        reply = client.request(
+            "POST", "/v1/chat/completions", headers("main"), [BODY], trailers=[(name, value)]
+        )
+    expect.good(reply)
+    trailers = upstreams["alpha"].requests[1].wait_complete().trailers
+    assert plugin.VK["main"] not in str(trailers)
+
+
+@pytest.mark.parametrize("query", [plugin.VK["main"], f"{plugin.VK['main']}=1", f"a%5B{plugin.VK['main']}%5D=1"])
+def test_nor_as_a_name_in_the_query(gateway, upstreams, query):
+    expect.good(gateway.post(f"/v1/chat/completions?{query}&c=d", body=BODY))
+    assert upstreams["alpha"].only.path == "/openai/v1/chat/completions?c=d"
+
+
 @pytest.mark.parametrize("name", ["token", "x-api-key", "made_up", "a=b;key", "%61pikey"])
 def test_nor_in_the_query(gateway, upstreams, name):
     query = f"{name}={plugin.VK['main']}&c=d"
@@ -87,7 +135,18 @@ def test_nor_in_the_query(gateway, upstreams, name):
     assert plugin.VK["main"] not in path and path.endswith("c=d")
 
 
-MODEL_IN_A_QUERY = ["a=b%26model=x", "a?model=x", "a=1%2526mod%2565l=x", "model%5b%5d=x", "a;Model"]
+MODEL_IN_A_QUERY = [
+    "a=b%26model=x",
+    "a?model=x",
+    "a=1%2526mod%2565l=x",
+    "model%5b%5d=x",
+    "a;Model",
+    "%u006dodel=x",
+    "%EF%BD%8Dodel=x",
+    "models=x",
+    "engine=x",
+    "deployment-id=x",
+]
 
 
 @pytest.mark.parametrize("query", MODEL_IN_A_QUERY)
@@ -118,6 +177,14 @@ def test_an_id_that_climbs(gateway, model, path):
     with gateway.sends_nothing():
         reply = gateway.post(path, body, vk="allow")
     assert reply.status == 400 and b"invalid_model" in reply.body
+
+
+@pytest.mark.parametrize("model", ["alpha/llama-3,denied", "denied?x-mini", "BAAI/a%23denied", "BAAI/a|denied"])
+def test_an_id_that_is_several_or_ends_early(gateway, model):
+    """Servers that read a list of ids, or put the id into a URL."""
+    with gateway.sends_nothing():
+        reply = gateway.post(body={"model": model, "messages": []}, vk="allow")
+    assert "`,`" in expect.gateway_error(reply, 400, "invalid_model", "model")
 
 
 @pytest.mark.parametrize(
