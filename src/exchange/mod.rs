@@ -15,6 +15,7 @@ mod budget;
 mod decision;
 mod face;
 pub mod models;
+mod redact;
 mod request;
 mod response;
 mod route_watch;

@@ -7,6 +7,7 @@ use super::operation::OperationSet;
 use super::pattern::Pattern;
 use super::secret::Secret;
 use crate::wire::headers::HeaderEdit;
+use crate::wire::traces::Traces;
 
 /// Position of a provider in [`super::Config::providers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,7 +97,7 @@ pub struct Provider {
     /// Names of clusters that Envoy may show for it.
     pub upstream_clusters: Box<[Pattern]>,
     /// The header that authenticates us, or `None` for a server without authentication.
-    pub credential: Option<Credential>,
+    pub credential: Option<Rc<Credential>>,
     /// The custom header of `auth.mode: header` (lower case), removed from requests even when no
     /// credential is set.
     pub auth_header: Option<Rc<str>>,
@@ -167,12 +168,38 @@ impl Provider {
 }
 
 /// A header to send upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Credential {
     /// Lower-case header name.
     pub header: Rc<str>,
     /// The whole header value, prefix included.
     pub value: Secret,
+    /// What answers may tell of its secret part.
+    pub traces: Traces,
+}
+
+impl Credential {
+    /// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret that an answer
+    /// could give away.
+    pub const SHORTEST_KEY: usize = 6;
+
+    /// A header with this value.
+    #[must_use]
+    pub fn new(header: Rc<str>, value: Secret) -> Self {
+        let traces = Traces::of(secret_part(value.expose()).unwrap_or_default());
+        Self { header, value, traces }
+    }
+
+    /// The secret part of the value: what stands behind its scheme. `None` where that is no secret.
+    #[must_use]
+    pub fn secret(&self) -> Option<&[u8]> {
+        secret_part(self.value.expose())
+    }
+}
+
+fn secret_part(value: &str) -> Option<&[u8]> {
+    let key = value.rsplit(' ').next().unwrap_or_default();
+    (key.len() >= Credential::SHORTEST_KEY).then_some(key.as_bytes())
 }
 
 /// A curated list of upstream model ids: in order, and as a set.

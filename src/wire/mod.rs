@@ -9,3 +9,4 @@ pub mod names;
 pub mod paths;
 pub mod percent;
 pub mod splice;
+pub mod traces;

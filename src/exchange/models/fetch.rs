@@ -8,10 +8,12 @@
 //! the answer with [`super::answer`].
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::exchange::redact::without_key;
 use crate::policy::operation::Operation;
-use crate::policy::{Config, Provider, ProviderId};
+use crate::policy::{Config, Credential, Provider, ProviderId};
 use crate::repair::model_list::{List, parse_list};
 
 /// How long one provider's list may take, in milliseconds.
@@ -98,6 +100,8 @@ pub struct Fetches {
     slots: HashMap<ProviderId, FetchSlot>,
     /// Running calls by the host's token.
     calls: HashMap<u32, ProviderId>,
+    /// What the providers that were asked know the gateway by: some repeat it.
+    credentials: HashMap<ProviderId, Rc<Credential>>,
     waiting: Vec<Waiting>,
 }
 
@@ -154,6 +158,9 @@ impl Fetches {
                 Some(FetchSlot::Running) => {}
                 _ => {
                     self.slots.insert(*id, FetchSlot::Running);
+                    if let Some(credential) = &provider.credential {
+                        self.credentials.insert(*id, Rc::clone(credential));
+                    }
                     calls.push(Dispatch {
                         id: *id,
                         cluster: &provider.cluster,
@@ -193,20 +200,30 @@ impl Fetches {
     ) -> Vec<(u32, ListOutcomes)> {
         let Some(provider) = self.calls.remove(&token) else { return Vec::new() };
         let outcome = match answer {
-            Some((200..=299, body)) => match parse_list(body, MAX_LIST_BYTES) {
-                Ok(mut list) => {
+            Some((200..=299, body)) => match self.parse(provider, body) {
+                Some(mut list) => {
                     // Servers list in any order, and in another one after a restart.
                     list.models.sort_by(|a, b| a.id.cmp(&b.id));
                     list.models.dedup_by(|a, b| a.id == b.id);
                     ListOutcome::Listed(Arc::new(list))
                 }
-                Err(_) => ListOutcome::Failed,
+                None => ListOutcome::Failed,
             },
             // Servers for one model or one task often have no such path.
             Some((404 | 405 | 501, _)) => ListOutcome::Unlisted,
             _ => ListOutcome::Failed,
         };
         self.done(provider, outcome, now)
+    }
+
+    /// A provider's list, without its key.
+    fn parse(&self, provider: ProviderId, body: &[u8]) -> Option<List> {
+        if body.len() > MAX_LIST_BYTES {
+            return None;
+        }
+        let credential = self.credentials.get(&provider);
+        let covered = credential.and_then(|credential| without_key(credential, body));
+        parse_list(covered.as_deref().unwrap_or(body), MAX_LIST_BYTES).ok()
     }
 
     /// The client of a waiting request has gone. Calls go on: their lists are kept.

@@ -50,7 +50,7 @@ impl Exchange {
     }
 
     /// Whether this is the second position.
-    fn is_attempt(&self) -> bool {
+    pub(super) fn is_attempt(&self) -> bool {
         self.trail.is_some()
             && matches!(self.request, RequestPhase::Placed(_) | RequestPhase::Placing(_))
     }

@@ -6,7 +6,7 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::face::Face;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::key::VirtualKey;
-use crate::policy::{Config, ResponseModel};
+use crate::policy::{Config, Credential, ResponseModel};
 use crate::repair::sse::StreamKind;
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -87,10 +87,9 @@ impl ReaderContext<'_> {
         usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
     }
 
-    /// The value of the header that carries the provider's key.
-    pub(super) fn credential(&self) -> Option<Rc<str>> {
-        let provider = self.config.providers.get(self.route?.provider)?;
-        Some(Rc::clone(provider.credential.as_ref()?.value.expose()))
+    /// What the provider was sent to know the gateway by.
+    pub(super) fn credential(&self) -> Option<&Rc<Credential>> {
+        self.config.providers.get(self.route?.provider)?.credential.as_ref()
     }
 }
 

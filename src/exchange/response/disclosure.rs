@@ -4,8 +4,8 @@
 use serde_json::Map;
 
 use super::decision::ReaderContext;
-use super::redact::redacted;
 use crate::error::{ErrorAnswer, ErrorObject};
+use crate::exchange::redact::redacted;
 use crate::policy::model::Allowlist;
 use crate::repair::error::{conceal, refuses_credential};
 use crate::wire::json::{cursor, string};
@@ -87,6 +87,6 @@ impl ReaderContext<'_> {
     /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
     /// it is not there.
     pub(super) fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
-        redacted(&self.credential()?, body)
+        redacted(self.credential()?, body)
     }
 }

@@ -62,13 +62,12 @@ impl FailureBody {
         self.status == 413 && searching
     }
 
-    /// Asked for identity, and yet compressed: nobody here can read it, so the client does.
+    /// Asked for identity, and yet compressed: nobody here can say what it tells, so it does not go on.
     pub(super) fn is_unreadable(&self) -> bool {
         self.encoded && str::from_utf8(&self.collected).is_err()
     }
 
-    /// What the answer becomes; `None` when it stays: it is canonical already, or
-    /// can't be read.
+    /// What the answer becomes; `None` when it stays: it is canonical already.
     pub(super) fn answer(&self, context: &ReaderContext<'_>) -> Option<ErrorAnswer> {
         if self.is_buffer_limit(context.searching) {
             return Some(
@@ -82,7 +81,13 @@ impl FailureBody {
             );
         }
         if self.is_unreadable() {
-            return None;
+            let (mut answer, _) = read_http(self.status, None, b"");
+            answer.error.message = format!(
+                "The upstream answered HTTP {} with a body that is compressed, although it was asked for none: what it says \
+                 can't be read.",
+                self.status
+            );
+            return Some(answer);
         }
         let content_type = self.content_type.as_deref();
         let (mut answer, is_canonical) = read_http(self.status, content_type, &self.collected);

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::redact::{SHORTEST_ENCODED, covered, redacted};
-use crate::policy::HeaderNames;
+use crate::exchange::redact::redacted;
+use crate::policy::{Credential, HeaderNames};
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
@@ -49,7 +49,7 @@ fn acts_on_others(name: &str) -> bool {
         | "x-sendfile"
         | "x-sendfile2"
         | "x-sourcemap" => true,
-        // Envoy writes these itself, and the last two say no more than a status does.
+        // Envoy writes these itself, and the last two say no more than a status does (but see `KEEPS_TO_HOST`).
         "x-envoy-upstream-service-time"
         | "x-envoy-attempt-count"
         | "x-envoy-overloaded"
@@ -62,22 +62,6 @@ fn acts_on_others(name: &str) -> bool {
     }
 }
 
-/// Headers of good answers in which no server repeats a credential in another alphabet.
-fn is_usual(name: &str) -> bool {
-    matches!(
-        name,
-        ":status"
-            | "cache-control"
-            | "content-length"
-            | "content-type"
-            | "date"
-            | "server"
-            | "transfer-encoding"
-            | "vary"
-            | "x-request-id"
-    )
-}
-
 /// `:status`; 0 where it is none.
 pub(super) fn status(headers: &Headers) -> u16 {
     headers
@@ -88,23 +72,24 @@ pub(super) fn status(headers: &Headers) -> u16 {
 }
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
-/// act on others than the client. In the others the provider's key is covered; `value`: the header that carries it.
-/// For heads and trailers.
+/// act on others than the client. In the others the provider's key is covered; where it is a name, that goes.
+/// For heads and trailers. `credential`: `None` where a quick look has shown that the key is not there.
 pub(super) fn cleaned(
     names: &HeaderNames,
     headers: &Headers,
-    value: Option<&str>,
+    credential: Option<&Credential>,
 ) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
-    // One look at the whole head: hardly any answer repeats the key.
-    let tells = value.is_some_and(|value| covered(value, headers.block()).is_some());
     for (name, text) in headers.iter() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
-        if acts_on_others(name) || name.starts_with(&*names.prefix) || name == &*names.cluster {
-            edits.push(HeaderEdit::remove(name.to_owned()));
-        } else if (tells || (text.len() >= SHORTEST_ENCODED && !is_usual(name)))
-            && let Some(text) = value.and_then(|value| redacted(value, text))
+        let covered = |text| credential.and_then(|credential| redacted(credential, text));
+        if acts_on_others(name)
+            || name.starts_with(&*names.prefix)
+            || name == &*names.cluster
+            || covered(name.as_bytes()).is_some()
         {
+            edits.push(HeaderEdit::remove(name.to_owned()));
+        } else if let Some(text) = covered(text) {
             let text = String::from_utf8_lossy(&text).into_owned();
             edits.push(HeaderEdit::set(name.to_owned(), text));
         }
@@ -112,8 +97,11 @@ pub(super) fn cleaned(
     edits
 }
 
-/// The headers of an upstream's answer that stay when its head is replaced, without the key in `value`.
-pub(super) fn kept(headers: &Headers, value: Option<&str>) -> Vec<(Cow<'static, str>, String)> {
+/// The headers of an upstream's answer that stay when its head is replaced, without the provider's key.
+pub(super) fn kept(
+    headers: &Headers,
+    credential: Option<&Credential>,
+) -> Vec<(Cow<'static, str>, String)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))
@@ -121,13 +109,19 @@ pub(super) fn kept(headers: &Headers, value: Option<&str>) -> Vec<(Cow<'static, 
             let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
             limit || KEPT.contains(name)
         })
-        .map(|(name, text)| {
-            let covered = value.and_then(|value| redacted(value, text.as_bytes()));
-            let covered = covered.map(|text| String::from_utf8_lossy(&text).into_owned());
-            (name.to_owned().into(), covered.unwrap_or_else(|| text.to_owned()))
+        .filter_map(|(name, text)| {
+            let covered = |text: &str| credential.and_then(|key| redacted(key, text.as_bytes()));
+            if covered(name).is_some() {
+                return None;
+            }
+            let covered = covered(text).map(|text| String::from_utf8_lossy(&text).into_owned());
+            Some((name.to_owned().into(), covered.unwrap_or_else(|| text.to_owned())))
         })
         .collect()
 }
+
+/// Headers by which an answer keeps Envoy from asking the next provider.
+pub(super) const KEEPS_TO_HOST: [&str; 2] = ["x-envoy-overloaded", "x-envoy-ratelimited"];
 
 /// Headers of a redirect that name the address.
 pub(super) const LEADS_ELSEWHERE: [&str; 3] = ["location", "content-location", "refresh"];

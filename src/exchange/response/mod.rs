@@ -10,12 +10,13 @@
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
-//! | an event stream of another kind (speech, images) | [`redact`] | at once |
+//! | an event stream of another kind (speech, images) | [`covered`] | at once |
 //! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
 
 mod attempt;
 mod bridged;
 mod converter;
+mod covered;
 mod decision;
 mod disclosure;
 mod embeddings;
@@ -27,7 +28,6 @@ mod metering;
 mod no_answer;
 mod phase;
 mod reader;
-mod redact;
 mod relayed;
 mod replacement;
 mod speech;
@@ -35,16 +35,17 @@ mod stream;
 
 use super::{BodyOut, Exchange, Next, Note, ResponseStep, Surroundings};
 use crate::error::{Code, GatewayError};
+use crate::exchange::redact::may_tell;
 use crate::policy::AnswerHeader;
 use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
+use covered::CoveredStream;
 use decision::{BodyDecision, ReaderContext, Rest};
-use head::{LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
+use head::{KEEPS_TO_HOST, LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use limit::RateLimit;
 use no_answer::NoAnswer;
 pub(super) use phase::ResponsePhase;
 use reader::reader;
-use redact::StreamCover;
 use stream::RepairedStream;
 
 /// The end of a stream. Without it every client still has its answer.
@@ -88,9 +89,14 @@ impl Exchange {
             self.response_head_sent = true;
             return ResponseStep::Reply(reply);
         }
-        let credential = self.context().credential();
-        self.forged = cleaned(&self.config.headers, headers, credential.as_deref());
         let status = status(headers);
+        let credential = self.context().credential().cloned();
+        // Hardly any good answer tells the key: one look at all of the head says so.
+        let told = credential.as_deref().filter(|key| status >= 400 || may_tell(key, headers));
+        self.forged = cleaned(&self.config.headers, headers, told);
+        if self.is_attempt() {
+            self.forged.extend(KEEPS_TO_HOST.map(HeaderEdit::remove));
+        }
         self.answer_status = status;
         let is_unreadable = status < 400 && is_encoded(headers);
         let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
@@ -137,7 +143,7 @@ impl Exchange {
                 && !is_unreadable
                 && is_media_type(content_type, "text/event-stream");
             if is_covered && !end {
-                self.response = ResponsePhase::Covered(StreamCover::default());
+                self.response = ResponsePhase::Covered(CoveredStream::default());
                 // What is covered has another length.
                 edits.extend(
                     headers.get("content-length").map(|_| HeaderEdit::remove("content-length")),
@@ -322,7 +328,7 @@ impl Exchange {
         if !self.request.is_ours() {
             return Vec::new();
         }
-        cleaned(&self.config.headers, trailers, self.context().credential().as_deref())
+        cleaned(&self.config.headers, trailers, self.context().credential().map(|key| &**key))
     }
 
     /// The trailers: the end of a body that has some.

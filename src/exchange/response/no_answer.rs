@@ -20,6 +20,8 @@ pub(in super::super) enum NoAnswer {
     Limited(RateLimit),
     /// Envoy has no route for the request as the filter has made it: nobody was asked.
     Unrouted,
+    /// 1xx: another protocol, which nobody asked for. Behind it a server could write anything.
+    Upgrade(u16),
 }
 
 /// Envoy's reason where no route matches.
@@ -34,6 +36,7 @@ impl NoAnswer {
     /// What a head is, where it is no answer to `operation`.
     pub(super) fn of(status: u16, operation: Operation) -> Option<Self> {
         match status {
+            100..=199 => Some(Self::Upgrade(status)),
             300..=399 => Some(Self::Redirect(status)),
             202 | 204 | 205 if answers_json(operation) => Some(Self::Unfinished(status)),
             _ => None,
@@ -44,7 +47,7 @@ impl NoAnswer {
     pub(super) fn fault(self) -> Option<AnswerFault> {
         match self {
             Self::Redirect(_) => Some(AnswerFault::Redirect),
-            Self::Unfinished(_) => Some(AnswerFault::Unfinished),
+            Self::Unfinished(_) | Self::Upgrade(_) => Some(AnswerFault::Unfinished),
             Self::Limited(_) => None,
             Self::Unrouted => Some(AnswerFault::Error),
         }
@@ -60,6 +63,9 @@ impl NoAnswer {
             ),
             Self::Unfinished(status) => format!(
                 "The upstream answered HTTP {status}: it took the request, but gives no answer to it."
+            ),
+            Self::Upgrade(status) => format!(
+                "The upstream answered HTTP {status}, as to a request for another protocol: it gives no answer."
             ),
         };
         invalid(message).to_answer()

@@ -1,8 +1,8 @@
 //! Where an answer stands: who reads its body, what they may know, and what they decide.
 
+use super::covered::CoveredStream;
 use super::decision::{BodyDecision, ReaderContext, metered, pass};
 use super::no_answer::NoAnswer;
-use super::redact::StreamCover;
 use super::{bridged, embeddings, failure, json, speech, stream};
 use crate::exchange::BodyOut;
 use crate::telemetry::counters::{AnswerFault, Repairs};
@@ -29,7 +29,7 @@ pub(in crate::exchange) enum ResponsePhase {
     Stream(Box<stream::RepairedStream>),
     /// An event stream passes as it is (Anthropic's own, speech, images), but for the provider's key: an error in it may
     /// repeat it.
-    Covered(StreamCover),
+    Covered(CoveredStream),
     /// What still comes has been answered for: it is dropped.
     Swallowing,
 }
@@ -50,9 +50,9 @@ impl ResponsePhase {
             Self::Speech(speech) => speech.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context, meter),
             Self::Covered(cover) => {
-                let value = context.credential();
-                let changed = value.and_then(|value| cover.push(&value, bytes, end));
-                metered(pass(changed.map_or(BodyOut::Same, BodyOut::Replace)), bytes, meter)
+                let credential = context.credential().map(|credential| &**credential);
+                let out = cover.push(credential, bytes, end);
+                metered(out.map_or(BodyDecision::Hold, pass), bytes, meter)
             }
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer(context)),
             Self::Passing => pass(BodyOut::Same),
@@ -69,7 +69,8 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => embeddings.is_holding(),
             Self::Speech(speech) => speech.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
-            Self::Passing | Self::NoAnswer(_) | Self::Covered(_) | Self::Swallowing => false,
+            Self::Covered(cover) => cover.is_holding(),
+            Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
         }
     }
 

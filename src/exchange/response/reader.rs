@@ -25,8 +25,13 @@ pub(super) fn reader(
     let operation = route.answered_as();
     let has_length = headers.get("content-length").is_some();
     match operation {
-        // Speech that is a text is what went wrong, whatever the status says.
+        // Speech or an image that is a text is what went wrong, whatever the status says.
         Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
+            ResponsePhase::Failure(failure::FailureBody::new(502, headers))
+        }
+        Operation::ImageGeneration | Operation::ImageEdit
+            if content_type.starts_with(b"text/") && !is_stream && !is_page =>
+        {
             ResponsePhase::Failure(failure::FailureBody::new(502, headers))
         }
         // Partial images are events of a kind of their own; audio is bytes.

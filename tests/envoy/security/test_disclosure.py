@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 
 import pytest
-from harness import answer, expect, openai_shapes, plugin, sse
+from harness import answer, expect, headers, openai_shapes, plugin, sse
 from harness.plugin import PROVIDER_KEYS
 
 KEY = PROVIDER_KEYS["alpha"]
@@ -100,6 +101,13 @@ WRITTEN = {
     "base64 of the header": base64_of("Bearer "),
     "base64 behind a name": base64_of("user:"),
     "digits": KEY.encode().hex(),
+    "digits apart": KEY.encode().hex(":"),
+    "without its beginning": KEY[4:],
+    "its middle": KEY[3:-2],
+    "backwards": KEY[::-1],
+    "letter by letter": " ".join(KEY),
+    "masked": f"{KEY[:9]}...{KEY[9:]}",
+    "with signs of markup": KEY.replace("-", "&hyphen;"),
 }
 
 
@@ -108,6 +116,8 @@ WRITTEN = {
     "where", ["message", "text", "page", "header", "good head", "late event"]
 )
 def test_however_it_is_written(gateway, upstreams, written, where):
+    if where == "good head" and written in (WRITTEN["digits apart"], WRITTEN["letter by letter"]):
+        return  # in heads of good answers, what interrupts the key is not looked through
     message, late = {"error": {"message": f"bad {written} x"}}, where == "late event"
     echo = [("x-echo", written)]
     upstreams["alpha"].next(
@@ -128,6 +138,94 @@ def test_however_it_is_written(gateway, upstreams, written, where):
     text = reply.body.decode() + str(reply.fields)
     assert written not in text and json.dumps(written)[1:-1] not in text
     assert "[redacted]" in text
+
+
+@pytest.mark.parametrize("status", [200, 401, 429])
+@pytest.mark.parametrize("name", [KEY, f"x-ratelimit-{KEY}", f"x-{KEY}-y"])
+def test_in_a_headers_name(gateway, upstreams, name, status):
+    body = openai_shapes.completion() if status == 200 else {"error": {"message": "x"}}
+    upstreams["alpha"].next(answer(body, status, headers=[(name, "1"), ("x-ratelimit-limit", "2")]))
+    reply = gateway.post(body=BODY)
+    assert reply.status == status and reply.header("x-ratelimit-limit") == "2"
+    secret_free(reply)
+
+
+USUAL = ["content-type", "server", "vary", "cache-control", "x-request-id", "date"]
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("written", [KEY, base64.b64encode(KEY.encode()).decode(), KEY.encode().hex()])
+def test_in_headers_that_all_answers_have(gateway, upstreams, name, written):
+    value = f"application/json; x={written}"
+    typed = name == "content-type"
+    upstreams["alpha"].next(
+        answer(
+            openai_shapes.completion(),
+            content_type=value if typed else "application/json",
+            headers=[] if typed else [(name, value)],
+        )
+    )
+    reply = gateway.post(body=BODY)
+    assert reply.status == 200 and written not in str(reply.fields)
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_in_what_nobody_can_read(gateway, upstreams, status):
+    body = gzip.compress(json.dumps({"error": {"message": f"bad key {KEY}"}}).encode())
+    upstreams["alpha"].next(answer(body, status, headers=[("content-encoding", "gzip")]))
+    reply = gateway.post(body=BODY)
+    assert reply.status == status and reply.header("content-encoding") is None
+    assert "compressed" in expect.envelope(reply)["message"]
+
+
+def test_in_model_lists(start_envoy, upstreams):
+    envoy = start_envoy(config=plugin.configuration(models_cache_seconds=0))
+    listed = [{"id": "m", "object": "model", "owned_by": KEY}, {"id": KEY, "object": "model"}]
+    for written in (json.dumps(listed), json.dumps(listed).replace(KEY, ESCAPED)):
+        for name, server in upstreams.items():
+            data = written if name == "alpha" else "[]"
+            server.next(answer('{"object":"list","data":%s}' % data))
+        reply = envoy.request("GET", "/v1/models", headers("main"))
+        assert b'"alpha/m"' in reply.body
+        assert KEY not in reply.body.decode() and ESCAPED not in reply.body.decode()
+
+
+def test_in_a_text_where_an_image_was_asked_for(gateway, upstreams):
+    upstreams["alpha"].next(answer(f"bad key {KEY}", content_type="text/plain"))
+    reply = gateway.post("/v1/images/generations", {"model": "alpha/m", "prompt": "x"})
+    assert reply.status == 502 and b"[redacted]" in reply.body
+    secret_free(reply)
+
+
+@pytest.mark.parametrize("last", [KEY, KEY[:9], "s", "\\u00"])
+def test_in_a_stream_that_ends_by_trailers(gateway, upstreams, last):
+    """Its last bytes may be the key's beginning, and Envoy adds none behind them."""
+    events = f"data: first\n\ndata: {last}"
+    upstreams["alpha"].next(
+        answer(
+            events,
+            content_type="text/event-stream",
+            framing="chunked",
+            chunks=7,
+            trailers=[("x-else", "kept")],
+        )
+    )
+    reply = gateway.post("/v1/audio/speech", {"model": "alpha/m", **PASSING["/v1/audio/speech"]})
+    shown = "[redacted]" if last.startswith(KEY[:9]) else last
+    assert reply.complete and reply.body.decode() == f"data: first\n\ndata: {shown}"
+    assert reply.trailers == [("x-else", "kept")]
+
+
+@pytest.mark.parametrize("status", [101, 102, 103, 199])
+def test_a_protocol_that_nobody_asked_for(gateway, upstreams, status):
+    """Behind a 101 a server could write anything. Envoy reads over the others."""
+    head = f"HTTP/1.1 {status} x\r\nupgrade: websocket\r\nconnection: upgrade\r\nx-echo: {KEY}\r\n\r\n"
+    good = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    rest = b"" if status == 101 else good
+    upstreams["alpha"].next(answer(head.encode() + rest, silent=True, framing="raw"))
+    reply = gateway.post(body=BODY)
+    assert reply.status in (502, 503)
+    secret_free(reply)
 
 
 TRAILERS = [

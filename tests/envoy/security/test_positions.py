@@ -155,3 +155,48 @@ def test_a_cluster_with_filters_of_its_own_gets_no_key(start_envoy, upstreams, n
     got = upstreams["alpha"].only
     for secret in (key, *PROVIDER_KEYS.values()):
         assert secret.encode() not in got.head.raw + got.body
+
+
+@pytest.mark.parametrize("name", ["x-envoy-overloaded", "x-envoy-ratelimited", "x-envoy-max-retries", "x-langwatch-attempts"])
+def test_no_answer_keeps_the_next_provider_from_being_asked(start_envoy, upstreams, name):
+    config = plugin.configuration(model_aliases={"both": {"fallback": ["alpha/a", "beta/b"], "cluster": "over"}})
+    envoy = start_envoy(config=config, positions=2, fallbacks={"over": ["alpha", "beta"]})
+    upstreams["alpha"].next(answer({"error": {"message": "busy"}}, 503, headers=[(name, "0")]))
+    reply = envoy.post(body={"model": "both", "messages": []})
+    expect.good(reply)
+    assert reply.header("x-langwatch-attempts") == "alpha=503, beta=200"
+
+
+FORGED = [
+    ("x-envoy-max-retries", "9"),
+    ("x-envoy-retry-on", "5xx"),
+    ("x-envoy-attempt-count", "2"),
+    ("x-envoy-hedge-on-per-try-timeout", "true"),
+    ("x-langwatch-attempts", "alpha=200"),
+    ("x-gateway-cluster", "beta"),
+]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=[name for name, _ in FORGED])
+@pytest.mark.parametrize("allowed", ["first", "all"])
+def test_no_header_of_a_clients_changes_who_is_asked(start_envoy, upstreams, forged, allowed):
+    """A key that may use the first target only asks that one; every other gets all of them, in order."""
+    keys = [{"id": "id-first", "key": "vk-first-of-three-0001", "models_allowed": ["alpha/*"]}]
+    config = plugin.configuration(
+        virtual_keys=[*plugin.virtual_keys(), *keys],
+        model_aliases={"both": {"fallback": ["alpha/a", "beta/b"], "cluster": "over"}},
+    )
+    envoy = start_envoy(config=config, positions=2, fallbacks={"over": ["alpha", "beta"]})
+    upstreams["alpha"].next(answer({"error": {"message": "busy"}}, 503))
+    fields = [("content-type", "application/json"), forged]
+    key = "vk-first-of-three-0001" if allowed == "first" else plugin.VK["main"]
+    fields.append(("authorization", f"Bearer {key}"))
+    body = json.dumps({"model": "both", "messages": []}).encode()
+    reply = envoy.request("POST", CHAT, fields, body=body)
+    assert reply.status == (503 if allowed == "first" else 200)
+    assert len(upstreams["alpha"].requests) == 1
+    assert len(upstreams["beta"].requests) == (0 if allowed == "first" else 1)
+    for name, server in upstreams.items():
+        for request in server.requests:
+            others = [key for of, key in PROVIDER_KEYS.items() if of != name]
+            assert not any(key.encode() in request.head.raw + request.body for key in others)

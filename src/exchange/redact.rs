@@ -1,14 +1,10 @@
 //! The provider's key, taken out of what goes to the client. Servers repeat it when they refuse it: in errors, in headers,
 //! and escaped or encoded in either.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use crate::policy::Credential;
+use crate::wire::headers::Headers;
 
-/// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret
-/// that an answer could give away.
-const SHORTEST_KEY: usize = 6;
-
-/// A beginning of the key of so many bytes is taken out wherever it stands, and a shorter one (of [`SHORTEST_KEY`] or more)
+/// A beginning of the key of so many bytes is taken out wherever it stands, and a shorter one (of [`Credential::SHORTEST_KEY`] or more)
 /// where the text was cut behind it.
 const TELLING: usize = 12;
 
@@ -17,41 +13,71 @@ const TELLING: usize = 12;
 const MOST_SLASHES: usize = 8;
 const MOST_PERCENT: usize = 4;
 
-/// No text that is shorter holds a key that is written in base64.
-pub(super) const SHORTEST_ENCODED: usize = SHORTEST_KEY * 4 / 3;
-
 const REDACTED: &[u8] = b"[redacted]";
 
-/// The secret part of a credential header's `value`.
-fn secret(value: &str) -> Option<&[u8]> {
-    value.rsplit(' ').next().filter(|key| key.len() >= SHORTEST_KEY).map(str::as_bytes)
+/// `text` without the provider's key; `None` where it is not there. It is found however its characters are written (see
+/// [`covered`]), and by its traces (see [`crate::wire::traces`]): parts of it, backwards, interrupted, in base64 or hexadecimal.
+pub(super) fn redacted(credential: &Credential, text: &[u8]) -> Option<Vec<u8>> {
+    let key = credential.secret()?;
+    let plain = covered(key, text);
+    let rest = plain.as_deref().unwrap_or(text);
+    let traces = credential.traces.find(rest);
+    if traces.is_empty() {
+        return plain;
+    }
+    let (mut out, mut copied) = (Vec::with_capacity(rest.len()), 0);
+    for trace in traces {
+        out.extend_from_slice(rest.get(copied..trace.start).unwrap_or_default());
+        out.extend_from_slice(REDACTED);
+        copied = trace.end;
+    }
+    out.extend_from_slice(rest.get(copied..).unwrap_or_default());
+    Some(out)
 }
 
-/// `text` without the secret part of a credential header's `value`; `None` where it is not there. It is found however its
-/// characters are written (see [`covered`]), and in base64 or hexadecimal.
-pub(super) fn redacted(value: &str, text: &[u8]) -> Option<Vec<u8>> {
-    let plain = covered(value, text);
-    let encoded = without_encoded(secret(value)?, plain.as_deref().unwrap_or(text));
-    encoded.or(plain)
+/// The same for what is long and hardly ever tells the key: a quick look comes first.
+pub(super) fn without_key(credential: &Credential, text: &[u8]) -> Option<Vec<u8>> {
+    let may_tell = credential.traces.may_be_in(text)
+        || ["\\u", "\\x", "%", "&#"]
+            .iter()
+            .any(|escape| memchr::memmem::find(text, escape.as_bytes()).is_some());
+    if may_tell { redacted(credential, text) } else { None }
 }
 
-/// `text` without the secret part of `value`, found however its characters are written: plainly, in capitals, by escapes of
+/// Whether a head may tell the key: one look at all of it, and hardly any does.
+pub(super) fn may_tell(credential: &Credential, headers: &Headers) -> bool {
+    credential.secret().is_some()
+        && (credential.traces.may_be_in(headers.block())
+            || memchr::memchr3(b'\\', b'%', b'&', headers.block()).is_some()
+            // Its beginning alone, where a value was cut.
+            || headers.iter().any(|(_, value)| credential.traces.may_end(value)))
+}
+
+/// `text` without `key`, found however its characters are written: plainly, in capitals, by escapes of
 /// JSON and JavaScript (`\\/`, `\\u002d`, `\\x2d`, twice escaped too), of HTML (`&#45;`) or by percent escapes.
-pub(super) fn covered(value: &str, text: &[u8]) -> Option<Vec<u8>> {
-    StreamCover::default().push(value, text, true)
+fn covered(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    StreamCover::default().cover(key, text, true)
 }
 
 /// Covers the key in a stream, however it is cut. Nothing waits but what may be the key's beginning.
 #[derive(Debug, Default)]
-pub(in super::super) struct StreamCover {
+pub(super) struct StreamCover {
     /// The end of what has come, as long as it may be the key's beginning.
     waiting: Vec<u8>,
 }
 
 impl StreamCover {
     /// What goes on in the place of `bytes`; `None` where they go on as they are.
-    pub(super) fn push(&mut self, value: &str, bytes: &[u8], end: bool) -> Option<Vec<u8>> {
-        let key = secret(value)?;
+    pub(super) fn push(
+        &mut self,
+        credential: &Credential,
+        bytes: &[u8],
+        end: bool,
+    ) -> Option<Vec<u8>> {
+        self.cover(credential.secret()?, bytes, end)
+    }
+
+    fn cover(&mut self, key: &[u8], bytes: &[u8], end: bool) -> Option<Vec<u8>> {
         let joined;
         let is_joined = !self.waiting.is_empty();
         let text = if is_joined {
@@ -172,7 +198,9 @@ fn match_at(text: &[u8], at: usize, key: &[u8], is_end: bool) -> Match {
             || rest.starts_with("\u{2026}".as_bytes())
             || rest.starts_with(b"\\u2026")
     };
-    let tells = matched == key.len() || matched >= TELLING || (matched >= SHORTEST_KEY && is_cut());
+    let tells = matched == key.len()
+        || matched >= TELLING
+        || (matched >= Credential::SHORTEST_KEY && is_cut());
     if tells { Match::Whole(end) } else { Match::No }
 }
 
@@ -247,67 +275,23 @@ fn unit(text: &[u8], wanted: u8, is_end: bool) -> Unit {
     }
 }
 
-/// `text` without the words of base64 (either alphabet) or hexadecimal digits that hold the key.
-fn without_encoded(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    let telling = key.get(..TELLING).unwrap_or(key);
-    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
-    let standard: Vec<u8> = text
-        .iter()
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            byte => *byte,
-        })
-        .collect();
-    let mut words: Vec<(usize, usize)> = Vec::new();
-    let mut find = |text: &[u8], needle: &[u8], belongs: &dyn Fn(&u8) -> bool| {
-        let mut done = 0;
-        for at in memchr::memmem::find_iter(text, needle) {
-            // It stands in the word before: that goes as a whole.
-            if at < done {
-                continue;
-            }
-            let (before, after) = text.split_at_checked(at).unwrap_or((text, &[]));
-            let start = before.iter().rposition(|byte| !belongs(byte)).map_or(0, |at| at + 1);
-            let end = after.iter().position(|byte| !belongs(byte)).unwrap_or(after.len());
-            done = at + end;
-            words.push((start, done));
-        }
-    };
-    // Whatever stands before it, its characters are one of three.
-    for before in [&b""[..], b"\0", b"\0\0"] {
-        let shift = before.len();
-        let encoded = STANDARD_NO_PAD.encode([before, telling].concat());
-        let (from, upto) = ((shift * 8).div_ceil(6), (shift + telling.len()) * 8 / 6);
-        find(&standard, encoded.as_bytes().get(from..upto)?, &is_base64);
-    }
-    let digits: String = telling.iter().map(|byte| format!("{byte:02x}")).collect();
-    find(&text.to_ascii_lowercase(), digits.as_bytes(), &u8::is_ascii_hexdigit);
-    if words.is_empty() {
-        return None;
-    }
-    words.sort_unstable();
-    let (mut out, mut copied) = (Vec::with_capacity(text.len()), 0);
-    for (start, end) in words {
-        if start >= copied {
-            out.extend_from_slice(text.get(copied..start).unwrap_or_default());
-            out.extend_from_slice(REDACTED);
-        }
-        copied = copied.max(end);
-    }
-    out.extend_from_slice(text.get(copied..).unwrap_or_default());
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test;
 
+    use crate::policy::Secret;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
     const VALUE: &str = "Bearer sk/ab-cdefghijklmnop+=";
 
+    fn credential(value: &str) -> Credential {
+        Credential::new("authorization".into(), Secret::new(value))
+    }
+
     fn shown(text: &str) -> Option<String> {
-        redacted(VALUE, text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+        redacted(&credential(VALUE), text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
@@ -361,7 +345,7 @@ mod tests {
         let (word, digits) = (STANDARD_NO_PAD.encode("sk/ab-cdefghijklmnop+="), "736b2f61622d");
         for text in ["%", "&", "\\", "s", "%25", "&#1", &word, digits] {
             let text = text.repeat(SIZE / text.len());
-            let shown = redacted(VALUE, text.as_bytes());
+            let shown = redacted(&credential(VALUE), text.as_bytes());
             assert!(shown.is_none_or(|shown| shown.len() < text.len()));
         }
     }
@@ -371,8 +355,8 @@ mod tests {
         for text in ["", "sk/ab", "sk/ab-c is its beginning", "%", "\\", "%zz\\u00", "skate"] {
             assert_eq!(shown(text), None, "{text}");
         }
-        assert_eq!(redacted("Bearer EMPTY", b"EMPTY"), None);
-        assert_eq!(redacted("", b""), None);
+        assert_eq!(redacted(&credential("Bearer EMPTY"), b"EMPTY"), None);
+        assert_eq!(redacted(&credential(""), b""), None);
     }
 }
 
@@ -380,6 +364,7 @@ mod tests {
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
+    use crate::policy::Secret;
     use proptest::prelude::*;
 
     proptest! {
@@ -389,18 +374,18 @@ mod laws {
             text in "(sk-abcdefghij|sk-|\\\\u00|\\\\|%25|%|&#115;|&|[ -~]|\n){0,12}",
             cuts in proptest::collection::vec(0_usize..100, 0..6),
         ) {
-            let value = "Bearer sk-abcdefghij";
+            let value = b"sk-abcdefghij";
             let want = covered(value, text.as_bytes()).unwrap_or_else(|| text.clone().into_bytes());
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
             cuts.sort_unstable();
             let (mut cover, mut out, mut from) = (StreamCover::default(), Vec::new(), 0);
             for cut in cuts {
                 let piece = &text.as_bytes()[from..cut];
-                out.extend(cover.push(value, piece, false).unwrap_or_else(|| piece.to_vec()));
+                out.extend(cover.cover(value, piece, false).unwrap_or_else(|| piece.to_vec()));
                 from = cut;
             }
             let piece = &text.as_bytes()[from..];
-            out.extend(cover.push(value, piece, true).unwrap_or_else(|| piece.to_vec()));
+            out.extend(cover.cover(value, piece, true).unwrap_or_else(|| piece.to_vec()));
             prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&want));
         }
 
@@ -416,7 +401,7 @@ mod laws {
                 if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
             }).collect();
             let text = format!("{before} {written} {after}");
-            let shown = redacted(&format!("Bearer {key}"), text.as_bytes()).unwrap();
+            let shown = redacted(&Credential::new("a".into(), Secret::new(format!("Bearer {key}"))), text.as_bytes()).unwrap();
             let shown = String::from_utf8_lossy(&shown).into_owned();
             prop_assert!(!shown.contains(&written) && !shown.contains(&key));
             prop_assert!(shown.starts_with(&before) || key.get(..6).is_some_and(|begin| before.contains(begin)) || before.contains('\\') || before.contains('%'));
