@@ -131,7 +131,11 @@ impl Traces {
             let (sign, length) = sign(rest);
             match sign {
                 Sign::Letter(letter) => {
-                    if let Some((hash, start)) = run.push(letter, at) {
+                    // What stands in a word that is covered already is not looked at again: each word is walked once.
+                    let covered = found.last().map_or(0, |last| last.end);
+                    if let Some((hash, start)) = run.push(letter, at)
+                        && at + length > covered
+                    {
                         let mut span = start..at + length;
                         let is_encoded = self.encoded.binary_search(&hash).is_ok();
                         if is_encoded {
