@@ -177,7 +177,7 @@ asan: ## The native host's hooks under AddressSanitizer, with a stand-in for Env
 	  cargo test --lib --features native --target "$$(rustc -vV | sed -n 's/^host: //p')" host::native
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZ_SECONDS (30)
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (30), or with FUZZ_RUNS inputs
 	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)
 
 .PHONY: differential

@@ -11,6 +11,8 @@
 //!
 //! Only what is JSON afterwards counts. One pass without recursion; nothing here is tried on a text that is JSON.
 
+use std::borrow::Cow;
+
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -27,6 +29,7 @@ pub fn to_json(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > MAX_BYTES {
         return None;
     }
+    let text = &*lossy(text);
     let unwrapped = unwrap(text.trim_ascii());
     if let Some(inside) = unquoted(unwrapped) {
         // What the quotes were around is JSON, or Python once more.
@@ -46,6 +49,7 @@ pub fn lines(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > MAX_BYTES {
         return None;
     }
+    let text = &*lossy(text);
     let mut out = vec![b'['];
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     for line in lines.filter(|line| !line.is_empty()) {
@@ -58,6 +62,14 @@ pub fn lines(text: &[u8]) -> Option<Vec<u8>> {
     }
     out.push(b']');
     (out.len() > 2).then_some(out)
+}
+
+/// JSON is UTF-8: the text with U+FFFD for what is not.
+fn lossy(text: &[u8]) -> Cow<'_, [u8]> {
+    match String::from_utf8_lossy(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(mended) => Cow::Owned(mended.into_bytes()),
+    }
 }
 
 fn checked(json: Vec<u8>) -> Option<Vec<u8>> {
@@ -251,6 +263,9 @@ mod tests {
             let got = to_json(text.as_bytes());
             assert_eq!(got.as_deref().map(String::from_utf8_lossy).as_deref(), want, "{text}");
         }
+        let replaced = Some("{\"a\":\"\u{fffd}\"}".as_bytes().to_vec());
+        assert_eq!(to_json(b")]}',{\"a\":\"\xff\"}"), replaced);
+        assert_eq!(to_json(b"{'a': '\xff'}").map(|json| json.len()), Some(12));
         assert_eq!(lines(b"{\"a\":1}\r\n\n{}\n"), Some(b"[{\"a\":1},{}]".to_vec()));
         for text in [&b"{}\n1"[..], b"", b"\n", b"{\n}"] {
             assert_eq!(lines(text), None);
