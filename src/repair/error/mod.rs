@@ -111,7 +111,7 @@ fn of_text(text: &str, content_type: Option<&[u8]>) -> Option<Draft> {
         let page = text::page(text);
         return Some(Draft {
             message: Some(text::clean(&page.message)).filter(|message| !message.is_empty()),
-            code: page.code.map(Value::from),
+            code: page.code.as_deref().and_then(shape::code_name),
             ..Draft::default()
         });
     }

@@ -299,9 +299,9 @@ fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         // {"error":"Unauthorized","message":"Invalid token"}: the sentence is the message.
         (Some(label), Some((name, found))) if specific(name) => {
             draft = draft.or(found);
-            if !label.contains(char::is_whitespace) {
-                draft.hints.push(Value::from(label));
-                draft.code.get_or_insert_with(|| Value::from(label));
+            if let Some(named) = code_name(label).filter(|_| !label.contains(char::is_whitespace)) {
+                draft.hints.push(named.clone());
+                draft.code.get_or_insert(named);
             }
         }
         (Some(label), _) => {
@@ -374,12 +374,15 @@ fn type_name(kind: &str) -> Option<String> {
 fn code(value: &Value) -> Option<Value> {
     match value {
         Value::Number(_) => Some(value.clone()),
-        Value::String(text) => {
-            let text: String = clean(text).chars().take(MAX_NAME_CHARS).collect();
-            (!text.trim().is_empty()).then(|| Value::from(text))
-        }
+        Value::String(text) => code_name(text),
         _ => None,
     }
+}
+
+/// A text as a code, wherever it stood: cleaned and cut, so that what leaves is read as the same code again.
+pub(super) fn code_name(text: &str) -> Option<Value> {
+    let text: String = clean(text).chars().take(MAX_NAME_CHARS).collect();
+    (!text.trim().is_empty()).then(|| Value::from(text))
 }
 
 /// What a nested error object says besides OpenAI's four fields: kept as it is.

@@ -444,6 +444,22 @@ mod laws {
         assert_eq!(again, None, "{answer:?}");
     }
 
+    #[test]
+    fn a_code_is_the_same_code_on_a_second_look_wherever_it_stood() {
+        let long = "x".repeat(300);
+        for body in [
+            r#"{"error":"\u0000","msg":"no"}"#.to_owned(),
+            r#"{"error":"quota\u0007_left","message":"no"}"#.to_owned(),
+            format!(r#"{{"error":"{long}","message":"no"}}"#),
+            r#"{"detail":[{"error":"/a\u0000|b","message":"no","param":"n"}]}"#.to_owned(),
+            format!("<Error><Code>{long}</Code><Message>no</Message></Error>"),
+            "<Error><Code>a&#7;b</Code><Message>no</Message></Error>".to_owned(),
+            "<Error><Code>&#0;</Code><Message>no</Message></Error>".to_owned(),
+        ] {
+            assert_canonical(&from_http(400, None, body.as_bytes()).expect(&body));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_json_becomes_canonical_and_stays_so(status in 400u16..600, body in body()) {
