@@ -1,10 +1,10 @@
 //! The provider's key, taken out of what goes to the client. Servers repeat it when they refuse it: in errors, in headers,
 //! and escaped or encoded in either.
 
-use crate::policy::Credential;
+use crate::policy::ProviderKey;
 use crate::wire::headers::Headers;
 
-/// A beginning of the key of so many bytes is taken out wherever it stands, and a shorter one (of [`Credential::SHORTEST_KEY`] or more)
+/// A beginning of the key of so many bytes is taken out wherever it stands, and a shorter one (of [`ProviderKey::SHORTEST`] or more)
 /// where the text was cut behind it.
 const TELLING: usize = 12;
 
@@ -17,11 +17,10 @@ const REDACTED: &[u8] = b"[redacted]";
 
 /// `text` without the provider's key; `None` where it is not there. It is found however its characters are written (see
 /// [`covered`]), and by its traces (see [`crate::wire::traces`]): parts of it, backwards, interrupted, in base64 or hexadecimal.
-pub(super) fn redacted(credential: &Credential, text: &[u8]) -> Option<Vec<u8>> {
-    let key = credential.secret()?;
-    let plain = covered(key, text);
+pub(super) fn redacted(key: &ProviderKey, text: &[u8]) -> Option<Vec<u8>> {
+    let plain = covered(key.expose(), text);
     let rest = plain.as_deref().unwrap_or(text);
-    let traces = credential.traces.find(rest);
+    let traces = key.traces().find(rest);
     if traces.is_empty() {
         return plain;
     }
@@ -36,21 +35,20 @@ pub(super) fn redacted(credential: &Credential, text: &[u8]) -> Option<Vec<u8>> 
 }
 
 /// The same for what is long and hardly ever tells the key: a quick look comes first.
-pub(super) fn without_key(credential: &Credential, text: &[u8]) -> Option<Vec<u8>> {
-    let may_tell = credential.traces.may_be_in(text)
+pub(super) fn without_key(key: &ProviderKey, text: &[u8]) -> Option<Vec<u8>> {
+    let may_tell = key.traces().may_be_in(text)
         || ["\\u", "\\x", "%", "&#"]
             .iter()
             .any(|escape| memchr::memmem::find(text, escape.as_bytes()).is_some());
-    if may_tell { redacted(credential, text) } else { None }
+    if may_tell { redacted(key, text) } else { None }
 }
 
 /// Whether a head may tell the key: one look at all of it, and hardly any does.
-pub(super) fn may_tell(credential: &Credential, headers: &Headers) -> bool {
-    credential.secret().is_some()
-        && (credential.traces.may_be_in(headers.block())
-            || memchr::memchr3(b'\\', b'%', b'&', headers.block()).is_some()
-            // Its beginning alone, where a value was cut.
-            || headers.iter().any(|(_, value)| credential.traces.may_end(value)))
+pub(super) fn may_tell(key: &ProviderKey, headers: &Headers) -> bool {
+    key.traces().may_be_in(headers.block())
+        || memchr::memchr3(b'\\', b'%', b'&', headers.block()).is_some()
+        // Its beginning alone, where a value was cut.
+        || headers.iter().any(|(_, value)| key.traces().may_end(value))
 }
 
 /// `text` without `key`, found however its characters are written: plainly, in capitals, by escapes of
@@ -68,13 +66,8 @@ pub(super) struct StreamCover {
 
 impl StreamCover {
     /// What goes on in the place of `bytes`; `None` where they go on as they are.
-    pub(super) fn push(
-        &mut self,
-        credential: &Credential,
-        bytes: &[u8],
-        end: bool,
-    ) -> Option<Vec<u8>> {
-        self.cover(credential.secret()?, bytes, end)
+    pub(super) fn push(&mut self, key: &ProviderKey, bytes: &[u8], end: bool) -> Option<Vec<u8>> {
+        self.cover(key.expose(), bytes, end)
     }
 
     fn cover(&mut self, key: &[u8], bytes: &[u8], end: bool) -> Option<Vec<u8>> {
@@ -200,7 +193,7 @@ fn match_at(text: &[u8], at: usize, key: &[u8], is_end: bool) -> Match {
     };
     let tells = matched == key.len()
         || matched >= TELLING
-        || (matched >= Credential::SHORTEST_KEY && is_cut());
+        || (matched >= ProviderKey::SHORTEST && is_cut());
     if tells { Match::Whole(end) } else { Match::No }
 }
 
@@ -277,21 +270,21 @@ fn unit(text: &[u8], wanted: u8, is_end: bool) -> Unit {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::test;
 
-    use crate::policy::Secret;
+    use crate::policy::{Credential, Secret};
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
 
     const VALUE: &str = "Bearer sk/ab-cdefghijklmnop+=";
 
-    fn credential(value: &str) -> Credential {
-        Credential::new("authorization".into(), Secret::new(value))
+    fn redacted(value: &str, text: &[u8]) -> Option<Vec<u8>> {
+        let credential = Credential::new("authorization".into(), Secret::new(value));
+        super::redacted(credential.key.as_deref()?, text)
     }
 
     fn shown(text: &str) -> Option<String> {
-        redacted(&credential(VALUE), text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+        redacted(VALUE, text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
@@ -345,7 +338,7 @@ mod tests {
         let (word, digits) = (STANDARD_NO_PAD.encode("sk/ab-cdefghijklmnop+="), "736b2f61622d");
         for text in ["%", "&", "\\", "s", "%25", "&#1", &word, digits] {
             let text = text.repeat(SIZE / text.len());
-            let shown = redacted(&credential(VALUE), text.as_bytes());
+            let shown = redacted(VALUE, text.as_bytes());
             assert!(shown.is_none_or(|shown| shown.len() < text.len()));
         }
     }
@@ -355,8 +348,8 @@ mod tests {
         for text in ["", "sk/ab", "sk/ab-c is its beginning", "%", "\\", "%zz\\u00", "skate"] {
             assert_eq!(shown(text), None, "{text}");
         }
-        assert_eq!(redacted(&credential("Bearer EMPTY"), b"EMPTY"), None);
-        assert_eq!(redacted(&credential(""), b""), None);
+        assert_eq!(redacted("Bearer EMPTY", b"EMPTY"), None);
+        assert_eq!(redacted("", b""), None);
     }
 }
 
@@ -364,7 +357,7 @@ mod tests {
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
-    use crate::policy::Secret;
+    use crate::policy::{Credential, Secret};
     use proptest::prelude::*;
 
     proptest! {
@@ -401,7 +394,7 @@ mod laws {
                 if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
             }).collect();
             let text = format!("{before} {written} {after}");
-            let shown = redacted(&Credential::new("a".into(), Secret::new(format!("Bearer {key}"))), text.as_bytes()).unwrap();
+            let shown = redacted(Credential::new("a".into(), Secret::new(format!("Bearer {key}"))).key.as_deref().unwrap(), text.as_bytes()).unwrap();
             let shown = String::from_utf8_lossy(&shown).into_owned();
             prop_assert!(!shown.contains(&written) && !shown.contains(&key));
             prop_assert!(shown.starts_with(&before) || key.get(..6).is_some_and(|begin| before.contains(begin)) || before.contains('\\') || before.contains('%'));

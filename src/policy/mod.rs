@@ -18,8 +18,8 @@ pub use presented_key::presented_key;
 #[cfg(test)]
 pub(crate) use provider::test_provider;
 pub use provider::{
-    Credential, MessagesApi, Models, Provider, ProviderId, ProviderKind, Providers, ResponsesApi,
-    Takes,
+    Credential, MessagesApi, Models, Provider, ProviderId, ProviderKey, ProviderKind, Providers,
+    ResponsesApi, Takes,
 };
 pub use secret::Secret;
 pub use settings::{

@@ -1,7 +1,9 @@
 //! The upstream servers: what is known of each, and the look-ups that resolution needs.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::operation::OperationSet;
 use super::pattern::Pattern;
@@ -97,7 +99,7 @@ pub struct Provider {
     /// Names of clusters that Envoy may show for it.
     pub upstream_clusters: Box<[Pattern]>,
     /// The header that authenticates us, or `None` for a server without authentication.
-    pub credential: Option<Rc<Credential>>,
+    pub credential: Option<Credential>,
     /// The custom header of `auth.mode: header` (lower case), removed from requests even when no
     /// credential is set.
     pub auth_header: Option<Rc<str>>,
@@ -159,6 +161,12 @@ fn is_openai_hint(name: &str) -> bool {
 }
 
 impl Provider {
+    /// What its answers must not tell.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<ProviderKey>> {
+        self.credential.as_ref()?.key.as_ref()
+    }
+
     /// Whether Envoy may show `cluster` for a host of it.
     #[must_use]
     pub fn is_in(&self, cluster: &[u8]) -> bool {
@@ -168,38 +176,59 @@ impl Provider {
 }
 
 /// A header to send upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Credential {
     /// Lower-case header name.
     pub header: Rc<str>,
     /// The whole header value, prefix included.
     pub value: Secret,
-    /// What answers may tell of its secret part.
-    pub traces: Traces,
+    /// Its secret part: what stands behind its scheme. `None` where that is no secret.
+    pub key: Option<Arc<ProviderKey>>,
+}
+
+/// What no answer may tell: the secret part of a credential, and its traces. Threads share it. `Debug` shows nothing of it.
+pub struct ProviderKey {
+    text: Box<[u8]>,
+    traces: Traces,
+}
+
+impl ProviderKey {
+    /// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret that an answer
+    /// could give away.
+    pub const SHORTEST: usize = 6;
+
+    /// The secret part of a header's value.
+    fn of(value: &str) -> Option<Self> {
+        let key = value.rsplit(' ').next().unwrap_or_default().as_bytes();
+        (key.len() >= Self::SHORTEST).then(|| Self { text: key.into(), traces: Traces::of(key) })
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// How it is found in a text.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+}
+
+impl fmt::Debug for ProviderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderKey([redacted])")
+    }
 }
 
 impl Credential {
-    /// Shorter credentials are placeholders such as `EMPTY`, and may be parts of any word: they are no secret that an answer
-    /// could give away.
-    pub const SHORTEST_KEY: usize = 6;
-
     /// A header with this value.
     #[must_use]
     pub fn new(header: Rc<str>, value: Secret) -> Self {
-        let traces = Traces::of(secret_part(value.expose()).unwrap_or_default());
-        Self { header, value, traces }
+        let key = ProviderKey::of(value.expose()).map(Arc::new);
+        Self { header, value, key }
     }
-
-    /// The secret part of the value: what stands behind its scheme. `None` where that is no secret.
-    #[must_use]
-    pub fn secret(&self) -> Option<&[u8]> {
-        secret_part(self.value.expose())
-    }
-}
-
-fn secret_part(value: &str) -> Option<&[u8]> {
-    let key = value.rsplit(' ').next().unwrap_or_default();
-    (key.len() >= Credential::SHORTEST_KEY).then_some(key.as_bytes())
 }
 
 /// A curated list of upstream model ids: in order, and as a set.

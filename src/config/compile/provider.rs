@@ -256,7 +256,7 @@ fn auth(
     at: &Path<'_>,
     env: Env<'_>,
     problems: &mut Problems,
-) -> (Option<String>, Option<Rc<Credential>>) {
+) -> (Option<String>, Option<Credential>) {
     let raw = raw.given(at, problems).unwrap_or_default();
     raw.unknown.report(at, problems);
     let mode = raw.mode.choice(&at.field("mode"), problems).unwrap_or(AuthMode::Bearer);
@@ -304,7 +304,7 @@ fn auth(
         AuthMode::Header => header.clone(),
         AuthMode::None => None,
     };
-    let credential = name.map(|header| Rc::new(Credential::new(header.into(), value)));
+    let credential = name.map(|header| Credential::new(header.into(), value));
     (header, credential)
 }
 

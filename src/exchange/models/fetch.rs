@@ -8,12 +8,11 @@
 //! the answer with [`super::answer`].
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::exchange::redact::without_key;
 use crate::policy::operation::Operation;
-use crate::policy::{Config, Credential, Provider, ProviderId};
+use crate::policy::{Config, Provider, ProviderId, ProviderKey};
 use crate::repair::model_list::{List, parse_list};
 
 /// How long one provider's list may take, in milliseconds.
@@ -101,7 +100,7 @@ pub struct Fetches {
     /// Running calls by the host's token.
     calls: HashMap<u32, ProviderId>,
     /// What the providers that were asked know the gateway by: some repeat it.
-    credentials: HashMap<ProviderId, Rc<Credential>>,
+    keys: HashMap<ProviderId, Arc<ProviderKey>>,
     waiting: Vec<Waiting>,
 }
 
@@ -158,8 +157,8 @@ impl Fetches {
                 Some(FetchSlot::Running) => {}
                 _ => {
                     self.slots.insert(*id, FetchSlot::Running);
-                    if let Some(credential) = &provider.credential {
-                        self.credentials.insert(*id, Rc::clone(credential));
+                    if let Some(key) = provider.key() {
+                        self.keys.insert(*id, Arc::clone(key));
                     }
                     calls.push(Dispatch {
                         id: *id,
@@ -221,8 +220,7 @@ impl Fetches {
         if body.len() > MAX_LIST_BYTES {
             return None;
         }
-        let credential = self.credentials.get(&provider);
-        let covered = credential.and_then(|credential| without_key(credential, body));
+        let covered = self.keys.get(&provider).and_then(|key| without_key(key, body));
         parse_list(covered.as_deref().unwrap_or(body), MAX_LIST_BYTES).ok()
     }
 

@@ -2,7 +2,7 @@
 
 use crate::exchange::BodyOut;
 use crate::exchange::redact::StreamCover;
-use crate::policy::Credential;
+use crate::policy::ProviderKey;
 
 /// How much may wait in Envoy for the next bytes.
 const MOST_HELD: usize = 16 * 1024;
@@ -21,11 +21,11 @@ impl CoveredStream {
     /// What goes on in the place of what is held and of `bytes`; `None`: all of that is held.
     pub(super) fn push(
         &mut self,
-        credential: Option<&Credential>,
+        key: Option<&ProviderKey>,
         bytes: &[u8],
         end: bool,
     ) -> Option<BodyOut> {
-        let covered = credential.and_then(|credential| self.cover.push(credential, bytes, end));
+        let covered = key.and_then(|key| self.cover.push(key, bytes, end));
         let was_holding = std::mem::take(&mut self.is_holding);
         if !was_holding && self.cover.held() == 0 {
             return Some(covered.map_or(BodyOut::Same, BodyOut::Replace));
@@ -56,7 +56,7 @@ impl CoveredStream {
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
-    use crate::policy::Secret;
+    use crate::policy::{Credential, Secret};
     use proptest::prelude::*;
 
     proptest! {
@@ -72,7 +72,7 @@ mod laws {
             cuts.push(text.len());
             let whole = |text: &str| {
                 let mut stream = CoveredStream::default();
-                match stream.push(Some(&credential), text.as_bytes(), true) {
+                match stream.push(credential.key.as_deref(), text.as_bytes(), true) {
                     Some(BodyOut::Replace(out)) => out,
                     _ => text.as_bytes().to_vec(),
                 }
@@ -82,7 +82,7 @@ mod laws {
             for (at, cut) in cuts.iter().enumerate() {
                 held.extend_from_slice(&text.as_bytes()[from..*cut]);
                 let end = at + 1 == cuts.len();
-                match stream.push(Some(&credential), &text.as_bytes()[from..*cut], end) {
+                match stream.push(credential.key.as_deref(), &text.as_bytes()[from..*cut], end) {
                     None => prop_assert!(stream.is_holding()),
                     Some(BodyOut::Same) => out.append(&mut held),
                     Some(BodyOut::Replace(with)) => {

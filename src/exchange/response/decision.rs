@@ -1,12 +1,13 @@
 //! What readers of an answer's body may know, and what they decide.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::face::Face;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::key::VirtualKey;
-use crate::policy::{Config, Credential, ResponseModel};
+use crate::policy::{Config, ProviderKey, ResponseModel};
 use crate::repair::sse::StreamKind;
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -87,9 +88,9 @@ impl ReaderContext<'_> {
         usize::try_from(self.config.limits.max_sse_event_bytes).unwrap_or(usize::MAX)
     }
 
-    /// What the provider was sent to know the gateway by.
-    pub(super) fn credential(&self) -> Option<&Rc<Credential>> {
-        self.config.providers.get(self.route?.provider)?.credential.as_ref()
+    /// What the provider knows the gateway by, and no answer may tell.
+    pub(super) fn provider_key(&self) -> Option<&Arc<ProviderKey>> {
+        self.config.providers.get(self.route?.provider)?.key()
     }
 }
 

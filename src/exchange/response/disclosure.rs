@@ -87,6 +87,6 @@ impl ReaderContext<'_> {
     /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
     /// it is not there.
     pub(super) fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
-        redacted(self.credential()?, body)
+        redacted(self.provider_key()?, body)
     }
 }

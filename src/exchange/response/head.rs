@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::exchange::redact::redacted;
-use crate::policy::{Credential, HeaderNames};
+use crate::policy::{HeaderNames, ProviderKey};
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
@@ -73,16 +73,16 @@ pub(super) fn status(headers: &Headers) -> u16 {
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
 /// act on others than the client. In the others the provider's key is covered; where it is a name, that goes.
-/// For heads and trailers. `credential`: `None` where a quick look has shown that the key is not there.
+/// For heads and trailers. `key`: `None` where a quick look has shown that the key is not there.
 pub(super) fn cleaned(
     names: &HeaderNames,
     headers: &Headers,
-    credential: Option<&Credential>,
+    key: Option<&ProviderKey>,
 ) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     for (name, text) in headers.iter() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
-        let covered = |text| credential.and_then(|credential| redacted(credential, text));
+        let covered = |text| key.and_then(|key| redacted(key, text));
         if acts_on_others(name)
             || name.starts_with(&*names.prefix)
             || name == &*names.cluster
@@ -100,7 +100,7 @@ pub(super) fn cleaned(
 /// The headers of an upstream's answer that stay when its head is replaced, without the provider's key.
 pub(super) fn kept(
     headers: &Headers,
-    credential: Option<&Credential>,
+    key: Option<&ProviderKey>,
 ) -> Vec<(Cow<'static, str>, String)> {
     headers
         .iter()
@@ -110,7 +110,7 @@ pub(super) fn kept(
             limit || KEPT.contains(name)
         })
         .filter_map(|(name, text)| {
-            let covered = |text: &str| credential.and_then(|key| redacted(key, text.as_bytes()));
+            let covered = |text: &str| key.and_then(|key| redacted(key, text.as_bytes()));
             if covered(name).is_some() {
                 return None;
             }

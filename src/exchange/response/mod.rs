@@ -90,9 +90,9 @@ impl Exchange {
             return ResponseStep::Reply(reply);
         }
         let status = status(headers);
-        let credential = self.context().credential().cloned();
+        let provider_key = self.context().provider_key().cloned();
         // Hardly any good answer tells the key: one look at all of the head says so.
-        let told = credential.as_deref().filter(|key| status >= 400 || may_tell(key, headers));
+        let told = provider_key.as_deref().filter(|key| status >= 400 || may_tell(key, headers));
         self.forged = cleaned(&self.config.headers, headers, told);
         if self.is_attempt() {
             self.forged.extend(KEEPS_TO_HOST.map(HeaderEdit::remove));
@@ -139,7 +139,7 @@ impl Exchange {
             self.response_head_sent = true;
             let mut edits = self.own_headers();
             let content_type = headers.get("content-type").unwrap_or_default();
-            let is_covered = credential.is_some()
+            let is_covered = provider_key.is_some()
                 && !is_unreadable
                 && is_media_type(content_type, "text/event-stream");
             if is_covered && !end {
@@ -155,7 +155,7 @@ impl Exchange {
             self.count_answer(AnswerFault::Mislabelled);
         }
         if status >= 400 || end {
-            self.kept = kept(headers, credential.as_deref());
+            self.kept = kept(headers, provider_key.as_deref());
         }
         if end {
             if matches!(&phase, ResponsePhase::Json(json) if json.may_be_empty()) {
@@ -328,7 +328,7 @@ impl Exchange {
         if !self.request.is_ours() {
             return Vec::new();
         }
-        cleaned(&self.config.headers, trailers, self.context().credential().map(|key| &**key))
+        cleaned(&self.config.headers, trailers, self.context().provider_key().map(|key| &**key))
     }
 
     /// The trailers: the end of a body that has some.

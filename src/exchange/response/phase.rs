@@ -50,8 +50,8 @@ impl ResponsePhase {
             Self::Speech(speech) => speech.push(bytes, end, context),
             Self::Stream(stream) => stream.push(bytes, end, context, meter),
             Self::Covered(cover) => {
-                let credential = context.credential().map(|credential| &**credential);
-                let out = cover.push(credential, bytes, end);
+                let key = context.provider_key().map(|key| &**key);
+                let out = cover.push(key, bytes, end);
                 metered(out.map_or(BodyDecision::Hold, pass), bytes, meter)
             }
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer(context)),
