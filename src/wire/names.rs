@@ -43,6 +43,44 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
     names.iter().copied().find(|name| is_nearly(written, name))
 }
 
+/// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
+/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI.
+const FURTHER: [&str; 18] = [
+    "models",
+    "model_id",
+    "model_list",
+    "model_name",
+    "model_fallbacks",
+    "fallbacks",
+    "fallback_model",
+    "fallback_models",
+    "context_window_fallbacks",
+    "content_policy_fallbacks",
+    "engine",
+    "engine_id",
+    "deployment",
+    "deployment_id",
+    "deployment_name",
+    "preset",
+    "lora_path",
+    "adapter_id",
+];
+
+/// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is
+/// not `model`.
+#[must_use]
+pub fn further_model(written: &[u8]) -> Option<&'static str> {
+    // Hardly any name is as one of these, plain or not: no other letters begin one, and a few more end one.
+    let may_be = |byte: &u8| {
+        !byte.is_ascii_lowercase()
+            || matches!(byte, b'm' | b'f' | b'c' | b'e' | b'd' | b'p' | b'l' | b'a')
+    };
+    if !written.first().is_some_and(may_be) {
+        return None;
+    }
+    FURTHER.into_iter().find(|known| is_nearly(written, known))
+}
+
 /// Refuses a top-level member of a request that is converted, where some server may take it for one of `own`: the names
 /// that the conversion reads or writes. Beside ours, it would count as a second one of the same name. `written`: the
 /// decoded name, any bytes.

@@ -86,7 +86,7 @@ impl RequestBody {
             return Err(too_large(limits.max_request_bytes));
         }
         let found = self.reader.push(bytes)?;
-        self.check_further_models()?;
+        self.check_further_model()?;
         if let Some(text) = &mut self.text {
             text.push(bytes);
         }
@@ -128,9 +128,12 @@ impl RequestBody {
     ///
     /// # Errors
     /// `unsupported_parameter`.
-    pub fn check_further_models(&self) -> Result<(), GatewayError> {
-        let BodyReader::Json(scanner) = &self.reader else { return Ok(()) };
-        match scanner.further_models() {
+    pub fn check_further_model(&self) -> Result<(), GatewayError> {
+        let further = match &self.reader {
+            BodyReader::Json(scanner) => scanner.further_model(),
+            BodyReader::Multipart(scanner) => scanner.further_model(),
+        };
+        match further {
             Some(name) if self.is_restricted => Err(GatewayError::new(
                 Code::UnsupportedParameter,
                 format!(

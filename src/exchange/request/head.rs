@@ -12,7 +12,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, RequestTarget};
 use crate::policy::{CacheMode, Config, is_credential_parameter, repeats_key};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
-use crate::wire::names::is_nearly;
+use crate::wire::names::{further_model, is_nearly};
 use crate::wire::paths::{lenient_segments, resolved};
 use crate::wire::{multipart, percent};
 
@@ -313,23 +313,14 @@ pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]>
 }
 
 /// Whether a query string has a parameter by which some server may choose the model: there are servers that let it override
-/// the body (LiteLLM), and others that know it as an engine or deployment (Azure). A name that is not UTF-8 can be read as
-/// any, and so can one in what is escaped more often than anybody decodes. Some decode before they cut.
+/// the body (LiteLLM). A name that is not UTF-8 can be read as any, and so can one in what is escaped more often than anybody
+/// decodes. Some decode before they cut.
 fn names_model(query: &str) -> bool {
-    const NAMES: [&str; 8] = [
-        "model",
-        "models",
-        "model_id",
-        "model_name",
-        "engine",
-        "engine_id",
-        "deployment",
-        "deployment_id",
-    ];
     let names = |query: &[u8]| {
         query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
             let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
-            NAMES.iter().any(|known| is_nearly(name, known))
+            is_nearly(name, "model")
+                || further_model(name).is_some()
                 || std::str::from_utf8(&percent::decode(name)).is_err()
         })
     };

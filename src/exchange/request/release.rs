@@ -46,7 +46,7 @@ impl Exchange {
             };
             if decision.targets().any(is_curated) {
                 reading.body.is_restricted = true;
-                reading.body.check_further_models()?;
+                reading.body.check_further_model()?;
             }
             reading.chosen = Some(decision);
         }

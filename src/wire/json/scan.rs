@@ -81,7 +81,7 @@ pub struct JsonScanner {
     /// A name that other parsers may take for `model` (see [`mod@names`]).
     variant_seen: bool,
     /// A member by which some server is told further models.
-    further_models: Option<&'static str>,
+    further_model: Option<&'static str>,
     opened: bool,
     counts_inputs: bool,
     container: Option<Container>,
@@ -100,7 +100,7 @@ impl JsonScanner {
             member: WatchedMember::Other,
             model_seen: false,
             variant_seen: false,
-            further_models: None,
+            further_model: None,
             opened: false,
             counts_inputs,
             container: None,
@@ -167,11 +167,10 @@ impl JsonScanner {
         self.tokenizer.is_complete()
     }
 
-    /// A member by which some server is told which models it may ask beside or after the one in `model`, if there is one
-    /// so far.
+    /// A member by which some server chooses a model beside or after the one in `model`, if there is one so far.
     #[must_use]
-    pub fn further_models(&self) -> Option<&'static str> {
-        self.further_models
+    pub fn further_model(&self) -> Option<&'static str> {
+        self.further_model
     }
 
     /// What is known so far.
@@ -232,8 +231,8 @@ impl JsonScanner {
             if names::is_nearly(name, "model") {
                 self.variant_seen = true;
                 self.refuse_second_model()?;
-            } else if let Some(further) = names_further_models(name) {
-                self.further_models = Some(further);
+            } else if let Some(further) = names::further_model(name) {
+                self.further_model = Some(further);
             }
             return Ok(WatchedMember::Other);
         };
@@ -354,26 +353,6 @@ fn about_the_answer(name: &[u8]) -> Option<WatchedMember> {
         b"tool_choice" => Some(WatchedMember::ToolChoice),
         _ => None,
     }
-}
-
-/// Members that tell a server of further models: OpenRouter's `models`, LiteLLM's `fallbacks` and what is like them.
-fn names_further_models(name: &[u8]) -> Option<&'static str> {
-    const NAMES: [&str; 8] = [
-        "models",
-        "model_list",
-        "fallbacks",
-        "fallback_model",
-        "fallback_models",
-        "model_fallbacks",
-        "context_window_fallbacks",
-        "content_policy_fallbacks",
-    ];
-    // Hardly any name is as one of these, plain or not: no other letters begin one, and a few more end one.
-    let may_be = |byte: &u8| !byte.is_ascii_lowercase() || matches!(byte, b'm' | b'f' | b'c');
-    if !name.first().is_some_and(may_be) {
-        return None;
-    }
-    NAMES.into_iter().find(|known| names::is_nearly(name, known))
 }
 
 fn invalid_model(message: &str) -> GatewayError {

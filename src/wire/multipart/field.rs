@@ -5,7 +5,7 @@ use super::header::{Parametrised, is_control, lower, trim};
 use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES};
-use crate::wire::names::is_nearly;
+use crate::wire::names::{further_model, is_nearly};
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum FormField {
     Model,
     /// A name that some server takes for `model` (see [`crate::wire::names`]).
     NearlyModel,
+    /// One of the names beside it by which some server chooses models.
+    FurtherModel(&'static str),
     Stream,
     ResponseFormat,
     /// Text for the model.
@@ -27,7 +29,7 @@ impl FormField {
         match self {
             Self::Model => Some(MAX_MODEL_ID_BYTES),
             Self::Stream | Self::ResponseFormat => Some(MAX_FACT),
-            Self::NearlyModel | Self::Prompt | Self::Other => None,
+            Self::NearlyModel | Self::FurtherModel(_) | Self::Prompt | Self::Other => None,
         }
     }
 }
@@ -179,7 +181,7 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError>
         b"stream" if !has_file_name => FormField::Stream,
         b"response_format" if !has_file_name => FormField::ResponseFormat,
         b"prompt" if !has_file_name => FormField::Prompt,
-        _ => FormField::Other,
+        _ => further_model(name).map_or(FormField::Other, FormField::FurtherModel),
     })
 }
 

@@ -59,6 +59,8 @@ pub struct FormScanner {
     parts: usize,
     /// Parts named `model`, or nearly so.
     spelled_model: usize,
+    /// A field by which some server chooses further models.
+    further_model: Option<&'static str>,
     found: bool,
     facts: FormFacts,
 }
@@ -98,6 +100,7 @@ impl FormScanner {
             offset: 0,
             parts: 0,
             spelled_model: 0,
+            further_model: None,
             found: false,
             facts: FormFacts::default(),
         }
@@ -148,6 +151,12 @@ impl FormScanner {
             .with_param("model")),
             _ => Err(invalid("the body ends before the closing boundary '--boundary--'")),
         }
+    }
+
+    /// A field by which some server chooses a model beside or after the one in `model`, if there is one so far.
+    #[must_use]
+    pub fn further_model(&self) -> Option<&'static str> {
+        self.further_model
     }
 
     /// What is known so far about other fields.
@@ -285,6 +294,7 @@ impl FormScanner {
             FormField::Stream => self.facts.stream = value.is_some_and(field::is_true),
             FormField::ResponseFormat => self.facts.response_format = value.and_then(field::text),
             FormField::Prompt => self.facts.prompt = self.facts.prompt.saturating_add(length),
+            FormField::FurtherModel(name) => self.further_model = Some(name),
             FormField::NearlyModel | FormField::Other => {}
         }
         Ok(None)

@@ -46,7 +46,7 @@ def test_a_second_model(gateway, path, name):
     assert reply.status == 400 and (b"duplicate_model" in reply.body or b"invalid_json" in reply.body)
 
 
-FURTHER = ["models", "fallbacks", "Models", "fallback_models", "mod\\u0065ls", "modelFallbacks"]
+FURTHER = ["models", "fallbacks", "Models", "fallback_models", "mod\\u0065ls", "modelFallbacks", "model_name", "deploymentId", "preset"]
 PATHS = ["/v1/chat/completions", "/v1/embeddings", "/v1/messages", "/v1/responses"]
 
 
@@ -74,6 +74,29 @@ def test_further_models(gateway, upstreams, path, name, late):
     with gateway.sends_nothing():
         reply = gateway.post(path, json.dumps({"model": "listed/listed-1", "models": ["x"], **rest}).encode())
     assert reply.status == 400 and b"unsupported_parameter" in reply.body, reply.body
+
+
+@pytest.mark.parametrize("name", ["model_name", "models", "fallbacks[]", "Model-Name", "engine"])
+@pytest.mark.parametrize("late", [False, True])
+def test_further_models_in_a_form(gateway, upstreams, name, late):
+    """faster-whisper-server reads `model_name`, and takes no notice of `model`."""
+
+    def part(name, value):
+        return f'--B\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+
+    pad = part("prompt", "x" * 300_000) if late else ""
+
+    def send(model, key):
+        body = (part("model", model) + pad + part(name, "denied") + "--B--\r\n").encode()
+        kind = "multipart/form-data; boundary=B"
+        return gateway.request(
+            "POST", "/v1/audio/transcriptions", headers(key, kind), pieces=[body[:200], body[200:]]
+        )
+
+    with gateway.completes_nothing(upstreams):
+        reply = send("alpha/llama-3", "allow")
+    assert reply.status == 400 and b"unsupported_parameter" in reply.body, reply.body
+    expect.good(send("alpha/m", "main"))
 
 
 def test_further_models_of_a_key_that_may_use_all(gateway, upstreams):
