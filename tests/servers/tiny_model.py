@@ -22,15 +22,9 @@ def vocabulary(out: gguf.GGUFWriter) -> int:
     out.add_vocab_size(len(tokens))
     out.add_tokenizer_model("llama")
     out.add_token_list(tokens)
-    types = (
-        [kind.UNKNOWN, kind.CONTROL, kind.CONTROL]
-        + [kind.BYTE] * len(BYTES)
-        + [kind.NORMAL] * len(WORDS)
-    )
+    types = [kind.UNKNOWN, kind.CONTROL, kind.CONTROL] + [kind.BYTE] * len(BYTES) + [kind.NORMAL] * len(WORDS)
     out.add_token_types(types)
-    out.add_token_scores(
-        [0.0] * len(SPECIAL) + [-1000.0] * len(BYTES) + [-1.0] * len(WORDS)
-    )
+    out.add_token_scores([0.0] * len(SPECIAL) + [-1000.0] * len(BYTES) + [-1.0] * len(WORDS))
     out.add_unk_token_id(0)
     out.add_bos_token_id(1)
     out.add_eos_token_id(2)
@@ -54,9 +48,7 @@ def write(path: str) -> None:
     random = np.random.default_rng(1)
 
     def weights(name: str, *shape: int, scale: float = 0.1) -> None:
-        out.add_tensor(
-            f"{name}.weight", (random.standard_normal(shape) * scale).astype(np.float32)
-        )
+        out.add_tensor(f"{name}.weight", (random.standard_normal(shape) * scale).astype(np.float32))
 
     weights("token_embd", size, WIDTH, scale=1.0)
     # Only words are likely: bytes alone would be no text.
