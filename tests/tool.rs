@@ -177,6 +177,48 @@ const PLANTED: &[Planted] = planted! {
         at "claude-*": "warning" "model_aliases[\"claude-*\"]" "upstream_http_filters";
     "fallback.yaml": "routing: {cluster_header: x-gateway-cluster}" => "routing: {positions: 1}", at "routing: {":
         "error" "routing.positions" "must be 2";
+    // Whose a fallback's hosts are.
+    "fallback.yaml": "          metadata: {filter_metadata: {openai-gateway: {provider: vllm}}}\n" => "", at "- endpoint: {address: {socket_address: {address: 127":
+        "warning" "metadata" "set metadata: {filter_metadata: {openai-gateway: {provider: vllm}}}";
+    "fallback.yaml": "{openai-gateway: {provider: groq}}" => "{openai-gateway: {provider: grok}}", at "provider: grok":
+        "warning" "metadata" "grok is no provider of the fallback";
+    "fallback.yaml": "{openai-gateway: {provider: groq}}" => "{openai-gateway: {provider: azure}}", at "provider: azure":
+        "warning" "metadata" "every attempt at it ends in 500";
+    "fallback.yaml": "{openai-gateway: {provider: groq}}" => "{openai-gateway: {provider: 7}}", at "provider: 7":
+        "warning" "metadata" "must be a text";
+    "fallback.yaml": "{openai-gateway: {provider: groq}}" => "{openai_gateway: {provider: groq}}", at "{openai_gateway":
+        "warning" "metadata" "does not say whose it is";
+    "fallback.yaml": "{name: groq}, {name: vllm}" => "{name: groq}, {name: vlm}", at "{name: vlm}":
+        "warning" "clusters[1].name" "no cluster vlm";
+    // A cluster's own filters take the place of the router's.
+    "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n" => "  - name: groq\n    type: LOGICAL_DNS\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        http_filters: [{name: envoy.filters.http.upstream_codec}]\n",
+        at "http_filters: [": "warning" "http_filters" "requests to cluster groq go without any credential";
+    "fallback.yaml": "    lb_policy: CLUSTER_PROVIDED\n" => "    lb_policy: CLUSTER_PROVIDED\n    typed_extension_protocol_options: {o: {\"@type\": x/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, http_filters: [{name: other}]}}\n",
+        at "http_filters: [": "warning" "http_filters" "put what they do into the router's upstream_http_filters";
+    "fallback.yaml": "              upstream_http_filters:\n" => "              upstream:\n", at "claude-*":
+        "warning" "model_aliases[\"claude-*\"]" "upstream_http_filters";
+    // Limits that count what nobody tells.
+    "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: off}", at "mode: off": "error" "usage.mode" "expected a string";
+    "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: 'off'}", at "hits_addend":
+        "warning" "hits_addend.format" "reads gateway_estimate";
+    "fallback.yaml": "                    usage: {mode: observe}\n" => "", at "text: \"filter_state":
+        "warning" "typed_config.text" "Set usage: {mode: observe}";
+    "fallback.yaml": "                    usage: {mode: observe}\n                    limits" => "                    limits", at "hits_addend":
+        "warning" "hits_addend.format" "virtual key search-team";
+    "envoy.yaml": "              routes:\n" => "              rate_limits: [{actions: [{request_headers: {header_name: x, descriptor_key: y}}], hits_addend: {format: \"%FILTER_STATE(wasm.gateway_total_tokens:PLAIN)%\"}}]\n              routes:\n",
+        at "rate_limits: [": "warning" "hits_addend.format" "reads gateway_total_tokens";
+    // The native module.
+    "native.yaml": "distroless-v1.39.3" => "v1.38.3", at "typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic":
+        "error" "typed_config" "take Envoy 1.39 or later, or the wasm module";
+    "native.yaml": "distroless-v1.39.3" => "distroless-v1.37-latest", at "typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic":
+        "error" "typed_config" "does not load the native module";
+    "native.yaml": "kind: vllm}" => "kind: vlm}", at "kind: vlm}": "error" "providers[0].kind" "openai, vllm";
+    "native.yaml": "dynamic_module_config: {name" => "dynamic_module_config: {nam", at "dynamic_module_config":
+        "error" "dynamic_module_config" "libopenai_gateway_filter.so";
+    "native.yaml": "filter_config:\n" => "configuration:\n", at "typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic":
+        "error" "filter_config" "missing";
+    "native.yaml": "positions: 2" => "positions: 1", at "positions: 1": "warning" "routing.positions" "set routing.positions: 2";
+    "native.yaml": "              - *gateway\n" => "", at "positions: 2": "warning" "routing.positions" "upstream_http_filters";
     "istio.yaml": "request_body_buffer_limit: 34603008" => "include_request_attempt_count: false", at "configPatches":
         "warning" "spec.configPatches" "request_body_buffer_limit";
 };
@@ -186,6 +228,7 @@ fn good_files_have_no_finding() {
     for name in [
         "envoy.yaml",
         "fallback.yaml",
+        "native.yaml",
         "settings.yaml",
         "settings.json",
         "string.yaml",
@@ -223,6 +266,25 @@ fn every_planted_mistake_is_found_at_its_line() {
         assert!(!format!("{findings:?}").contains("hush"), "a secret is printed");
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// The same files are good for one Envoy and not for another, where it is said which one it is.
+#[test]
+fn the_version_of_envoy_may_be_given() {
+    for (name, version, status, said) in [
+        ("fallback.yaml", "1.36.4", 1, Some("has no composite clusters: take Envoy 1.37 or later")),
+        ("fallback.yaml", "v1.37", 0, None),
+        ("native.yaml", "1.38", 1, Some("refused in two positions by Envoy 1.38")),
+        ("native.yaml", "1.40.0", 0, None),
+        ("envoy.yaml", "1.36", 0, None),
+        ("envoy.yaml", "forty", 2, None),
+    ] {
+        let path = root().join("tests/tool").join(name).display().to_string();
+        let output = run(&["check", "--envoy", version, &path]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(status), "{name} {version}: {text}");
+        assert!(said.is_none_or(|said| text.contains(said)), "{name} {version}: {text}");
+    }
 }
 
 /// No mistake, and no warning but of what the demos show on purpose: keys that everybody knows, and a key that may not use
@@ -444,6 +506,7 @@ fn explains_what_the_filter_would_do() {
         answer,
         serde_json::json!({
             "decision": "route", "code": null, "alias": "gpt-4o", "allowed_by": "groq/*", "targets": [groq],
+            "fallbacks": [], "usage": {"mode": "off", "default_max_tokens": 1024},
         })
     );
     // Converted: the path is that of chat.
@@ -481,6 +544,51 @@ fn explains_what_the_filter_would_do() {
     assert_eq!((&left["alias"], &left["decision"]), (&"claude-*".into(), &"route".into()));
     assert_eq!(left["targets"].as_array().unwrap().len(), 1, "{left}");
     assert_eq!(left["targets"][0]["model"], "small");
+    assert_eq!(
+        left["fallbacks"],
+        serde_json::json!([{
+            "cluster": "vllm", "order": ["vllm/small"], "retries": 0,
+            "left_out": ["groq/llama-3.3-70b-versatile"],
+        }])
+    );
+    assert_eq!(left["usage"]["mode"], "observe");
+    let first = explain_in(&two, "search-team", "claude-sonnet", "chat_completions");
+    let plan = &first["fallbacks"][0];
+    // The key's allowlist ends the list before the second one.
+    assert_eq!(
+        (&plan["order"], &plan["retries"]),
+        (&serde_json::json!(["groq/llama-3.3-70b-versatile"]), &0.into())
+    );
+    assert_eq!(
+        (&plan["cluster"], &plan["left_out"]),
+        (&"over".into(), &serde_json::json!(["vllm/small"]))
+    );
+    let good = fs::read_to_string(root().join("tests/tool/fallback.yaml")).unwrap();
+    let all = good.replacen(
+        "\"BAAI/bge-m3\", fast]",
+        "claude-*, mixed]\n                      usage: {mode: require}",
+        1,
+    );
+    let all = file("explain.yaml", &all).display().to_string();
+    let whole = explain_in(&all, "search-team", "claude-sonnet", "chat_completions");
+    assert_eq!(
+        whole["fallbacks"],
+        serde_json::json!([{
+            "cluster": "over", "order": ["groq/llama-3.3-70b-versatile", "vllm/small"], "retries": 1, "left_out": [],
+        }])
+    );
+    assert_eq!(whole["usage"]["mode"], "require");
+    let mixed = explain_in(&all, "search-team", "mixed", "chat_completions");
+    assert_eq!(mixed["fallbacks"].as_array().unwrap().len(), 1, "{mixed}");
+    let text = run(&["explain", &all, "--key", "search-team", "--model", "claude-x"]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains(
+            "fallback    in cluster over: groq/llama-3.3-70b-versatile, vllm/small; another"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("usage       require: "), "{text}");
     let text = run(&["explain", &path, "--key", "search-team", "--model", "gpt-4o"]).stdout;
     assert!(
         String::from_utf8(text)

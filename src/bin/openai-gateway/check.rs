@@ -11,7 +11,8 @@ use super::finding::Finding;
 use super::report::Report;
 use super::settings::{self, Compiled, OwnEnvironment};
 use super::site::{self, Holder, Site};
-use super::{advice, envoy, mesh};
+use super::version::{self, EnvoyVersion};
+use super::{advice, envoy, mesh, plugin};
 
 /// What a check came to.
 pub struct CheckOutcome {
@@ -30,8 +31,13 @@ struct File<'a> {
     documents: Vec<Node>,
 }
 
-/// Checks files, together: a filter that one of them discovers may stand in another.
-pub fn check(names: &[String], own: OwnEnvironment<'_>) -> CheckOutcome {
+/// Checks files, together: a filter that one of them discovers may stand in another. `version` is that of the Envoy they
+/// are for; where it is `None`, the image of a container in the files may tell.
+pub fn check(
+    names: &[String],
+    own: OwnEnvironment<'_>,
+    version: Option<EnvoyVersion>,
+) -> CheckOutcome {
     let mut outcome = CheckOutcome { findings: Vec::new(), unreadable: false };
     let mut files = Vec::new();
     for name in names {
@@ -58,6 +64,8 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> CheckOutcome {
     }
     let gateways: Vec<GatewayFilter<'_>> =
         sites.iter().filter_map(|(_, _, site, compiled)| gateway(site, compiled)).collect();
+    let mut documents = files.iter().flat_map(|file| &file.documents);
+    let version = version.or_else(|| documents.find_map(version::of_image));
     for (index, file) in files.iter().enumerate() {
         let mut report = Report::new(file.name);
         let here: Vec<_> = sites.iter().filter(|(at, ..)| *at == index).collect();
@@ -73,7 +81,7 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> CheckOutcome {
             of_site(&mut report, file, document, site, compiled.as_ref());
         }
         for document in &file.documents {
-            envoy::check(&mut report, document, &gateways);
+            envoy::check(&mut report, document, &gateways, version);
         }
         report.findings.sort_by(Finding::order);
         // Settings that an anchor repeats are found once.
@@ -88,7 +96,7 @@ pub fn check(names: &[String], own: OwnEnvironment<'_>) -> CheckOutcome {
 /// # Errors
 /// What `check` finds, where the file holds none that the filter would take.
 pub fn explain(name: &str, question: &Question<'_>) -> Result<Value, CheckOutcome> {
-    let failed = || check(&[name.to_owned()], None);
+    let failed = || check(&[name.to_owned()], None, None);
     let file = read(name).map_err(|_| failed())?;
     for document in &file.documents {
         for site in site::find(document) {
@@ -110,7 +118,8 @@ fn of_site(
     compiled: Option<&Compiled>,
 ) {
     match site.holder {
-        Holder::Wasm(message) => envoy::messages(report, document, &[message]),
+        Holder::Wasm(message) => plugin::check(report, document, message),
+        Holder::Native(message) => plugin::native(report, document, message),
         holder => mesh::holder(report, document, holder, &file.documents),
     }
     let Some(compiled) = compiled else { return };
@@ -138,10 +147,15 @@ fn gateway_of<'a>(
     tree: &'a Node,
     compiled: &'a Compiled,
 ) -> Option<GatewayFilter<'a>> {
-    let Holder::Wasm(message) = site.holder else { return None };
+    let (message, is_native) = match site.holder {
+        Holder::Wasm(message) => (message, false),
+        Holder::Native(message) => (message, true),
+        _ => return None,
+    };
     Some(GatewayFilter {
         name: &site.name,
         message,
+        is_native,
         tree,
         config: compiled.config.as_ref(),
         places: &compiled.places,

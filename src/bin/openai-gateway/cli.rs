@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::explain::{self, Question};
 use super::finding::{self, Severity};
+use super::version::EnvoyVersion;
 use super::{check, vk};
 
 /// Checks and explains configurations of openai-gateway-filter, without Envoy.
@@ -31,6 +32,10 @@ enum Command {
         /// Require the environment variables, with this process's own values
         #[arg(long)]
         env: bool,
+        /// The Envoy that they are for, as 1.39, to be told what it does not know yet. Without it: that of a container's
+        /// image in the files
+        #[arg(long, value_name = "VERSION")]
+        envoy: Option<EnvoyVersion>,
     },
     /// Say what becomes of a request: alias, provider, path, host, which credential, and why
     Explain {
@@ -74,7 +79,7 @@ const UNREADABLE: u8 = 2;
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
     let (text, status) = match CommandLine::parse().command {
-        Command::Check { files, json, env } => checked(&files, json, env),
+        Command::Check { files, json, env, envoy } => checked(&files, json, env, envoy),
         Command::Explain { file, key, model, operation, json } => {
             let Some(operation) = explain::operation(&operation) else {
                 return failed("no operation of this name has a model in its body");
@@ -92,9 +97,9 @@ pub fn run() -> ExitCode {
     ExitCode::from(status)
 }
 
-fn checked(files: &[String], json: bool, env: bool) -> (String, u8) {
+fn checked(files: &[String], json: bool, env: bool, envoy: Option<EnvoyVersion>) -> (String, u8) {
     let own = |name: &str| std::env::var(name).ok();
-    shown(&check::check(files, env.then_some(&own)), json)
+    shown(&check::check(files, env.then_some(&own), envoy), json)
 }
 
 fn shown(outcome: &check::CheckOutcome, json: bool) -> (String, u8) {
@@ -148,6 +153,36 @@ fn sentences(question: &Question<'_>, answer: &serde_json::Value) -> String {
             "            credential: {} from {}",
             of(&credential, "header"),
             of(&credential, "from")
+        ));
+    }
+    for plan in answer.get("fallbacks").and_then(|plans| plans.as_array()).into_iter().flatten() {
+        let list = |name: &str| {
+            let items = plan.get(name).and_then(|list| list.as_array()).into_iter().flatten();
+            items.map(text).collect::<Vec<_>>().join(", ")
+        };
+        let retries = plan.get("retries").cloned().unwrap_or_default();
+        lines.push(format!(
+            "fallback    in cluster {}: {}; another is asked {retries} times at most",
+            of(plan, "cluster"),
+            list("order")
+        ));
+        if !list("left_out").is_empty() {
+            lines.push(format!(
+                "            left out for this key and operation: {}",
+                list("left_out")
+            ));
+        }
+    }
+    if let Some(usage) = answer.get("usage") {
+        let mode = of(usage, "mode");
+        lines.push(format!(
+            "usage       {}",
+            match &*mode {
+                "off" => "off: tokens are not counted, and no fact of usage is left".to_owned(),
+                "require" =>
+                    "require: tokens are counted, and streams are asked for them".to_owned(),
+                _ => format!("{mode}: tokens are counted where answers tell them, else estimated"),
+            }
         ));
     }
     lines.join("\n")

@@ -4,11 +4,13 @@ use openai_gateway_filter::config::ROOT;
 use openai_gateway_filter::policy::{Config, Positions, Provider};
 
 use super::document::Node;
-use super::plugin;
+use super::positions;
+use super::ratelimit;
 use super::report::Report;
 use super::routes::{self, Request, RouteMatch};
 use super::settings::Lines;
 use super::site::{self, HCM, type_of};
+use super::version::{self, EnvoyVersion};
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`, and what it reads at once.
 const DEFAULT_BUFFER_BYTES: f64 = 1_048_576.0;
@@ -19,8 +21,10 @@ const SHORTEST_SECONDS: f64 = 60.0;
 pub struct GatewayFilter<'a> {
     /// The name of the filter or of the resource.
     pub name: &'a str,
-    /// `config` of the Wasm message.
+    /// What holds the settings: `config` of the Wasm message, or the native module's message.
     pub message: &'a Node,
+    /// It is the native module.
+    pub is_native: bool,
     /// As the operator wrote them.
     pub tree: &'a Node,
     /// As the filter reads them; `None` if it would refuse them.
@@ -34,15 +38,31 @@ impl GatewayFilter<'_> {
         self.tree.at(&["routing", name]).and_then(Node::text)
     }
 
-    /// The aliases that have a fallback: name, cluster.
-    fn fallbacks(&self) -> Vec<(String, String)> {
+    /// The providers: name, cluster.
+    pub fn providers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let providers = self.tree.get("providers").map(Node::items).unwrap_or_default();
+        providers.iter().map(|provider| {
+            let name = provider.text_of("name");
+            (name, provider.get("cluster").and_then(Node::text).unwrap_or(name))
+        })
+    }
+
+    /// The aliases that have a fallback.
+    pub fn fallbacks(&self) -> Vec<FallbackRoute> {
         let mut found = Vec::new();
         for map in self.tree.maps() {
             for alias in map.get("model_aliases").map(Node::members).unwrap_or_default() {
                 let forms = std::iter::once(&alias.node).chain(alias.node.items());
                 for form in forms.filter(|form| form.get("fallback").is_some()) {
                     let cluster = form.get("cluster").and_then(Node::text).unwrap_or(&alias.name);
-                    found.push((alias.name.clone(), cluster.to_owned()));
+                    let targets = form.get("fallback").map(Node::items).unwrap_or_default().iter();
+                    let provider =
+                        |target: &Node| Some(target.text()?.split_once('/')?.0.to_owned());
+                    found.push(FallbackRoute {
+                        alias: alias.name.clone(),
+                        cluster: cluster.to_owned(),
+                        providers: targets.filter_map(provider).collect(),
+                    });
                 }
             }
         }
@@ -50,7 +70,7 @@ impl GatewayFilter<'_> {
     }
 
     /// In how many positions the settings say that the filter stands.
-    fn positions(&self) -> u8 {
+    pub fn positions(&self) -> u8 {
         if let Some(config) = self.config {
             return if config.routing.positions == Positions::Two { 2 } else { 1 };
         }
@@ -71,8 +91,23 @@ impl GatewayFilter<'_> {
     }
 }
 
-/// Checks every listener of a document. `gateways` are all that the files hold.
-pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[GatewayFilter<'_>]) {
+/// An alias with a fallback.
+pub struct FallbackRoute {
+    /// Its name.
+    pub alias: String,
+    /// What the routing header says.
+    pub cluster: String,
+    /// The targets' providers, in order.
+    pub providers: Vec<String>,
+}
+
+/// Checks every listener of a document. `gateways` are all that the files hold, `version` the Envoy that they are for.
+pub fn check(
+    report: &mut Report<'_>,
+    document: &Node,
+    gateways: &[GatewayFilter<'_>],
+    version: Option<EnvoyVersion>,
+) {
     let mut checked: Vec<&Node> = Vec::new();
     for listener in document.maps() {
         if listener.get("filter_chains").is_none() && listener.get("default_filter_chain").is_none()
@@ -84,36 +119,29 @@ pub fn check(report: &mut Report<'_>, document: &Node, gateways: &[GatewayFilter
             for (index, filter) in filters.iter().enumerate() {
                 if let Some(gateway) = gateway_of(filter, gateways) {
                     checked.push(filter);
-                    let at = Position { document, listener, manager, filters, index };
+                    let at = Position { document, listener, manager, filters, index, gateways };
                     at.check(report, filter, gateway);
+                    if let Some(version) = version {
+                        let is_upstream = positions::is_upstream(document, gateways);
+                        version::check(report, document, filter, gateway, is_upstream, version);
+                    }
                 }
             }
         }
     }
 }
 
-fn gateway_of<'a, 'g>(
+/// Whose settings a filter has, where they are ours.
+pub fn gateway_of<'a, 'g>(
     filter: &Node,
     gateways: &'g [GatewayFilter<'a>],
 ) -> Option<&'g GatewayFilter<'a>> {
-    if let Some(message) = filter.get("typed_config").and_then(site::wasm_config) {
+    if let Some(message) = site::message_of(filter) {
         return gateways.iter().find(|gateway| std::ptr::eq(gateway.message, message));
     }
     let name = filter.text_of("name");
     filter.get("config_discovery")?;
     gateways.iter().find(|gateway| gateway.name == name)
-}
-
-/// Whether the filter also stands where Envoy makes its attempts.
-fn is_upstream(document: &Node, gateways: &[&GatewayFilter<'_>]) -> bool {
-    let lists = document.maps().into_iter().filter_map(|map| {
-        let is_protocol = type_of(map).ends_with("HttpProtocolOptions");
-        map.get("upstream_http_filters").or_else(|| map.get("http_filters").filter(|_| is_protocol))
-    });
-    lists.flat_map(Node::items).any(|filter| {
-        gateways.iter().any(|gateway| gateway.name == filter.text_of("name"))
-            || filter.get("typed_config").and_then(site::wasm_config).is_some()
-    })
 }
 
 /// The filter in `http_filters` of a listener.
@@ -123,6 +151,7 @@ struct Position<'a> {
     manager: &'a Node,
     filters: &'a [Node],
     index: usize,
+    gateways: &'a [GatewayFilter<'a>],
 }
 
 impl Position<'_> {
@@ -133,6 +162,16 @@ impl Position<'_> {
         self.positions(report, gateway);
         self.clusters(report, gateway);
         self.mirrors(report);
+        if let Some(config) = gateway.config {
+            ratelimit::check(
+                report,
+                self.document,
+                self.manager,
+                gateway.tree,
+                config,
+                gateway.places,
+            );
+        }
         if let Some(routes) = self.manager.get("route_config") {
             self.routes(report, routes, gateway);
             self.buffers(report, routes, gateway);
@@ -189,10 +228,10 @@ impl Position<'_> {
     }
 
     fn positions(&self, report: &mut Report<'_>, gateway: &GatewayFilter<'_>) {
-        let upstream = is_upstream(self.document, &[gateway]);
+        let upstream = positions::is_upstream(self.document, self.gateways);
         let line = |path: &str| gateway.places.line(path);
         if !upstream {
-            for (alias, _) in gateway.fallbacks() {
+            for FallbackRoute { alias, .. } in gateway.fallbacks() {
                 let path = ROOT.field("model_aliases").field(&alias).to_string();
                 let why = format!(
                     "alias {alias} has a fallback, and the filter stands in one position: add it to the router's \
@@ -250,7 +289,7 @@ impl Position<'_> {
                 }
             }
         }
-        for (alias, name) in gateway.fallbacks() {
+        for FallbackRoute { alias, cluster: name, .. } in gateway.fallbacks() {
             if cluster(&name).is_none() {
                 let path = ROOT.field("model_aliases").field(&alias).to_string();
                 report.warning(gateway.places.line(&path), path, format!(
@@ -258,6 +297,9 @@ impl Position<'_> {
                      cluster over the providers' own"
                 ));
             }
+        }
+        if positions::is_upstream(self.document, self.gateways) {
+            positions::check(report, self.document, clusters.items(), gateway, self.gateways);
         }
     }
 
@@ -384,8 +426,7 @@ fn routed<'a>(config: &'a Config, gateway: &GatewayFilter<'_>) -> Vec<Routed<'a>
         to(format!("provider {}", provider.name), &provider.cluster, Some(provider))
     });
     let fallbacks = gateway.fallbacks();
-    let aliases =
-        fallbacks.iter().map(|(alias, cluster)| to(format!("alias {alias}"), cluster, None));
+    let aliases = fallbacks.iter().map(|it| to(format!("alias {}", it.alias), &it.cluster, None));
     providers.chain(aliases).collect()
 }
 
@@ -425,11 +466,4 @@ fn leads_elsewhere(
 /// A protobuf duration: `1.5s`.
 fn seconds(text: &str) -> Option<f64> {
     text.strip_suffix('s')?.parse().ok()
-}
-
-/// The messages of all sites in a document.
-pub fn messages(report: &mut Report<'_>, document: &Node, messages: &[&Node]) {
-    for message in messages {
-        plugin::check(report, document, message);
-    }
 }

@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use openai_gateway_filter::error::GatewayError;
 use openai_gateway_filter::exchange::{offered, upstream_path};
 use openai_gateway_filter::policy::key::VirtualKey;
-use openai_gateway_filter::policy::model::{Allowlist, Target, resolve};
+use openai_gateway_filter::policy::model::{Allowlist, Plan, Target, Way, resolve};
 use openai_gateway_filter::policy::operation::{Operation, classify};
-use openai_gateway_filter::policy::{Config, Provider, ProviderId};
+use openai_gateway_filter::policy::{Config, Provider, ProviderId, UsageMode};
 use serde_json::{Value, json};
 
 use super::document::Node;
@@ -25,10 +25,16 @@ pub struct Question<'a> {
     pub operation: Operation,
 }
 
-/// Where a model leads, in order: the targets and the cluster of each.
+/// Where a model leads with some of its draws.
 struct Route {
-    targets: Vec<Target>,
+    plan: Plan,
     weight: u64,
+}
+
+impl Route {
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.plan.first).chain(&self.plan.rest)
+    }
 }
 
 /// The path of an operation, behind `path_prefix`.
@@ -82,7 +88,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         Ok(routes) => routes,
         Err(error) => return refused(error.code.as_str(), alias.as_deref(), None),
     };
-    let first = routes.iter().flat_map(|route| &route.targets).find_map(|target| {
+    let first = routes.iter().flat_map(Route::targets).find_map(|target| {
         let provider = config.providers.get(target.provider)?;
         Some((provider, &*target.model))
     });
@@ -94,7 +100,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         .iter()
         .flat_map(|route| {
             let weight = is_split.then_some(route.weight);
-            route.targets.iter().filter_map(move |target| {
+            route.targets().filter_map(move |target| {
                 self::target(config, tree, target, question.operation, weight)
             })
         })
@@ -105,7 +111,53 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         "alias": alias,
         "allowed_by": allowed_by,
         "targets": targets,
+        "fallbacks": fallbacks(config, &routes, alias_entry(raw_key, tree, alias.as_deref())),
+        "usage": usage(key),
     })
+}
+
+/// What each fallback comes to for this key and operation: the cluster over its targets, who is asked in which order, how
+/// often Envoy may ask another one, and which of the operator's targets are left out.
+fn fallbacks(config: &Config, routes: &[Route], entry: Option<&Node>) -> Vec<Value> {
+    let forms: Vec<&Node> =
+        entry.into_iter().flat_map(|entry| std::iter::once(entry).chain(entry.items())).collect();
+    let is_plain = |order: &[String]| forms.iter().any(|form| order == [form.text_of("target")]);
+    let written: Vec<Vec<&str>> = forms
+        .iter()
+        .filter_map(|form| form.get("fallback"))
+        .map(|list| list.items().iter().filter_map(Node::text).collect())
+        .collect();
+    let shown = |route: &Route| {
+        let name = |target: &Target| {
+            config.providers.get(target.provider).map(|it| format!("{}/{}", it.name, target.model))
+        };
+        let order: Vec<String> = route.targets().filter_map(name).collect();
+        // A split's own target, that happens to be a fallback's as well.
+        if is_plain(&order) {
+            return None;
+        }
+        let whole =
+            written.iter().find(|all| order.iter().all(|target| all.contains(&&**target)))?;
+        let left_out: Vec<&&str> =
+            whole.iter().filter(|target| !order.iter().any(|kept| kept == **target)).collect();
+        let (cluster, retries) = match &route.plan.way {
+            Way::Own => (&*config.providers.get(route.plan.first.provider)?.cluster, 0),
+            Way::Fallback { cluster, retries } => {
+                (&**cluster, retries.unwrap_or(route.plan.rest.len()))
+            }
+        };
+        Some(json!({"cluster": cluster, "order": order, "retries": retries, "left_out": left_out}))
+    };
+    routes.iter().filter_map(shown).collect()
+}
+
+fn usage(key: &VirtualKey) -> Value {
+    let mode = match key.usage.mode {
+        UsageMode::Off => "off",
+        UsageMode::Observe => "observe",
+        UsageMode::Require => "require",
+    };
+    json!({"mode": mode, "default_max_tokens": key.usage.default_max_tokens})
 }
 
 fn refused(code: &str, alias: Option<&str>, allowed_by: Option<&str>) -> Value {
@@ -123,9 +175,9 @@ fn routes(
     let mut refusal = None;
     for draw in 0..total.clamp(1, MAX_DRAWS) {
         match plan(config, key, question, draw) {
-            Ok(targets) => match routes.iter_mut().find(|route| route.targets == targets) {
+            Ok(plan) => match routes.iter_mut().find(|route| route.plan == plan) {
                 Some(route) => route.weight = route.weight.saturating_add(1),
-                None => routes.push(Route { targets, weight: 1 }),
+                None => routes.push(Route { plan, weight: 1 }),
             },
             Err(error) => refusal = Some(error),
         }
@@ -142,10 +194,9 @@ fn plan(
     key: &VirtualKey,
     question: &Question<'_>,
     draw: u64,
-) -> Result<Vec<Target>, GatewayError> {
+) -> Result<Plan, GatewayError> {
     let offers = |provider: &Provider| offered(provider, question.operation);
-    let plan = resolve(config, key, question.model, offers, || draw)?;
-    Ok(std::iter::once(plan.first).chain(plan.rest).collect())
+    resolve(config, key, question.model, offers, || draw)
 }
 
 /// The name of the alias that the key's or the global table has for a model, in the order in which the filter looks.
@@ -157,11 +208,20 @@ fn alias(config: &Config, key: &VirtualKey, model: &str) -> Option<String> {
     tables.iter().find_map(|table| table.prefix_of(model)).map(|prefix| format!("{prefix}*"))
 }
 
+/// What the operator wrote for an alias: the key's own, else the global one.
+fn alias_entry<'a>(
+    raw_key: Option<&'a Node>,
+    tree: &'a Node,
+    alias: Option<&str>,
+) -> Option<&'a Node> {
+    let alias = alias?;
+    let own = raw_key.and_then(|key| key.get("model_aliases"));
+    own.and_then(|own| own.get(alias)).or_else(|| tree.get("model_aliases")?.get(alias))
+}
+
 /// The sum of an alias's weights for the providers that the key is bound to.
 fn total_weight(raw_key: Option<&Node>, tree: &Node, alias: Option<&str>) -> u64 {
-    let Some(alias) = alias else { return 1 };
-    let own = raw_key.and_then(|key| key.at(&["model_aliases", alias]));
-    let Some(entry) = own.or_else(|| tree.at(&["model_aliases", alias])) else { return 1 };
+    let Some(entry) = alias_entry(raw_key, tree, alias) else { return 1 };
     let bound: Option<Vec<&str>> = raw_key
         .and_then(|key| key.get("providers"))
         .map(|list| list.items().iter().filter_map(Node::text).collect());

@@ -21,6 +21,10 @@ mod mesh;
 #[cfg(not(target_arch = "wasm32"))]
 mod plugin;
 #[cfg(not(target_arch = "wasm32"))]
+mod positions;
+#[cfg(not(target_arch = "wasm32"))]
+mod ratelimit;
+#[cfg(not(target_arch = "wasm32"))]
 mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod routes;
@@ -28,6 +32,8 @@ mod routes;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 mod site;
+#[cfg(not(target_arch = "wasm32"))]
+mod version;
 #[cfg(not(target_arch = "wasm32"))]
 mod vk;
 

@@ -19,7 +19,7 @@ pub fn holder(report: &mut Report<'_>, document: &Node, holder: Holder<'_>, all:
             }
         }
         Holder::ExtensionPolicy(wasm) => extension_policy(report, document, wasm, all),
-        Holder::File | Holder::Wasm(_) => {}
+        Holder::File | Holder::Wasm(_) | Holder::Native(_) => {}
     }
 }
 

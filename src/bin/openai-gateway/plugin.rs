@@ -62,7 +62,7 @@ pub fn check(report: &mut Report<'_>, root: &Node, config: &Node) {
     }
     stops(report, root, config);
     failure(report, root, config);
-    configuration(report, root, config);
+    configuration(report, root, config, "configuration");
     code(report, root, config);
 }
 
@@ -93,9 +93,21 @@ fn failure(report: &mut Report<'_>, root: &Node, config: &Node) {
     }
 }
 
-fn configuration(report: &mut Report<'_>, root: &Node, config: &Node) {
-    let Some(configuration) = config.get("configuration") else {
-        report.error_at(root, config, "configuration", "missing: the filter's own configuration");
+/// What is wrong with the message that holds the native module's settings.
+pub fn native(report: &mut Report<'_>, root: &Node, message: &Node) {
+    const MODULE: &str = "openai_gateway_filter";
+    if message.at(&["dynamic_module_config", "name"]).and_then(Node::text).is_none() {
+        let why = format!(
+            "set dynamic_module_config: {{name: {MODULE}}}: Envoy looks for lib{MODULE}.so"
+        );
+        report.error_at(root, message, "dynamic_module_config", why);
+    }
+    configuration(report, root, message, "filter_config");
+}
+
+fn configuration(report: &mut Report<'_>, root: &Node, config: &Node, member: &str) {
+    let Some(configuration) = config.get(member) else {
+        report.error_at(root, config, member, "missing: the filter's own configuration");
         return;
     };
     let kind = super::site::type_of(configuration);

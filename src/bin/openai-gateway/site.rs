@@ -6,6 +6,8 @@ use super::document::{self, Node, NodeValue, Unreadable};
 
 /// Message types, without the host of their URL.
 pub const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+/// The same for the native module.
+pub const NATIVE: &str = "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 /// The connection manager, which has `http_filters` and routes.
 pub const HCM: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -29,6 +31,8 @@ pub enum Holder<'a> {
     File,
     /// `config` of Envoy's Wasm message.
     Wasm(&'a Node),
+    /// Envoy's message for the native module.
+    Native(&'a Node),
     /// `spec` of an Istio WasmPlugin.
     WasmPlugin(&'a Node),
     /// An entry of `spec.wasm` of an EnvoyExtensionPolicy.
@@ -101,7 +105,7 @@ pub fn find(document: &Node) -> Vec<Site<'_>> {
                 let wasm = spec.get("wasm").map(Node::items).unwrap_or_default();
                 sites.extend(wasm.iter().filter_map(extension_policy));
             }
-            _ => sites.extend(named_wasm(map)),
+            _ => sites.extend(named_wasm(map).or_else(|| named_native(map))),
         }
     }
     if sites.is_empty() && is_settings(document) {
@@ -138,8 +142,30 @@ fn named_wasm(map: &Node) -> Option<Site<'_>> {
     })
 }
 
+/// The same for the native module. It reads the variables of Envoy's own environment, which no file tells.
+fn named_native(map: &Node) -> Option<Site<'_>> {
+    let message = map.get("typed_config").filter(|typed| type_of(typed) == NATIVE)?;
+    let settings = message.get("filter_config").and_then(settings);
+    let module = message.at(&["dynamic_module_config", "name"]).and_then(Node::text);
+    let names = [module.unwrap_or_default(), message.text_of("filter_name"), map.text_of("name")];
+    let is_ours = names.iter().any(|name| speaks_of_us(name))
+        || settings.as_ref().and_then(FilterSettings::tree).is_some_and(is_settings);
+    is_ours.then(|| Site {
+        name: map.text_of("name").to_owned(),
+        holder: Holder::Native(message),
+        settings,
+        environment: None,
+    })
+}
+
+/// What holds a filter's settings: `config` of a Wasm message, or the native module's message.
+pub fn message_of(filter: &Node) -> Option<&Node> {
+    let typed = filter.get("typed_config")?;
+    wasm_config(typed).or_else(|| (type_of(typed) == NATIVE).then_some(typed))
+}
+
 /// `config` of a Wasm message, also of one inside a TypedStruct.
-pub fn wasm_config(typed: &Node) -> Option<&Node> {
+fn wasm_config(typed: &Node) -> Option<&Node> {
     match type_of(typed) {
         WASM => typed.get("config"),
         "udpa.type.v1.TypedStruct" | "xds.type.v3.TypedStruct"
