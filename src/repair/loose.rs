@@ -72,8 +72,11 @@ fn lossy(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn checked(json: Vec<u8>) -> Option<Vec<u8>> {
-    let kind = cursor::parse(json.trim_ascii()).ok()?.kind;
+fn checked(mut json: Vec<u8>) -> Option<Vec<u8>> {
+    if json.trim_ascii().len() < json.len() {
+        json = json.trim_ascii().to_vec();
+    }
+    let kind = cursor::parse(&json).ok()?.kind;
     matches!(kind, Kind::BeginObject | Kind::BeginArray).then_some(json)
 }
 

@@ -10,6 +10,7 @@ mod listing;
 mod names;
 mod ok;
 mod param;
+mod printed;
 mod python;
 mod shape;
 mod status;

@@ -6,8 +6,17 @@ pub(super) const ERRORS: [&str; 7] =
     ["error", "errors", "fault", "Error", "exception", "failure", "err"];
 
 /// They hold its code.
-pub(super) const CODES: [&str; 7] =
-    ["error_code", "errorCode", "errcode", "retcode", "ret_code", "resultCode", "ErrorCode"];
+pub(super) const CODES: [&str; 9] = [
+    "error_code",
+    "errorCode",
+    "errcode",
+    "retcode",
+    "ret_code",
+    "resultCode",
+    "ErrorCode",
+    "errno",
+    "err_no",
+];
 
 /// They hold an error of a vendor's own, also beside a result.
 const VENDORS: [&str; 3] = ["base_resp", "x_groq", "Response"];

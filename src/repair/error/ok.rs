@@ -372,19 +372,23 @@ fn is_error(seen: &AnswerFacts) -> bool {
     let says = |name: &str, what: &str| {
         seen.text(name).is_some_and(|value| value.eq_ignore_ascii_case(what))
     };
-    let nested = ["header", "response", "Response", "ResponseMetadata"].iter().any(|name| {
-        seen.get(name).is_some_and(|value| {
-            value.get("error").or_else(|| value.get("Error")).is_some_and(truthy)
-                || value.get("code").is_some_and(is_failure_code)
-        })
-    });
+    let nested =
+        ["header", "response", "Response", "ResponseMetadata", "status"].iter().any(|name| {
+            seen.get(name).is_some_and(|value| {
+                value.get("error").or_else(|| value.get("Error")).is_some_and(truthy)
+                    || value.get("code").is_some_and(is_failure_code)
+            })
+        });
     if says("object", "error")
         || says("type", "error")
         || nested
         || names::ERRORS.iter().any(|name| seen.truthy(name))
         || ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what))
         || names::CODES.iter().any(|name| seen.get(name).is_some_and(is_failure_code))
-        || seen.get("success") == Some(&Value::Bool(false))
+        || ["error", "failed"].iter().any(|what| says("state", what))
+        || ["success", "isSuccess", "is_success", "ok"]
+            .iter()
+            .any(|name| seen.get(name) == Some(&Value::Bool(false)))
     {
         return true;
     }

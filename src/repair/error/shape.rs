@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::param;
 use super::text::{clean, is_markup, page};
+use super::{param, printed};
 use crate::repair::loose;
 
 /// What an error body says, before status and defaults are settled.
@@ -26,7 +26,7 @@ pub struct Draft {
 }
 
 /// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 34] = [
+const MESSAGE: [&str; 47] = [
     "message",
     "msg",
     "error_message",
@@ -43,6 +43,9 @@ const MESSAGE: [&str; 34] = [
     "error_description",
     "detail",
     "details",
+    "violations",
+    "issues",
+    "problems",
     "faultstring",
     "description",
     "title",
@@ -61,11 +64,21 @@ const MESSAGE: [&str; 34] = [
     "failure",
     "statusDescription",
     "value",
+    "desc",
+    "errorInfo",
+    "error_info",
+    "failureReason",
+    "failureMessage",
+    "failure_message",
+    "statusText",
+    "status_text",
+    "cause",
+    "fieldErrors",
 ];
 
 const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
 
-const CODE: [&str; 19] = [
+const CODE: [&str; 23] = [
     "code",
     "error_code",
     "errorCode",
@@ -85,12 +98,16 @@ const CODE: [&str; 19] = [
     "httpStatus",
     "StatusCode",
     "status",
+    "errno",
+    "err_no",
+    "ret",
+    "rc",
 ];
 
 const PARAM: [&str; 3] = ["param", "parameter", "field"];
 
 /// Members that hold the error object itself.
-const CONTAINER: [&str; 13] = [
+const CONTAINER: [&str; 14] = [
     "error",
     "errors",
     "fault",
@@ -104,6 +121,7 @@ const CONTAINER: [&str; 13] = [
     "exception",
     "failure",
     "requestStatus",
+    "status",
 ];
 
 /// Members that hold a result, or what went wrong instead.
@@ -167,9 +185,25 @@ impl Draft {
     }
 }
 
+/// How often a message that was put together is read again.
+const MAX_AGAIN: usize = 4;
+
 /// Reads a JSON value that is known to be an error. `None` when it says nothing at all.
 pub fn read(value: &Value) -> Option<Draft> {
-    read_within(value, &mut ReadingLimit { steps: 1_024, levels: 16 })
+    let mut budget = ReadingLimit { steps: 1_024, levels: 16 };
+    let mut draft = read_within(value, &mut budget)?;
+    // What was joined of several texts may be a body itself: read as it would be when it comes back.
+    for _ in 0..MAX_AGAIN {
+        let Some(message) = draft.message.take() else { break };
+        let again = budget.below(|budget| of_text(&message, budget)).unwrap_or_default();
+        let is_same = again.message.as_ref().is_none_or(|again| *again == message);
+        draft.message = again.message.clone().or(Some(message));
+        if is_same {
+            break;
+        }
+        draft = draft.or(again);
+    }
+    Some(draft)
 }
 
 fn read_within(value: &Value, budget: &mut ReadingLimit) -> Option<Draft> {
@@ -202,6 +236,8 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
             (value.is_object() || list).then(|| within(name, value, budget)).flatten()?;
         if let Some(deeper) = deepest(value, budget) {
             draft.message = Some(match draft.message.take() {
+                // Said already, as by this reader itself.
+                Some(outer) if outer.contains(&deeper) => outer,
                 Some(outer) if !deeper.contains(&outer) => clean(&format!("{outer}: {deeper}")),
                 _ => deeper,
             });
@@ -388,7 +424,7 @@ pub(super) fn code_name(text: &str) -> Option<Value> {
 /// What a nested error object says besides OpenAI's four fields: kept as it is.
 fn extras(map: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
     map.iter()
-        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .filter(|(name, _)| !known.contains(&name.as_str()) && !is_internal(name))
         .filter_map(|(name, value)| {
             let value = without_echo(value);
             // Only a pathological field is measured to the end: texts tell their length at once.
@@ -404,9 +440,18 @@ fn flat_extras(map: &Map<String, Value>) -> Map<String, Value> {
         [&MESSAGE[..], &KIND, &CODE, &PARAM, &CONTAINER, &ECHO]
             .iter()
             .any(|list| list.contains(&name))
-            || matches!(name, "object" | "success" | "ok" | "loc" | "timestamp" | "path")
-            // Where in the server's own source it happened.
-            || matches!(name, "file" | "line" | "trace" | "stack" | "stacktrace" | "traceback")
+            || matches!(
+                name,
+                "object"
+                    | "success"
+                    | "isSuccess"
+                    | "is_success"
+                    | "ok"
+                    | "loc"
+                    | "timestamp"
+                    | "path"
+            )
+            || is_internal(name)
     };
     map.iter()
         .filter(|(name, value)| {
@@ -421,6 +466,22 @@ fn flat_extras(map: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// Members that say where in the server's own source it happened.
+fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "file"
+            | "line"
+            | "trace"
+            | "stack"
+            | "stacktrace"
+            | "stackTrace"
+            | "stack_trace"
+            | "traceback"
+            | "exc_info"
+    )
+}
+
 /// `value` without the `input` and `ctx` of FastAPI's findings, which repeat the request.
 fn without_echo(value: &Value) -> Value {
     match value {
@@ -428,7 +489,9 @@ fn without_echo(value: &Value) -> Value {
         Value::Object(map) => {
             let finding = map.contains_key("loc") && map.contains_key("msg");
             map.iter()
-                .filter(|(name, _)| !(finding && matches!(name.as_str(), "input" | "ctx")))
+                .filter(|(name, _)| {
+                    !(finding && matches!(name.as_str(), "input" | "ctx")) && !is_internal(name)
+                })
                 .map(|(name, value)| (name.clone(), without_echo(value)))
                 .collect::<Map<_, _>>()
                 .into()
@@ -462,6 +525,31 @@ fn of_text(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
         return Some(Draft { message: Some(message), ..Draft::default() });
     } else if let Some(inner) = super::python::findings(trimmed) {
         return Some(inner);
+    } else if let Some(inner) = of_exception(trimmed, budget) {
+        return Some(inner);
     }
     Some(Draft { message: Some(text), ..Draft::default() })
+}
+
+/// A sentence that a library prints for an exception: what it is around is the error.
+fn of_exception(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
+    let hints: Vec<Value> = printed::status(text)
+        .map(Value::from)
+        .into_iter()
+        .chain(printed::class(text).map(Value::from))
+        .collect();
+    if let Some((before, value)) = printed::body(text) {
+        let inner = read_within(&value, budget)?;
+        let message = inner.message.as_ref()?;
+        let message = match before {
+            "" => message.clone(),
+            _ => clean(&format!("{before} {message}")),
+        };
+        let mut inner = Draft { message: Some(message), extra: Map::new(), ..inner };
+        inner.hints.extend(hints);
+        return Some(inner);
+    }
+    let said = printed::without_address(text);
+    let message = Some(said.unwrap_or(text).to_owned());
+    (!hints.is_empty()).then(|| Draft { message, hints, ..Draft::default() })
 }

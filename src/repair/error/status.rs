@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::printed;
+
 /// The status that leaves for a status that came. CDN statuses outside the registry (Cloudflare's
 /// 520-527) become the registered one of the same meaning, so that every client retries alike. 529 and 530
 /// are not a CDN's alone, and stay.
@@ -15,8 +17,11 @@ pub fn registered(status: u16) -> u16 {
     }
 }
 
-/// A code that is an HTTP error status itself: 400 to 599, as a number or a numeric string.
+/// A code that is an HTTP error status itself: 400 to 599, as a number or a numeric string, also with its phrase.
 pub fn from_number(code: &Value) -> Option<u16> {
+    if let Some(status) = code.as_str().and_then(printed::leading) {
+        return Some(registered(status));
+    }
     let number = integer(code)?;
     u16::try_from(number).ok().filter(|status| (400..=599).contains(status)).map(registered)
 }
@@ -192,6 +197,7 @@ mod tests {
         for (code, want) in [
             (json!(429), Some(429)),
             (json!("404"), Some(404)),
+            (json!("429 Too Many Requests"), Some(429)),
             (json!(524), Some(504)),
             (json!(523), Some(502)),
             (json!(529), Some(529)),

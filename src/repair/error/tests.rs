@@ -375,6 +375,55 @@ fn events() {
     }
 }
 
+#[test]
+fn printed_exceptions_are_read_for_what_they_are_around() {
+    for (body, message, code) in [
+        (
+            r#"{"error":"Error code: 429 - {'error': {'message': 'slow', 'type': 'requests', 'param': None, 'code': 'rate_limit_exceeded'}}"}"#,
+            "slow",
+            Some("rate_limit_exceeded"),
+        ),
+        (r#"{"detail":"HTTP 429: {\"message\":\"slow\",\"code\":7}"}"#, "slow", Some("7")),
+        (
+            r#"{"error":{"message":"litellm.RateLimitError: XAIException - {\"error\":\"slow\"}"}}"#,
+            "litellm.RateLimitError: XAIException - slow",
+            None,
+        ),
+        (
+            r#"{"error":"Client error '429 Too Many Requests' for url 'http://10.0.0.4:8000/v1/x'"}"#,
+            "Client error '429 Too Many Requests'",
+            None,
+        ),
+        (
+            r#"{"error":"429 Client Error: slow for url: http://10.0.0.4/v1/x"}"#,
+            "429 Client Error: slow",
+            None,
+        ),
+        (r#"{"status":{"code":429,"message":"slow"}}"#, "slow", Some("429")),
+        (r#"{"errno":429,"errmsg":"slow"}"#, "slow", Some("429")),
+        (r#"{"error":{"message":"slow","code":"429 Too Many"}}"#, "slow", Some("429 Too Many")),
+    ] {
+        for answer in [
+            rewritten(429, body),
+            from_ok(Operation::ChatCompletions, body.as_bytes()).expect(body),
+            from_event(body.as_bytes(), Event::default()).expect(body),
+        ] {
+            assert_eq!((answer.status, answer.error.message.as_str()), (429, message), "{body}");
+            assert_eq!(answer.error.code.as_deref(), code, "{body}");
+        }
+    }
+    for (body, message) in [
+        (r#"{"isSuccess":false,"errorInfo":"no worker"}"#, "no worker"),
+        (r#"{"id":"1","state":"failed","failureReason":"no worker"}"#, "no worker"),
+        (r#"{"error":{"issues":[{"code":"x","path":["n"],"message":"Required"}]}}"#, "Required"),
+        (r#"{"title":"Bad","violations":[{"field":"n","message":"too low"}]}"#, "too low"),
+    ] {
+        assert_eq!(rewritten(400, body).error.message, message, "{body}");
+    }
+    let traced = r#"{"error":{"message":"m","type":"t","param":null,"code":null,"traceback":"File /srv/a.py"}}"#;
+    assert_eq!(rewritten(500, traced).error.extra, Map::new());
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
@@ -442,6 +491,18 @@ mod laws {
         assert!(answer.error.message.chars().count() <= MAX_MESSAGE_CHARS);
         let again = from_http(answer.status, None, &answer.error.to_envelope());
         assert_eq!(again, None, "{answer:?}");
+    }
+
+    #[test]
+    fn what_was_joined_is_read_as_when_it_comes_back() {
+        for body in [
+            r#"{"detail":[{"loc":"[{'loc': ('body', 'n'), 'msg': 'no'}]","msg":"m"}]}"#,
+            r#"{"errors":["[{'loc': ('body', 'n'), ","'msg': 'no'}]"]}"#,
+            r#"{"error":{"message":"HTTP 400:","cause":{"message":"{\"message\":\"no\"}"}}}"#,
+            r#"{"errors":["Error code: 400 - {'error': 'a","b'}"]}"#,
+        ] {
+            assert_canonical(&from_http(400, None, body.as_bytes()).expect(body));
+        }
     }
 
     #[test]
