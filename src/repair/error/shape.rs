@@ -490,7 +490,8 @@ fn without_echo(value: &Value) -> Value {
             let finding = map.contains_key("loc") && map.contains_key("msg");
             map.iter()
                 .filter(|(name, _)| {
-                    !(finding && matches!(name.as_str(), "input" | "ctx")) && !is_internal(name)
+                    let is_echo = finding && matches!(name.as_str(), "input" | "ctx");
+                    !is_echo && !is_internal(name)
                 })
                 .map(|(name, value)| (name.clone(), without_echo(value)))
                 .collect::<Map<_, _>>()
