@@ -4,11 +4,22 @@
 use std::ops::Range;
 
 use super::chat::finish::is_own;
-use super::chat::silent::{MemberPlace, must_be_silent};
-use super::error::may_mean_error;
 use crate::policy::operation::Operation;
 use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
+
+use container::AnswerContainer;
+use member::{
+    AnswerMember, call_name, choice_name, count_name, is_chat, is_transcript, message_name,
+    top_name,
+};
+
+mod container;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod laws;
+mod member;
+#[cfg(test)]
+mod tests;
 
 /// What the bytes so far say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,89 +35,6 @@ pub enum Classification {
 
 /// Longer than any name and any value that is looked at.
 const MAX_TEXT: usize = 32;
-
-/// The member whose value comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AnswerMember {
-    /// `choices`: a good answer if it has an element.
-    Choices,
-    /// Another result: good if it has an element.
-    Result,
-    /// `text`: good, where texts are what was asked for.
-    Text,
-    /// `object` and `type`, which may say `error`.
-    Label,
-    /// A name of an error: suspect if there is anything in it.
-    Error,
-    /// `error` itself, which is made null before choices also where there is nothing in it.
-    OwnError,
-    Usage,
-    /// In a choice.
-    Index,
-    Message,
-    FinishReason,
-    /// It must be a string.
-    Said,
-    /// It must be a string or null.
-    Content,
-    ToolCalls,
-    Function,
-    Id,
-    /// It may not say anything.
-    Silent,
-    /// The answer's `id` and `model`: strings.
-    Head,
-    /// When it was made: whole seconds.
-    Created,
-    /// It must be `assistant`.
-    Role,
-    /// It must be `function`.
-    CallKind,
-    /// One of the three token counts.
-    Count(u8),
-    Other,
-}
-
-/// The container whose members or elements are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AnswerContainer {
-    Top,
-    Result,
-    Usage,
-    Choices,
-    Choice,
-    Message,
-    ToolCalls,
-    ToolCall,
-    Function,
-}
-
-impl AnswerContainer {
-    /// How deep what it holds stands.
-    fn depth(self) -> u32 {
-        match self {
-            Self::Top => 1,
-            Self::Result | Self::Usage | Self::Choices => 2,
-            Self::Choice => 3,
-            Self::Message => 4,
-            Self::ToolCalls => 5,
-            Self::ToolCall => 6,
-            Self::Function => 7,
-        }
-    }
-
-    /// What it stands in.
-    fn outer(self) -> Self {
-        match self {
-            Self::Top | Self::Result | Self::Usage | Self::Choices => Self::Top,
-            Self::Choice => Self::Choices,
-            Self::Message => Self::Choice,
-            Self::ToolCalls => Self::Message,
-            Self::ToolCall => Self::ToolCalls,
-            Self::Function => Self::ToolCall,
-        }
-    }
-}
 
 /// Before the value: white space, comments, a byte order mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -544,16 +472,6 @@ impl Peek {
     }
 }
 
-/// Whether answers have choices that are read member by member.
-fn is_chat(operation: Operation) -> bool {
-    matches!(operation, Operation::ChatCompletions | Operation::Completions)
-}
-
-/// Whether answers have a text, and nothing else is one.
-fn is_transcript(operation: Operation) -> bool {
-    matches!(operation, Operation::Transcriptions | Operation::Translations)
-}
-
 /// A whole number that is no count of milliseconds.
 fn is_seconds(token: Token, text: &[u8]) -> bool {
     token.kind == Kind::Number && text.len() < 12 && !text.contains(&b'.')
@@ -565,261 +483,5 @@ fn says_something(token: Token, text: &[u8]) -> bool {
         Kind::String => text != b"\"\"",
         Kind::Number => text.iter().any(|byte| matches!(byte, b'1'..=b'9')),
         _ => true,
-    }
-}
-
-/// The meaning of a top-level name (quotes included) in an answer to `operation`. A name spelled with
-/// escapes means nothing here, so it proves nothing good.
-fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
-    match raw {
-        b"\"choices\"" if is_transcript(operation) => AnswerMember::Other,
-        b"\"choices\"" => AnswerMember::Choices,
-        b"\"usage\"" => AnswerMember::Usage,
-        // A chat answer has choices, and nothing else is one.
-        b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\""
-            if !is_chat(operation) && !is_transcript(operation) =>
-        {
-            AnswerMember::Result
-        }
-        b"\"text\"" if is_transcript(operation) => AnswerMember::Text,
-        b"\"object\"" | b"\"type\"" => AnswerMember::Label,
-        b"\"id\"" | b"\"model\"" if is_chat(operation) => AnswerMember::Head,
-        b"\"created\"" if is_chat(operation) => AnswerMember::Created,
-        _ if is_chat(operation) && is_silent(MemberPlace::Root, raw) => AnswerMember::Silent,
-        b"\"error\"" if is_chat(operation) => AnswerMember::OwnError,
-        _ if may_mean_error(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()) => {
-            AnswerMember::Error
-        }
-        _ => AnswerMember::Other,
-    }
-}
-
-/// Whether the readers of choices would look at a member with this name (quotes included).
-fn is_silent(place: MemberPlace, raw: &[u8]) -> bool {
-    must_be_silent(place, raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
-}
-
-fn choice_name(raw: &[u8], operation: Operation) -> AnswerMember {
-    match raw {
-        b"\"index\"" => AnswerMember::Index,
-        b"\"message\"" if operation == Operation::ChatCompletions => AnswerMember::Message,
-        b"\"text\"" if operation == Operation::Completions => AnswerMember::Text,
-        b"\"finish_reason\"" => AnswerMember::FinishReason,
-        b"\"delta\"" | b"\"message\"" => AnswerMember::Silent,
-        _ if is_silent(MemberPlace::Choice, raw) => AnswerMember::Silent,
-        _ => AnswerMember::Other,
-    }
-}
-
-/// OpenAI's names of the three token counts.
-fn count_name(raw: &[u8]) -> AnswerMember {
-    match raw {
-        b"\"prompt_tokens\"" => AnswerMember::Count(0),
-        b"\"completion_tokens\"" => AnswerMember::Count(1),
-        b"\"total_tokens\"" => AnswerMember::Count(2),
-        _ => AnswerMember::Other,
-    }
-}
-
-fn message_name(raw: &[u8]) -> AnswerMember {
-    match raw {
-        b"\"content\"" | b"\"reasoning_content\"" | b"\"reasoning\"" => AnswerMember::Content,
-        b"\"role\"" => AnswerMember::Role,
-        b"\"refusal\"" => AnswerMember::Content,
-        b"\"tool_calls\"" => AnswerMember::ToolCalls,
-        _ if is_silent(MemberPlace::Body, raw) => AnswerMember::Silent,
-        _ => AnswerMember::Other,
-    }
-}
-
-fn call_name(raw: &[u8]) -> AnswerMember {
-    match raw {
-        b"\"function\"" => AnswerMember::Function,
-        b"\"id\"" => AnswerMember::Id,
-        b"\"type\"" => AnswerMember::CallKind,
-        _ => AnswerMember::Other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test;
-
-    fn verdict(operation: Operation, body: &str) -> Classification {
-        Peek::new(operation).push(body.as_bytes())
-    }
-
-    #[test]
-    fn good_answers_are_known_early() {
-        for (operation, body) in [
-            (Operation::ChatCompletions, r#"{"id":"x","object":"chat.completion","choices":[{"#),
-            (Operation::ChatCompletions, r#"{"error":null,"message":"","choices":[{"#),
-            (Operation::ChatCompletions, "\u{feff}\n: wait\r\n {\"choices\" : [ {"),
-            (Operation::Responses, r#"{"id":"r","object":"response""#),
-            (Operation::Rerank, r#"{"id":"r","results":[{"#),
-            (Operation::ImageGeneration, r#"{"created":1,"data":[{"#),
-            (Operation::Transcriptions, r#"{"text":"""#),
-            (Operation::Transcriptions, "1\n00:00"),
-            (Operation::Files, ""),
-        ] {
-            assert_eq!(verdict(operation, body), Classification::Good, "{body}");
-        }
-    }
-
-    #[test]
-    fn little_says_nothing() {
-        for body in [
-            "",
-            " \n",
-            ": wait",
-            "{",
-            r#"{"id":"x","model":"m","created":1"#,
-            r#"{"choices":["#,
-            "\u{feff}",
-        ] {
-            assert_eq!(
-                verdict(Operation::ChatCompletions, body),
-                Classification::Undecided,
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_may_be_an_error_is_held() {
-        for body in [
-            r#"{"id":"x","choices":null,"created":1,"base_resp":{"#,
-            r#"{"object":"error","#,
-            r#"{"object":"Error","#,
-            r#"{"id":"x","error":{"#,
-            r#"{"model":"m","error":"text""#,
-            r#"{"model":"m","error":true"#,
-            r#"{"choices":[],"#,
-            r#"{"data":[{}]}"#,
-            r#"{"type":"error","#,
-            r#"{"message":"x""#,
-            r#"{"base_resp":{"#,
-            r#"{"id":"x"}"#,
-            "{}",
-            "[",
-            "<html>",
-            "data: {",
-            "{\"a\":x",
-        ] {
-            assert_eq!(
-                verdict(Operation::ChatCompletions, body),
-                Classification::Suspect,
-                "{body}"
-            );
-        }
-        assert_eq!(verdict(Operation::Transcriptions, "<html>"), Classification::Suspect);
-    }
-
-    #[test]
-    fn framing_is_measured() {
-        let mut peek = Peek::new(Operation::ChatCompletions);
-        let body = b"\n: wait\n{\"choices\":[{\"a\":1}]}\n\ndata: [DONE]\n\n";
-        assert_eq!(peek.push(body), Classification::Good);
-        assert_eq!((peek.skip(), peek.end()), (8, Some(29)));
-        let mut peek = Peek::new(Operation::ChatCompletions);
-        peek.push(b"\n\n{\"choices\":[{\"a\":1}]}");
-        assert_eq!((peek.skip(), peek.end()), (0, Some(23)));
-    }
-
-    #[test]
-    fn a_late_error_is_noticed() {
-        for (body, want) in [
-            (
-                r#"{"choices":[{"index":0,"message":{},"finish_reason":"stop"}],"error":null}"#,
-                false,
-            ),
-            (r#"{"choices":[{"index":0,"message":{},"finish_reason":"error"}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{"finish_reason":"error"}}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{"a":{"finish_reason":"error"}}}]}"#, false),
-            (r#"{"choices":[{"index":0,"message":{}}],"error":{"message":"m"}}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"base_resp":{"status_code":0}}"#, true),
-            (r#"{"choices":[{"index":0}]}"#, true),
-            (r#"{"choices":[{"message":{}}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{"content":[]}}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{"content":null}}]}"#, false),
-            (
-                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#,
-                false,
-            ),
-            (
-                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}]}"#,
-                true,
-            ),
-            (
-                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{}}}]}}]}"#,
-                true,
-            ),
-            (
-                r#"{"choices":[{"index":0,"message":{"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#,
-                true,
-            ),
-            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":"3"}}"#, true),
-            (
-                r#"{"choices":[{"index":0,"message":{}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#,
-                false,
-            ),
-            (r#"{"choices":[{"index":0,"message":{}}],"usage":{"total_tokens":3}}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"meta":{"usage":{"total_tokens":3}}}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"token_usage":{"total_tokens":3}}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"meta":null}"#, false),
-            // An error that says nothing becomes null where that is still possible.
-            (r#"{"error":0,"choices":[{"index":0,"message":{}}]}"#, true),
-            (r#"{"choices":[{"index":0,"message":{}}],"error":0}"#, false),
-        ] {
-            let head = r#"{"id":"x","object":"chat.completion","created":1,"model":"m","#;
-            let body = body
-                .replacen('{', head, 1)
-                .replace(r#""message":{}"#, r#""message":{"role":"assistant"}"#)
-                .replace(r#""message":{"#, r#""message":{"role":"assistant","#)
-                .replace(r#"{"role":"assistant","role":"assistant"}"#, r#"{"role":"assistant"}"#);
-            let mut peek = Peek::new(Operation::ChatCompletions);
-            assert_eq!(peek.push(body.as_bytes()), Classification::Good);
-            assert_eq!(peek.drifts(), want, "{body}");
-        }
-    }
-}
-
-#[cfg(all(test, not(target_arch = "wasm32")))]
-mod laws {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn body() -> impl Strategy<Value = String> {
-        "(\u{feff})?([ \n]|: c\n){0,2}(\\{(\"(choices|data|error|object|type|message|id|finish_reason)\":\
-         (null|\"\"|\"error\"|\"x\"|0|1|\\[\\]|\\[\\{\\}\\]|\\[\\{\"finish_reason\":\"error\"\\}\\]|\\{\\}),?){0,5}\\}?|<html>|x)( |\ndata: \\[DONE\\]\n)?"
-    }
-
-    proptest! {
-        #[test]
-        fn chunking_does_not_matter(body in body(), cuts in prop::collection::vec(0usize..200, 0..6)) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % (body.len() + 1)).collect();
-            cuts.extend([0, body.len()]);
-            cuts.sort_unstable();
-            let mut pieces = Peek::new(Operation::ChatCompletions);
-            for pair in cuts.windows(2) {
-                let now = pieces.push(&body.as_bytes()[pair[0]..pair[1]]);
-                let mut whole = Peek::new(Operation::ChatCompletions);
-                prop_assert_eq!(whole.push(&body.as_bytes()[..pair[1]]), now);
-                prop_assert_eq!(whole.end(), pieces.end());
-                prop_assert_eq!(whole.skip(), pieces.skip());
-                prop_assert_eq!(whole.drifts(), pieces.drifts());
-            }
-        }
-
-        #[test]
-        fn no_error_is_called_good_before_it_shows(body in body()) {
-            let mut peek = Peek::new(Operation::ChatCompletions);
-            let verdict = peek.push(body.as_bytes());
-            let error = crate::repair::error::from_ok(Operation::ChatCompletions, body.as_bytes());
-            if verdict == Classification::Good && peek.progress != PeekProgress::Broken && peek.end().is_some() && !peek.drifts() {
-                prop_assert_eq!(error, None);
-            }
-        }
     }
 }

@@ -3,17 +3,18 @@
 //! The SDKs put deltas together by `index` and join strings, so a missing index, a repeated id, an empty
 //! name and arguments that are no string all end in a broken call.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use sha2::{Digest, Sha256};
 
-use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::cursor::Value;
 use crate::wire::json::string;
-use crate::wire::json::tokenizer::{Kind, Tokenizer};
+use crate::wire::json::tokenizer::Tokenizer;
 
-use super::content::quoted_json;
-use super::edits::{member, name_of};
 use super::progress::{Beyond, Sent};
+use members::{CallMembers, hash, is_filled};
+use rewrite::{CallRewrite, Id};
+
+mod members;
+mod rewrite;
 
 /// Calls of one answer that are kept apart. No model makes so many; beyond, deltas pass untouched.
 const MAX_CALLS: usize = 4096;
@@ -108,136 +109,6 @@ pub(in super::super) struct CallPosition {
     pub(in super::super) key: Option<u64>,
     /// It is the only one of its list.
     pub(in super::super) is_alone: bool,
-}
-
-/// The members of a call, or of a delta, that matter.
-#[derive(Default)]
-struct CallMembers<'a> {
-    index: Option<u64>,
-    /// The index is a number, as it should be.
-    has_plain_index: bool,
-    kind: Option<Value<'a>>,
-    id: Option<Value<'a>>,
-    /// The object `function`.
-    function: Option<Value<'a>>,
-    name: Option<Value<'a>>,
-    arguments: Option<Value<'a>>,
-    /// Name and arguments stand beside the index, not in an object of their own.
-    is_flat: bool,
-    /// A call of another type, whose members are its own.
-    is_other: bool,
-}
-
-fn hash(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn is_filled(value: &Value<'_>) -> bool {
-    value.kind == Kind::String && value.raw().len() > 2
-}
-
-/// Names under which the arguments stand, OpenAI's first.
-fn is_arguments(key: &Key<'_>) -> bool {
-    ["arguments", "parameters", "input", "args", "params"].iter().any(|name| key.is(name))
-}
-
-impl<'a> CallMembers<'a> {
-    /// `key`: its index where it has none of its own.
-    fn read(call: &Value<'a>, key: Option<u64>) -> Self {
-        let mut parts = Self::default();
-        let (mut name, mut arguments) = (None, None);
-        for (key, value) in call.members() {
-            if key.is("index") {
-                let digits = if value.kind == Kind::String { value.inner() } else { value.raw() };
-                parts.index = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
-                parts.has_plain_index = value.kind == Kind::Number && parts.index.is_some();
-            } else if key.is("id") {
-                parts.id = Some(value);
-            } else if key.is("type") {
-                parts.kind = Some(value);
-            } else if key.is("function") && value.kind == Kind::String {
-                name = Some(value);
-            } else if key.is("function") {
-                parts.function = Some(value).filter(|value| value.kind == Kind::BeginObject);
-            } else if key.is("custom") {
-                parts.is_other = value.kind == Kind::BeginObject;
-            } else if key.is("name") {
-                name = Some(value);
-            } else if is_arguments(&key) {
-                arguments = arguments.or(Some(value));
-            }
-        }
-        parts.index = parts.index.or(key);
-        match parts.function {
-            Some(function) => {
-                for (key, value) in function.members() {
-                    if key.is("name") {
-                        parts.name = Some(value);
-                    } else if is_arguments(&key) {
-                        parts.arguments = parts.arguments.or(Some(value));
-                    }
-                }
-            }
-            None if parts.is_other => {}
-            None => {
-                (parts.name, parts.arguments) = (name, arguments);
-                parts.is_flat = name.is_some() || arguments.is_some();
-            }
-        }
-        parts
-    }
-
-    /// Whether the function's members are not as they should be, in the place and under the name that
-    /// they should have.
-    fn is_odd(&self) -> bool {
-        let arguments = self.function.and_then(|function| function.get("arguments"));
-        self.is_flat
-            || self.arguments.is_some_and(|given| {
-                arguments.is_none() || !matches!(given.kind, Kind::String | Kind::Null)
-            })
-    }
-
-    /// Whether the type is not that of a function's call, although it is one.
-    fn has_other_kind(&self) -> bool {
-        let is_function = self.function.is_some() || self.is_flat;
-        is_function && self.kind.is_some_and(|kind| kind.raw() != b"\"function\"")
-    }
-
-    /// The arguments as a JSON string, if there are any.
-    fn text(&self) -> Option<Vec<u8>> {
-        let given = self.arguments.filter(|given| !given.is_null())?;
-        Some(if given.kind == Kind::String { given.raw().to_vec() } else { quoted_json(&given) })
-    }
-
-    fn id(&self) -> Option<u64> {
-        self.id.filter(is_filled).map(|id| hash(id.raw()))
-    }
-
-    fn name(&self) -> Option<u64> {
-        self.name.filter(is_filled).map(|name| hash(name.raw()))
-    }
-}
-
-/// What is to be written of a call that needs a repair.
-#[derive(Default)]
-struct CallRewrite<'a> {
-    index: Option<u64>,
-    id: Id<'a>,
-    adds_kind: bool,
-    drops_name: bool,
-    /// In the place of the arguments that are there, if any.
-    arguments: Option<Vec<u8>>,
-}
-
-#[derive(Default)]
-enum Id<'a> {
-    /// As it is.
-    #[default]
-    Same,
-    Dropped,
-    New(&'a [u8]),
 }
 
 impl CallTracker {
@@ -476,75 +347,4 @@ fn made_up_id(seed: Seed<'_>, choice: u64, index: u64) -> Vec<u8> {
 pub(super) fn made_up(kind: &str, digest: &[u8]) -> Vec<u8> {
     let digits: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{kind}{digits}\"").into_bytes()
-}
-
-impl CallRewrite<'_> {
-    /// The call again, member by member. What is not named here keeps its bytes.
-    fn write(&self, call: &Value<'_>, parts: &CallMembers<'_>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(call.raw().len().saturating_add(64));
-        out.push(b'{');
-        if let Some(index) = self.index {
-            out.extend_from_slice(format!("\"index\":{index}").as_bytes());
-        }
-        if let Id::New(id) = self.id {
-            member(&mut out, b"\"id\"", id);
-        }
-        if self.adds_kind {
-            member(&mut out, b"\"type\"", b"\"function\"");
-        }
-        for (key, value) in call.members() {
-            let is_replaced = (self.index.is_some() && key.is("index"))
-                || (!matches!(self.id, Id::Same) && key.is("id"))
-                || (self.adds_kind && key.is("type"))
-                || (parts.is_flat && (key.is("name") || key.is("function") || is_arguments(&key)));
-            if is_replaced {
-                continue;
-            }
-            if let (true, Some(function)) = (key.is("function"), parts.function) {
-                member(&mut out, name_of(call, &key), &self.function(&function, parts));
-                continue;
-            }
-            member(&mut out, name_of(call, &key), value.raw());
-        }
-        if parts.is_flat {
-            let mut function = vec![b'{'];
-            if let Some(name) = parts.name.filter(|_| !self.drops_name) {
-                member(&mut function, b"\"name\"", name.raw());
-            }
-            self.write_arguments(&mut function);
-            function.push(b'}');
-            member(&mut out, b"\"function\"", &function);
-        }
-        out.push(b'}');
-        out
-    }
-
-    fn function(&self, function: &Value<'_>, parts: &CallMembers<'_>) -> Vec<u8> {
-        let mut out = vec![b'{'];
-        let mut is_written = false;
-        for (key, value) in function.members() {
-            if key.is("name") && self.drops_name {
-                continue;
-            }
-            let is_given = is_arguments(&key)
-                && parts.arguments.is_some_and(|given| given.span() == value.span());
-            if is_given && self.arguments.is_some() {
-                self.write_arguments(&mut out);
-                is_written = true;
-                continue;
-            }
-            member(&mut out, name_of(function, &key), value.raw());
-        }
-        if !is_written && parts.arguments.is_none() {
-            self.write_arguments(&mut out);
-        }
-        out.push(b'}');
-        out
-    }
-
-    fn write_arguments(&self, out: &mut Vec<u8>) {
-        if let Some(arguments) = &self.arguments {
-            member(out, b"\"arguments\"", arguments);
-        }
-    }
 }
