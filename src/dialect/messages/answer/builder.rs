@@ -12,14 +12,18 @@ use super::blocks::{ContentBlock, ToolUse};
 use super::citations::{Citations, citation};
 use super::events::MessageEvents;
 use super::input::ArgumentsState;
-use crate::dialect::chat::calls::{CallDelta, CallNumbers, NAMELESS, add_name, clean};
-use crate::dialect::chat::text::{Text, escaped, number};
-use crate::dialect::chat::usage::Usage;
+use crate::dialect::chat::calls::{CallDelta, CallNumbers, add_name, clean};
+use crate::dialect::chat::text::Text;
 use crate::dialect::chat::{Answer, ChatHead, Finish};
 use crate::dialect::messages::error;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::wire::json::cursor::Value;
 use crate::wire::json::string;
+
+use write::write_usage;
+
+mod turn;
+mod write;
 
 /// What a block costs beside its text, toward `max_answer_bytes`.
 const BLOCK_BYTES: usize = 128;
@@ -119,32 +123,6 @@ impl MessageBuilder {
         self.end();
     }
 
-    /// The message, or why there is none.
-    pub(super) fn into_message(mut self) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-        if let Some(answer) = self.failure.take() {
-            return Err(answer);
-        }
-        let mut out = Vec::new();
-        self.write_head(&mut out);
-        out.extend_from_slice(b"\"content\":[");
-        let mut any = false;
-        for block in &self.blocks {
-            if matches!(block, ContentBlock::Call(call) if call.is_cut) {
-                continue;
-            }
-            if std::mem::replace(&mut any, true) {
-                out.push(b',');
-            }
-            block.write(&mut out);
-        }
-        out.extend_from_slice(b"],");
-        self.write_stop(&mut out);
-        out.extend_from_slice(b",\"usage\":");
-        write_usage(self.head.usage, &mut out);
-        out.push(b'}');
-        Ok(out)
-    }
-
     /// Takes `bytes` of `max_answer_bytes`. False when there are not so many left: then the answer has failed.
     fn spend(&mut self, bytes: usize) -> bool {
         if self.has_ended() {
@@ -186,162 +164,6 @@ impl MessageBuilder {
         }
         self.show(false);
     }
-
-    /// Tells of what is new, and opens the blocks whose turn it is. `is_end`: nothing is added any more.
-    fn show(&mut self, is_end: bool) {
-        while !self.has_ended() {
-            if is_end && self.is_cut_before_its_name() {
-                self.blocks.remove(self.open);
-                continue;
-            }
-            let count = self.blocks.len();
-            let is_last = self.open.saturating_add(1) >= count;
-            if !self.is_started && !self.start(is_last, is_end) {
-                return;
-            }
-            let Some(block) = self.blocks.get_mut(self.open) else { return };
-            let goes_on = is_last && !is_end;
-            if goes_on {
-                return block.delta(self.open, &mut self.events);
-            }
-            let is_over = match block {
-                ContentBlock::Thinking(..) | ContentBlock::Text(..) => true,
-                ContentBlock::Call(call) => {
-                    is_end
-                        || matches!(
-                            call.input.state(),
-                            ArgumentsState::Object | ArgumentsState::Null | ArgumentsState::Broken
-                        )
-                }
-            };
-            if is_over {
-                block.finish();
-            }
-            block.delta(self.open, &mut self.events);
-            if !is_over || !self.close() {
-                return;
-            }
-        }
-    }
-
-    /// Whether the block whose turn it is is a call that `max_tokens` cut before anyone knew what is called.
-    fn is_cut_before_its_name(&self) -> bool {
-        self.finish == Some(Finish::Length)
-            && matches!(self.blocks.get(self.open), Some(ContentBlock::Call(call)) if call.is_nameless())
-    }
-
-    /// Writes the first event of the block whose turn it is. False while there is none, or a call whose name may go on.
-    fn start(&mut self, is_last: bool, is_end: bool) -> bool {
-        let index = self.open;
-        let Some(block) = self.blocks.get_mut(index) else { return false };
-        if let ContentBlock::Call(call) = block {
-            let is_nameless = call.is_nameless();
-            let is_early = call.input.state() == ArgumentsState::Blank && !call.is_named;
-            if is_last && !is_end && (is_nameless || is_early) {
-                return false;
-            }
-            if is_nameless {
-                self.invalid(NAMELESS);
-                return false;
-            }
-            self.settle(index);
-        }
-        if let Some(block) = self.blocks.get(index) {
-            block.start(index, &mut self.events);
-        }
-        self.is_started = true;
-        true
-    }
-
-    /// Closes the block that is open. False where the answer has failed with it.
-    fn close(&mut self) -> bool {
-        let index = self.open;
-        let is_cut = self.finish == Some(Finish::Length);
-        if let Some(ContentBlock::Call(call)) = self.blocks.get_mut(index) {
-            match call.input.state() {
-                ArgumentsState::Blank | ArgumentsState::Object | ArgumentsState::Null => {}
-                ArgumentsState::Open | ArgumentsState::Broken if is_cut => call.is_cut = true,
-                ArgumentsState::Open | ArgumentsState::Broken => {
-                    let name = string::decode(&call.name).unwrap_or_default();
-                    let name: String = name.chars().take(64).collect();
-                    self.invalid(&format!(
-                        "The upstream called the tool {name:?} with arguments that are no JSON object."
-                    ));
-                    return false;
-                }
-            }
-        }
-        self.events.block("content_block_stop", index, |_| {});
-        self.open = index.saturating_add(1);
-        self.is_started = false;
-        true
-    }
-
-    /// Gives a call its id and the name by which the client knows the tool.
-    fn settle(&mut self, index: usize) {
-        let made_up = || format!("toolu_{}_{index}", self.options.id).into_bytes();
-        let Some(ContentBlock::Call(call)) = self.blocks.get_mut(index) else { return };
-        if std::mem::replace(&mut call.is_named, true) {
-            return;
-        }
-        if call.id.is_empty() || self.ids.contains(&call.id) {
-            call.id = made_up();
-        }
-        self.ids.insert(call.id.clone());
-        let renamed = &self.options.context.renamed;
-        let known = string::decode(&call.name).and_then(|name| renamed.get(&*name));
-        if let Some(name) = known {
-            call.name = escaped(name.as_bytes());
-        }
-    }
-
-    /// `{"id":…,"type":"message","role":"assistant","model":…,`
-    fn write_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":\"msg_");
-        out.extend_from_slice(self.options.id.as_bytes());
-        out.extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
-        match (&self.options.response_model, &self.head.model) {
-            (Some(model), _) => out.extend_from_slice(&string::encode(model)),
-            (None, Some(model)) => out.extend_from_slice(model),
-            (None, None) => out.extend_from_slice(&string::encode(&self.options.model)),
-        }
-        out.push(b',');
-    }
-
-    /// `"stop_reason":…,"stop_sequence":…`
-    ///
-    /// Where there is a call it is what the client has to answer, whatever the server calls its end: agents stop in the
-    /// middle of their task where this says `end_turn`.
-    fn write_stop(&self, out: &mut Vec<u8>) {
-        let calls = self.blocks.iter().any(|block| matches!(block, ContentBlock::Call(_)));
-        let (reason, stop) = match self.finish.unwrap_or(Finish::Stop) {
-            Finish::Length => ("max_tokens", None),
-            Finish::ContentFilter => ("refusal", None),
-            _ if self.has_refused => ("refusal", None),
-            Finish::Stop | Finish::ToolCalls if calls => ("tool_use", None),
-            Finish::Stop if self.stop.is_some() => ("stop_sequence", self.stop.as_deref()),
-            Finish::Stop | Finish::ToolCalls => ("end_turn", None),
-        };
-        for part in ["\"stop_reason\":\"", reason, "\",\"stop_sequence\":"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        out.extend_from_slice(stop.unwrap_or(b"null"));
-    }
-}
-
-/// Token counts by Anthropic's names: tokens from the cache are not counted among the input's.
-fn write_usage(usage: Option<Usage>, out: &mut Vec<u8>) {
-    let usage = usage.unwrap_or_default();
-    for (name, count) in [
-        ("{\"input_tokens\":", usage.input.saturating_sub(usage.cache_read)),
-        (",\"cache_creation_input_tokens\":", 0),
-        (",\"cache_read_input_tokens\":", usage.cache_read),
-        (",\"output_tokens\":", usage.output),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        number(count, out);
-    }
-    out.push(b'}');
 }
 
 impl Answer for MessageBuilder {
