@@ -69,8 +69,8 @@ class Setting:
     """Other HTTP filters of Envoy, between ours and the router."""
     more: Callable[[dict[str, int]], tuple[list[Json], list[Json]]] | None = None
     """Further clusters and routes, from the ports of the clusters; hosts say whose they are."""
-    outliers: bool = False
-    """Hosts that fail are ejected after two failures; an ejected one is skipped."""
+    ejects_for: str = ""
+    """Hosts that fail are ejected for so long after two failures; an ejected one is skipped."""
     ecds: bool = False
     """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
 
@@ -351,13 +351,14 @@ def _cluster(setting: Setting, wasm: Path, name: str, port: int) -> Json:
         host = host_of(name.removesuffix("-cluster"), port)
     endpoint = {"lb_endpoints": [host]}
     ejects: Json = {}
-    if setting.outliers:
+    if setting.ejects_for:
         ejects = {
             "outlier_detection": {
                 "consecutive_5xx": 2,
-                "base_ejection_time": "30s",
+                "base_ejection_time": setting.ejects_for,
+                "max_ejection_time": setting.ejects_for,
                 "max_ejection_percent": 100,
-                "interval": "0.2s",
+                "interval": "0.1s",
             },
             "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         }

@@ -241,7 +241,7 @@ def test_a_route_that_leads_elsewhere_gets_no_credential(start_envoy, upstreams)
 def test_a_host_that_lies_is_ejected(start_envoy, upstreams):
     config = plugin.configuration(model_aliases={"both": FALLBACK}, limits=LIMITS)
     envoy = start_envoy(
-        config=config, positions=2, outliers=True, fallbacks={"over": ["alpha", "gamma-cluster"]}
+        config=config, positions=2, ejects_for="30s", fallbacks={"over": ["alpha", "gamma-cluster"]}
     )
     upstreams["alpha"].handler = lambda _: answer({"error": {"message": "m", "code": 503}})
     for _ in range(6):
