@@ -101,7 +101,47 @@ fn find<'a>(value: &Value<'a>, levels: u8) -> Option<Value<'a>> {
         };
     }
     let levels = levels.checked_sub(1).filter(|_| value.kind == Kind::BeginObject)?;
+    if is_map(value) {
+        return Some(*value);
+    }
     CONTAINERS.iter().filter_map(|name| value.get(name)).find_map(|held| find(&held, levels))
+}
+
+/// Whether a map stands for the list: its keys are the places of the documents.
+fn is_map(value: &Value<'_>) -> bool {
+    value.members().next().is_some()
+        && value.members().all(|(key, result)| {
+            place(&key).is_some() && (score(&result).is_some() || result.kind == Kind::BeginArray)
+        })
+}
+
+fn place(key: &Key<'_>) -> Option<usize> {
+    key.as_str()?.parse().ok()
+}
+
+/// What says something of one document each, with its place where nothing else says that.
+fn entries<'a>(list: &Value<'a>) -> Vec<(usize, Value<'a>)> {
+    match list.kind {
+        Kind::BeginObject => {
+            list.members().filter_map(|(key, result)| Some((place(&key)?, result))).collect()
+        }
+        _ => list.elements().enumerate().collect(),
+    }
+}
+
+/// Place and score of a result that is a list itself: `[1, 0.9]`, or `[0.9]`.
+fn pair(result: &Value<'_>, position: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    if result.kind != Kind::BeginArray {
+        return None;
+    }
+    let mut numbers = result.elements().map(|element| number(&element));
+    match (numbers.next()??, numbers.next(), numbers.next()) {
+        (score, None, None) => Some((position.to_string().into_bytes(), score)),
+        (index, Some(Some(score)), None) if index.iter().all(u8::is_ascii_digit) => {
+            Some((index, score))
+        }
+        _ => None,
+    }
 }
 
 /// A number, also one that was made a text, as JSON.
@@ -129,7 +169,7 @@ fn score(value: &Value<'_>) -> Option<Vec<u8>> {
 /// The results as a JSON list; `None` where not every one says which document has which score.
 fn results(list: &Value<'_>) -> Option<Vec<u8>> {
     let mut out = vec![b'['];
-    for (position, result) in list.elements().enumerate() {
+    for (position, result) in entries(list) {
         if out.len() > 1 {
             out.push(b',');
         }
@@ -142,14 +182,30 @@ fn results(list: &Value<'_>) -> Option<Vec<u8>> {
             out.push(b'}');
             continue;
         }
-        let (index_key, index) = named(&result, &INDICES)?;
+        if let Some((index, score)) = pair(&result, position) {
+            out.extend_from_slice(b"{\"index\":");
+            out.extend(index);
+            out.extend_from_slice(b",\"relevance_score\":");
+            out.extend(score);
+            out.push(b'}');
+            continue;
+        }
+        let index = named(&result, &INDICES);
+        // Of a list only its order would tell, which may be that of the scores.
+        if index.is_none() && list.kind != Kind::BeginObject {
+            return None;
+        }
         let (score_key, score) = named(&result, &SCORES)?;
         out.extend_from_slice(b"{\"index\":");
-        out.extend(number(&index)?);
+        out.extend(match &index {
+            Some((_, index)) => number(index)?,
+            None => position.to_string().into_bytes(),
+        });
         out.extend_from_slice(b",\"relevance_score\":");
         out.extend(number(&score)?);
         for (key, value) in result.members() {
-            let is_told = [&index_key, &score_key].iter().any(|told| told.span() == key.span());
+            let index_key = index.as_ref().map(|(key, _)| key.span());
+            let is_told = index_key == Some(key.span()) || score_key.span() == key.span();
             if is_told || key.is("index") || key.is("relevance_score") {
                 continue;
             }
@@ -205,6 +261,7 @@ mod tests {
             r#"{"results":[{"index":1,"relevance_score":0.9,"document":null}]}"#,
             r#"{"results":[]}"#,
             // Not said which.
+            r#"{"results":[[0.1,0.9],[0.2,0.8]]}"#,
             r#"{"results":[{"text":"b","score":0.9},{"text":"a","score":0.1}]}"#,
             r#"{"results":[{"index":1,"relevance_score":null}]}"#,
         ] {
@@ -237,6 +294,22 @@ mod tests {
             (
                 r#"{"scores":[0.9],"model":"m"}"#,
                 r#"{"results":[{"index":0,"relevance_score":0.9}],"model":"m"}"#,
+            ),
+            (
+                "[[1,0.9],[0,0.1]]",
+                r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.1}]}"#,
+            ),
+            (
+                r#"{"scores":[[0.1],[0.9]]}"#,
+                r#"{"results":[{"index":0,"relevance_score":0.1},{"index":1,"relevance_score":0.9}]}"#,
+            ),
+            (
+                r#"{"scores":{"1":0.9,"0":"0.1"},"model":"m"}"#,
+                r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.1}],"model":"m"}"#,
+            ),
+            (
+                r#"{"results":{"0":{"score":0.1,"text":"a"}}}"#,
+                r#"{"results":[{"index":0,"relevance_score":0.1,"text":"a"}]}"#,
             ),
             (
                 r#"{"output":{"results":[{"index":1,"relevance_score":0.9,"document":"b"}]},"usage":{"total_tokens":4}}"#,

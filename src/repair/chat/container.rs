@@ -17,10 +17,43 @@ const NAMES: [&str; 9] =
 pub(in super::super) fn has_choice(value: &Value<'_>) -> bool {
     let Some(choices) = value.get("choices") else { return false };
     match choices.kind {
-        Kind::BeginArray => choices.elements().any(|choice| choice.kind == Kind::BeginObject),
+        Kind::BeginArray => {
+            choices.elements().any(|choice| choice.kind == Kind::BeginObject)
+                || is_other_list(&choices)
+        }
         Kind::BeginObject => choices.members().next().is_some(),
         _ => false,
     }
+}
+
+/// Whether choices are a list in another form: a map whose keys are indices, or a list of lists.
+pub(super) fn is_other_list(choices: &Value<'_>) -> bool {
+    let is_object = |value: &Value<'_>| value.kind == Kind::BeginObject;
+    match choices.kind {
+        Kind::BeginObject => {
+            let is_index =
+                |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+            choices.members().next().is_some()
+                && choices.members().all(|(key, value)| {
+                    is_object(&value) && key.as_str().is_some_and(|name| is_index(&name))
+                })
+        }
+        Kind::BeginArray => choices.elements().any(|inner| inner.elements().any(|c| is_object(&c))),
+        _ => false,
+    }
+}
+
+/// The choices of such a list.
+pub(super) fn listed<'a>(choices: &Value<'a>) -> Vec<Value<'a>> {
+    let is_object = |value: &Value<'a>| value.kind == Kind::BeginObject;
+    if choices.kind == Kind::BeginObject {
+        return choices.members().map(|(_, choice)| choice).collect();
+    }
+    let inner = |value: Value<'a>| match value.kind {
+        Kind::BeginObject => vec![value],
+        _ => value.elements().filter(is_object).collect(),
+    };
+    choices.elements().flat_map(inner).collect()
 }
 
 /// How many objects may stand around what is meant.

@@ -37,6 +37,17 @@ impl<'t> Edits<'t> {
         self.edits.push(Edit { span: span.end..span.end, with: b"]".to_vec() });
     }
 
+    /// Makes a list of `elements`, in the place of `outer`, which they stand in.
+    pub(in super::super) fn relist(&mut self, outer: &Value<'_>, elements: &[Value<'_>]) {
+        let (mut at, mut with) = (outer.span().start, b"[".to_vec());
+        for element in elements {
+            self.edits.push(Edit { span: at..element.span().start, with });
+            (at, with) = (element.span().end, b",".to_vec());
+        }
+        let with = if elements.is_empty() { b"[]".to_vec() } else { b"]".to_vec() };
+        self.edits.push(Edit { span: at..outer.span().end, with });
+    }
+
     /// Adds a member at the end of `object`.
     pub(in super::super) fn insert(&mut self, object: &Value<'_>, member: &[u8]) {
         let at = object.span().end.saturating_sub(1);

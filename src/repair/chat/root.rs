@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::calls::{Seed, made_up};
+use super::container;
 use super::edits::Edits;
 use super::progress::Progress;
 use super::usage;
@@ -102,6 +103,12 @@ impl<'a> Root<'a> {
     ) -> Vec<Value<'a>> {
         let is_object = |value: &Value<'_>| value.kind == Kind::BeginObject;
         match self.choices {
+            Some(outer) if container::is_other_list(&outer) => {
+                progress.repairs.insert(Repair::Wrapped);
+                let choices = container::listed(&outer);
+                edits.relist(&outer, &choices);
+                choices
+            }
             Some(one) if is_object(&one) && one.members().next().is_some() => {
                 progress.repairs.insert(Repair::Wrapped);
                 edits.enclose(&one);

@@ -6,6 +6,7 @@
 //! | OpenAI's own events | themselves |
 //! | chunks with `choices` (vLLM), a finish reason for each part of the audio | deltas |
 //! | segments with a `text` (speaches, WhisperLive, mlx-audio), texts | deltas |
+//! | guesses at what is being said (`is_final: false`, `type: partial`, `partial`) | nothing, until it is settled |
 //! | one whole transcription | one delta, and its own members in the last event |
 //!
 //! The last event holds all of the text, so that is kept, up to the limit of one event.
@@ -40,6 +41,10 @@ pub(super) struct Transcript {
     /// The first payload, while it is the only one: it may be a whole transcription.
     only: Option<Vec<u8>>,
     pieces: usize,
+    /// What is being said, as the server guesses: it is not told before it is settled, since a delta stays.
+    guess: Option<Vec<u8>>,
+    /// The server tells guesses, so what is final is final for one part of the audio.
+    has_guesses: bool,
     /// Some were of a protocol that says when it ends.
     has_chunks: bool,
     /// The answer says that it has ended, at least for a part of the audio.
@@ -80,7 +85,22 @@ impl Transcript {
             if container::has_choice(&root) {
                 return self.chunk(&root);
             }
+            let settled = is_settled(&root, kind.as_deref());
+            if settled == Some(false)
+                && let Some(text) = guessed(&root)
+            {
+                self.pieces += 1;
+                self.only = None;
+                self.has_guesses = true;
+                self.guess = Some(text);
+                return TranscriptOutcome::Said(Vec::new());
+            }
             if let Some(text) = transcription::said(&root) {
+                if settled == Some(true) || self.has_guesses {
+                    self.guess = None;
+                    self.only = if self.pieces == 0 { Some(payload.to_vec()) } else { None };
+                    return TranscriptOutcome::Said(self.part(&text));
+                }
                 let is_whole = kind.as_deref().is_some_and(|kind| {
                     ["done", "final", "complete"].iter().any(|end| kind.contains(end))
                 });
@@ -159,6 +179,22 @@ impl Transcript {
         more
     }
 
+    /// What a part of the audio adds, which is all of that part's text.
+    fn part(&mut self, text: &[u8]) -> Vec<u8> {
+        let is_apart = self.text.is_empty()
+            || text.is_empty()
+            || text.starts_with(&self.text)
+            || text.starts_with(b" ")
+            || self.text.ends_with(b" ");
+        let spaced = if is_apart { text.to_vec() } else { [b" ", text].concat() };
+        self.new_text(&spaced, false)
+    }
+
+    /// What was only guessed when the audio ended is the last that was heard of it.
+    pub(super) fn settle(&mut self) -> Vec<u8> {
+        self.guess.take().map(|guess| self.part(&guess)).unwrap_or_default()
+    }
+
     fn add(&mut self, said: &[u8]) {
         self.pieces += 1;
         self.text.extend_from_slice(said);
@@ -166,7 +202,7 @@ impl Transcript {
 
     /// How much is kept.
     pub(super) fn len(&self) -> usize {
-        self.text.len()
+        self.text.len().max(self.guess.as_ref().map_or(0, Vec::len))
     }
 
     /// The last event.
@@ -191,6 +227,33 @@ impl Transcript {
         }
         [b"{", KIND, br#","text":""#, &self.text[..], br#""}"#].concat()
     }
+}
+
+/// Whether what a payload says is settled, or a guess that the next one replaces; `None` where it does not say.
+fn is_settled(root: &Value<'_>, kind: Option<&str>) -> Option<bool> {
+    let flag = |value: &Value<'_>| {
+        let settled = ["is_final", "isFinal", "final"];
+        let guess = ["partial", "interim", "is_partial"];
+        let said = |names: [&str; 3]| names.iter().find_map(|name| value.get(name)?.as_bool());
+        said(settled).or_else(|| said(guess).map(|is_guess| !is_guess))
+    };
+    let results = root.get("results").and_then(|results| results.elements().last());
+    let held = [Some(*root), results, root.get("result")].into_iter().flatten();
+    let is_guess = |word: &str| word.contains("partial") || word.contains("interim");
+    held.into_iter().find_map(|value| flag(&value)).or_else(|| {
+        (kind.is_some_and(is_guess) || GUESSES.iter().any(|name| root.get(name).is_some()))
+            .then_some(false)
+    })
+}
+
+/// Members that hold a guess, beside which there is no text.
+const GUESSES: [&str; 3] = ["partial", "interim", "hypothesis"];
+
+fn guessed(root: &Value<'_>) -> Option<Vec<u8>> {
+    transcription::said(root).or_else(|| {
+        let guess = GUESSES.iter().find_map(|name| root.get(name))?;
+        (guess.kind == Kind::String).then(|| guess.inner().to_vec())
+    })
 }
 
 /// A delta that says `inner`.

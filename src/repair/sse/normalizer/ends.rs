@@ -90,6 +90,11 @@ impl SseNormalizer {
             {
                 return self.fail(answer, output);
             }
+            let rest = self.answer.transcript.settle();
+            self.say(&rest, output);
+            if matches!(self.stage, Stage::Done(_)) {
+                return;
+            }
             self.answer.progress.repairs.insert(Repair::Transcript);
             self.event.name = None;
             let done = self.answer.transcript.done();
