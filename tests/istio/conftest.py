@@ -10,12 +10,15 @@ import pytest
 from mesh_parts import Provider
 
 
-@pytest.fixture
-def provider() -> Iterator[Provider]:
+def running() -> Iterator[Provider]:
     server = Provider()
     yield server
     server.shutdown()
     server.server_close()
+
+
+provider = pytest.fixture(running, name="provider")
+second = pytest.fixture(running, name="second")
 
 
 @pytest.fixture(scope="session")

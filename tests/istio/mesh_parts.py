@@ -31,6 +31,7 @@ class Provider(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__((HOST, 0), _Handler)
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.failure: tuple[int, dict] | None = None
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -52,6 +53,9 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append((self.path, headers, body))
+        if self.server.failure:
+            self.answer(*self.server.failure)
+            return
         if json.loads(body).get("stream"):
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
@@ -65,9 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
             return
         choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-        answer = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        data = json.dumps(answer).encode()
-        self.send_response(200)
+        self.answer(200, {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
+
+    def answer(self, status: int, body: dict) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()

@@ -132,6 +132,81 @@ def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -
         assert settings["providers"][0]["cluster"] in dump
 
 
+def test_two_positions_with_a_fallback(
+    programs: dict[str, str], provider: Provider, second: Provider, tmp_path: Path
+) -> None:
+    documents = manifests("two-positions.yaml")
+    local_module(documents, programs["module"])
+    port = free_port()
+    (gateway,) = of_kind(documents, "Gateway")
+    hosts = gateway["spec"]["servers"][0]["hosts"]
+    gateway["spec"]["servers"] = [{"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": hosts}]
+    (groq,) = (item for item in of_kind(documents, "ServiceEntry") if item["metadata"]["name"] == "groq")
+    groq["spec"]["resolution"] = "STATIC"
+    groq["spec"]["endpoints"] = [{"address": HOST, "ports": {"https": provider.server_port}}]
+    (rule,) = of_kind(documents, "DestinationRule")
+    rule["spec"]["trafficPolicy"]["tls"] = {"mode": "DISABLE"}
+    clusters = {
+        item["patch"]["value"]["name"]: item["patch"]["value"]
+        for document in of_kind(documents, "EnvoyFilter")
+        for item in document["spec"]["configPatches"]
+        if item["applyTo"] == "CLUSTER"
+    }
+    for name, server in (("llm-groq", provider), ("llm-vllm", second)):
+        clusters[name].pop("transport_socket", None)
+        (host,) = clusters[name]["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        host["endpoint"]["address"]["socket_address"] = {"address": HOST, "port_value": server.server_port}
+
+    node = {
+        "id": "router~10.0.0.9~llm-gateway.istio-ingress~istio-ingress.svc.cluster.local",
+        "cluster": "llm-gateway.istio-ingress",
+        "metadata": {"NAMESPACE": "istio-ingress", "LABELS": {"istio": "llm-gateway"}, "ISTIO_VERSION": "1.31.0", "CLUSTER_ID": "Kubernetes"},
+    }
+    with (
+        Istiod(programs["istiod"], tmp_path, [*documents, NO_MTLS]) as istiod,
+        Proxy(programs["envoy"], tmp_path, istiod, node, {"GROQ_API_KEY": UPSTREAM_KEY}) as envoy,
+    ):
+        assert "upstream_http_filters" in envoy.config_dump(), "istiod delivers the second position"
+        host = hosts[0]
+
+        # One provider by its name: the credential is set in the second position.
+        status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile"))
+        assert status == 200, body
+        path, seen, _ = provider.requests.pop()
+        assert (path, seen["host"]) == ("/openai/v1/chat/completions", "api.groq.com")
+        assert seen["authorization"] == f"Bearer {UPSTREAM_KEY}"
+
+        # The first one is well: it is enough.
+        status, headers, body = send(port, host, chat("fast"))
+        assert (status, headers.get("x-langwatch-provider")) == (200, "groq"), body
+        assert json.loads(provider.requests.pop()[2])["model"] == "llama-3.3-70b-versatile"
+        assert second.requests == []
+
+        # It fails, also inside a 200: the second one answers, and never sees the first one's key.
+        hidden = (200, {"error": {"message": "m", "code": 429}})
+        for failure, shown in (((503, {"error": {"message": "busy"}}), 503), (hidden, 429)):
+            for stream in (False, True):
+                provider.failure = failure
+                status, headers, body = send(port, host, chat("fast", stream=stream))
+                assert status == 200, body
+                assert headers["x-langwatch-attempts"] == f"groq={shown}, vllm=200"
+                assert not stream or contents(body) == "Hello"
+                (first,), (other,) = provider.requests, second.requests
+                assert first[1]["authorization"] == f"Bearer {UPSTREAM_KEY}"
+                assert "authorization" not in other[1] and UPSTREAM_KEY not in str(other)
+                assert other[0] == "/v1/chat/completions"
+                assert other[1]["host"] == "vllm.models.svc.cluster.local:8000"
+                assert json.loads(other[2])["model"] == "meta-llama/Llama-3.3-70B"
+                told = {name for name in other[1] if name.startswith(("x-forwarded", "x-envoy", "x-gateway"))}
+                assert not told - {"x-envoy-peer-metadata", "x-envoy-peer-metadata-id"}, told
+                provider.requests.clear()
+                second.requests.clear()
+
+        status, _, body = send(port, host, chat("fast"), key="vk-wrong")
+        assert (status, error_code(body)) == (401, "invalid_api_key")
+        assert not provider.requests and not second.requests
+
+
 def test_sidecar(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
     port = free_port()
     text = json.dumps(manifests("sidecar.yaml"))

@@ -209,9 +209,12 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     """What Istio would make of the EnvoyFilter, in a bootstrap with static parts."""
     documents = list(yaml.load_all(path.read_text(), Loader))
     (envoy_filter,) = (item for item in documents if item["kind"] == "EnvoyFilter")
-    patches = {}
+    patches, clusters = {}, []
     for patch in envoy_filter["spec"]["configPatches"]:
         name = patch["applyTo"]
+        if name == "CLUSTER":
+            clusters.append(patch["patch"]["value"])
+            continue
         if name == "HTTP_FILTER" and patch["patch"]["operation"] == "MERGE":
             name = "ROUTER"
         assert name not in patches
@@ -251,6 +254,11 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     merged = patches.pop("NETWORK_FILTER")["typed_config"]
     assert merged["@type"] == manager["@type"]
     manager |= merged
+    config["static_resources"]["clusters"] += clusters
+    action = patches.pop("HTTP_ROUTE", {}).get("route")
+    if action:
+        assert action["cluster"] in {cluster["name"] for cluster in clusters}
+        manager["route_config"]["virtual_hosts"][0]["routes"].insert(0, {"match": {"prefix": "/fast"}, "route": action})
     assert not patches, "every patch is validated"
     expect_valid(json.dumps(config), tmp_path)
 
@@ -283,13 +291,29 @@ def test_istio_routes_name_the_clusters_of_the_providers(name: str) -> None:
     header = settings["routing"]["cluster_header"]
     clusters = {provider["cluster"] for provider in settings["providers"]}
 
+    # A fallback's route gets its cluster, which is no host of the mesh, by its name.
+    patched = {
+        item["match"]["routeConfiguration"]["vhost"]["route"]["name"]: item["patch"]["value"]["route"]["cluster"]
+        for item in kinds["EnvoyFilter"][0]["configPatches"]
+        if item["applyTo"] == "HTTP_ROUTE"
+    }
+    fallbacks = {alias["cluster"] for alias in settings.get("model_aliases", {}).values()}
+    assert set(patched.values()) == fallbacks
+
     matched = {}
     for route in kinds["VirtualService"][0]["http"]:
+        if route.get("name") in patched:
+            (match,) = route["match"]
+            assert match["headers"][header]["exact"] == patched[route["name"]]
+            assert route["retries"]["attempts"] == 1
+            continue
         for match in route.get("match", []):
             matched[match["headers"][header]["exact"]] = route["route"][0]["destination"]
     assert matched.keys() == clusters
     hosts = {host for entry in kinds["ServiceEntry"] for host in entry["hosts"]}
     for cluster, destination in matched.items():
         assert cluster == f"outbound|{destination['port']['number']}||{destination['host']}"
+        if destination["host"].endswith(".svc.cluster.local"):
+            continue  # a Service of the mesh
         assert destination["host"] in hosts
         assert destination["host"] in {rule["host"] for rule in kinds["DestinationRule"]}
