@@ -10,9 +10,11 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -69,9 +71,39 @@ class Mount:
         (self.folder / "..data_tmp").rename(self.folder / "..data")
 
 
-def status(port: int, key: str) -> tuple[int, str]:
+class Server(ThreadingHTTPServer):
+    """A chat server that notes what it gets."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__((HOST, 0), Handler)
+        self.requests: list[tuple[bytes, dict[str, str]]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests.append((body, dict(self.headers)))
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+        data = json.dumps({"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def status(port: int, key: str, model: str = "vllm/m") -> tuple[int, str]:
     request = urllib.request.Request(
-        f"http://{HOST}:{port}/v1/chat/completions", b'{"model":"vllm/m","messages":[]}', {"authorization": f"Bearer {key}"}
+        f"http://{HOST}:{port}/v1/chat/completions", json.dumps({"model": model, "messages": []}).encode(), {"authorization": f"Bearer {key}"}
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -90,10 +122,13 @@ def files() -> dict[str, str]:
 def test_a_replaced_config_map_takes_effect(files: dict[str, str], tmp_path: Path) -> None:
     key, ports = "vk-of-this-test", free_ports()
     mounted = tmp_path / "mounted"
+    vllm = Server()
 
     def localised(text: str) -> str:
         text = SHIPPED.sub(MODULE, text).replace("/etc/llm-gateway", str(mounted))
         text = text.replace("0.0.0.0, port_value: 10000", f"{HOST}, port_value: {ports['gateway']}")
+        text = text.replace("vllm.models.svc.cluster.local, port_value: 8000", f"{HOST}, port_value: {vllm.server_port}")
+        text = text.replace("api.groq.com, port_value: 443", f"{HOST}, port_value: {free_ports()['gateway']}")
         text = text.replace("port_value: 9901", f"port_value: {ports['admin']}")
         return text.replace("0" * 64, hashlib.sha256(key.encode()).hexdigest())
 
@@ -104,15 +139,19 @@ def test_a_replaced_config_map_takes_effect(files: dict[str, str], tmp_path: Pat
     with (tmp_path / "envoy.log").open("wb") as log:
         envoy = subprocess.Popen(
             [ENVOY, "-c", mounted / "envoy.yaml", "--reject-unknown-dynamic-fields", "--disable-hot-restart", "--concurrency", "1"],
-            env=os.environ | {"GROQ_API_KEY": "x"},
+            env=os.environ | {"GROQ_API_KEY": "x-not-for-vllm"},
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        # vLLM's Service has no address here: 503 is the answer of a request that was let through.
-        until(lambda: status(ports["gateway"], key), (503, "upstream_error"))
+        until(lambda: status(ports["gateway"], key), (200, ""))
         assert status(ports["gateway"], "vk-wrong") == (401, "invalid_api_key")
+        # Nobody listens where Groq would be: the second provider of `fast` answers, with its own model and no key.
+        assert status(ports["gateway"], key, "fast") == (200, "")
+        asked, seen = vllm.requests[-1]
+        assert json.loads(asked)["model"] == "meta-llama/Llama-3.3-70B"
+        assert "x-not-for-vllm" not in str(seen) and key not in str(seen)
         revoked = files["filter.yaml"].replace("- id: search-team", "- id: search-team\n            revoked: true")
         assert revoked != files["filter.yaml"]
         mount.replace(files | {"filter.yaml": revoked})
@@ -124,6 +163,8 @@ def test_a_replaced_config_map_takes_effect(files: dict[str, str], tmp_path: Pat
     finally:
         envoy.terminate()
         envoy.wait(10)
+        vllm.shutdown()
+        vllm.server_close()
 
 
 def until(what, expected, seconds: float = 30) -> None:
