@@ -50,15 +50,40 @@ pub(super) fn is_decimal(text: &[u8], number: u64) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse() == Ok(number))
 }
 
+/// The container whose members are looked at.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The answer itself, or a member that says nothing here.
+    Answer,
+    /// The list of vectors, and the item that is being read.
+    Data(ItemProgress),
+    Usage,
+}
+
 /// One item of `data`, as far as it came.
 #[derive(Debug, Clone, Copy, Default)]
 struct ItemProgress {
-    labelled: bool,
-    indexed: bool,
-    /// The vector's format.
-    format: Option<Format>,
-    /// Where it began, behind its bracket.
-    opened: u64,
+    has_label: bool,
+    has_index: bool,
+    vector: Option<VectorStart>,
+}
+
+/// The beginning of a vector.
+#[derive(Debug, Clone, Copy)]
+struct VectorStart {
+    format: Format,
+    /// Where it begins, behind its bracket.
+    at: u64,
+}
+
+/// What the whole items so far need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ItemsNeed {
+    /// There is none yet.
+    Unknown,
+    Nothing,
+    /// Something must be written that is not there.
+    Conversion,
 }
 
 /// The incremental look at one answer's body.
@@ -69,25 +94,26 @@ pub struct Recogniser {
     tokenizer: Tokenizer,
     text: TokenText<{ MAX_NUMBER + 1 }>,
     member: ExpectedMember,
-    in_data: bool,
-    /// Position of the item that is being read.
+    place: Place,
+    /// Position of the item that is being read: how many are whole.
     position: u64,
-    item: ItemProgress,
-    complete: bool,
-    /// Something must be written that is not there.
-    convert: bool,
-    in_usage: bool,
-    /// What the top level says, as far as it came.
-    says: Says,
+    items: ItemsNeed,
+    fields: AnswerFields,
 }
 
-/// The fields of a canonical answer beside its vectors.
+/// The fields of a canonical answer beside its vectors: those that are there, as far as it came.
 #[derive(Debug, Clone, Copy, Default)]
-struct Says {
-    list: bool,
+struct AnswerFields {
+    object: bool,
     model: bool,
     prompt_tokens: bool,
     total_tokens: bool,
+}
+
+impl AnswerFields {
+    fn are_all_there(self) -> bool {
+        self.object && self.model && self.prompt_tokens && self.total_tokens
+    }
 }
 
 impl Recogniser {
@@ -100,13 +126,10 @@ impl Recogniser {
             tokenizer: Tokenizer::new(),
             text: TokenText::default(),
             member: ExpectedMember::Other,
-            in_data: false,
+            place: Place::Answer,
             position: 0,
-            item: ItemProgress::default(),
-            complete: false,
-            convert: false,
-            in_usage: false,
-            says: Says::default(),
+            items: ItemsNeed::Unknown,
+            fields: AnswerFields::default(),
         }
     }
 
@@ -153,9 +176,10 @@ impl Recogniser {
 
     /// Enough has come, if one item has.
     fn decide(&mut self) {
-        if self.complete {
-            self.recognition =
-                if self.convert { Recognition::Convert } else { Recognition::PassThrough };
+        match self.items {
+            ItemsNeed::Unknown => {}
+            ItemsNeed::Nothing => self.recognition = Recognition::PassThrough,
+            ItemsNeed::Conversion => self.recognition = Recognition::Convert,
         }
     }
 
@@ -163,23 +187,33 @@ impl Recogniser {
     /// of `inputs`. Then [`super::answer`] would find nothing to do.
     #[must_use]
     pub fn is_canonical(&self, inputs: Option<usize>) -> bool {
-        let Says { list, model, prompt_tokens, total_tokens } = self.says;
         self.recognition == Recognition::Undecided
             && self.tokenizer.is_complete()
-            && self.complete
-            && !self.convert
-            && list
-            && model
-            && prompt_tokens
-            && total_tokens
+            && self.items == ItemsNeed::Nothing
+            && self.fields.are_all_there()
             && inputs.is_none_or(|inputs| inputs as u64 == self.position)
     }
 
     /// Whether the answer still fits OpenAI's shape after `token`.
     fn token(&mut self, token: Token, chunk: Chunk<'_>) -> bool {
-        match (token.depth, token.kind) {
-            (0, kind) => matches!(kind, Kind::BeginObject | Kind::EndObject),
-            (1, Kind::Key) => {
+        match (token.depth, self.place) {
+            (0, _) => matches!(token.kind, Kind::BeginObject | Kind::EndObject),
+            (1, _) => self.answer_token(token, chunk),
+            (_, Place::Answer) => true,
+            (2, Place::Usage) => self.usage_token(token, chunk),
+            (_, Place::Usage) => true,
+            (2, Place::Data(item)) => self.list_token(token, item),
+            (3, Place::Data(item)) => self.item_token(token, chunk, item),
+            // Nothing but numbers stands in a vector.
+            (4, Place::Data(_)) => self.member != ExpectedMember::Embedding,
+            (_, Place::Data(_)) => true,
+        }
+    }
+
+    /// In the answer itself.
+    fn answer_token(&mut self, token: Token, chunk: Chunk<'_>) -> bool {
+        match (token.kind, self.member) {
+            (Kind::Key, _) => {
                 self.member = match self.text.read(token, chunk) {
                     b"\"data\"" => ExpectedMember::Data,
                     b"\"object\"" => ExpectedMember::Object,
@@ -188,106 +222,106 @@ impl Recogniser {
                     b"\"usage\"" => ExpectedMember::Usage,
                     _ => ExpectedMember::Other,
                 };
+            }
+            (Kind::EndArray | Kind::EndObject, _) => self.place = Place::Answer,
+            (Kind::BeginArray, ExpectedMember::Data) => {
+                self.place = Place::Data(ItemProgress::default());
+            }
+            (_, ExpectedMember::Data) => return false,
+            (_, ExpectedMember::Object) => {
+                self.fields.object = self.text.read(token, chunk) == b"\"list\"";
+                return self.fields.object;
+            }
+            (kind, ExpectedMember::Model) => {
+                // Two quotes are an empty string.
+                self.fields.model = kind == Kind::String && token.end - token.start > 2;
+            }
+            (Kind::BeginObject, ExpectedMember::Usage) => self.place = Place::Usage,
+            (kind, ExpectedMember::Error) => return kind == Kind::Null,
+            _ => {}
+        }
+        true
+    }
+
+    fn usage_token(&mut self, token: Token, chunk: Chunk<'_>) -> bool {
+        if token.kind == Kind::Key {
+            self.member = match self.text.read(token, chunk) {
+                b"\"prompt_tokens\"" => ExpectedMember::PromptTokens,
+                b"\"total_tokens\"" => ExpectedMember::TotalTokens,
+                _ => ExpectedMember::Other,
+            };
+            return true;
+        }
+        let is_number = token.kind == Kind::Number;
+        match self.member {
+            ExpectedMember::PromptTokens => self.fields.prompt_tokens = is_number,
+            ExpectedMember::TotalTokens => self.fields.total_tokens = is_number,
+            _ => {}
+        }
+        self.member = ExpectedMember::Other;
+        true
+    }
+
+    /// The beginning or the end of an item.
+    fn list_token(&mut self, token: Token, item: ItemProgress) -> bool {
+        match token.kind {
+            Kind::BeginObject => {
+                self.place = Place::Data(ItemProgress::default());
                 true
             }
-            (1, Kind::EndArray | Kind::EndObject) => {
-                self.in_data = false;
-                self.in_usage = false;
-                true
-            }
-            (1, kind) => match self.member {
-                ExpectedMember::Data => {
-                    self.in_data = kind == Kind::BeginArray;
-                    self.in_data
-                }
-                ExpectedMember::Object => {
-                    self.says.list = self.text.read(token, chunk) == b"\"list\"";
-                    self.says.list
-                }
-                ExpectedMember::Model => {
-                    // Two quotes are an empty string.
-                    self.says.model = kind == Kind::String && token.end - token.start > 2;
-                    true
-                }
-                ExpectedMember::Usage => {
-                    self.in_usage = kind == Kind::BeginObject;
-                    true
-                }
-                ExpectedMember::Error => kind == Kind::Null,
-                _ => true,
-            },
-            (2, Kind::Key) if self.in_usage => {
-                self.member = match self.text.read(token, chunk) {
-                    b"\"prompt_tokens\"" => ExpectedMember::PromptTokens,
-                    b"\"total_tokens\"" => ExpectedMember::TotalTokens,
-                    _ => ExpectedMember::Other,
-                };
-                true
-            }
-            (2, kind) if self.in_usage => {
-                match self.member {
-                    ExpectedMember::PromptTokens => self.says.prompt_tokens = kind == Kind::Number,
-                    ExpectedMember::TotalTokens => self.says.total_tokens = kind == Kind::Number,
-                    _ => {}
-                }
-                self.member = ExpectedMember::Other;
-                true
-            }
-            _ if !self.in_data => true,
-            (2, Kind::BeginObject) => {
-                self.item = ItemProgress::default();
-                true
-            }
-            (2, Kind::EndObject) => {
+            Kind::EndObject => {
                 self.position += 1;
-                self.complete = true;
-                self.convert |= !self.item.labelled
-                    || !self.item.indexed
-                    || self.item.format != Some(self.format);
-                self.item.format.is_some()
+                let format = item.vector.map(|vector| vector.format);
+                let is_as_asked = item.has_label && item.has_index && format == Some(self.format);
+                self.items = match self.items {
+                    ItemsNeed::Unknown | ItemsNeed::Nothing if is_as_asked => ItemsNeed::Nothing,
+                    _ => ItemsNeed::Conversion,
+                };
+                item.vector.is_some()
             }
-            (2, _) => false,
-            (3, Kind::Key) => {
+            _ => false,
+        }
+    }
+
+    /// In an item.
+    fn item_token(&mut self, token: Token, chunk: Chunk<'_>, mut item: ItemProgress) -> bool {
+        let fits = match (token.kind, self.member) {
+            (Kind::Key, _) => {
                 self.member = match self.text.read(token, chunk) {
                     b"\"embedding\"" => ExpectedMember::Embedding,
                     b"\"object\"" => ExpectedMember::Object,
                     b"\"index\"" => ExpectedMember::Index,
                     _ => ExpectedMember::Other,
                 };
-                true
+                return true;
             }
-            (3, Kind::EndArray | Kind::EndObject) => {
-                // Between the brackets of an empty vector stands at most a blank.
-                let is_empty = self.member == ExpectedMember::Embedding
-                    && token.start.saturating_sub(self.item.opened) <= 1;
+            (Kind::EndArray | Kind::EndObject, member) => {
                 self.member = ExpectedMember::Other;
-                !is_empty
+                // Between the brackets of an empty vector stands at most a blank.
+                let has_room = |vector: VectorStart| token.start.saturating_sub(vector.at) > 1;
+                return member != ExpectedMember::Embedding || item.vector.is_none_or(has_room);
             }
-            (3, kind) => match self.member {
-                ExpectedMember::Embedding => {
-                    let format = match kind {
-                        Kind::BeginArray => Some(Format::Float),
-                        Kind::String => Some(Format::Base64),
-                        _ => None,
-                    };
-                    let first = self.item.format.is_none();
-                    self.item.format = format;
-                    self.item.opened = token.end;
-                    let is_empty = kind == Kind::String && token.end - token.start <= 2;
-                    first && format.is_some() && !is_empty
-                }
-                ExpectedMember::Object => {
-                    self.item.labelled = self.text.read(token, chunk) == b"\"embedding\"";
-                    self.item.labelled
-                }
-                ExpectedMember::Index => {
-                    self.item.indexed = true;
-                    kind == Kind::Number && is_decimal(self.text.read(token, chunk), self.position)
-                }
-                _ => true,
-            },
-            (4, _) => self.member != ExpectedMember::Embedding,
-            _ => true,
-        }
+            (kind, ExpectedMember::Embedding) => {
+                let is_first = item.vector.is_none();
+                let format = match kind {
+                    Kind::BeginArray => Some(Format::Float),
+                    Kind::String if token.end - token.start > 2 => Some(Format::Base64),
+                    _ => None,
+                };
+                item.vector = format.map(|format| VectorStart { format, at: token.end });
+                is_first && format.is_some()
+            }
+            (_, ExpectedMember::Object) => {
+                item.has_label = self.text.read(token, chunk) == b"\"embedding\"";
+                item.has_label
+            }
+            (kind, ExpectedMember::Index) => {
+                item.has_index = true;
+                kind == Kind::Number && is_decimal(self.text.read(token, chunk), self.position)
+            }
+            _ => return true,
+        };
+        self.place = Place::Data(item);
+        fits
     }
 }
