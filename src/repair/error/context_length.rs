@@ -10,6 +10,12 @@ use serde_json::Value;
 
 use crate::error::ErrorObject;
 
+use phrases::{Meaning, Meanings};
+
+mod phrases;
+#[cfg(test)]
+mod tests;
+
 /// OpenAI's code for it (API reference, "Error codes").
 pub const CODE: &str = "context_length_exceeded";
 
@@ -18,140 +24,6 @@ pub(super) const STATUS: u16 = 400;
 
 /// How much of a message is read, in characters: servers say it first.
 const MAX_READ: usize = 2_048;
-
-/// What is limited.
-const LIMITED: [&str; 33] = [
-    "context length",
-    "context window",
-    "context size",
-    "context limit",
-    "context budget",
-    "maximum context",
-    "max context",
-    "n ctx",
-    "model length",
-    "model len",
-    "model max length",
-    "models max length",
-    "max length of the model",
-    "max seq len",
-    "sequence length",
-    "session len",
-    "maximum prompt length",
-    "max prompt length",
-    "maximum input length",
-    "max input length",
-    "max input len",
-    "max input tokens",
-    "maximum input tokens",
-    "input length limit",
-    "model token limit",
-    "models token limit",
-    "token limit for this model",
-    "tokens limit",
-    "maximum number of tokens",
-    "max num tokens",
-    "maximum allowed length",
-    "total number of tokens in the prompt",
-    "tokens supported by the model",
-];
-
-/// That it was passed.
-const PASSED: [&str; 30] = [
-    "exceed",
-    "longer than",
-    "larger than",
-    "greater than",
-    "bigger than",
-    "more than",
-    "over the",
-    "beyond",
-    "too long",
-    "too large",
-    "too big",
-    "too many",
-    "reduce the",
-    "shorter",
-    "shorten",
-    "must be <=",
-    "must not be",
-    "must have less",
-    "not enough",
-    "but the request contains",
-    "but your",
-    "but got",
-    "however",
-    "overflow",
-    "supports up to",
-    "not fit",
-    "doesnt fit",
-    "ran out of",
-    "is full",
-    " > ",
-];
-
-/// Both parts in one phrase.
-const IDIOMS: [&str; 34] = [
-    "prompt is too long",
-    "prompt too long",
-    "prompt is too large",
-    "prompt is too big",
-    "prompt exceeds",
-    "input is too long",
-    "input too long",
-    "input was too long",
-    "inputs are too long",
-    "input is too large",
-    "too large to process",
-    "messages are too long",
-    "message was too long",
-    "conversation is too long",
-    "input token length too long",
-    "too many input tokens",
-    "too many prompt tokens",
-    "too many tokens:",
-    "too many tokens in",
-    "input tokens exceed",
-    "prompt tokens exceed",
-    "input length exceeds",
-    "input exceeds",
-    "prompt length exceeds",
-    "reduce the length of the",
-    "reduce the length of your",
-    "reduce the input token count",
-    "reduce the number of input tokens",
-    "inputs must have less than",
-    "inputs tokens + max new tokens",
-    "range of input length should be",
-    "prompt token count of",
-    "trying to keep the first",
-    "context overflow",
-];
-
-/// Limits on something else that is counted in tokens: a rate, a quota, a server's memory, a parameter of
-/// its own.
-const ELSEWHERE: [&str; 16] = [
-    "per minute",
-    "per day",
-    "per hour",
-    "per month",
-    "(tpm)",
-    "(rpm)",
-    "rate limit",
-    "quota",
-    "daily",
-    "billing",
-    "kv cache",
-    "truncate prompt tokens",
-    "truncation size",
-    "maximum allowed batch size",
-    "stop sequences",
-    "derived max model len",
-];
-
-/// What an idiom may be about instead; beside one of [`LIMITED`] these are parts of the prompt.
-const OTHER_INPUT: [&str; 8] =
-    ["image", "audio", "file", "video", "bytes", "characters", "array", "schema"];
 
 /// Codes and types that say it by name, as [`super::status::key`] spells them.
 const NAMES: [&str; 12] = [
@@ -188,14 +60,14 @@ pub(super) fn is_said(status: u16, hints: &[Value], message: &str) -> bool {
 }
 
 fn is_worded(text: &str) -> bool {
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    if says(&ELSEWHERE) {
+    let said = Meanings::of(text);
+    if said.has(Meaning::Elsewhere) {
         return false;
     }
-    if says(&LIMITED) {
-        return says(&PASSED) || says(&IDIOMS);
+    if said.has(Meaning::Limited) {
+        return said.has(Meaning::Passed) || said.has(Meaning::Idiom);
     }
-    (says(&IDIOMS) && !says(&OTHER_INPUT)) || is_negative_room(text)
+    (said.has(Meaning::Idiom) && !said.has(Meaning::OtherInput)) || is_negative_room(text)
 }
 
 /// vLLM before 0.7, where the prompt leaves no room: `max_tokens must be at least 1, got -904` ([`plain`]
@@ -448,6 +320,3 @@ fn plain(message: &str) -> String {
     }
     out
 }
-
-#[cfg(test)]
-mod tests;
