@@ -472,6 +472,35 @@ fn the_reference_names_every_code_with_its_status() {
     assert!(seen > 15);
 }
 
+/// Each model that an example's page asks for is one that its configuration routes, for one of its keys; or the page says
+/// with which status it is refused.
+#[test]
+fn the_examples_pages_ask_for_models_that_are_there() {
+    let mut asked = 0;
+    for folder in fs::read_dir(root().join("examples")).unwrap() {
+        let folder = folder.unwrap().path();
+        let Ok(page) = fs::read_to_string(folder.join("README.md")) else { continue };
+        let discovered = folder.join("filter.yaml");
+        let holder = if discovered.exists() { discovered } else { folder.join("envoy.yaml") };
+        let envoy = holder.display().to_string();
+        let Ok(text) = fs::read_to_string(&envoy) else { continue };
+        let ids = text.lines().filter_map(|line| line.trim().strip_prefix("- id: "));
+        let ids: Vec<&str> = ids.filter_map(|id| id.split_whitespace().next()).collect();
+        for command in page.split("curl ").skip(1) {
+            let command = command.split("\n```").next().unwrap();
+            let Some(model) = command.split("\"model\":\"").nth(1) else { continue };
+            let model = model.split('"').next().unwrap();
+            let is_routed = ids.iter().any(|id| {
+                let answer = run(&["explain", &envoy, "--key", id, "--model", model, "--json"]);
+                String::from_utf8_lossy(&answer.stdout).contains("\"decision\": \"route\"")
+            });
+            assert!(is_routed, "{}: no key of {ids:?} may ask for {model}", folder.display());
+            asked += 1;
+        }
+    }
+    assert!(asked >= 5, "{asked}");
+}
+
 #[test]
 fn explains_what_the_filter_would_do() {
     let path = root().join("tests/tool/envoy.yaml").display().to_string();
