@@ -11,7 +11,7 @@ use crate::policy::operation::Operation;
 use crate::repair::peek::{Classification, Peek};
 
 /// Names that some server or other uses, wherever it puts them.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 45] = [
     "id",
     "object",
     "created",
@@ -43,6 +43,7 @@ const NAMES: [&str; 44] = [
     "reasoning",
     "reasoning_content",
     "tool_calls",
+    "tool_call",
     "function_call",
     "thinking",
     "parts",

@@ -32,7 +32,10 @@ pub(in super::super) fn must_be_silent(place: MemberPlace, name: &[u8]) -> bool 
                 | b"error"
         ),
         MemberPlace::Body => {
-            matches!(name, b"finish_reason" | b"usage" | b"text" | b"function_call" | b"error")
+            matches!(
+                name,
+                b"finish_reason" | b"usage" | b"text" | b"function_call" | b"tool_call" | b"error"
+            )
         }
     }
 }

@@ -176,6 +176,7 @@ fn tool_calls_that_are_not_as_they_should_be() {
         r#"[{"id":"t","function":{"name":"f","parameters":{"a":1}}}]"#,
         r#"[{"id":"t","function":"f","arguments":"{\"a\":1}"}]"#,
         r#"[{"id":"t","type":"function","function":{"name":"f","arguments":{"a":1}}},null]"#,
+        r#"[[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]]"#,
     ] {
         let got = choice(&format!(
             r#"{{"index":0,"message":{{"role":"assistant","content":null,"tool_calls":{calls}}},"finish_reason":"stop"}}"#

@@ -7,7 +7,7 @@ use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
 use super::ChoiceReader;
-use super::said::{Said, is_container, is_reasoning, quoted, quoted_or_null};
+use super::said::{Said, is_container, is_object, is_reasoning, quoted, quoted_or_null};
 
 impl<'v> ChoiceReader<'_, 'v, '_> {
     /// A delta or a message that leaves as such. `is_delta`: it came as a delta.
@@ -21,6 +21,12 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                     self.role(&value);
                 }
                 Some("tool_calls") => self.calls(&value),
+                // The only call, under the name of one.
+                Some("tool_call") if is_object(&value) && body.get("tool_calls").is_none() => {
+                    self.note(Repair::ToolCalls);
+                    self.edits.rename(&key, b"\"tool_calls\"");
+                    self.calls(&value);
+                }
                 Some("function_call") => self.function_call(&value),
                 Some(name) => {
                     said.member(name, key, value);

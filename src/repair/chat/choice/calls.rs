@@ -13,7 +13,14 @@ use super::said::is_object;
 pub(super) fn listed<'v>(calls: &Value<'v>) -> Vec<(Option<u64>, Value<'v>)> {
     let index = |key: Key<'v>| key.as_str().and_then(|key| key.parse().ok());
     match calls.kind {
-        Kind::BeginArray => calls.elements().filter(is_object).map(|call| (None, call)).collect(),
+        Kind::BeginArray => {
+            let inner = |value: Value<'v>| match value.kind {
+                Kind::BeginArray => value.elements().filter(is_object).collect(),
+                Kind::BeginObject => vec![value],
+                _ => Vec::new(),
+            };
+            calls.elements().flat_map(inner).map(|call| (None, call)).collect()
+        }
         Kind::BeginObject => {
             let keyed = calls.members().map(|(key, call)| {
                 Some((Some(index(key)?), call)).filter(|(_, call)| is_object(call))
@@ -33,6 +40,9 @@ pub(super) fn listed<'v>(calls: &Value<'v>) -> Vec<(Option<u64>, Value<'v>)> {
 impl<'v> ChoiceReader<'_, 'v, '_> {
     pub(super) fn calls(&mut self, calls: &Value<'v>) {
         match calls.kind {
+            Kind::BeginArray if calls.elements().any(|call| call.kind == Kind::BeginArray) => {
+                self.call_list(calls, &listed(calls));
+            }
             Kind::BeginArray => {
                 let list = listed(calls);
                 for (position, (_, call)) in list.iter().enumerate() {
