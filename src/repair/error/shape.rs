@@ -539,14 +539,11 @@ fn of_exception(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
         .into_iter()
         .chain(printed::class(text).map(Value::from))
         .collect();
-    if let Some((before, value)) = printed::body(text) {
+    if let Some(value) = printed::body(text) {
         let inner = read_within(&value, budget)?;
-        let message = inner.message.as_ref()?;
-        let message = match before {
-            "" => message.clone(),
-            _ => clean(&format!("{before} {message}")),
-        };
-        let mut inner = Draft { message: Some(message), extra: Map::new(), ..inner };
+        inner.message.as_ref()?;
+        // The words stay as they came; what the body inside names is named.
+        let mut inner = Draft { message: Some(text.to_owned()), extra: Map::new(), ..inner };
         inner.hints.extend(hints);
         return Some(inner);
     }

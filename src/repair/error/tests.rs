@@ -380,13 +380,17 @@ fn printed_exceptions_are_read_for_what_they_are_around() {
     for (body, message, code) in [
         (
             r#"{"error":"Error code: 429 - {'error': {'message': 'slow', 'type': 'requests', 'param': None, 'code': 'rate_limit_exceeded'}}"}"#,
-            "slow",
+            "Error code: 429 - {'error': {'message': 'slow', 'type': 'requests', 'param': None, 'code': 'rate_limit_exceeded'}}",
             Some("rate_limit_exceeded"),
         ),
-        (r#"{"detail":"HTTP 429: {\"message\":\"slow\",\"code\":7}"}"#, "slow", Some("7")),
+        (
+            r#"{"detail":"HTTP 429: {\"message\":\"slow\",\"code\":7}"}"#,
+            r#"HTTP 429: {"message":"slow","code":7}"#,
+            Some("7"),
+        ),
         (
             r#"{"error":{"message":"litellm.RateLimitError: XAIException - {\"error\":\"slow\"}"}}"#,
-            "litellm.RateLimitError: XAIException - slow",
+            r#"litellm.RateLimitError: XAIException - {"error":"slow"}"#,
             None,
         ),
         (
