@@ -70,7 +70,7 @@ fn first(object: &Value<'_>, name: &str, value: &[u8]) -> Edit {
 }
 
 /// Canonical events of a chat or completions stream, whole ones, without their token counts; `None` where they have none.
-/// An event that says nothing else goes with its counts.
+/// An event that says nothing else goes with its counts: it would not be there.
 #[must_use]
 pub fn without(events: &[u8]) -> Option<Vec<u8>> {
     memmem::find(events, b"\"usage\"")?;
@@ -96,6 +96,36 @@ pub fn without(events: &[u8]) -> Option<Vec<u8>> {
     has_changed.then_some(kept)
 }
 
+/// What stands in every chunk and says nothing of its own.
+const FRAME: [&str; 8] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "provider",
+    "obfuscation",
+];
+
+/// Whether a chunk says more than its token counts: choices, or members (citations, timings) that have a value.
+fn says_more(chunk: &Value<'_>) -> bool {
+    chunk.members().any(|(key, value)| {
+        let is_frame = key.is("usage") || FRAME.iter().any(|name| key.is(name));
+        !is_frame && !is_empty(&value)
+    })
+}
+
+fn is_empty(value: &Value<'_>) -> bool {
+    match value.kind {
+        Kind::Null => true,
+        Kind::BeginArray => value.elements().next().is_none(),
+        Kind::BeginObject => value.members().next().is_none(),
+        Kind::String => value.as_str().is_some_and(|text| text.is_empty()),
+        _ => false,
+    }
+}
+
 /// A payload, and what follows it, without its token counts: nothing where it says nothing else. `None` where it has none.
 #[allow(clippy::option_option, reason = "unchanged, changed, or gone")]
 fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
@@ -103,8 +133,7 @@ fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
     let text = payload.trim_ascii_end();
     let root = cursor::parse(text).ok()?;
     let usage = root.get("usage")?;
-    let says_more = root.get("choices").is_some_and(|choices| choices.elements().next().is_some());
-    if !says_more && usage.kind == Kind::BeginObject {
+    if usage.kind == Kind::BeginObject && !says_more(&root) {
         return Some(None);
     }
     let mut kept = Vec::with_capacity(payload.len());
@@ -206,6 +235,28 @@ mod tests {
             ),
             (r#"{"a": 1, "usage": null , "b": 1}"#.to_owned(), Some(r#"{"a": 1 , "b": 1}"#)),
             (r#"{"usage":null}"#.to_owned(), Some("{}")),
+            (
+                format!(
+                    r#"{{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","system_fingerprint":"f","service_tier":"default","choices":[],"usage":{usage},"error":null,"metadata":{{}},"annotations":[],"warning":""}}"#
+                ),
+                None,
+            ),
+            (
+                format!(r#"{{"choices":[],"usage":{usage},"citations":["http://a.test"]}}"#),
+                Some(r#"{"choices":[],"citations":["http://a.test"]}"#),
+            ),
+            (
+                format!(r#"{{"timings":{{"predicted_n":2}},"usage":{usage},"choices":[]}}"#),
+                Some(r#"{"timings":{"predicted_n":2},"choices":[]}"#),
+            ),
+            (
+                format!(r#"{{"usage":{usage},"choices":[],"x_groq":{{"id":"req"}}}}"#),
+                Some(r#"{"choices":[],"x_groq":{"id":"req"}}"#),
+            ),
+            (
+                format!(r#"{{"choices":[],"usage":{usage},"cost":0}}"#),
+                Some(r#"{"choices":[],"cost":0}"#),
+            ),
         ] {
             let event = |payload: &str| format!("data: {payload}\n\n");
             let around = [":\n\n", &event("{\"choices\":[{\"usage\":1}]}")].concat();

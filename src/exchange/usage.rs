@@ -38,6 +38,11 @@ pub(super) struct Tally {
     pub meter: Meter,
     /// What was noted of it last.
     noted: Option<Reading>,
+    /// This is one attempt's instance and there is none in the listener. Where a client leaves it is gone before anybody can
+    /// ask it, so it writes what it counts as it goes.
+    is_alone: bool,
+    /// The counts as they stand in filter state; `None`: as zeros.
+    written: Option<Counts>,
     /// What is final is written.
     is_told: bool,
 }
@@ -128,8 +133,20 @@ impl Exchange {
         Some(reading.counts(self.tally.input))
     }
 
-    /// In the second position: notes what is new of the counts, for an answer that is on its way.
+    /// In one position: finds out whether it is that of an upstream's filters. There alone a host is chosen by now.
+    pub(super) fn read_place(&mut self, around: &dyn Surroundings) {
+        let is_one = self.config.routing.positions == Positions::One;
+        self.tally.is_alone = is_one && self.is_metered() && around.attempt() > 0;
+    }
+
+    /// In an upstream's filters: notes what is new of the counts, for an answer that is on its way.
     pub(super) fn note_counted(&mut self) {
+        if self.tally.is_alone && self.response_head_sent && !self.tally.is_told {
+            if let Some(counts) = self.counts() {
+                self.write(counts);
+            }
+            return;
+        }
         if !self.tally.is_attempt || !self.response_head_sent {
             return;
         }
@@ -163,14 +180,24 @@ impl Exchange {
                 None => self.counts().filter(|_| !self.tally.is_answered),
             },
         };
-        let Some(counts) = counts else { return };
-        let Counts { input, output, cached, total, source } = counts;
-        for (note, count) in TOKENS.into_iter().zip([input, output, cached, total]) {
-            if count != 0 {
+        if let Some(counts) = counts {
+            self.write(counts);
+        }
+    }
+
+    /// Writes what is new of the counts.
+    fn write(&mut self, counts: Counts) {
+        let four = |counts: Counts| [counts.input, counts.output, counts.cached, counts.total];
+        let before = self.tally.written.replace(counts);
+        let stand = before.map_or([0; 4], four);
+        for (note, (count, stands)) in TOKENS.into_iter().zip(four(counts).into_iter().zip(stand)) {
+            if count != stands {
                 self.notes.push((note, count.to_string()));
             }
         }
-        self.notes.push((Note::UsageSource, source.as_str().to_owned()));
+        if before.is_none_or(|before| before.source != counts.source) {
+            self.notes.push((Note::UsageSource, counts.source.as_str().to_owned()));
+        }
     }
 }
 

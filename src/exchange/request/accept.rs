@@ -62,6 +62,7 @@ impl Exchange {
         let target = operation::classify(fields.method, rest)?;
         self.tally.operation = Some(target.operation);
         self.read_clock(target.operation, around);
+        self.read_place(around);
         let mut head = ClientHead::read(&self.config, key, &target, headers, presented, fields)?;
         let id = &head.key.id;
         head.sealer = sealer(&self.config, target.operation, id, || Sealer::new(presented, id));
@@ -100,6 +101,7 @@ impl Exchange {
         self.is_noted = true;
         self.face = Face::of_operation(attempt.operation);
         self.read_clock(attempt.operation, around);
+        self.read_place(around);
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(RequestHead::Rewritten(attempt), reader, None, end))
     }

@@ -15,6 +15,7 @@ use crate::policy::operation::{BodyKind, Operation};
 use crate::policy::{CacheMode, Config, Provider, UsageMode};
 use crate::wire::headers::HeaderEdit;
 use crate::wire::json::string;
+use crate::wire::names::is_nearly;
 use crate::wire::splice::{self, Edit};
 
 /// The version of Anthropic's API that a request without one means; there is no other.
@@ -94,67 +95,56 @@ impl<'a> Rewrite<'a> {
         whole: Option<&[u8]>,
         request_id: Option<&str>,
     ) -> Result<Rewritten, GatewayError> {
-        let mut edits = match whole {
-            Some(whole) => match self.conversion() {
-                Some(conversion) => {
-                    let id = unique_id(request_id);
-                    return self.converted(conversion, whole, id);
-                }
-                None if self.edits_markers() => cache_control::edits(self.decision.cache, whole)?,
-                None => Vec::new(),
-            },
-            None => Vec::new(),
+        let Some(whole) = whole else {
+            return Ok(Rewritten {
+                edits: self.model_edit()?.into_iter().collect(),
+                ..Rewritten::default()
+            });
         };
+        if let Some(conversion) = self.conversion() {
+            return self.converted(conversion, whole, unique_id(request_id));
+        }
+        let mut edits = Vec::new();
+        if self.edits_markers() {
+            edits = cache_control::edits(self.decision.cache, whole)?;
+        }
         if let Some(edit) = self.model_edit()? {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
             edits.insert(at, edit);
         }
-        let rewritten = match whole {
-            Some(whole) if self.drops() => self.without_refused(whole, edits)?,
-            _ => Rewritten { edits, ..Rewritten::default() },
-        };
-        match whole {
-            Some(whole) if self.decision.facts.stream && self.may_ask_usage() => {
-                self.with_usage_asked(whole, rewritten)
-            }
-            _ => Ok(rewritten),
+        let asks = self.decision.facts.stream && self.may_ask_usage();
+        if !self.drops() && !asks {
+            return Ok(Rewritten { edits, ..Rewritten::default() });
         }
-    }
-
-    /// The body `whole` as it is `rewritten` so far, asking for the token counts of its stream.
-    fn with_usage_asked(
-        &self,
-        whole: &[u8],
-        rewritten: Rewritten,
-    ) -> Result<Rewritten, GatewayError> {
-        let edited = splice::apply(whole, &rewritten.edits).ok_or_else(internal)?;
-        let hides_usage = !self.decision.facts.wants_usage;
-        let asked = stream_usage::asked(&edited)?;
-        if asked.is_empty() {
-            return Ok(Rewritten { hides_usage, ..rewritten });
-        }
-        let with = splice::apply(&edited, &asked).ok_or_else(internal)?;
-        let edits = vec![Edit { span: 0..whole.len(), with }];
-        Ok(Rewritten { edits, hides_usage, ..rewritten })
-    }
-
-    /// The body `whole` under `edits`, without what the provider refuses.
-    fn without_refused(&self, whole: &[u8], edits: Vec<Edit>) -> Result<Rewritten, GatewayError> {
-        let drops = |body: &[u8]| drop_params::edits(self.provider, self.decision.operation, body);
         if !self.edits_markers() {
-            let mut drops = drops(whole)?;
             // A model is never dropped: its edit touches none of these.
-            drops.edits.extend(edits);
-            drops.edits.sort_by_key(|edit| edit.span.start);
-            let dropped = named(&drops.names);
-            return Ok(Rewritten { edits: drops.edits, dropped, ..Rewritten::default() });
+            let mut rewritten = self.without_refused(whole, asks)?;
+            rewritten.edits.extend(edits);
+            rewritten.edits.sort_by_key(|edit| edit.span.start);
+            return Ok(rewritten);
         }
-        // Markers may stand in what is dropped: one after the other.
+        // Markers may stand in what is dropped, and beside what is asked: one after the other.
         let edited = splice::apply(whole, &edits).ok_or_else(internal)?;
-        let drops = drops(&edited)?;
-        let with = splice::apply(&edited, &drops.edits).ok_or_else(internal)?;
-        let edits = vec![Edit { span: 0..whole.len(), with }];
-        Ok(Rewritten { edits, dropped: named(&drops.names), ..Rewritten::default() })
+        let rewritten = self.without_refused(&edited, asks)?;
+        let with = splice::apply(&edited, &rewritten.edits).ok_or_else(internal)?;
+        Ok(Rewritten { edits: vec![Edit { span: 0..whole.len(), with }], ..rewritten })
+    }
+
+    /// What is left out of `body` because the provider refuses it, and with `asks`, what asks for the token counts of its
+    /// stream. The edits do not touch each other: what asks is none that is refused.
+    fn without_refused(&self, body: &[u8], asks: bool) -> Result<Rewritten, GatewayError> {
+        let mut rewritten = Rewritten::default();
+        if asks {
+            rewritten.edits = stream_usage::asked(body)?;
+            rewritten.hides_usage = !self.decision.facts.wants_usage;
+        }
+        if self.drops() {
+            let drops = drop_params::edits(self.provider, self.decision.operation, body)?;
+            rewritten.dropped = named(&drops.names);
+            rewritten.edits.extend(drops.edits);
+            rewritten.edits.sort_by_key(|edit| edit.span.start);
+        }
+        Ok(rewritten)
     }
 
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
@@ -238,7 +228,7 @@ impl<'a> Rewrite<'a> {
         self.decision.key.usage.mode == UsageMode::Require
             && matches!(self.decision.operation, ChatCompletions | Completions)
             && self.provider.stream_usage
-            && !self.provider.drop_params.iter().any(|name| name == OPTION)
+            && !self.provider.drop_params.iter().any(|name| is_nearly(OPTION.as_bytes(), name))
     }
 
     /// Whether a cache mode has markers to edit in the operation's body: any to remove, and messages to

@@ -50,6 +50,8 @@ pub(in super::super) struct Json {
     /// It is an event stream that nobody asked for: it is put together.
     is_stream: bool,
     cached: Option<bool>,
+    /// Token counts that do not show in what leaves were all zero.
+    counts_zero: bool,
     /// What was repaired.
     repairs: Repairs,
     /// The head and the beginning have gone on: this reads the rest.
@@ -84,6 +86,7 @@ impl Json {
             is_transcript: matches!(operation, Operation::Transcriptions | Operation::Translations),
             is_stream: false,
             cached: None,
+            counts_zero: false,
             repairs: Repairs::default(),
             is_text: false,
             rest: None,
@@ -181,6 +184,9 @@ impl Json {
         }
         if end {
             let mut verdict = self.finish(&body, context, route);
+            if self.counts_zero {
+                meter.count_zero();
+            }
             if route.operation == Operation::Responses && !self.is_plainly_good(&body) {
                 disclose_failure(&mut verdict, &body, context);
             }
@@ -386,6 +392,7 @@ impl Json {
                 completion::answer(api, body, request, limit)?
             };
             self.repairs.extend(answer.repairs);
+            self.counts_zero |= answer.counts_zero;
             return Ok(answer.body);
         }
         if self.is_stream {

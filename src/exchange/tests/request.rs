@@ -486,3 +486,44 @@ fn model_lists() {
 fn owned_fields(pairs: Vec<(&str, &str)>) -> Fields {
     fields(&pairs)
 }
+
+#[test]
+fn usage_is_asked_for_beside_all_other_edits() {
+    let config = |refused: Value| {
+        config_with(json!({
+            "usage": {"mode": "require"},
+            "providers": [{"name": "alpha", "base_url": "http://alpha.test", "auth": {"mode": "none"}, "drop_params": refused}],
+            "virtual_keys": [{"id": "team", "key": "vk-team"}],
+            "model_aliases": {},
+        }))
+    };
+    let rest = r#""model":"alpha/m","stream":true,"messages":[]"#;
+    for body in [
+        format!(r#"{{"seed":1,"user":"u",{rest}}}"#),
+        format!(r#"{{{rest},"stream_options":null,"seed":1,"user":"u"}}"#),
+        format!(r#"{{"seed":1,"stream_options":{{"cache_control":{{}}}},"user":"u",{rest}}}"#),
+        format!(r#"{{"user":{{"cache_control":{{}}}},"stream_options":{{}},{rest},"seed":2}}"#),
+    ] {
+        for cache in ["respect", "disable", "force"] {
+            let host = send(
+                &config(json!(["seed", "user"])),
+                CHAT,
+                &[("x-langwatch-cache", cache)],
+                &body,
+            );
+            let mut sent: Value = serde_json::from_slice(&host.request.body).unwrap();
+            assert_eq!(sent["stream_options"]["include_usage"], true, "{cache} {body}");
+            sent["stream_options"] = json!(0);
+            let want = json!({"model": "m", "stream": true, "messages": [], "stream_options": 0});
+            assert_eq!(sent, want, "{cache} {body}");
+            let host = send(
+                &config(json!(["Stream_Options"])),
+                CHAT,
+                &[("x-langwatch-cache", cache)],
+                &body,
+            );
+            let sent: Value = serde_json::from_slice(&host.request.body).unwrap();
+            assert_eq!(sent.get("stream_options"), None, "not asked: {cache} {body}");
+        }
+    }
+}

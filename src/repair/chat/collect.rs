@@ -25,7 +25,7 @@ pub fn chunks(
         Api::Chat => StreamKind::Chat,
         Api::Completions => StreamKind::Completions,
     };
-    let (stream, repairs) = canonical(kind, body, request, max_event_bytes)?;
+    let (stream, end) = canonical(kind, body, request, max_event_bytes)?;
     let mut collected = Collected::default();
     for payload in payloads(&stream) {
         let Ok(chunk) = cursor::parse(payload) else { continue };
@@ -43,7 +43,8 @@ pub fn chunks(
     if collected.choices.is_empty() {
         return Err(Box::new(no_answer(body, super::completion::LACK)));
     }
-    Ok(Completion { body: collected.write(api).into(), repairs })
+    let Ended { repairs, counts_zero } = end;
+    Ok(Completion { body: collected.write(api).into(), repairs, counts_zero })
 }
 
 /// Whether a code is one that the normaliser gives.
@@ -61,7 +62,7 @@ pub fn transcript(
     max_event_bytes: usize,
 ) -> Result<(Vec<u8>, Repairs), Box<ErrorAnswer>> {
     let request = RequestFacts::default();
-    let (stream, repairs) = canonical(StreamKind::Transcription, body, request, max_event_bytes)?;
+    let (stream, end) = canonical(StreamKind::Transcription, body, request, max_event_bytes)?;
     let done = payloads(&stream).filter_map(|payload| cursor::parse(payload).ok()).last();
     let Some(done) = done else { return Err(Box::new(no_answer(body, super::completion::LACK))) };
     if let Some(answer) = from_event(done.raw(), Event::default()) {
@@ -72,7 +73,13 @@ pub fn transcript(
         member(&mut out, super::edits::name_of(&done, &key), value.raw());
     }
     out.push(b'}');
-    Ok((out, repairs))
+    Ok((out, end.repairs))
+}
+
+/// What is known of a stream at its end.
+struct Ended {
+    repairs: Repairs,
+    counts_zero: bool,
 }
 
 fn canonical(
@@ -80,7 +87,7 @@ fn canonical(
     body: &[u8],
     request: RequestFacts,
     max_event_bytes: usize,
-) -> Result<(Vec<u8>, Repairs), Box<ErrorAnswer>> {
+) -> Result<(Vec<u8>, Ended), Box<ErrorAnswer>> {
     let options = Options { kind, max_event_bytes, response_model: None, request };
     let mut sse = SseNormalizer::new(options);
     let mut stream = match sse.push(body) {
@@ -93,7 +100,7 @@ fn canonical(
     }
     let mut repairs = sse.repairs();
     repairs.insert(Repair::Collected);
-    Ok((stream, repairs))
+    Ok((stream, Ended { repairs, counts_zero: sse.counts_zero() }))
 }
 
 /// The payloads of a canonical stream, without its `[DONE]`.

@@ -31,6 +31,8 @@ pub struct Completion<'a> {
     pub body: Cow<'a, [u8]>,
     /// What had to be repaired.
     pub repairs: Repairs,
+    /// It came in events whose token counts were all zero, which do not show in `body`.
+    pub counts_zero: bool,
 }
 
 /// The operation that an API is.
@@ -98,7 +100,7 @@ fn within(
     if container::has_choice(&root) {
         let repaired = whole(api, &text, &root, request, &mut repairs)?;
         let body = repaired.map_or(text, Cow::Owned);
-        return Ok(Completion { body, repairs });
+        return Ok(Completion { body, repairs, counts_zero: false });
     }
     if let Some(levels) = levels.checked_sub(1)
         && let Some(inner) = container::text_inside(&root)
@@ -106,7 +108,8 @@ fn within(
         let answer = within(api, &inner, request, max_event_bytes, levels)?;
         repairs.extend(answer.repairs);
         repairs.insert(Repair::Wrapped);
-        return Ok(Completion { body: answer.body.into_owned().into(), repairs });
+        let body = answer.body.into_owned().into();
+        return Ok(Completion { body, repairs, counts_zero: answer.counts_zero });
     }
     if root.kind == Kind::String {
         return Err(Box::new(from_words(&text)));
@@ -122,7 +125,7 @@ fn within(
             };
             let repaired = whole(api, &text, &root, request, &mut repairs)?;
             let body = Cow::Owned(repaired.unwrap_or(text));
-            Ok(Completion { body, repairs })
+            Ok(Completion { body, repairs, counts_zero: false })
         }
         ([], Some(answer)) => Err(Box::new(answer)),
         ([], None) => Err(Box::new(no_answer(&text, LACK))),

@@ -29,6 +29,21 @@ enum Says {
 enum Named {
     Text,
     NoText,
+    /// What something is.
+    Type,
+    /// Where the content of a document or picture stands.
+    Source,
+    /// That content, as the member beside it says that names its type.
+    Data,
+}
+
+/// The source of a document whose members are being read: only one that says it is text has any in its `data`.
+#[derive(Debug, Clone, Copy, Default)]
+struct DocumentSource {
+    /// Where its members stand.
+    depth: u32,
+    is_text: bool,
+    data: u64,
 }
 
 /// Counts the text of one body. However the body is cut, it finds the same.
@@ -40,8 +55,11 @@ pub struct RequestText {
     says: Says,
     /// What a name says of the value that comes next; `None` for an element of an array.
     named: Option<Named>,
+    source: Option<DocumentSource>,
     /// Of the string that is being read.
     length: TextLength,
+    /// Where the last name stands.
+    depth: u32,
     text: u64,
     /// Tokens that are written as numbers.
     tokens: u64,
@@ -58,7 +76,9 @@ impl Default for RequestText {
             kept: TokenText::default(),
             says: Says::Nothing,
             named: None,
+            source: None,
             length: TextLength::default(),
+            depth: 0,
             text: 0,
             tokens: 0,
             most: None,
@@ -91,7 +111,7 @@ impl RequestText {
             Some((Kind::String, start, _)) if self.counts() => {
                 self.length.push(chunk.get(start, u64::MAX));
             }
-            Some((Kind::String, ..)) => {}
+            Some((Kind::String, ..)) if !self.is_type() => {}
             _ => {
                 self.kept.keep(&self.tokenizer, chunk, u32::MAX);
             }
@@ -113,7 +133,22 @@ impl RequestText {
 
     /// Whether a string that is read now is text.
     fn counts(&self) -> bool {
-        self.says == Says::Text && self.named != Some(Named::NoText)
+        self.says == Says::Text
+            && match self.named {
+                Some(Named::NoText | Named::Type) => false,
+                Some(Named::Data) => self.is_in_source(),
+                Some(Named::Text | Named::Source) | None => true,
+            }
+    }
+
+    /// Whether the member that is read now stands in a document's source itself.
+    fn is_in_source(&self) -> bool {
+        self.source.is_some_and(|source| source.depth == self.depth)
+    }
+
+    /// Whether a string that is read now says what a document's source is.
+    fn is_type(&self) -> bool {
+        self.named == Some(Named::Type) && self.is_in_source()
     }
 
     fn token(&mut self, token: Token, chunk: Chunk<'_>) {
@@ -123,17 +158,40 @@ impl RequestText {
             // However it is escaped, the server reads the same.
             let decoded = if inner.contains(&b'\\') { string::decode(inner) } else { None };
             let name = decoded.as_ref().map_or(inner, |name| name.as_bytes());
+            self.depth = token.depth;
             if token.depth == 1 {
                 (self.says, self.named) = (says(name), None);
             } else {
-                self.named = Some(if is_no_text(name) { Named::NoText } else { Named::Text });
+                self.named = Some(named(name));
             }
             return;
         }
         match token.kind {
             Kind::String if self.counts() => {
                 self.length.push(chunk.get(token.start, token.end));
-                self.text = self.text.saturating_add(self.length.take());
+                let length = self.length.take();
+                match &mut self.source {
+                    Some(source) if self.named == Some(Named::Data) => source.data += length,
+                    _ => self.text = self.text.saturating_add(length),
+                }
+            }
+            Kind::String if self.is_type() => {
+                let is_text = is_text(self.kept.read(token, chunk));
+                if let Some(source) = &mut self.source {
+                    source.is_text |= is_text;
+                }
+            }
+            Kind::BeginObject if self.named == Some(Named::Source) && self.source.is_none() => {
+                let depth = token.depth.saturating_add(1);
+                self.source = Some(DocumentSource { depth, ..DocumentSource::default() });
+            }
+            Kind::EndObject => {
+                let ended = |source: &mut DocumentSource| source.depth > token.depth;
+                if let Some(source) = self.source.take_if(ended)
+                    && source.is_text
+                {
+                    self.text = self.text.saturating_add(source.data);
+                }
             }
             Kind::Number => self.number(token, chunk),
             _ => {}
@@ -184,16 +242,30 @@ fn says(name: &[u8]) -> Says {
     }
 }
 
+fn named(name: &[u8]) -> Named {
+    match name {
+        b"type" => Named::Type,
+        b"source" => Named::Source,
+        b"data" => Named::Data,
+        _ if is_no_text(name) => Named::NoText,
+        _ => Named::Text,
+    }
+}
+
+/// Whether a string, with its quotes, is `text`.
+fn is_text(raw: &[u8]) -> bool {
+    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    string::decode(inner).is_some_and(|text| text.as_bytes() == b"text")
+}
+
 /// Whether the value of a member of this name is no text for the model: what things are, where they are, and what they
 /// look like.
 fn is_no_text(name: &[u8]) -> bool {
     matches!(
         name,
         b"role"
-            | b"type"
             | b"id"
             | b"url"
-            | b"data"
             | b"file_data"
             | b"media_type"
             | b"signature"
@@ -256,6 +328,26 @@ mod tests {
             (
                 r#"{"system":[{"text":"12345678","cache_control":{"type":"ephemeral","ttl":"5m"}}],"messages":[]}"#,
                 2,
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"12345678"},"title":"1234"}]}]}"#,
+                3,
+            ),
+            (
+                r#"{"messages":[{"content":[{"source":{"data":"12345678","x":{"type":"text","data":"1234"},"typ\u0065":"t\u0065xt"}}]}]}"#,
+                2,
+            ),
+            (
+                r#"{"messages":[{"content":[{"source":{"type":"base64","data":"12345678"}},{"type":"text","data":"1234"}]}]}"#,
+                0,
+            ),
+            (
+                r#"{"messages":[{"content":[{"source":{"data":"12345678","x":{"type":"text"}}},{"source":"1234"}]}]}"#,
+                1,
+            ),
+            (
+                r#"{"messages":[{"content":[{"source":{"type":"content","content":[{"type":"text","text":"1234"}]}}]}]}"#,
+                1,
             ),
             (r#"{"input":"1234","instructions":"5678"}"#, 2),
             (r#"{"input":["1234","5678"]}"#, 2),

@@ -84,6 +84,32 @@ def test_a_client_that_leaves_a_stream(
     gate.open()
 
 
+@pytest.mark.one_position
+@pytest.mark.parametrize("path", BODIES)
+def test_a_client_that_leaves_a_filter_in_the_upstreams_cluster_alone(
+    start_envoy: Any, upstreams: Any, path: str
+) -> None:
+    envoy = start_envoy(**{**vars(metering.setting()), "filter_at": "upstream"})
+    gate = Gate()
+    end = openai_shapes.chunk({}, "stop")
+    whole = [*deltas(2), end, {**end, "choices": [], "usage": USAGE}, "[DONE]"]
+    upstreams["alpha"].next(sse(*deltas(3), gate, "[DONE]"), sse(*whole))
+    client, incoming, mark = ask(envoy, path, stream=True)
+    incoming.read_until(lambda got: got.count(PIECE.encode()) >= 3)
+    gate.wait_reached()
+    client.close()
+    output = metering.estimated(3 * len(PIECE))
+    assert metering.counts(envoy, mark) == (
+        "estimated",
+        [ASKED, output, 0, ASKED + output],
+    )
+    gate.open()
+    client, incoming, mark = ask(envoy, path, stream=True)
+    incoming.rest()
+    client.close()
+    assert metering.counts(envoy, mark) == ("upstream", [7, 3, 0, 10])
+
+
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("end", ["reset", "clean"])
 def test_a_stream_that_breaks_off(
