@@ -109,10 +109,6 @@ pub(super) fn read<'a>(
             inner: None,
             is_newest: newest == Some(index),
         };
-        let content = match message.get("content").and_then(given) {
-            Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
-            _ => return Err(must_be(at.path(""), "a string or an array of blocks")),
-        };
         for member in ["tool_calls", "function_call"] {
             if message.get(member).is_some_and(|calls| holds_any(&calls)) {
                 return Err(refuse(
@@ -124,7 +120,14 @@ pub(super) fn read<'a>(
                 ));
             }
         }
-        match role(message).as_deref() {
+        let role = role(message);
+        let content = match message.get("content").and_then(given) {
+            Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
+            // An answer that said nothing.
+            None if role.as_deref() == Some("assistant") => continue,
+            _ => return Err(must_be(at.path(""), "a string or an array of blocks")),
+        };
+        match role.as_deref() {
             Some("user") => reader.user(content, at)?,
             Some("assistant") => reader.assistant(content, at)?,
             Some("system") => reader.system(content, at)?,

@@ -110,6 +110,8 @@ pub(super) fn read<'a>(
                 parts.extend(read_part(element, at, index, &mut formless)?);
             }
         }
+        // A tool that had nothing to say.
+        Kind::Null => {}
         _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
     }
     Ok(())

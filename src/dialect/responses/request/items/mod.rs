@@ -228,7 +228,8 @@ impl<'a> ItemReader<'_, 'a> {
                 }
                 _ => continue,
             };
-            *slot = given(value);
+            // An output of nothing is one, too.
+            *slot = if name == "output" { Some(value) } else { given(value) };
         }
         let kind = match members.kind {
             Some(kind) => kind.as_str().ok_or_else(|| must_be(path(index, "type"), "a string"))?,
@@ -340,10 +341,6 @@ impl<'a> ItemReader<'_, 'a> {
 
     fn message(&mut self, members: &ItemMembers<'a>, index: usize) -> Result<(), GatewayError> {
         let at = ContentPath { index, field: "content" };
-        let content = match members.content {
-            Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
-            _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
-        };
         if let Some((member, calls)) = members.chat_calls
             && holds_any(&calls)
         {
@@ -355,7 +352,14 @@ impl<'a> ItemReader<'_, 'a> {
                 ),
             ));
         }
-        match members.role.and_then(|role| role.as_str()).as_deref() {
+        let role = members.role.and_then(|role| role.as_str());
+        let content = match members.content {
+            Some(content) if matches!(content.kind, Kind::String | Kind::BeginArray) => content,
+            // An answer that said nothing.
+            None if role.as_deref() == Some("assistant") => return Ok(()),
+            _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
+        };
+        match role.as_deref() {
             Some("user") => {
                 self.made(index);
                 self.items.entries.push(Entry::User(content, at));

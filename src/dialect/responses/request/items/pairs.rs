@@ -43,7 +43,9 @@ impl<'a> ItemReader<'_, 'a> {
     ) -> Result<(), GatewayError> {
         let at = ContentPath { index, field: "output" };
         let output = match members.output {
-            Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray) => output,
+            Some(output) if matches!(output.kind, Kind::String | Kind::BeginArray | Kind::Null) => {
+                output
+            }
             _ => return Err(must_be(at.to_string(), "a string or an array of parts")),
         };
         self.made(index);
