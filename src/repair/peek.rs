@@ -434,9 +434,7 @@ impl Peek {
                     && !matches!(label, b"\"chat.completion\"" | b"\"text_completion\"");
                 if label.eq_ignore_ascii_case(b"\"error\"") {
                     self.decide(Classification::Suspect);
-                } else if label.eq_ignore_ascii_case(b"\"response\"")
-                    || (self.operation == Operation::Messages && label == b"\"message\"")
-                {
+                } else if is_asked_for(self.operation, label) {
                     self.decide(Classification::Good);
                 }
             }
@@ -469,6 +467,16 @@ impl Peek {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether a label says that this is what was asked for. A Response also says so that it has failed, which nobody is told of in the
+/// answer to anything else.
+fn is_asked_for(operation: Operation, label: &[u8]) -> bool {
+    match operation {
+        Operation::Responses => label == b"\"response\"",
+        Operation::Messages => label == b"\"message\"",
+        _ => false,
     }
 }
 

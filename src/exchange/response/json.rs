@@ -187,8 +187,15 @@ impl Json {
             if self.counts_zero {
                 meter.count_zero();
             }
-            if route.operation == Operation::Responses && !self.is_plainly_good(&body) {
-                disclose_failure(&mut verdict, &body, context);
+            match route.operation {
+                Operation::Responses if !self.is_plainly_good(&body) => {
+                    disclose_failure(&mut verdict, &body, context);
+                }
+                // Events under the label of JSON: as those that are labelled, they pass but for the key.
+                Operation::Speech if self.peek.is_broken() => {
+                    replace(&mut verdict, context.redacted(&body));
+                }
+                _ => {}
             }
             return metered(verdict, &body, meter);
         }
@@ -455,7 +462,7 @@ fn lacks_text(answer: &cursor::Value<'_>) -> bool {
 
 /// A Response says in a 200 that it has failed, and may tell what it must not where it says why.
 fn disclose_failure(verdict: &mut BodyDecision, body: &[u8], context: &ReaderContext<'_>) {
-    let BodyDecision::Pass { edits, body: out, .. } = verdict else { return };
+    let BodyDecision::Pass { body: out, .. } = verdict else { return };
     let said = match out {
         BodyOut::Same => body,
         BodyOut::Replace(with) => with,
@@ -466,9 +473,14 @@ fn disclose_failure(verdict: &mut BodyDecision, body: &[u8], context: &ReaderCon
     }
     let concealed = context.without_models(said);
     let redacted = context.redacted(concealed.as_deref().unwrap_or(said));
-    if let Some(fit) = redacted.or(concealed) {
-        edits.push(content_length(fit.len()));
-        *out = BodyOut::Replace(fit);
+    replace(verdict, redacted.or(concealed));
+}
+
+/// Puts another body in the place of one that goes on.
+fn replace(verdict: &mut BodyDecision, with: Option<Vec<u8>>) {
+    if let (BodyDecision::Pass { edits, body, .. }, Some(with)) = (verdict, with) {
+        edits.push(content_length(with.len()));
+        *body = BodyOut::Replace(with);
     }
 }
 

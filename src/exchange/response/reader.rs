@@ -35,12 +35,13 @@ pub(super) fn reader(
             ResponsePhase::Failure(failure::FailureBody::new(502, headers))
         }
         // Partial images are events of a kind of their own; audio is bytes.
-        Operation::Speech if is_stream => ResponsePhase::Passing,
-        Operation::ImageGeneration | Operation::ImageEdit if is_stream || !(is_json || is_page) => {
+        Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit if is_stream => {
             ResponsePhase::Passing
         }
-        Operation::Speech if !(is_stream || is_json || is_page) => {
-            ResponsePhase::Speech(Box::new(speech::Speech::new()))
+        Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
+            if !(is_json || is_page) =>
+        {
+            ResponsePhase::Speech(Box::new(speech::Speech::new(operation)))
         }
         // Lines of JSON: what was said, or nothing, where the server failed.
         Operation::Transcriptions | Operation::Translations

@@ -1,4 +1,5 @@
-//! Speech: audio streams on. A text that is the whole body is an error however it is labelled.
+//! Speech, and pictures that are not labelled as JSON: bytes stream on. A text that is the whole body is an error however it is
+//! labelled, unless it is JSON that holds a picture.
 
 use std::borrow::Cow;
 
@@ -15,15 +16,16 @@ use crate::wire::json::tokenizer::Kind;
 /// No error has more bytes.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-/// A speech answer, as long as it may be an error.
+/// An answer of bytes, as long as it may be an error.
 #[derive(Debug)]
 pub(in super::super) struct Speech {
+    operation: Operation,
     collected: Vec<u8>,
 }
 
 impl Speech {
-    pub(super) fn new() -> Self {
-        Self { collected: Vec::new() }
+    pub(super) fn new(operation: Operation) -> Self {
+        Self { operation, collected: Vec::new() }
     }
 
     /// Bytes that are kept of it.
@@ -59,7 +61,13 @@ impl Speech {
         }
         let said = body.get(trim_drift(&body)).unwrap_or_default();
         let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
-        BodyDecision::Fail(match cursor::parse(&said) {
+        let is_picture =
+            matches!(self.operation, Operation::ImageGeneration | Operation::ImageEdit);
+        let parsed = cursor::parse(&said);
+        if is_picture && parsed.is_ok() && from_ok(self.operation, &said).is_none() {
+            return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
+        }
+        BodyDecision::Fail(match parsed {
             Ok(root) if root.kind == Kind::BeginObject => {
                 from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
             }

@@ -1,8 +1,8 @@
 //! The error that hides in an answer that says 200, and in an event of a stream.
 //!
-//! The rule: where the answer holds a result (`choices` that are not empty), only a truthy `error`, a
-//! `base_resp.status_code` other than 0, `x_groq.error` and a `finish_reason` of `error` count. Where
-//! it holds none, any of the usual names of an error does.
+//! The rule, for every operation: where the answer holds a result (`choices` or another list that is not empty), only a truthy
+//! `error`, a `base_resp.status_code` other than 0, `x_groq.error`, a `finish_reason` of `error`, and a `status` of `failed` beside
+//! another result than `choices` count. Where it holds none, any of the usual names of an error does.
 
 use std::borrow::Cow;
 
@@ -60,11 +60,11 @@ pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
 
 fn in_value(operation: Operation, top: &cursor::Value<'_>) -> Option<ErrorAnswer> {
     match top.kind {
-        Kind::BeginObject => object(top, Kin::Answer),
+        Kind::BeginObject => object(top, Kin::Answer(operation)),
         Kind::BeginArray => {
             let first = top.elements().next()?;
             if first.kind == Kind::BeginObject {
-                return object(&first, Kin::Answer)
+                return object(&first, Kin::Answer(operation))
                     .filter(|_| first.get("error").is_some() || first.get("errors").is_some());
             }
             match operation {
@@ -193,7 +193,7 @@ fn marked(data: &[u8]) -> ErrorAnswer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kin {
     /// It is a whole answer.
-    Answer,
+    Answer(Operation),
     /// It is an event of a stream.
     Event,
     /// It is an event that calls itself an error.
@@ -345,14 +345,19 @@ fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
     Some(words::from_choice(failure.reason.as_deref(), failure.cause.as_deref()))
 }
 
-/// Responses, batches and files say in `error` what became of *them*: a good answer. So do the events
-/// of the Responses API.
+/// Responses, batches and files say in `error` what became of *them*: a good answer to who asked for one, and to
+/// nobody else.
 fn is_exempt(seen: &AnswerFacts, kin: Kin) -> bool {
-    let resource =
-        matches!(seen.text("object"), Some("response" | "batch" | "file" | "upload" | "model"));
-    let event =
-        kin != Kin::Answer && seen.text("type").is_some_and(|kind| kind.starts_with("response."));
-    resource || event
+    let object = seen.text("object");
+    match kin {
+        Kin::Answer(Operation::Responses) => object == Some("response"),
+        Kin::Answer(Operation::Files | Operation::Batches) => {
+            matches!(object, Some("batch" | "file" | "upload"))
+        }
+        Kin::Answer(Operation::Models) => object == Some("model"),
+        // The readers of those protocols' own streams know their events by name.
+        Kin::Answer(_) | Kin::Event | Kin::MarkedEvent => false,
+    }
 }
 
 fn is_error(seen: &AnswerFacts) -> bool {
@@ -363,15 +368,14 @@ fn is_error(seen: &AnswerFacts) -> bool {
     if vendor || groq {
         return true;
     }
-    if seen.choices {
-        return seen.get("error").is_some_and(|error| truthy(error) && !says_success(error));
-    }
-    if seen.result {
-        return false;
-    }
     let says = |name: &str, what: &str| {
         seen.text(name).is_some_and(|value| value.eq_ignore_ascii_case(what))
     };
+    let has_failed = ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what));
+    if seen.choices || seen.result {
+        return seen.get("error").is_some_and(|error| truthy(error) && !says_success(error))
+            || (has_failed && !seen.choices);
+    }
     let nested =
         ["header", "response", "Response", "ResponseMetadata", "status"].iter().any(|name| {
             seen.get(name).is_some_and(|value| {
@@ -383,7 +387,7 @@ fn is_error(seen: &AnswerFacts) -> bool {
         || says("type", "error")
         || nested
         || names::ERRORS.iter().any(|name| seen.truthy(name))
-        || ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what))
+        || has_failed
         || names::CODES.iter().any(|name| seen.get(name).is_some_and(is_failure_code))
         || ["error", "failed"].iter().any(|what| says("state", what))
         || ["success", "isSuccess", "is_success", "ok"]
@@ -459,7 +463,7 @@ fn status_of(draft: &Draft) -> Option<u16> {
 
 /// The error that a choice has under `error`.
 pub(super) fn of_cause(cause: &Value) -> Option<ErrorAnswer> {
-    shape::read(cause).map(|draft| answer(Some(draft), Kin::Answer))
+    shape::read(cause).map(|draft| answer(Some(draft), Kin::Event))
 }
 
 fn answer(draft: Option<Draft>, kin: Kin) -> ErrorAnswer {

@@ -275,7 +275,7 @@ fn good_answers_are_no_errors() {
             r#"{"object":"response","status":"failed","error":{"message":"m"}}"#,
         ),
         (Operation::Batches, r#"{"object":"batch","errors":{"data":[1]}}"#),
-        (Operation::Embeddings, r#"{"data":[{"embedding":[1]}],"error":"warn","message":"x"}"#),
+        (Operation::Embeddings, r#"{"data":[{"embedding":[1]}],"error":"","message":"x"}"#),
         (Operation::Embeddings, "[0.25,-0.5]"),
         (Operation::Embeddings, r#"{"object":"","data":null,"model":"","usage":{}}"#),
         (Operation::Rerank, r#"{"results":[{"index":0}],"message":"x"}"#),
@@ -288,6 +288,30 @@ fn good_answers_are_no_errors() {
         (Operation::Models, r#"{"object":"list","data":null}"#),
     ] {
         assert_eq!(from_ok(operation, body.as_bytes()), None, "{body}");
+    }
+}
+
+#[test]
+fn what_others_asked_for_is_no_answer() {
+    for body in [
+        r#"{"object":"response","status":"failed","error":{"message":"m"}}"#,
+        r#"{"object":"batch","status":"failed","error":{"message":"m"}}"#,
+        r#"{"object":"model","error":{"message":"m"}}"#,
+        r#"{"object":"list","data":[{"x":1}],"error":{"message":"m"}}"#,
+        r#"{"results":[1],"status":"failed","message":"m"}"#,
+    ] {
+        for operation in [
+            Operation::ChatCompletions,
+            Operation::Embeddings,
+            Operation::Moderations,
+            Operation::Rerank,
+            Operation::ImageGeneration,
+            Operation::Speech,
+            Operation::Transcriptions,
+        ] {
+            let answer = from_ok(operation, body.as_bytes()).expect(body);
+            assert_eq!(answer.error.message, "m", "{operation:?} {body}");
+        }
     }
 }
 
@@ -357,7 +381,11 @@ fn events() {
         (r#"{"error":"m","error_type":"generation"}"#, plain, Some((424, "m"))),
         (r#"{"choices":[{"delta":{}}],"error":null}"#, plain, None),
         (r#"{"choices":[],"usage":{"total_tokens":1}}"#, plain, None),
-        (r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#, plain, None),
+        (
+            r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#,
+            plain,
+            Some((502, "m")),
+        ),
         (r#"{"type":"mcp_tool_result","content":"x"}"#, plain, None),
         (
             r#"{"code":"InvalidParameter","message":"m"}"#,

@@ -61,6 +61,11 @@ fn what_may_be_an_error_is_held() {
         assert_eq!(verdict(Operation::ChatCompletions, body), Classification::Suspect, "{body}");
     }
     assert_eq!(verdict(Operation::Transcriptions, "<html>"), Classification::Suspect);
+    let failed = r#"{"object":"response","error":{"#;
+    assert_eq!(verdict(Operation::Responses, failed), Classification::Good);
+    for operation in [Operation::Moderations, Operation::Rerank, Operation::ImageGeneration] {
+        assert_eq!(verdict(operation, failed), Classification::Suspect);
+    }
 }
 
 #[test]

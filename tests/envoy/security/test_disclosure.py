@@ -366,3 +366,57 @@ def test_headers_that_act_on_others(gateway, upstreams, status):
         )
     )
     expect.good(gateway.post(body={**BODY, "stream": True}))
+
+
+# What each operation is asked, beside its model.
+ASKED = {
+    "/v1/chat/completions": {"messages": []},
+    "/v1/completions": {"prompt": "x"},
+    "/v1/embeddings": {"input": "x"},
+    "/v1/moderations": {"input": "x"},
+    "/v1/rerank": {"query": "x", "documents": ["a"]},
+    "/v1/images/generations": {"prompt": "x"},
+    "/v1/audio/speech": {"input": "x", "voice": "a"},
+}
+WHY = {"code": "server_error", "message": f"bad key {KEY}"}
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+OF_RESPONSE = {"id": "resp_1", "object": "response", "status": "failed", "error": WHY, "output": []}
+FAILURES = {
+    "a failed Response": OF_RESPONSE,
+    "one with output": {**OF_RESPONSE, "output": [MESSAGE]},
+    "one that tells it last": {"object": "response", "output": [MESSAGE], "error": WHY},
+    "one whose label is last": {"output": [MESSAGE], "status": "failed", "error": WHY, "object": "response"},
+    "a failed batch": {"id": "b", "object": "batch", "status": "failed", "error": WHY},
+    "a failed file": {"id": "f", "object": "file", "status": "error", "error": WHY},
+    "a model's": {"id": "m", "object": "model", "error": WHY},
+    "beside results": {"results": [{}], "error": WHY},
+    "beside data": {"object": "list", "data": [{}], "error": WHY},
+    "an event's": {"type": "response.failed", "response": OF_RESPONSE},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("path", ASKED)
+def test_a_failure_of_one_operation_is_one_of_all(gateway, upstreams, path, failure):
+    """Where nobody asked for it, what says that it failed is no good answer."""
+    upstreams["alpha"].next(answer(failure))
+    reply = gateway.post(path, {"model": "alpha/m", **ASKED[path]})
+    assert expect.envelope(reply)["message"] == "bad key [redacted]"
+    assert reply.status >= 400
+    secret_free(reply)
+
+
+STREAMED = [path for path in ASKED if path.split("/")[2] in ("chat", "completions", "images", "audio")]
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream", "audio/mpeg"])
+@pytest.mark.parametrize("framed", [False, True])
+@pytest.mark.parametrize("path", STREAMED)
+def test_nor_does_a_stream_tell_it(gateway, upstreams, path, framed, label, failure):
+    """Whatever it is called: as an event, or as the whole body where a stream was asked for."""
+    body = f"data: {json.dumps(failure)}\n\n" if framed else json.dumps(failure)
+    upstreams["alpha"].next(answer(body, content_type=label))
+    reply = gateway.post(path, {"model": "alpha/m", "stream": True, **ASKED[path]})
+    secret_free(reply)
+    assert reply.status >= 400 or b"[redacted]" in reply.body
