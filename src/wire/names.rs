@@ -44,41 +44,33 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
 }
 
 /// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
-/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI.
-const FURTHER: [&str; 18] = [
-    "models",
-    "model_id",
-    "model_list",
-    "model_name",
-    "model_fallbacks",
-    "fallbacks",
-    "fallback_model",
-    "fallback_models",
-    "context_window_fallbacks",
-    "content_policy_fallbacks",
-    "engine",
-    "engine_id",
-    "deployment",
-    "deployment_id",
-    "deployment_name",
-    "preset",
-    "lora_path",
-    "adapter_id",
+/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI. By their
+/// first letter, so that hardly any name is compared with one.
+const FURTHER: [(u8, &[&str]); 8] = [
+    (b'a', &["adapter_id"]),
+    (b'c', &["context_window_fallbacks", "content_policy_fallbacks"]),
+    (b'd', &["deployment", "deployment_id", "deployment_name"]),
+    (b'e', &["engine", "engine_id"]),
+    (b'f', &["fallbacks", "fallback_model", "fallback_models"]),
+    (b'l', &["lora_path"]),
+    (b'm', &["models", "model_id", "model_list", "model_name", "model_fallbacks"]),
+    (b'p', &["preset"]),
 ];
 
 /// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is
 /// not `model`.
 #[must_use]
 pub fn further_model(written: &[u8]) -> Option<&'static str> {
-    // Hardly any name is as one of these, plain or not: no other letters begin one, and a few more end one.
-    let may_be = |byte: &u8| {
-        !byte.is_ascii_lowercase()
-            || matches!(byte, b'm' | b'f' | b'c' | b'e' | b'd' | b'p' | b'l' | b'a')
+    // Names are as a rule written as they are meant.
+    let is_plain = written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
+    let first = written.iter().find(|byte| is_plain && **byte != b'_');
+    let is_read_as = |known: &&&str| match is_plain {
+        true => is_same_ascii(written, known.as_bytes()),
+        false => is_nearly(written, known),
     };
-    if !written.first().is_some_and(may_be) {
-        return None;
-    }
-    FURTHER.into_iter().find(|known| is_nearly(written, known))
+    let may_begin =
+        FURTHER.into_iter().filter(|(letter, _)| first.is_none_or(|first| first == letter));
+    may_begin.flat_map(|(_, names)| names).find(is_read_as).copied()
 }
 
 /// Refuses a top-level member of a request that is converted, where some server may take it for one of `own`: the names
@@ -224,6 +216,20 @@ mod laws {
     use proptest::prelude::*;
 
     proptest! {
+        /// The quick look at a plain name finds what the careful one does.
+        #[test]
+        fn plain_names_are_read_as_all_others(
+            parts in proptest::collection::vec(prop_oneof![
+                Just("_"), Just("model"), Just("s"), Just("id"), Just("name"), Just("fallback"), Just("engine"), Just("preset"),
+                Just("Model"), Just("-"), Just("lora"), Just("path"), Just("a"),
+            ], 0..5),
+        ) {
+            let name = parts.concat();
+            let all = FURTHER.into_iter().flat_map(|(_, names)| names);
+            let careful = all.copied().find(|known| is_nearly(name.as_bytes(), known));
+            prop_assert_eq!(further_model(name.as_bytes()), careful);
+        }
+
         /// Whatever is put between the letters of a name and however they are written, it is recognised.
         #[test]
         fn dress_does_not_hide_a_name(

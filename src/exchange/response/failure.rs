@@ -7,6 +7,7 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::BodyOut;
 use crate::exchange::face::Face;
 use crate::repair::error::{MAX_ERROR_BYTES, read_http};
+use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
@@ -62,8 +63,13 @@ impl FailureBody {
         self.status == 413 && searching
     }
 
+    /// How it is counted, where something else takes its place.
+    pub(super) fn fault(&self) -> AnswerFault {
+        if self.is_unreadable() { AnswerFault::Unreadable } else { AnswerFault::Error }
+    }
+
     /// Asked for identity, and yet compressed: nobody here can say what it tells, so it does not go on.
-    pub(super) fn is_unreadable(&self) -> bool {
+    fn is_unreadable(&self) -> bool {
         self.encoded && str::from_utf8(&self.collected).is_err()
     }
 

@@ -241,7 +241,10 @@ impl Exchange {
                     {
                         self.count_refused(Code::RequestTooLarge);
                     }
-                    ResponsePhase::Failure(_) => self.count_answer(AnswerFault::Error),
+                    ResponsePhase::Failure(failure) => {
+                        let fault = failure.fault();
+                        self.count_answer(fault);
+                    }
                     ResponsePhase::NoAnswer(none) => {
                         if let Some(fault) = none.fault() {
                             self.count_answer(fault);

@@ -101,8 +101,8 @@ impl ResponsePhase {
             Self::Embeddings(embeddings) => {
                 embeddings.take_changed().then_some(AnswerFault::Embeddings)
             }
-            Self::Failure(failure) => failure.is_unreadable().then_some(AnswerFault::Unreadable),
-            Self::Passing
+            Self::Failure(_)
+            | Self::Passing
             | Self::NoAnswer(_)
             | Self::Json(_)
             | Self::Bridged(_)
