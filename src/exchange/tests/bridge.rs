@@ -180,6 +180,19 @@ fn a_cut_stream_fails() {
     assert_eq!(last["response"]["output"][0]["content"][0]["text"], "Hel");
 }
 
+/// As for a chat completion: it is the upstream that failed.
+#[test]
+fn a_cut_stream_that_nobody_asked_for_is_a_bad_gateway() {
+    let good = CHAT_STREAM.get(..200).unwrap();
+    let broken = [good, b"data: {\"choices\":[{\n\n"].concat();
+    for stream in [good, &broken] {
+        let host = answered(&config(), PLAIN, &SSE, &[stream]);
+        assert_eq!(get(&host.answer.head, ":status"), Some("502"));
+        let body: Value = serde_json::from_slice(&host.answer.body).unwrap();
+        assert!(body["error"]["code"].is_string(), "{body}");
+    }
+}
+
 #[test]
 fn a_long_answer_is_not_held_by_envoy() {
     let text = "x".repeat(700_000);

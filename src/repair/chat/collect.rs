@@ -2,10 +2,10 @@
 
 use super::edits::member;
 use super::{Api, RequestFacts, completion::Completion};
-use crate::error::{Code, ErrorAnswer};
+use crate::error::ErrorAnswer;
 use crate::repair::error::{Event, from_event, no_answer};
 use crate::repair::sse::{
-    Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, TRUNCATED,
+    Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, in_canonical_event,
 };
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::wire::json::cursor::{self, Value};
@@ -30,12 +30,8 @@ pub fn chunks(
     for payload in payloads(&stream) {
         let Ok(chunk) = cursor::parse(payload) else { continue };
         if chunk.get("error").is_some_and(|error| !error.is_null())
-            && let Some(mut answer) = from_event(payload, Event::default())
+            && let Some(answer) = in_canonical_event(payload)
         {
-            // The normaliser's own errors are about a bad answer.
-            if answer.error.code.as_deref().is_some_and(is_own) {
-                answer.status = 502;
-            }
             return Err(Box::new(answer));
         }
         collected.chunk(&chunk, api);
@@ -45,12 +41,6 @@ pub fn chunks(
     }
     let Ended { repairs, counts_zero } = end;
     Ok(Completion { body: collected.write(api).into(), repairs, counts_zero })
-}
-
-/// Whether a code is one that the normaliser gives.
-fn is_own(code: &str) -> bool {
-    [Code::UpstreamError.as_str(), Code::InvalidUpstreamResponse.as_str(), TRUNCATED]
-        .contains(&code)
 }
 
 /// The transcription that the events of `body` add up to.

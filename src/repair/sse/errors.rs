@@ -4,9 +4,10 @@
 use crate::error::{Code, ErrorAnswer, GatewayError};
 
 use super::StreamEnd;
+use crate::repair::error::{Event, from_event};
 
 /// The code of an answer that was cut.
-pub(in super::super) const TRUNCATED: &str = "upstream_stream_truncated";
+pub(super) const TRUNCATED: &str = "upstream_stream_truncated";
 
 /// What can't be read.
 pub(super) fn invalid(message: impl Into<String>) -> ErrorAnswer {
@@ -22,6 +23,17 @@ pub(super) fn truncated(end: StreamEnd) -> ErrorAnswer {
     let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
     answer.error.code = Some(TRUNCATED.to_owned());
     answer
+}
+
+/// The error in an event that the normaliser has written, for whom the stream is put together to one answer. Its own codes are
+/// about a bad answer: 502, while an upstream's error keeps the status that it means.
+pub fn in_canonical_event(payload: &[u8]) -> Option<ErrorAnswer> {
+    let mut answer = from_event(payload, Event { marked: true, status: None })?;
+    let own = [Code::UpstreamError.as_str(), Code::InvalidUpstreamResponse.as_str(), TRUNCATED];
+    if answer.error.code.as_deref().is_some_and(|code| own.contains(&code)) {
+        answer.status = 502;
+    }
+    Some(answer)
 }
 
 /// The Responses API's own `error` event (API reference, "Streaming events").

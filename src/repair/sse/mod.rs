@@ -35,7 +35,7 @@ mod transcript;
 mod typed;
 
 pub use detect::{StreamFormat, detect};
-pub(super) use errors::TRUNCATED;
+pub use errors::in_canonical_event;
 pub use normalizer::SseNormalizer;
 pub use output::StreamOutput;
 pub(super) use sanitize::one_line;
