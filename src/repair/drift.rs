@@ -29,12 +29,17 @@ pub fn trim_drift(body: &[u8]) -> Range<usize> {
     start..end
 }
 
+/// White space, and the control characters that outside of strings are mended to it.
+fn is_blank(byte: &u8) -> bool {
+    *byte <= b' '
+}
+
 /// How many bytes of framing `rest` begins with; one kind at a time.
 fn leading(rest: &[u8]) -> usize {
     if rest.starts_with(b"\xEF\xBB\xBF") {
         return 3;
     }
-    let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let blank = rest.iter().take_while(|byte| is_blank(byte)).count();
     if blank > 0 {
         return blank;
     }
@@ -49,9 +54,9 @@ fn leading(rest: &[u8]) -> usize {
 
 /// How many bytes of `rest` are left when one piece of framing at its end is gone.
 fn trailing(rest: &[u8]) -> usize {
-    let trimmed = rest.trim_ascii_end();
-    if trimmed.len() < rest.len() {
-        return trimmed.len();
+    let blank = rest.iter().rev().take_while(|byte| is_blank(byte)).count();
+    if blank > 0 {
+        return rest.len() - blank;
     }
     // The last line, unless it is the only one: then it is the body.
     let Some(line_start) = rest.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) else {
@@ -91,6 +96,7 @@ mod tests {
             ("{}\n: bye\n", "{}"),
             ("[1,\n2]", "[1,\n2]"),
             (": only", ""),
+            ("\0{}\u{b}\0\n", "{}"),
             ("{\"a\":\"data: [DONE]\"}", "{\"a\":\"data: [DONE]\"}"),
         ] {
             assert_eq!(json(body), want, "{body:?}");
