@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::repair::error::Event;
 use crate::repair::sse::in_canonical_event;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
@@ -116,7 +117,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
     };
     let root = ChatMembers::read(&value);
     if root.error.is_some()
-        && let Some(error) = in_canonical_event(payload)
+        && let Some(error) = in_canonical_event(payload, Event { marked: true, status: None })
     {
         answer.fail(error);
         return None;

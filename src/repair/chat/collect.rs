@@ -3,7 +3,7 @@
 use super::edits::member;
 use super::{Api, RequestFacts, completion::Completion};
 use crate::error::ErrorAnswer;
-use crate::repair::error::{Event, from_event, no_answer};
+use crate::repair::error::{Event, no_answer};
 use crate::repair::sse::{
     Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, in_canonical_event,
 };
@@ -30,7 +30,7 @@ pub fn chunks(
     for payload in payloads(&stream) {
         let Ok(chunk) = cursor::parse(payload) else { continue };
         if chunk.get("error").is_some_and(|error| !error.is_null())
-            && let Some(answer) = in_canonical_event(payload)
+            && let Some(answer) = in_canonical_event(payload, Event::default())
         {
             return Err(Box::new(answer));
         }
@@ -55,7 +55,7 @@ pub fn transcript(
     let (stream, end) = canonical(StreamKind::Transcription, body, request, max_event_bytes)?;
     let done = payloads(&stream).filter_map(|payload| cursor::parse(payload).ok()).last();
     let Some(done) = done else { return Err(Box::new(no_answer(body, super::completion::LACK))) };
-    if let Some(answer) = from_event(done.raw(), Event::default()) {
+    if let Some(answer) = in_canonical_event(done.raw(), Event::default()) {
         return Err(Box::new(answer));
     }
     let mut out = vec![b'{'];

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::completion::answer;
-use super::{Api, RequestFacts};
+use super::{Api, RequestFacts, collect};
 use crate::error::ErrorAnswer;
 use crate::test;
 
@@ -489,4 +489,15 @@ fn a_stream_is_put_together() {
         RequestFacts::default(),
     );
     assert_eq!(text.unwrap()["choices"][0]["text"], "ab");
+}
+
+/// What a server cut is a bad answer, whatever the stream was to become.
+#[test]
+fn a_cut_stream_that_nobody_asked_for() {
+    let chunk = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+    let cut = chat(&format!("{chunk}\n\n{chunk}\n\n")).unwrap_err();
+    assert_eq!(cut.status, 502, "{cut:?}");
+    let delta = b"data: {\"type\":\"transcript.text.delta\",\"delta\":\"a\"}\n\n";
+    let cut = collect::transcript(delta, MAX).unwrap_err();
+    assert_eq!(cut.status, 502, "{cut:?}");
 }

@@ -25,10 +25,10 @@ pub(super) fn truncated(end: StreamEnd) -> ErrorAnswer {
     answer
 }
 
-/// The error in an event that the normaliser has written, for whom the stream is put together to one answer. Its own codes are
-/// about a bad answer: 502, while an upstream's error keeps the status that it means.
-pub fn in_canonical_event(payload: &[u8]) -> Option<ErrorAnswer> {
-    let mut answer = from_event(payload, Event { marked: true, status: None })?;
+/// The error in an event that the normaliser has written, for a reader that makes one answer of the stream. The normaliser's own
+/// codes are about a bad answer: 502. An upstream's error keeps the status that it means.
+pub fn in_canonical_event(payload: &[u8], event: Event) -> Option<ErrorAnswer> {
+    let mut answer = from_event(payload, event)?;
     let own = [Code::UpstreamError.as_str(), Code::InvalidUpstreamResponse.as_str(), TRUNCATED];
     if answer.error.code.as_deref().is_some_and(|code| own.contains(&code)) {
         answer.status = 502;
