@@ -272,15 +272,14 @@ fn unit(text: &[u8], wanted: u8, is_end: bool) -> Unit {
 mod tests {
     use crate::test;
 
-    use crate::policy::{Credential, Secret};
+    use crate::policy::ProviderKey;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
 
     const VALUE: &str = "Bearer sk/ab-cdefghijklmnop+=";
 
     fn redacted(value: &str, text: &[u8]) -> Option<Vec<u8>> {
-        let credential = Credential::new("authorization".into(), Secret::new(value));
-        super::redacted(credential.key.as_deref()?, text)
+        super::redacted(&ProviderKey::of(value)?, text)
     }
 
     fn shown(text: &str) -> Option<String> {
@@ -357,7 +356,6 @@ mod tests {
 #[cfg(not(target_arch = "wasm32"))]
 mod laws {
     use super::*;
-    use crate::policy::{Credential, Secret};
     use proptest::prelude::*;
 
     proptest! {
@@ -394,7 +392,7 @@ mod laws {
                 if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
             }).collect();
             let text = format!("{before} {written} {after}");
-            let shown = redacted(Credential::new("a".into(), Secret::new(format!("Bearer {key}"))).key.as_deref().unwrap(), text.as_bytes()).unwrap();
+            let shown = redacted(&ProviderKey::of(&key).unwrap(), text.as_bytes()).unwrap();
             let shown = String::from_utf8_lossy(&shown).into_owned();
             prop_assert!(!shown.contains(&written) && !shown.contains(&key));
             prop_assert!(shown.starts_with(&before) || key.get(..6).is_some_and(|begin| before.contains(begin)) || before.contains('\\') || before.contains('%'));

@@ -197,8 +197,9 @@ impl ProviderKey {
     /// could give away.
     pub const SHORTEST: usize = 6;
 
-    /// The secret part of a header's value.
-    fn of(value: &str) -> Option<Self> {
+    /// The secret part of a header's value; `None` where that is none.
+    #[must_use]
+    pub fn of(value: &str) -> Option<Self> {
         let key = value.rsplit(' ').next().unwrap_or_default().as_bytes();
         (key.len() >= Self::SHORTEST).then(|| Self { text: key.into(), traces: Traces::of(key) })
     }

@@ -24,7 +24,7 @@ pub enum AnswerFault {
     StreamCut,
     /// Embeddings in another shape or number format than was asked for.
     Embeddings,
-    /// Compressed although that was not asked for: it went on unread.
+    /// Compressed although that was not asked for: a good answer went on unread, an error was replaced.
     Unreadable,
     /// A `content-encoding` that is no coding: it was taken off.
     Mislabelled,

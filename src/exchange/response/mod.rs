@@ -6,12 +6,12 @@
 //! | 4xx, 5xx | [`failure`] | with the whole body |
 //! | an event stream, or what was asked to be one | [`stream`] | with the first event |
 //! | chat, where a plain Response was asked for | [`bridged`] | with the Response, or once it is known to be good |
-//! | speech | [`speech`] | once it is known to be audio |
+//! | speech, images that are bytes | [`speech`] | once they are known to be no error |
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
 //! | an event stream of another kind (speech, images) | [`covered`] | at once |
-//! | the rest: audio, text, compressed (unless it was to be a Response) | nobody | at once |
+//! | the rest: text, good answers that are compressed (unless they were to be a Response) | nobody | at once |
 
 mod attempt;
 mod bridged;
@@ -123,7 +123,7 @@ impl Exchange {
             Some(route) if route.bridge.is_some() && (200..300).contains(&status) => {
                 reader(&context, route, headers)
             }
-            // Asked for identity, and yet compressed: nobody here can read it, so the client does.
+            // A good answer, asked for in identity, and yet compressed: nobody here can read it, so the client does.
             Some(_) if is_unreadable => ResponsePhase::Passing,
             _ if status >= 400 => {
                 ResponsePhase::Failure(failure::FailureBody::new(status, headers))
