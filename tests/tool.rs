@@ -149,6 +149,23 @@ const PLANTED: &[Planted] = planted! {
         at "stream_usage: false": "warning" "providers[2].stream_usage" "their tokens are estimated";
     "envoy.yaml": "[\"groq/*\"" => "[\"groq/llama-2\"", at "groq/llama-2":
         "warning" "virtual_keys[0].models_allowed[0]" "allows nothing";
+    "envoy.yaml": "providers: [vllm]\n" => "providers: [vllm]\n                      models_allowed: [small, \"groq/*\"]\n", at "models_allowed: [small":
+        "warning" "virtual_keys[1].models_allowed[1]" "allows nothing: the key is not bound to provider groq";
+    "settings.yaml": "  providers: [vllm]\n" => "  providers: [groq]\n  models_allowed: [fast, llama-2]\n", at "models_allowed: [fast":
+        "warning" "virtual_keys[1].models_allowed[1]" "it is no alias, and no provider of the key lists it";
+    // What no request can ask for.
+    "envoy.yaml": "gpt-4o: groq/" => "\"gpt-4o,x\": groq/", at "gpt-4o,x":
+        "error" "virtual_keys[0].model_aliases[\"gpt-4o,x\"]" "no request can ask for this alias";
+    "envoy.yaml": "                      fast:\n" => "                      \"fast?x*\": vllm/m\n                      fast:\n", at "fast?x":
+        "error" "model_aliases[\"fast?x*\"]" "no request can ask for this alias";
+    "envoy.yaml": "target: vllm/small" => "target: vllm/../small", at "vllm/../small":
+        "error" "model_aliases.fast[0].target" "a segment `.` or `..`";
+    "envoy.yaml": "models: [llama" => "models: [\"a|b\", llama", at "models: [\"a|b":
+        "error" "providers[1].models[0]" "no request can ask for this model";
+    "envoy.yaml": "\"BAAI/bge-m3\", fast" => "\"BAAI/%2e%2e/*\", fast", at "models_allowed":
+        "error" "virtual_keys[0].models_allowed[1]" "no request can ask for what this entry allows";
+    "envoy.yaml": "name: azure" => "name: ..", at "name: ..": "error" "providers[2].name" "no request can ask for a model of it";
+    "fallback.yaml": "fallback: [groq/llama" => "fallback: [groq/%3fllama", at "groq/%3f": "error" "fallback[0]" "no request is sent for this target";
     "envoy.yaml": "                route: {clus" => "                typed_per_filter_config: {openai-gateway-filter: {}}\n                route: {clus",
         at "typed_per_filter_config": "warning" "typed_per_filter_config.openai-gateway-filter" "pass unchecked";
     "envoy.yaml": "          - name: openai-gateway-filter\n" => "          - name: openai-gateway-filter\n            disabled: true\n",

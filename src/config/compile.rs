@@ -9,6 +9,7 @@ mod provider;
 mod request_headers;
 mod virtual_key;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -453,16 +454,15 @@ fn strings(
     raw: Vec<Field<String>>,
     at: &Path<'_>,
     problems: &mut Problems,
-    is_good: fn(&str) -> bool,
-    otherwise: &str,
+    problem: impl Fn(&str) -> Option<Cow<'static, str>>,
 ) -> Vec<String> {
     let mut kept = Vec::with_capacity(raw.len());
     for (index, item) in raw.into_iter().enumerate() {
         let at = at.item(index);
-        match item.given(&at, problems) {
-            Some(text) if is_good(&text) => kept.push(text),
-            Some(_) => problems.add(&at, otherwise),
-            None => {}
+        let Some(text) = item.given(&at, problems) else { continue };
+        match problem(&text) {
+            None => kept.push(text),
+            Some(why) => problems.add(&at, why),
         }
     }
     kept

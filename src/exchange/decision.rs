@@ -40,6 +40,8 @@ pub(super) struct Decision {
     pub declared: Option<u64>,
     /// Where the body names its model (see [`crate::wire::model_span::ModelSpan`]).
     pub span: Range<u64>,
+    /// Where it tells how long that is, if it does.
+    pub length_span: Option<Range<u64>>,
     /// What else the answer depends on, as far as the body had been read.
     pub facts: BodyFacts,
     /// That was to its end.
@@ -74,7 +76,7 @@ impl Decision {
     pub fn write(&self, config: &Config) -> String {
         let declared = self.declared.map(|length| length.to_string()).unwrap_or_default();
         let mut note = [&*self.key.id, self.operation.as_str(), self.cache.as_str()].join("\n");
-        let Range { start, end } = self.span;
+        let spans = write_spans(&self.span, self.length_span.as_ref());
         let facts = write_facts(&self.facts);
         let version = if self.has_version { "v" } else { "" };
         let open = if self.is_complete { "" } else { "+" };
@@ -82,7 +84,7 @@ impl Decision {
         let sealer = self.sealer.as_ref().filter(|_| config.seal_secret.is_none());
         let sealer = sealer.map(|sealer| sealer.export()).unwrap_or_default();
         note.push_str(&format!(
-            "\n{declared}\n{start}-{end}\n{facts}{version}{open}\n{sealer}\n{}\n{}",
+            "\n{declared}\n{spans}\n{facts}{version}{open}\n{sealer}\n{}\n{}",
             self.path, self.requested
         ));
         for target in self.targets() {
@@ -102,8 +104,7 @@ impl Decision {
             "" => None,
             length => Some(length.parse().ok()?),
         };
-        let (start, end) = parts.next()?.split_once('-')?;
-        let span = start.parse().ok()?..end.parse().ok()?;
+        let (span, length_span) = read_spans(parts.next()?)?;
         let facts = parts.next()?;
         let is_complete = !facts.ends_with('+');
         let facts = facts.trim_end_matches('+');
@@ -131,10 +132,25 @@ impl Decision {
             has_version,
             declared,
             span,
+            length_span,
             facts,
             is_complete,
         })
     }
+}
+
+/// `start-end`, and ` start-end` of the length where there is one.
+fn write_spans(span: &Range<u64>, length: Option<&Range<u64>>) -> String {
+    let spans = std::iter::once(span).chain(length);
+    spans.map(|Range { start, end }| format!("{start}-{end}")).collect::<Vec<_>>().join(" ")
+}
+
+fn read_spans(text: &str) -> Option<(Range<u64>, Option<Range<u64>>)> {
+    let mut spans = text.split(' ').map(|span| {
+        let (start, end) = span.split_once('-')?;
+        Some(start.parse().ok()?..end.parse().ok()?)
+    });
+    Some((spans.next()??, spans.next().map_or(Some(None), |span| span.map(Some))?))
 }
 
 /// What seals for a virtual key, for the operations that seal: from the operator's secret, else as `own` says.

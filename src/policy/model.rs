@@ -2,14 +2,16 @@
 
 mod alias;
 mod allowlist;
+mod id;
 mod resolution;
 
 pub use alias::{
     AliasChoice, AliasEntry, AliasTable, AliasTarget, AliasTargets, Fallback, Targets,
 };
 pub use allowlist::{Allowlist, Patterns};
+pub use id::{check_id, id_problem, pattern_problem};
 pub(crate) use resolution::refusal;
-pub use resolution::{Plan, Target, Way, check_id, default, is_named, is_usable, resolve};
+pub use resolution::{Plan, Target, Way, default, is_named, is_usable, resolve};
 
 use super::intern::Interner;
 

@@ -13,6 +13,9 @@ pub struct ModelSpan {
     /// Offsets in the body of what an edit replaces: in JSON the string with its quotes, in a form
     /// exactly the field's bytes.
     pub span: Range<u64>,
+    /// The digits of the length that a form's part tells of itself, which changes with the id: servers that go by it would read
+    /// a part of the id, or beyond it. They stand before it.
+    pub length: Option<Range<u64>>,
     /// The id, decoded; the scanner's [`IdCheck`] has let it pass.
     pub id: String,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use openai_gateway_filter::policy::key::VirtualKey;
-use openai_gateway_filter::policy::{Config, UsageMode};
+use openai_gateway_filter::policy::{Config, Models, Provider, UsageMode};
 
 use super::document::Node;
 use super::report::Report;
@@ -81,26 +81,52 @@ fn first_target(entry: &Node) -> &str {
     }
 }
 
-/// Entries without `*` that name a model which the provider's own list does not hold.
+/// Entries that match nothing that the key could ask for: of a provider that it is not bound to, or of none of the models that
+/// are listed where every provider has a list.
 fn useless(report: &mut Report<'_>, config: &Config, key: &Node, at: &str, places: &Lines) {
     let entries = key.get("models_allowed").map(Node::items).unwrap_or_default();
+    let Some(key) = config.virtual_keys.by_id(key.text_of("id")) else { return };
     for (index, entry) in entries.iter().enumerate() {
-        let Some((provider, model)) = entry.text().and_then(|text| text.split_once('/')) else {
-            continue;
-        };
-        let Some(provider) =
-            config.providers.by_name(provider).and_then(|id| config.providers.get(id))
-        else {
-            continue;
-        };
-        let is_listed = provider.models.as_ref().is_none_or(|models| models.contains(model));
-        if !model.contains('*') && !is_listed {
+        let Some(entry) = entry.text() else { continue };
+        if let Some(why) = matches_nothing(config, key, entry) {
             let path = format!("{at}.models_allowed[{index}]");
-            let why =
-                format!("allows nothing: models of provider {} does not hold it", provider.name);
-            report.warning(places.line(&path), path, why);
+            report.warning(places.line(&path), path, format!("allows nothing: {why}"));
         }
     }
+}
+
+/// Why an entry of `models_allowed` matches nothing.
+fn matches_nothing(config: &Config, key: &VirtualKey, entry: &str) -> Option<String> {
+    let lists = |provider: &Provider| {
+        let mut models = provider.models.iter().flat_map(Models::iter);
+        models.any(|model| {
+            matches_pattern(entry, &format!("{}/{model}", provider.name))
+                || matches_pattern(entry, model)
+        })
+    };
+    let named = entry
+        .split_once('/')
+        .and_then(|(name, model)| Some((config.providers.by_name(name)?, model)));
+    if let Some((id, model)) = named {
+        let provider = config.providers.get(id)?;
+        return if !key.bound.contains(id) {
+            Some(format!("the key is not bound to provider {}", provider.name))
+        } else if model.is_empty() {
+            Some(format!("no model of provider {} has an empty name", provider.name))
+        } else if provider.models.is_some() && !lists(provider) {
+            Some(format!("models of provider {} does not hold it", provider.name))
+        } else {
+            None
+        };
+    }
+    let bound = || config.providers.iter().filter(|(id, _)| key.bound.contains(*id));
+    let may_be_any = bound().any(|(_, provider)| provider.models.is_none() || lists(provider));
+    let tables = || [&key.aliases, &config.aliases].into_iter();
+    // What is asked for by the beginning of an alias can't be listed.
+    let has_beginnings = tables().any(|table| table.names().count() < table.len());
+    let is_alias = tables().any(|table| table.names().any(|name| matches_pattern(entry, name)));
+    (!may_be_any && !has_beginnings && !is_alias)
+        .then(|| "it is no alias, and no provider of the key lists it".to_owned())
 }
 
 fn in_the_clear(

@@ -6,7 +6,9 @@ use super::super::raw::{RawAliases, RawChoice, RawFallback, RawTargets};
 use super::super::text;
 use super::{ProviderNames, provider};
 use crate::policy::key::{Bound, VirtualKeys};
-use crate::policy::model::{AliasChoice, AliasTarget, Fallback, Targets};
+use crate::policy::model::{
+    AliasChoice, AliasTarget, Fallback, Targets, id_problem, pattern_problem,
+};
 
 /// Whose aliases they are, which says where they may lead.
 #[derive(Clone, Copy)]
@@ -38,6 +40,8 @@ pub(super) fn compile(
         let at = at.field(&alias);
         if !text::is_printable(&alias) {
             problems.add(&at, "an alias must not be empty or hold control characters");
+        } else if let Some(why) = pattern_problem(&alias) {
+            problems.add(&at, format!("no request can ask for this alias: its name {why}"));
         }
         if alias.strip_suffix('*').unwrap_or(&alias).contains('*') {
             problems.add(&at, "an alias may have one *, at its end");
@@ -179,6 +183,10 @@ fn target_of(
             return None;
         }
     };
+    if let Some(why) = id_problem(model) {
+        problems.add(at, format!("no request is sent for this target: its model id {why}"));
+        return None;
+    }
     let Some(provider) = known.names.get(name) else {
         problems.add(at, "must be `provider/model`, and no provider of that name is configured");
         return None;

@@ -1,5 +1,6 @@
 //! `providers`.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::super::choices::AuthMode;
@@ -8,6 +9,7 @@ use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
 use super::{Env, ProviderNames, own_header, request_headers, strings};
+use crate::policy::model::{id_problem, pattern_problem};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::pattern::Pattern;
 use crate::policy::{
@@ -52,8 +54,8 @@ fn provider(
     let (auth_header, credential) = auth(raw.auth, headers, &at.field("auth"), env, problems);
     let at_models = at.field("models");
     let models = raw.models.given(&at_models, problems).map(|list| {
-        let rule = "a model id must not be empty or hold control characters";
-        Models::new(strings(list, &at_models, problems, text::is_printable, rule))
+        let prefix = name.as_deref().map_or_else(String::new, |name| format!("{name}/"));
+        Models::new(strings(list, &at_models, problems, |id| model_problem(&prefix, id)))
     });
     if let (Some(name), Some(models)) = (&name, &models) {
         names.list(name, models.iter());
@@ -148,6 +150,15 @@ fn drop_params(
 /// What the name of a cluster must be.
 const CLUSTER_RULE: &str = "must be printable ASCII without spaces, and not empty";
 
+/// What is wrong with an entry of `models`. `prefix`: the provider's name with its `/`, by which any client may ask for it.
+fn model_problem(prefix: &str, id: &str) -> Option<Cow<'static, str>> {
+    if !text::is_printable(id) {
+        return Some("a model id must not be empty or hold control characters".into());
+    }
+    let why = id_problem(id).or_else(|| id_problem(&format!("{prefix}{id}")))?;
+    Some(format!("no request can ask for this model: its id {why}").into())
+}
+
 /// The name of an Envoy cluster.
 pub(super) fn cluster(
     raw: Field<String>,
@@ -171,8 +182,9 @@ fn upstream_clusters(
     if raw.is_empty() {
         problems.add(at, "names no cluster; leave it out for the name in `cluster`");
     }
-    let rule = "a cluster's name must be printable ASCII without spaces, and not empty";
-    let names = strings(raw, at, problems, text::is_visible, rule);
+    let names = strings(raw, at, problems, |name| {
+        (!text::is_visible(name)).then_some(format!("a cluster's name {CLUSTER_RULE}").into())
+    });
     Some(names.iter().map(|name| Pattern::new(name)).collect())
 }
 
@@ -187,6 +199,11 @@ fn name(
     if !text::is_name(&name) {
         problems.add(at, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
         return None;
+    }
+    if let Some(why) = pattern_problem(&format!("{name}/*")) {
+        let why =
+            format!("no request can ask for a model of it: an id that begins with this name {why}");
+        problems.add(at, why);
     }
     if let Some(first) = names.get(&name) {
         problems.add(at, format!("the same as providers[{}].name", first.0));

@@ -1,5 +1,6 @@
 //! `virtual_keys`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::policy::intern::Interner;
 use crate::policy::key::{
     self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder,
 };
-use crate::policy::model::{AliasTable, Allowlist, Interned};
+use crate::policy::model::{AliasTable, Allowlist, Interned, pattern_problem};
 use crate::policy::{Secret, UsageSettings};
 
 /// The longest `id`: it goes into headers and metric names.
@@ -123,9 +124,7 @@ fn virtual_key(
     let allowed = match raw.models_allowed.given(&at_allowed, problems) {
         None => Allowlist::All,
         Some(list) => {
-            let rule = "an entry must not be empty or hold control characters, nor `^`, `$`, `(`, `[` or `|`: entries \
-                        are no regular expressions, only `*` stands for any run of characters";
-            let entries = strings(list, &at_allowed, problems, is_entry, rule);
+            let entries = strings(list, &at_allowed, problems, entry_problem);
             Allowlist::interned(entries, |name| names.get(name).is_some(), &mut shared.models)
         }
     };
@@ -154,10 +153,16 @@ fn virtual_key(
     })
 }
 
-/// Whether an entry of `models_allowed` may mean what it says. As a pattern, a regular expression would match nothing, or
+/// Why an entry of `models_allowed` can't mean what it says. As a pattern, a regular expression would match nothing, or
 /// what nobody meant.
-fn is_entry(entry: &str) -> bool {
-    text::is_printable(entry) && !entry.contains(['^', '$', '(', '[', '|'])
+fn entry_problem(entry: &str) -> Option<Cow<'static, str>> {
+    if !text::is_printable(entry) || entry.contains(['^', '$', '(', '[', '|']) {
+        let rule = "an entry must not be empty or hold control characters, nor `^`, `$`, `(`, `[` or `|`: entries \
+                    are no regular expressions, only `*` stands for any run of characters";
+        return Some(rule.into());
+    }
+    let why = pattern_problem(entry)?;
+    Some(format!("no request can ask for what this entry allows: such a model id {why}").into())
 }
 
 /// `None` if the list is wrong.

@@ -1,5 +1,6 @@
 //! The rules of the configuration, one table a part.
 
+mod askable;
 mod large;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;

@@ -70,6 +70,7 @@ impl Attempt {
             has_version: self.has_version,
             declared: None,
             span: found.span,
+            length_span: found.length,
             facts: BodyFacts::default(),
             is_complete: false,
         }

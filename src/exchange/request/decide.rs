@@ -108,6 +108,7 @@ pub(super) fn decide(
         has_version: head.has_version,
         declared: head.declared,
         span: found.span,
+        length_span: found.length,
         facts: BodyFacts::default(),
         is_complete: false,
     })

@@ -25,7 +25,7 @@ impl Exchange {
         };
         // A model that stays unnamed is the provider's default: it stands nowhere, and is not edited.
         let end = next == Next::End;
-        let unnamed = || ModelSpan { span: 0..0, id: String::new() };
+        let unnamed = || ModelSpan { span: 0..0, length: None, id: String::new() };
         let is_default = reading.chosen.is_none()
             && reading.body.is_complete(end)
             && reading.body.means_default();

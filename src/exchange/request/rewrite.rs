@@ -4,6 +4,8 @@
 //! What a rewriting does to the body decides how much of it is needed: nothing, the place where the model
 //! stands, or all of it ([`Rewrite::whole`]).
 
+use std::ops::Range;
+
 use super::internal;
 use crate::dialect::{cache_control, drop_params, stream_usage};
 use crate::error::GatewayError;
@@ -96,10 +98,7 @@ impl<'a> Rewrite<'a> {
         request_id: Option<&str>,
     ) -> Result<Rewritten, GatewayError> {
         let Some(whole) = whole else {
-            return Ok(Rewritten {
-                edits: self.model_edit()?.into_iter().collect(),
-                ..Rewritten::default()
-            });
+            return Ok(Rewritten { edits: self.model_edits()?, ..Rewritten::default() });
         };
         if let Some(conversion) = self.conversion() {
             return self.converted(conversion, whole, unique_id(request_id));
@@ -108,7 +107,7 @@ impl<'a> Rewrite<'a> {
         if self.edits_markers() {
             edits = cache_control::edits(self.decision.cache, whole)?;
         }
-        if let Some(edit) = self.model_edit()? {
+        for edit in self.model_edits()? {
             let at = edits.partition_point(|other| other.span.start < edit.span.start);
             edits.insert(at, edit);
         }
@@ -196,18 +195,26 @@ impl<'a> Rewrite<'a> {
     }
 
     /// An id that stays as it is leaves the body untouched, however it is escaped.
-    fn model_edit(&self) -> Result<Option<Edit>, GatewayError> {
+    fn model_edits(&self) -> Result<Vec<Edit>, GatewayError> {
         let model = &*self.target.model;
         if model == self.decision.requested {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let at = |offset| usize::try_from(offset).map_err(|_| internal());
+        let at = |span: &Range<u64>| {
+            let at = |offset| usize::try_from(offset).map_err(|_| internal());
+            Ok(at(span.start)?..at(span.end)?)
+        };
         let with = match self.decision.operation.body_kind() {
             BodyKind::Json => string::encode(model),
             BodyKind::Multipart | BodyKind::None => model.as_bytes().to_vec(),
         };
-        let span = &self.decision.span;
-        Ok(Some(Edit { span: at(span.start)?..at(span.end)?, with }))
+        let length =
+            self.decision.length_span.as_ref().map(|span| {
+                Ok(Edit { span: at(span)?, with: with.len().to_string().into_bytes() })
+            });
+        let mut edits = length.into_iter().collect::<Result<Vec<_>, GatewayError>>()?;
+        edits.push(Edit { span: at(&self.decision.span)?, with });
+        Ok(edits)
     }
 
     /// What the provider gets in the place of the request, if it is not the request itself.

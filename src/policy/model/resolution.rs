@@ -3,14 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{AliasChoice, AliasTable, Allowlist, Fallback, Targets};
+use super::{AliasChoice, AliasTable, Allowlist, Fallback, Targets, check_id};
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::printable;
 use crate::policy::{Config, Provider, ProviderId};
-use crate::wire::model_span::MAX_MODEL_ID_BYTES;
-use crate::wire::paths::{is_dots, lenient_segments};
-use crate::wire::percent;
 
 /// A provider and what it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,56 +204,6 @@ pub fn default(
         }
         _ => refused(Code::MissingModel, "The body has no \"model\", and the provider no default."),
     }
-}
-
-/// What every model id must be, wherever it is written.
-///
-/// # Errors
-/// `invalid_model`.
-pub fn check_id(id: &str) -> Result<(), GatewayError> {
-    let problem = if id.is_empty() {
-        "is empty"
-    } else if id.len() > MAX_MODEL_ID_BYTES {
-        "is longer than 1,024 bytes"
-    } else if id.chars().any(char::is_control) || hides_control(id) {
-        "holds a control character"
-    } else if climbs(id) {
-        "has a segment `.` or `..`, as a path"
-    } else if lists_or_ends(id) {
-        "holds one of `,`, `|`, `?` and `#`, by which servers read several ids, or a part of it"
-    } else {
-        return Ok(());
-    };
-    Err(GatewayError::new(Code::InvalidModel, format!("The model id {problem}. Send a valid one."))
-        .with_param("model"))
-}
-
-/// Whether a server that decodes the id finds a control character: a NUL ends it for some.
-fn hides_control(id: &str) -> bool {
-    id.contains('%')
-        && percent::decode_fully(id.as_bytes())
-            .is_none_or(|decoded| decoded.iter().any(u8::is_ascii_control))
-}
-
-/// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query or fragment, where the
-/// id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
-fn lists_or_ends(id: &str) -> bool {
-    let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b'?' | b'#');
-    id.bytes().any(is_sign)
-        || (id.contains('%')
-            && percent::decode_fully(id.as_bytes())
-                .is_none_or(|decoded| decoded.into_iter().any(is_sign)))
-}
-
-/// Whether a server that reads the id as a path could end in another place than where it seems to lead: past what an
-/// allowlist's `family/*` means. However the path is written.
-fn climbs(id: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
-    if id.bytes().all(is_plain) {
-        return id.split('/').any(is_dots);
-    }
-    lenient_segments(id.as_bytes())
-        .is_none_or(|segments| segments.iter().any(|segment| is_dots(segment)))
 }
 
 /// The steps of resolution, in order; each O(1) or O(length of the id).

@@ -273,7 +273,7 @@ impl JsonScanner {
                     .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
                     .into_owned();
                 (self.check_id)(&id)?;
-                return Ok(Some(ModelSpan { span: token.start..token.end, id }));
+                return Ok(Some(ModelSpan { span: token.start..token.end, length: None, id }));
             }
             (WatchedMember::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
             (WatchedMember::Stream, kind) => self.facts.stream = kind == Kind::True,

@@ -1,5 +1,6 @@
 //! The boundary of a request's `content-type`.
 
+use super::charset::Charset;
 use super::header::{Parametrised, is_token, lower};
 use super::invalid;
 use crate::error::GatewayError;
@@ -25,7 +26,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Vec<u8>, GatewayError> {
             "its content-type header has a parameter other than boundary and charset; leave it out",
         ));
     }
-    if !is_utf8_charset(parsed.get("charset")) {
+    if Charset::of(parsed.get("charset")) != Some(Charset::Utf8) {
         return Err(invalid("its charset is not UTF-8"));
     }
     let boundary = parsed
@@ -48,15 +49,6 @@ pub fn content_type(boundary: &[u8]) -> String {
     let boundary = String::from_utf8_lossy(boundary);
     let quote = if is_token(boundary.as_bytes()) { "" } else { "\"" };
     format!("multipart/form-data; boundary={quote}{boundary}{quote}")
-}
-
-/// Absent, UTF-8 or its subset ASCII: every parser reads the same text.
-pub(super) fn is_utf8_charset(charset: Option<&[u8]>) -> bool {
-    charset.is_none_or(|charset| {
-        [b"utf-8".as_slice(), b"utf8", b"us-ascii", b"ascii"]
-            .iter()
-            .any(|known| charset.eq_ignore_ascii_case(known))
-    })
 }
 
 #[cfg(test)]

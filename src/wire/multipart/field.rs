@@ -1,7 +1,9 @@
 //! One part's headers, and the values of the fields that are read.
 
-use super::boundary::is_utf8_charset;
-use super::header::{Parametrised, is_control, lower, trim};
+use std::ops::Range;
+
+use super::charset::Charset;
+use super::header::{Parametrised, is_control, lower, trim, trim_start};
 use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES};
@@ -38,8 +40,17 @@ impl FormField {
 #[derive(Debug)]
 pub(super) struct PartHead {
     pub field: FormField,
+    /// Its charset says the same as UTF-8 for ASCII alone.
+    ascii_only: bool,
     /// The part's own `content-length`.
-    length: Option<u64>,
+    length: Option<PartLength>,
+}
+
+/// A part's `content-length` and where its digits stand in the block of headers.
+#[derive(Debug)]
+struct PartLength {
+    value: u64,
+    span: Range<usize>,
 }
 
 impl PartHead {
@@ -67,30 +78,63 @@ impl PartHead {
         let has_file_name =
             disposition.parameters.iter().any(|(name, _)| name.starts_with("filename"));
         let field = classify(field_name(&disposition)?, has_file_name)?;
-        if field == FormField::Model {
-            let text = media.is_none_or(|media| {
-                media.kind == "text/plain" && is_utf8_charset(media.get("charset"))
-            });
-            let plain = [lines.transfer_encoding, lines.encoding]
-                .into_iter()
-                .flatten()
-                .all(|how| ["binary", "8bit", "7bit", "identity"].contains(&lower(how).as_str()));
-            if has_file_name || !text || !plain {
-                return Err(bad_model(
-                    "The form field 'model' must be plain text in UTF-8: no file name, no other content type, no transfer encoding.",
-                ));
-            }
-        }
-        Ok(Self { field, length: lines.length })
+        let charset = match field {
+            FormField::Model => plain_text(&disposition, media.as_ref(), &lines).ok_or_else(|| {
+                bad_model(
+                    "The form field 'model' must be plain text in UTF-8: no file name, no other content type or parameter, no transfer encoding.",
+                )
+            })?,
+            _ => Charset::Utf8,
+        };
+        Ok(Self { field, ascii_only: charset == Charset::BeyondAscii, length: lines.length })
+    }
+
+    /// The model that the part names.
+    pub fn model(&self, value: &[u8], check_id: IdCheck) -> Result<String, GatewayError> {
+        let id = std::str::from_utf8(value)
+            .ok()
+            .filter(|id| !self.ascii_only || id.is_ascii())
+            .ok_or_else(|| bad_model("The form field 'model' is not valid UTF-8."))?;
+        check_id(id)?;
+        Ok(id.to_owned())
+    }
+
+    /// Where the digits of its length stand in the body, for headers that begin at `start`.
+    pub fn length_span(&self, start: u64) -> Option<Range<u64>> {
+        let span = &self.length.as_ref()?.span;
+        Some(start.saturating_add(span.start as u64)..start.saturating_add(span.end as u64))
     }
 
     /// Some servers find the end of a part by its `content-length`, so it has to be right.
     pub fn check_length(&self, actual: u64) -> Result<(), GatewayError> {
-        if self.length.is_some_and(|length| length != actual) {
+        if self.length.as_ref().is_some_and(|length| length.value != actual) {
             return Err(invalid("the content-length of a part differs from its length"));
         }
         Ok(())
     }
+}
+
+/// How the model's part is to be read, where every parser reads the same text: those that decode it by a transfer encoding, or
+/// by a charset (in RFC 2231's form `charset*`, too), would read another model than those that don't.
+fn plain_text(
+    disposition: &Parametrised<'_>,
+    media: Option<&Parametrised<'_>>,
+    lines: &PartHeaders<'_>,
+) -> Option<Charset> {
+    let charset = match media {
+        None => Charset::Utf8,
+        Some(media) => {
+            let known = media.parameters.iter().all(|(name, _)| name == "charset");
+            Charset::of(media.get("charset")).filter(|_| known && media.kind == "text/plain")?
+        }
+    };
+    let is_one_of = |value: Option<&[u8]>, known: &[&str]| {
+        value.is_none_or(|value| known.contains(&lower(value).as_str()))
+    };
+    let is_named_alone = disposition.parameters.iter().all(|(name, _)| name == "name");
+    let is_plain = is_one_of(lines.transfer_encoding, &["binary", "8bit", "7bit"])
+        && is_one_of(lines.encoding, &["identity"]);
+    (is_named_alone && is_plain).then_some(charset)
 }
 
 /// The header lines that matter, their values trimmed.
@@ -100,7 +144,7 @@ struct PartHeaders<'a> {
     media_type: Option<&'a [u8]>,
     transfer_encoding: Option<&'a [u8]>,
     encoding: Option<&'a [u8]>,
-    length: Option<u64>,
+    length: Option<PartLength>,
 }
 
 impl<'a> PartHeaders<'a> {
@@ -109,13 +153,14 @@ impl<'a> PartHeaders<'a> {
         let mut rest = block;
         while let Some(end) = memchr::memmem::find(rest, b"\r\n").filter(|end| *end > 0) {
             let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+            lines.line(line, block.len() - rest.len())?;
             rest = after.get(2..).unwrap_or_default();
-            lines.line(line)?;
         }
         Ok(lines)
     }
 
-    fn line(&mut self, line: &'a [u8]) -> Result<(), GatewayError> {
+    /// One line, which begins at `start` of the block.
+    fn line(&mut self, line: &'a [u8], start: usize) -> Result<(), GatewayError> {
         let unreadable = || invalid("a header line of a part can't be read");
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err(invalid("a header of a part is continued on a second line"));
@@ -130,6 +175,7 @@ impl<'a> PartHeaders<'a> {
         if name.is_empty() || !is_plain || name.starts_with(b"--") || control {
             return Err(unreadable());
         }
+        let value_start = start + (line.len() - trim_start(value).len());
         let value = trim(value);
         let again = match lower(name).as_str() {
             "content-disposition" => self.disposition.replace(value).is_some(),
@@ -139,8 +185,9 @@ impl<'a> PartHeaders<'a> {
             "content-length" => {
                 let digits = value.iter().all(u8::is_ascii_digit);
                 let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let length = length.filter(|_| digits).ok_or_else(unreadable)?;
-                self.length.replace(length).is_some()
+                let value_end = value_start + value.len();
+                let value = length.filter(|_| digits).ok_or_else(unreadable)?;
+                self.length.replace(PartLength { value, span: value_start..value_end }).is_some()
             }
             _ => false,
         };
@@ -183,14 +230,6 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError>
         b"prompt" if !has_file_name => FormField::Prompt,
         _ => further_model(name).map_or(FormField::Other, FormField::FurtherModel),
     })
-}
-
-/// The model's value.
-pub(super) fn model(value: &[u8], check_id: IdCheck) -> Result<String, GatewayError> {
-    let id = std::str::from_utf8(value)
-        .map_err(|_| bad_model("The form field 'model' is not valid UTF-8."))?;
-    check_id(id)?;
-    Ok(id.to_owned())
 }
 
 pub(super) fn too_long() -> GatewayError {

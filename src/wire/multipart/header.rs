@@ -83,7 +83,7 @@ pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-fn trim_start(mut bytes: &[u8]) -> &[u8] {
+pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let Some((b' ' | b'\t', rest)) = bytes.split_first() {
         bytes = rest;
     }

@@ -11,6 +11,7 @@
 //! "multipart/form-data encoding algorithm" of HTML).
 
 mod boundary;
+mod charset;
 mod field;
 mod header;
 mod part;
@@ -248,7 +249,8 @@ impl FormScanner {
                 .with_param("model"));
             }
         }
-        Ok(FormState::Data(FormPart::new(head, self.offset.saturating_add(used as u64))))
+        let start = self.offset.saturating_add(used as u64);
+        Ok(FormState::Data(FormPart::new(head, start.saturating_sub(end as u64), start)))
     }
 
     /// Reads data up to the end of its delimiter or to the end of `rest`.
@@ -286,10 +288,14 @@ impl FormScanner {
         let value = usize::try_from(length).ok().and_then(|length| part.value.get(..length));
         match part.head.field {
             FormField::Model => {
-                let id = field::model(value.unwrap_or_default(), self.check_id)?;
+                let id = part.head.model(value.unwrap_or_default(), self.check_id)?;
                 self.found = true;
                 let span = part.start..part.start.saturating_add(length);
-                return Ok(Some(ModelSpan { span, id }));
+                return Ok(Some(ModelSpan {
+                    span,
+                    length: part.head.length_span(part.header_start),
+                    id,
+                }));
             }
             FormField::Stream => self.facts.stream = value.is_some_and(field::is_true),
             FormField::ResponseFormat => self.facts.response_format = value.and_then(field::text),

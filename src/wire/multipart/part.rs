@@ -10,6 +10,8 @@ use crate::error::GatewayError;
 #[derive(Debug)]
 pub(super) struct FormPart {
     pub head: PartHead,
+    /// Absolute offset of the first byte of its headers.
+    pub header_start: u64,
     /// Absolute offset of the first byte of data.
     pub start: u64,
     /// The last bytes of data: a delimiter that is cut by the end of a chunk, and what precedes it.
@@ -29,9 +31,9 @@ enum Hit {
 }
 
 impl FormPart {
-    /// The data that begins at the absolute offset `start`.
-    pub fn new(head: PartHead, start: u64) -> Self {
-        Self { head, start, tail: Vec::new(), value: Vec::new() }
+    /// The headers that begin at the absolute offset `header_start`, and the data that begins at `start`.
+    pub fn new(head: PartHead, header_start: u64, start: u64) -> Self {
+        Self { head, header_start, start, tail: Vec::new(), value: Vec::new() }
     }
 
     /// Where in `chunk`, which begins at `offset`, the delimiter ends that ends the part's data.

@@ -30,6 +30,10 @@ fn scan(boundary: &str, body: &[u8]) -> Outcome {
     if let Ok((found, _)) = &whole {
         let span = found.span.start as usize..found.span.end as usize;
         assert_eq!(&body[span], found.id.as_bytes());
+        if let Some(digits) = &found.length {
+            let digits = std::str::from_utf8(&body[digits.start as usize..digits.end as usize]);
+            assert_eq!(digits.unwrap().parse(), Ok(found.id.len()));
+        }
     }
     whole
 }
@@ -244,6 +248,8 @@ fn part_headers() {
             Err(Code::InvalidModel),
         ),
         ("Content-Disposition: form-data; name=\"model\"; filename=\"m\"", Err(Code::InvalidModel)),
+        ("Content-Disposition: form-data; name=\"model\"; charset=utf-7", Err(Code::InvalidModel)),
+        ("Content-Disposition: form-data; name=\"model\"; size=1", Err(Code::InvalidModel)),
         (
             "Content-Disposition: form-data; name=\"model\"; filename*=utf-8''m",
             Err(Code::InvalidModel),
@@ -320,6 +326,80 @@ fn part_headers() {
         assert_eq!(model("B", &part(headers, "m")).map(drop), want, "{headers:?}");
     }
     assert_eq!(model("B", b"--B\r\n\r\nm\r\n--B--"), Err(Code::InvalidMultipart));
+}
+
+#[test]
+fn where_a_part_tells_its_length() {
+    for (before, digits, after) in [
+        ("Content-Length: ", "1", ""),
+        ("Content-Type: text/plain\r\ncontent-length:\t", "1", " \t"),
+        ("X: 1\r\nCONTENT-LENGTH:", "001", "\r\nY: 1"),
+    ] {
+        let body = with_model(&format!("--B\r\n{FILE}\r\nContent-Length: 2\r\n\r\nab\r\n"));
+        assert_eq!(scan("B", &body).unwrap().0.length, None);
+        let body = part(&format!("{NAMED}\r\n{before}{digits}{after}"), "m");
+        let span = scan("B", &body).unwrap().0.length.unwrap();
+        assert_eq!(&body[span.start as usize..span.end as usize], digits.as_bytes());
+        assert!(body[..span.start as usize].ends_with(before.as_bytes()));
+    }
+}
+
+/// What else a part says of how it is written.
+#[test]
+fn a_model_that_is_decoded() {
+    let with = |header: &str, value: &str| {
+        let headers = format!("Content-Disposition: form-data; name=\"model\"\r\n{header}");
+        model("B", &part(&headers, value)).map(drop)
+    };
+    for how in ["7bit", "8bit", "binary", "8BIT", "Binary ", " 7Bit"] {
+        let header = format!("Content-Transfer-Encoding:{how}");
+        assert_eq!(with(&header, "m"), Ok(()), "{how}");
+    }
+    for how in [
+        "base64",
+        "BASE64",
+        "quoted-printable",
+        "Quoted-Printable",
+        "x-uuencode",
+        "identity",
+        "",
+        "base64 (x)",
+        "(x) base64",
+        "7bit, base64",
+        "7bit;base64",
+        "\"base64\"",
+        "gzip",
+    ] {
+        let header = format!("Content-Transfer-Encoding: {how}");
+        assert_eq!(with(&header, "bQ=="), Err(Code::InvalidModel), "{how}");
+    }
+    let twice = "Content-Transfer-Encoding: 7bit\r\ncontent-transfer-encoding: base64";
+    assert_eq!(with(twice, "bQ=="), Err(Code::InvalidMultipart));
+    for parameters in [
+        "charset=utf-7",
+        "charset=utf-16",
+        "charset=\"UTF-16LE\"",
+        "charset=cp037",
+        "charset=shift_jis",
+        "charset=x",
+        "charset*=us-ascii''utf-7",
+        "charset=utf-8; charset*=us-ascii''utf-7",
+        "charset*0=utf; charset*1=-7",
+        "format=flowed; delsp=yes",
+        "charset=utf-8; x=\"; charset=utf-7\"",
+    ] {
+        let header = format!("Content-Type: text/plain; {parameters}");
+        assert_eq!(with(&header, "+AG0-"), Err(Code::InvalidModel), "{parameters}");
+    }
+    for charset in ["UTF-8", "\"utf8\"", "US-ASCII", "ISO-8859-1", "windows-1252"] {
+        let header = format!("Content-Type: text/plain; charset={charset}");
+        assert_eq!(with(&header, "m"), Ok(()), "{charset}");
+    }
+    let latin = "Content-Type: text/plain; charset=ISO-8859-1";
+    assert_eq!(with(latin, "m\u{e9}"), Err(Code::InvalidModel));
+    // Nobody here reads what a file says.
+    let file = format!("--B\r\n{FILE}\r\nContent-Transfer-Encoding: base64\r\n\r\nbQ==\r\n");
+    assert_eq!(model("B", &with_model(&file)), Ok("m".to_owned()));
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! What every model id must be, wherever it is written: in a request, and in a configuration that means one.
+
+use crate::error::{Code, GatewayError};
+use crate::wire::model_span::MAX_MODEL_ID_BYTES;
+use crate::wire::paths::{is_dots, lenient_segments};
+use crate::wire::percent;
+
+/// Refuses an id that no request may name.
+///
+/// # Errors
+/// `invalid_model`.
+pub fn check_id(id: &str) -> Result<(), GatewayError> {
+    id_problem(id).map_or(Ok(()), |problem| {
+        let message = format!("The model id {problem}. Send a valid one.");
+        Err(GatewayError::new(Code::InvalidModel, message).with_param("model"))
+    })
+}
+
+/// Why no request may name `id`, as what follows "the model id"; `None` for a good one.
+#[must_use]
+pub fn id_problem(id: &str) -> Option<&'static str> {
+    if id.is_empty() {
+        Some("is empty")
+    } else if id.len() > MAX_MODEL_ID_BYTES {
+        Some("is longer than 1,024 bytes")
+    } else if id.chars().any(char::is_control) || hides_control(id) {
+        Some("holds a control character")
+    } else if climbs(id) {
+        Some("has a segment `.` or `..`, as a path")
+    } else if lists_or_ends(id) {
+        Some(
+            "holds one of `,`, `|`, `?` and `#`, by which servers read several ids, or a part of it",
+        )
+    } else {
+        None
+    }
+}
+
+/// Why no id that `pattern` matches may be named, `*` standing for any run of characters; `None` where one may be.
+///
+/// What is wrong with an id stands in what the pattern spells out, or nowhere: a run that is one letter, or nothing, adds
+/// no fault to it.
+#[must_use]
+pub fn pattern_problem(pattern: &str) -> Option<&'static str> {
+    let problem = id_problem(&pattern.replace('*', "x"))?;
+    let shortest = pattern.replace('*', "");
+    // Nothing at all is left of `*` alone, which the letter has passed.
+    id_problem(&shortest).map(|_| problem)
+}
+
+/// Whether a server that decodes the id finds a control character: a NUL ends it for some.
+fn hides_control(id: &str) -> bool {
+    id.contains('%')
+        && percent::decode_fully(id.as_bytes())
+            .is_none_or(|decoded| decoded.iter().any(u8::is_ascii_control))
+}
+
+/// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query or fragment, where the
+/// id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
+fn lists_or_ends(id: &str) -> bool {
+    let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b'?' | b'#');
+    id.bytes().any(is_sign)
+        || (id.contains('%')
+            && percent::decode_fully(id.as_bytes())
+                .is_none_or(|decoded| decoded.into_iter().any(is_sign)))
+}
+
+/// Whether a server that reads the id as a path could end in another place than where it seems to lead: past what an
+/// allowlist's `family/*` means. However the path is written.
+fn climbs(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\');
+    if id.bytes().all(is_plain) {
+        return id.split('/').any(is_dots);
+    }
+    lenient_segments(id.as_bytes())
+        .is_none_or(|segments| segments.iter().any(|segment| is_dots(segment)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn patterns() {
+        for good in [
+            "*",
+            "**",
+            "a*",
+            "*a",
+            "a/*/b",
+            "a/.*",
+            "a/*.",
+            "..*",
+            "*..",
+            "%2*",
+            "%*",
+            "a%*0",
+            " *",
+            "\u{fc}*",
+            "groq/*:free",
+        ] {
+            assert_eq!(pattern_problem(good), None, "{good}");
+        }
+        let long = "a".repeat(MAX_MODEL_ID_BYTES);
+        assert_eq!(pattern_problem(&format!("{long}*")), None);
+        for (bad, words) in [
+            ("a,*", "`,`"),
+            ("*|b", "`|`"),
+            ("*?", "`?`"),
+            ("#*", "`#`"),
+            ("*%2c*", "`,`"),
+            ("../*", "`..`"),
+            ("*/../*", "`..`"),
+            ("a\\.\\*", "`..`"),
+            ("%2e%2e/*", "`..`"),
+            ("*\n", "control"),
+            ("*%00", "control"),
+            ("", "empty"),
+            (&format!("{long}a*"), "1,024"),
+        ] {
+            let problem = pattern_problem(bad).unwrap_or_else(|| panic!("{bad}"));
+            assert!(problem.contains(words), "{bad}: {problem}");
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod laws {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            /// No run makes an id good that neither one letter nor nothing makes good.
+            #[test]
+            fn a_pattern_that_is_refused_matches_no_good_id(
+                pattern in "[a.*/%\\\\2eE0;, \u{ff0e}]{0,10}",
+                runs in proptest::collection::vec("[a.*/%2eE;0 \u{ff0e}]{0,4}", 10),
+            ) {
+                let mut runs = runs.iter();
+                let id: String = pattern
+                    .chars()
+                    .map(|sign| match sign {
+                        '*' => runs.next().cloned().unwrap_or_default(),
+                        sign => sign.to_string(),
+                    })
+                    .collect();
+                if id_problem(&id).is_none() {
+                    prop_assert_eq!(pattern_problem(&pattern), None, "{:?}", id);
+                }
+            }
+        }
+    }
+}
