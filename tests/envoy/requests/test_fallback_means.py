@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from harness import Gate, answer, expect, fallback_route, host_of, plugin
+from harness import Gate, answer, expect, fallback_route, host_of, metering, openai_shapes, plugin, sse
 from harness.plugin import PROVIDER_KEYS
 
 Json = dict[str, Any]
@@ -35,6 +37,12 @@ def aggregate(_: dict[str, int]) -> tuple[list[Json], list[Json]]:
         "over", "aggregate", "clusters.aggregate.v3.ClusterConfig", clusters=["alpha", "gamma-cluster"]
     )
     return [over], [fallback_route("over", {"cluster": "over"}, retry_priority=PREVIOUS)]
+
+
+def aggregate_alone(_: dict[str, int]) -> tuple[list[Json], list[Json]]:
+    """Without `previous_priorities`: Envoy chooses the first priority that is healthy, each time."""
+    clusters, _ = aggregate({})
+    return clusters, [fallback_route("over", {"cluster": "over"})]
 
 
 def priorities(ports: dict[str, int], **more: Any) -> tuple[list[Json], list[Json]]:
@@ -73,13 +81,12 @@ def groups(_: dict[str, int]) -> tuple[list[Json], list[Json]]:
 FALLBACK = {"fallback": ["alpha/org/first", "gamma/second"], "cluster": "over"}
 
 
-def start(start_envoy, more):
-    return start_envoy(
-        config=plugin.configuration(model_aliases={"both": FALLBACK}), positions=2, more=more
-    )
+def start(start_envoy, more, **settings):
+    config = plugin.configuration(model_aliases={"both": FALLBACK}, **settings)
+    return start_envoy(config=config, positions=2, more=more, facts="usage" in settings)
 
 
-def assert_each_got_its_own(upstreams) -> None:
+def assert_each_got_its_own(upstreams, body: bytes = BODY) -> None:
     """Each attempt's path, host, credential and body; and no key of one at the other."""
     first, second = upstreams["alpha"].only, upstreams["gamma"].only
     assert (first.path, second.path) == ("/openai/v1/chat/completions", "/v1/chat/completions")
@@ -88,7 +95,7 @@ def assert_each_got_its_own(upstreams) -> None:
     assert second.header("x-gamma-key") == "Key " + PROVIDER_KEYS["gamma"]
     for got, other, model in ((first, "gamma", b"org/first"), (second, "alpha", b"second")):
         assert PROVIDER_KEYS[other].encode() not in got.head.raw + got.body
-        assert got.body == BODY.replace(b"both", model)
+        assert got.body == body.replace(b"both", model)
         assert got.header("content-length") == str(len(got.body))
 
 
@@ -106,15 +113,77 @@ def test_the_second_provider_answers(start_envoy, upstreams, more, failed):
     assert_each_got_its_own(upstreams)
 
 
-def test_hedging(start_envoy, upstreams):
-    """A slow provider loses to the next one; both were asked."""
-    envoy = start(start_envoy, hedged)
-    gate = Gate()
-    upstreams["alpha"].next(answer(ERROR, 500, hold=gate))
+def test_an_aggregate_cluster_alone_asks_the_first_twice(start_envoy, upstreams):
+    """`check` warns of it. Both attempts are the first provider's, and nothing of the second is shown to it."""
+    envoy = start(start_envoy, aggregate_alone)
+    upstreams["alpha"].handler = lambda _: answer(ERROR, 503)
+    reply = envoy.post(body=BODY)
+    assert (reply.status, expect.envelope(reply)["message"]) == (503, "busy")
+    assert reply.header("x-langwatch-attempts") == "alpha=503, alpha=503"
+    assert upstreams["gamma"].requests == []
+    for got in upstreams["alpha"].requests:
+        assert got.body == BODY.replace(b"both", b"org/first")
+        assert got.header("authorization") == "Bearer " + PROVIDER_KEYS["alpha"]
+        assert PROVIDER_KEYS["gamma"].encode() not in got.head.raw
+    # Where the first failure was a passing one, the second attempt at the same provider is answered.
+    upstreams["alpha"].reset()
+    upstreams["alpha"].next(answer(ERROR, 503))
     reply = expect.good(envoy.post(body=BODY))
-    gate.open()
+    assert reply.header("x-langwatch-attempts") == "alpha=503, alpha=200"
+
+
+COUNTS = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+TOLD = ("upstream", [7, 2, 0, 9])
+LATE = {"prompt_tokens": 700, "completion_tokens": 200, "total_tokens": 900}
+
+
+def spoken(text: str, counts: Json, stream: bool, first: Gate | None = None, **how: Any):
+    """A provider's answer; a stream may wait before its first event."""
+    if not stream:
+        return answer({**openai_shapes.completion(text=text), "usage": counts}, hold=first, **how)
+    chunk = openai_shapes.chunk
+    usage = {**chunk({}), "choices": [], "usage": counts}
+    waits = [first] if first else []
+    return sse(*waits, chunk({"content": text}), chunk({}, "stop"), usage, "[DONE]", **how)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_hedging(start_envoy, upstreams, stream):
+    """A slow provider loses to the next one; both were asked, and the tokens are those of the one that answered."""
+    envoy = start(start_envoy, hedged, usage={"mode": "observe"})
+    gate, mark = Gate(), uuid.uuid4().hex
+    upstreams["alpha"].next(spoken("slow", LATE, stream, gate))
+    upstreams["gamma"].next(spoken("quick", COUNTS, stream))
+    body = BODY.replace(b"{", b'{"stream":true,', 1) if stream else BODY
+    reply = expect.good(envoy.post(body=body, fields=[("x-test-id", mark)]))
+    assert b"quick" in reply.body and b"slow" not in reply.body
     assert reply.header("x-langwatch-provider") == "gamma"
-    assert_each_got_its_own(upstreams)
+    assert reply.header("x-langwatch-attempts") == "alpha=none, gamma=200"
+    assert_each_got_its_own(upstreams, body)
+    assert metering.counts(envoy, mark) == TOLD
+    upstreams["alpha"].only.wait_abandoned()
+    gate.open()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_hedging_when_the_slow_one_is_first_after_all(start_envoy, upstreams, stream):
+    envoy = start(start_envoy, hedged, usage={"mode": "observe"})
+    slow, never, mark = Gate(), Gate(), uuid.uuid4().hex
+    upstreams["alpha"].next(spoken("slow", COUNTS, stream, slow))
+    upstreams["gamma"].next(spoken("slower", LATE, stream, never))
+    body = BODY.replace(b"{", b'{"stream":true,', 1) if stream else BODY
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: envoy.post(body=body, fields=[("x-test-id", mark)]))
+        upstreams["gamma"].wait_request()
+        slow.open()
+        reply = expect.good(asked.result(20))
+    assert b"slow" in reply.body and b"slower" not in reply.body
+    assert reply.header("x-langwatch-provider") == "alpha"
+    assert reply.header("x-langwatch-model") == "org/first"
+    assert_each_got_its_own(upstreams, body)
+    assert metering.counts(envoy, mark) == TOLD
+    upstreams["gamma"].only.wait_abandoned()
+    never.open()
 
 
 def test_the_listeners_position_alone_does_not_see_what_a_200_hides(start_envoy, upstreams):
