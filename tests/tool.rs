@@ -214,6 +214,15 @@ const PLANTED: &[Planted] = planted! {
         at "http_filters: [": "warning" "http_filters" "put what they do into the router's upstream_http_filters";
     "fallback.yaml": "              upstream_http_filters:\n" => "              upstream:\n", at "claude-*":
         "warning" "model_aliases[\"claude-*\"]" "upstream_http_filters";
+    // Whether the next provider is asked.
+    "fallback.yaml": "timeout: 0s, retry_policy: {retry_on: 5xx, num_retries: 1}" => "timeout: 0s", at "route: {cluster: over":
+        "warning" "route.retry_policy" "claude-* never falls back here: set retry_policy: {retry_on";
+    "fallback.yaml": "num_retries: 1}" => "num_retries: 1}, hedge_policy: {hedge_on_per_try_timeout: true}", at "hedge_policy":
+        "warning" "route.hedge_policy" "before any head, or crashes";
+    "fallback.yaml": "composite.v3.ClusterConfig\n        clusters: [{name: groq}, {name: vllm}]" => "aggregate.v3.ClusterConfig\n        clusters: [groq, vllm]",
+        at "retry_policy: {": "warning" "retry_policy.retry_priority" "over is an aggregate cluster, and each attempt of alias claude-* goes to its first provider";
+    "fallback.yaml": "    cluster_type:\n      name: envoy.clusters.composite" => "    load_assignment: {endpoints: [{priority: 0}, {priority: 1}]}\n    x:\n      name: envoy.clusters.composite",
+        at "retry_policy: {": "warning" "retry_policy.retry_priority" "previous_priorities";
     // Limits that count what nobody tells.
     "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: off}", at "mode: off": "error" "usage.mode" "expected a string";
     "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: 'off'}", at "hits_addend":

@@ -7,6 +7,7 @@ use super::document::Node;
 use super::positions;
 use super::ratelimit;
 use super::report::Report;
+use super::retries;
 use super::routes::{self, Request, RouteMatch};
 use super::settings::Lines;
 use super::site::{self, HCM, type_of};
@@ -317,6 +318,8 @@ impl Position<'_> {
         let header = &*config.headers.cluster;
         let mut told: Vec<String> = Vec::new();
         let mut timed: Vec<*const Node> = Vec::new();
+        let fallbacks = gateway.fallbacks();
+        let mut retried: Vec<String> = Vec::new();
         for Routed { what, cluster, authority, path } in routed(config, gateway) {
             let request = Request { authority, path: &path, header: (header, &cluster) };
             let (node, member, why) = match routes::follow(routes, &request) {
@@ -342,6 +345,11 @@ impl Position<'_> {
                     if let Some((member, why)) = leads_elsewhere(route, header, &what, &cluster) {
                         (route, member, why)
                     } else {
+                        let over = fallbacks.iter().find(|it| it.cluster == cluster);
+                        if let Some(fallback) = over.filter(|it| !retried.contains(&it.cluster)) {
+                            retried.push(cluster.clone());
+                            retries::check(report, self.document, host, route, fallback);
+                        }
                         if !timed.contains(&std::ptr::from_ref(route)) {
                             timed.push(std::ptr::from_ref(route));
                             self.timeout(report, host, route);
