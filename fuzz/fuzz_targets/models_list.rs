@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
-use openai_gateway_filter::exchange::models::{FetchProgress, Fetches, Want, answer, needed};
+use openai_gateway_filter::exchange::models::{
+    CallAnswer, FetchProgress, Fetches, Outcomes, Want, answer, needed,
+};
 use openai_gateway_filter::policy::Config;
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
@@ -23,16 +25,33 @@ fuzz_target!(|data: &[u8]| {
     }
     CONFIG.with(|config| {
         let key = config.virtual_keys.authenticate(b"k", || 0).expect("a known key");
-        let mut fetches = Fetches::new();
-        let FetchProgress::Wait(calls) =
-            fetches.ask(config, 1, &needed(config, &key, &Want::All), 0)
-        else {
-            panic!("nothing to fetch");
+        let ask = |want: &Want| {
+            let mut fetches = Fetches::new();
+            let mut known = Outcomes::default();
+            loop {
+                let needs = |known: &Outcomes| needed(config, &key, want, known);
+                let FetchProgress::Wait(calls) = fetches.ask(config, 1, needs, known, 0) else {
+                    panic!("nothing is asked");
+                };
+                let Some(call) = calls.into_iter().next() else { panic!("nothing is sent") };
+                fetches.sent(call.question, 1);
+                let body = CallAnswer { status: 200, retry_after: None, body: data };
+                let mut ready = fetches.answered(1, Some(body), 0);
+                (_, known) = ready.pop().expect("the request waits for nothing more");
+                if needs(&known).is_empty() {
+                    return answer(config, &key, want, &known);
+                }
+            }
         };
-        fetches.sent(calls[0].id, 1);
-        let ready = fetches.answered(1, Some((200, data)), 0);
-        let (_, lists) = ready.first().expect("the request waits for nothing more");
-        let answer = answer(config, &key, &Want::All, lists).expect("q has a list");
+        if let Ok(model) = ask(&Want::One("p/m".to_owned())) {
+            let model = tree(&model.body).expect("valid JSON");
+            assert_eq!(
+                (model["id"].as_str(), model["object"].as_str()),
+                (Some("p/m"), Some("model"))
+            );
+            assert!(model["created"].is_u64() && model["owned_by"].is_string());
+        }
+        let answer = ask(&Want::All).expect("q has a list");
         let body = tree(&answer.body).expect("valid JSON");
         assert_eq!(body["object"], "list");
         let mut seen = HashSet::new();

@@ -59,10 +59,20 @@ impl Face {
         names: &HeaderNames,
         request_id: Option<&str>,
     ) -> Reply {
-        let answer = &error.to_answer();
+        let mut reply = self.upstreams_error(&error.to_answer(), names, request_id);
+        reply.code = Some(error.code);
+        reply
+    }
+
+    /// An error that an upstream answered as a reply.
+    pub fn upstreams_error(
+        self,
+        answer: &ErrorAnswer,
+        names: &HeaderNames,
+        request_id: Option<&str>,
+    ) -> Reply {
         let body = self.error_body(answer, request_id);
         let mut reply = Reply::json(answer.status, body, names, request_id);
-        reply.code = Some(error.code);
         if let Some(code) = self.error_header(answer) {
             reply.headers.push((names.error.to_string().into(), code.to_owned()));
         }

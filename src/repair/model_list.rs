@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::drift::trim_drift;
+use super::error::means_failure;
 use super::loose;
 use super::mend::{Infinite, rescue};
 use super::proxied;
@@ -63,6 +64,65 @@ impl fmt::Display for ListError {
 /// [`ListError`]; never for a single odd element, but for a list in which no element has an id.
 pub fn parse_list(body: &[u8], max_bytes: usize) -> Result<List, ListError> {
     parse_within(body, max_bytes, true)
+}
+
+/// Reads what GET /models/{id} answers for `id`: one model, alone or inside of other objects, or a list (of all models, from servers
+/// that take any path below for it) that has it. `None` for an error, and for what says nothing of that model.
+#[must_use]
+pub fn parse_model(body: &[u8], id: &str, max_bytes: usize) -> Option<ListedModel> {
+    if body.len() > max_bytes {
+        return None;
+    }
+    let json = body.get(trim_drift(body)).unwrap_or(body);
+    let mended;
+    let root = match cursor::parse(json) {
+        Ok(root) => root,
+        Err(_) => {
+            mended = rescue(json, Infinite::Null)?;
+            cursor::parse(&mended).ok()?
+        }
+    };
+    let proxied = proxied::read(&root);
+    let alone = match &proxied {
+        Some(inside) if inside.status >= 400 => return None,
+        Some(inside) => only_model(cursor::parse(&inside.body).ok()?, id),
+        None => only_model(root, id),
+    };
+    alone.or_else(|| {
+        let list = parse_list(body, max_bytes).ok()?;
+        list.models.into_iter().find(|model| model.id == id)
+    })
+}
+
+/// The object that is one model, inside of others that hold nothing else of use.
+fn only_model(root: Value<'_>, id: &str) -> Option<ListedModel> {
+    const WRAPPERS: [&str; 5] = ["data", "model", "result", "response", "body"];
+    let mut value = root;
+    for _ in 0..MAX_CONTAINERS {
+        if value.get("error").is_some_and(|error| means_failure(&error)) {
+            return None;
+        }
+        if says_model(&value, id) {
+            return model(None, value);
+        }
+        let inside = WRAPPERS.iter().filter_map(|name| value.get(name));
+        value = inside.into_iter().find(|inner| inner.kind == Kind::BeginObject)?;
+    }
+    None
+}
+
+/// Whether an object is a model: it calls itself one, has a member that only models have, or the id that was asked for.
+fn says_model(value: &Value<'_>, id: &str) -> bool {
+    const OF_MODELS: [&str; 5] =
+        ["owned_by", "context_length", "context_window", "max_model_len", "display_name"];
+    let is = |name: &str, want: &str| {
+        value.get(name).and_then(|value| value.as_str()).is_some_and(|text| text == want)
+    };
+    value.kind == Kind::BeginObject
+        && (is("object", "model")
+            || is("type", "model")
+            || OF_MODELS.iter().any(|name| value.get(name).is_some())
+            || element::IDS.iter().any(|name| is(name, id)))
 }
 
 /// `may_be_proxied`: it may stand in a function's envelope.

@@ -58,6 +58,20 @@ pub fn decode_fully(text: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// `text` as one segment of a path: what is none of RFC 3986's unreserved characters, nor `:`, `@` or `+`, is escaped.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:@+".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
@@ -79,6 +93,19 @@ mod tests {
             (b"", b""),
         ] {
             assert_eq!(decode(text), want);
+        }
+    }
+
+    #[test]
+    fn segments() {
+        for (text, want) in [
+            ("tiny:latest", "tiny:latest"),
+            ("@cf/meta/llama", "@cf%2Fmeta%2Fllama"),
+            ("a b%", "a%20b%25"),
+            ("\u{fc}?#", "%C3%BC%3F%23"),
+        ] {
+            assert_eq!(segment(text), want);
+            assert_eq!(decode(segment(text).as_bytes()), text.as_bytes());
         }
     }
 

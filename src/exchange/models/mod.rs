@@ -1,17 +1,19 @@
 //! GET /models, answered by the gateway itself: from curated lists and from what providers' own lists
 //! say, which the host fetches.
 //!
-//! [`show`] decides what a key sees of curated lists, of servers' own and of aliases; [`fetch`] decides which lists to
-//! ask for, and when.
+//! [`show`] decides what a key sees of curated lists, of servers' own and of aliases; [`fetch`] decides what to ask
+//! providers, and when; [`outcome`] reads what they answer.
 
 mod anthropic;
 pub mod fetch;
+pub mod outcome;
 pub mod show;
 #[cfg(test)]
 mod tests;
 
-pub use fetch::{Dispatch, FetchProgress, Fetches, ListOutcome, ListOutcomes};
-pub use show::{ModelsAnswer, Want, answer, needed};
+pub use fetch::{Dispatch, FetchProgress, Fetches};
+pub use outcome::{CallAnswer, ListOutcome, ModelOutcome, ModelsQuestion, Outcomes};
+pub use show::{Denial, ModelsAnswer, Want, answer, needed};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use std::sync::Arc;
 use super::Reply;
 use super::face::Face;
 use crate::error::GatewayError;
+use crate::policy::Config;
 use crate::policy::key::VirtualKey;
-use crate::policy::{Config, ProviderId};
 
 /// A request for the model list, or for one model, of a virtual key.
 #[derive(Debug)]
@@ -69,29 +71,35 @@ impl ListStyle {
 }
 
 impl ModelsQuery {
-    /// The providers whose own lists must be fetched for the reply.
+    /// What must be asked of providers for the reply, beside what is `known` of them.
     #[must_use]
-    pub fn needed(&self, config: &Config) -> Vec<ProviderId> {
-        needed(config, &self.key, &self.want)
+    pub fn needed(&self, config: &Config, known: &Outcomes) -> Vec<ModelsQuestion> {
+        needed(config, &self.key, &self.want, known)
     }
 
-    /// The reply, once every list is there or has failed.
+    /// The reply, once every answer is there or has failed.
     #[must_use]
-    pub fn reply(&self, config: &Config, lists: &ListOutcomes) -> Reply {
+    pub fn reply(&self, config: &Config, known: &Outcomes) -> Reply {
         let names = &config.headers;
-        let answer = answer(config, &self.key, &self.want, lists)
+        let request_id = self.request_id.as_deref();
+        let face = self.style.face();
+        let answer = answer(config, &self.key, &self.want, known)
             .and_then(|answer| Ok((self.style.body(&self.want, answer.body)?, answer.incomplete)));
         match answer {
             Ok((body, incomplete)) => {
-                let mut reply = Reply::json(200, body, names, self.request_id.as_deref());
+                let mut reply = Reply::json(200, body, names, request_id);
                 if let Some(incomplete) = incomplete {
                     reply.headers.push((names.models_incomplete.to_string().into(), incomplete));
                 }
                 reply
             }
-            Err(error) => {
-                let request_id = self.request_id.as_deref();
-                self.style.face().error(&error, names, request_id)
+            Err(Denial::Own(error)) => face.error(&error, names, request_id),
+            Err(Denial::Upstreams(said)) => {
+                let mut reply = face.upstreams_error(&said.answer, names, request_id);
+                if let Some(retry_after) = said.retry_after {
+                    reply.headers.push(("retry-after".into(), retry_after));
+                }
+                reply
             }
         }
     }

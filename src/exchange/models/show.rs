@@ -4,12 +4,14 @@
 //! [`crate::policy::model::resolve`].
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::fetch::{ListOutcome, ListOutcomes};
+use super::outcome::{ListOutcome, ModelOutcome, ModelsQuestion, Outcomes, Refusal};
 use crate::error::{Code, GatewayError};
+use crate::exchange::response::{conceal_models, name_credential};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::{AliasTable, Targets, is_usable, refusal, resolve};
-use crate::policy::{Config, ProviderId};
+use crate::policy::model::{AliasTable, Target, Targets, is_usable, refusal, resolve};
+use crate::policy::{Config, Provider, ProviderId};
 use crate::repair::model_list::ListedModel;
 use crate::wire::json::string;
 use crate::wire::percent;
@@ -49,56 +51,93 @@ impl Want {
     }
 }
 
-/// The providers whose own lists are needed: bound to the key, without a curated list, offering the
-/// operation, and for a single model only those that could serve it.
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Denial {
+    /// An error of the gateway's own.
+    Own(GatewayError),
+    /// What the only provider that could be asked says itself, fit for the client.
+    Upstreams(Box<Refusal>),
+}
+
+impl From<GatewayError> for Denial {
+    fn from(error: GatewayError) -> Self {
+        Self::Own(error)
+    }
+}
+
+/// What must be asked of providers beside what is `known` of them: bound to the key, without a curated list. For a single
+/// model that is the list of the provider that a request for it would reach; and the model itself, where that list does
+/// not show it. So each model of a list costs no call of its own, and one that is newer than the list, or that the
+/// server knows by another name (Ollama's `tiny` for `tiny:latest`), is found.
 #[must_use]
-pub fn needed(config: &Config, key: &VirtualKey, want: &Want) -> Vec<ProviderId> {
+pub fn needed(
+    config: &Config,
+    key: &VirtualKey,
+    want: &Want,
+    known: &Outcomes,
+) -> Vec<ModelsQuestion> {
     let live = |id: &ProviderId| {
         config.providers.get(*id).is_some_and(|provider| provider.models.is_none())
     };
     match want {
         Want::Nothing => Vec::new(),
-        Want::All => key.bound.iter().filter(live).collect(),
+        Want::All => {
+            let unknown = |id: &ProviderId| known.list(*id).is_none();
+            key.bound.iter().filter(live).filter(unknown).map(ModelsQuestion::List).collect()
+        }
         Want::One(id) if targets(config, key, id).is_some() => Vec::new(),
         Want::One(id) => resolve(config, key, id, |_| Ok(()), || 0)
-            .map(|plan| plan.first.provider)
-            .iter()
-            .copied()
-            .filter(live)
+            .ok()
+            .map(|plan| plan.first)
+            .filter(|target| live(&target.provider))
+            .and_then(|target| next_question(&target, known))
+            .into_iter()
             .collect(),
     }
 }
 
-/// The answer once every list of [`needed`] is there.
+/// What to ask next for one model.
+fn next_question(target: &Target, known: &Outcomes) -> Option<ModelsQuestion> {
+    match known.list(target.provider) {
+        None => Some(ModelsQuestion::List(target.provider)),
+        // It is not asked twice of a server that is down.
+        Some(ListOutcome::Failed(_)) => None,
+        Some(ListOutcome::Listed(list)) if list.models.iter().any(|m| m.id == *target.model) => {
+            None
+        }
+        Some(_) if known.model(target.provider).is_some() => None,
+        Some(_) => Some(ModelsQuestion::Model(target.provider, Arc::from(&*target.model))),
+    }
+}
+
+/// The answer once everything of [`needed`] is there.
 ///
 /// Models come in this order: aliases by name, then the providers as the key is bound to them, each
 /// curated list as the operator wrote it and each fetched one by id. No id comes twice.
 ///
 /// # Errors
-/// `upstream_error` when no provider could be asked, or the only one that would know; and
-/// `model_not_found` for a single model that the key does not see.
+/// `upstream_error` when no provider could be asked, or the only one that would know; what that one says itself, where it
+/// answered with an error; and `model_not_found` for a single model that the key does not see.
 pub fn answer(
     config: &Config,
     key: &VirtualKey,
     want: &Want,
-    lists: &ListOutcomes,
-) -> Result<ModelsAnswer, GatewayError> {
+    known: &Outcomes,
+) -> Result<ModelsAnswer, Denial> {
     match want {
-        Want::All => all(config, key, lists),
-        Want::One(id) => one(config, key, id, lists),
+        Want::All => all(config, key, known),
+        Want::One(id) => one(config, key, id, known),
         Want::Nothing => Err(not_found(config, "")),
     }
 }
 
-fn all(
-    config: &Config,
-    key: &VirtualKey,
-    lists: &ListOutcomes,
-) -> Result<ModelsAnswer, GatewayError> {
+fn all(config: &Config, key: &VirtualKey, known: &Outcomes) -> Result<ModelsAnswer, Denial> {
     let mut incomplete = Vec::new();
     let mut asked = 0_usize;
     let mut failed = 0_usize;
-    let mut unlisted = 0_usize;
+    let mut silent = 0_usize;
+    let mut said = None;
     let mut has_aliases = false;
     let mut body = ListBody::new();
     for name in visible_aliases(config, key) {
@@ -120,7 +159,7 @@ fn all(
             }
             continue;
         }
-        match lists.get(id) {
+        match known.list(id) {
             Some(ListOutcome::Listed(list)) => {
                 for model in &list.models {
                     if let Some(name) = shown(&model.id) {
@@ -132,25 +171,29 @@ fn all(
                 }
             }
             outcome => {
-                match outcome {
-                    Some(ListOutcome::Unlisted) => unlisted += 1,
-                    _ => failed += 1,
+                silent += 1;
+                if let Some(ListOutcome::Unlisted(own) | ListOutcome::Failed(own)) = outcome {
+                    said = own.as_ref();
+                }
+                if !matches!(outcome, Some(ListOutcome::Unlisted(_))) {
+                    failed += 1;
                 }
                 incomplete.push(&*provider.name);
             }
         }
     }
-    if asked > 0 && failed == asked {
-        return Err(no_answer(&incomplete));
-    }
     // An empty list would say that the only server has no models; it has no list.
-    if let ([name], 1, false) = (incomplete.as_slice(), asked, has_aliases)
-        && unlisted == 1
-    {
-        return Err(GatewayError::new(
-            Code::UnknownUrl,
-            format!("Provider {name} lists no models: it has no /models endpoint."),
-        ));
+    let only = key.bound.primary().and_then(|id| config.providers.get(id));
+    match only.filter(|_| asked == 1 && silent == 1) {
+        Some(provider) if failed == 1 || !has_aliases => {
+            return Err(match said {
+                Some(said) => told(provider, key, None, said),
+                None if failed == 1 => no_answer(&incomplete),
+                None => unlisted(provider),
+            });
+        }
+        _ if asked > 0 && failed == asked => return Err(no_answer(&incomplete)),
+        _ => {}
     }
     let incomplete = (!incomplete.is_empty()).then(|| incomplete.join(", "));
     Ok(ModelsAnswer { body: body.finish(), incomplete })
@@ -160,8 +203,8 @@ fn one(
     config: &Config,
     key: &VirtualKey,
     id: &str,
-    lists: &ListOutcomes,
-) -> Result<ModelsAnswer, GatewayError> {
+    known: &Outcomes,
+) -> Result<ModelsAnswer, Denial> {
     let found = |created, owner: &str, extra: &[u8]| {
         let mut body = Vec::new();
         write_model(&mut body, id, created, owner, extra);
@@ -181,15 +224,33 @@ fn one(
     if provider.models.is_some() {
         return found(0, &provider.name, b"");
     }
-    match lists.get(target.provider) {
-        Some(ListOutcome::Listed(list)) => {
-            let model = list.models.iter().find(|model| is_reached(&model.id, &target.model));
-            let model = model.ok_or_else(|| not_found(config, id))?;
-            found(model.created, owner(model, &provider.name), &model.extra)
-        }
-        Some(ListOutcome::Unlisted) => Err(not_found(config, id)),
-        _ => Err(no_answer(&[&provider.name])),
-    }
+    let failed = |said: Option<&Arc<Refusal>>| match said {
+        Some(said) => told(provider, key, Some((id, &target.model)), said),
+        None => no_answer(&[&provider.name]),
+    };
+    let list = match known.list(target.provider) {
+        Some(ListOutcome::Listed(list)) => Some(list),
+        Some(ListOutcome::Unlisted(_)) => None,
+        Some(ListOutcome::Failed(said)) => return Err(failed(said.as_ref())),
+        None => return Err(failed(None)),
+    };
+    let listed = |is: fn(&str, &str) -> bool| {
+        list.and_then(|list| list.models.iter().find(|model| is(&model.id, &target.model)))
+    };
+    let model = match (listed(str::eq), known.model(target.provider)) {
+        (Some(model), _) => Some(model),
+        (None, Some(ModelOutcome::Found(model))) => Some(&**model),
+        (None, Some(ModelOutcome::Missing)) => None,
+        (None, Some(ModelOutcome::Failed(said))) => match listed(is_reached) {
+            Some(model) => Some(model),
+            // A server refuses a path that it does not know with any 4xx; its list says that there is no such model.
+            None if list.is_some() && said.as_ref().is_some_and(|said| said.is_refusal()) => None,
+            None => return Err(failed(said.as_ref())),
+        },
+        (None, _) => listed(is_reached),
+    };
+    let model = model.ok_or_else(|| not_found(config, id))?;
+    found(model.created, owner(model, &provider.name), &model.extra)
 }
 
 /// Whether a request for `asked` reaches the model that a server lists as `listed`: Ollama takes an id
@@ -261,15 +322,35 @@ fn write_model(out: &mut Vec<u8>, id: &str, created: u64, owner: &str, extra: &[
     out.push(b'}');
 }
 
-fn not_found(config: &Config, id: &str) -> GatewayError {
-    refusal(config, Code::ModelNotFound, id)
+fn not_found(config: &Config, id: &str) -> Denial {
+    refusal(config, Code::ModelNotFound, id).into()
 }
 
-fn no_answer(providers: &[&str]) -> GatewayError {
-    GatewayError::new(
-        Code::UpstreamError,
-        format!("No list of models could be had from: {}. Try again.", providers.join(", ")),
-    )
+fn no_answer(providers: &[&str]) -> Denial {
+    let providers = providers.join(", ");
+    let message = format!("No list of models could be had from: {providers}. Try again.");
+    GatewayError::new(Code::UpstreamError, message).into()
+}
+
+/// The only provider's operations, as the operator names them, have no list among them.
+fn unlisted(provider: &Provider) -> Denial {
+    let name = &provider.name;
+    let message = format!("Provider {name} lists no models: it has no /models endpoint.");
+    GatewayError::new(Code::UnknownUrl, message).into()
+}
+
+/// What a provider says itself, to a client that asked for a model (by its own name, and the provider's).
+fn told(
+    provider: &Provider,
+    key: &VirtualKey,
+    asked: Option<(&str, &str)>,
+    said: &Refusal,
+) -> Denial {
+    let Refusal { mut answer, retry_after } = said.clone();
+    let is_asked = |name: &str| asked.is_some_and(|(id, model)| name == id || name == model);
+    conceal_models(provider, key, &is_asked, &mut answer);
+    name_credential(provider, &mut answer);
+    Denial::Upstreams(Box::new(Refusal { answer, retry_after }))
 }
 
 /// `None` for what no model can be called: invalid UTF-8 and control characters.

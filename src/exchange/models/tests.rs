@@ -3,10 +3,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::fetch::TIMEOUT_MS;
+use super::outcome::Refusal;
 use super::*;
-use crate::error::Code;
+use crate::policy::ProviderId;
 use crate::policy::key::VirtualKey;
-use crate::policy::{Config, ProviderId};
 use crate::repair::model_list::parse_list;
 use crate::test;
 
@@ -28,6 +28,7 @@ fn config() -> Config {
             {"id": "none", "key": "vk-none", "models_allowed": []},
             {"id": "curated", "key": "vk-curated", "providers": ["fixed"]},
             {"id": "mute", "key": "vk-mute", "providers": ["chat"]},
+            {"id": "lone", "key": "vk-lone", "providers": ["live"], "models_allowed": ["live/a*"]},
         ],
         "models_cache_seconds": 60,
     });
@@ -48,19 +49,61 @@ fn listed(ids: &[&str]) -> ListOutcome {
     ))
 }
 
-/// Gives every provider that is needed its outcome, and answers.
-fn ask(id: &str, want: &Want, outcomes: &[(&str, ListOutcome)]) -> Result<ModelsAnswer, Code> {
+/// An error of a provider's own.
+fn own(status: u16, body: &str) -> Option<Arc<Refusal>> {
+    let (answer, _) = crate::repair::error::read_http(status, None, body.as_bytes());
+    Some(Arc::new(Refusal { answer, retry_after: None }))
+}
+
+fn failed() -> ListOutcome {
+    ListOutcome::Failed(None)
+}
+
+fn unlisted() -> ListOutcome {
+    ListOutcome::Unlisted(None)
+}
+
+/// A code, or the status and words of an upstream's own error.
+fn denied(denial: Denial) -> String {
+    match denial {
+        Denial::Own(error) => error.code.as_str().to_owned(),
+        Denial::Upstreams(said) => format!("{} {}", said.answer.status, said.answer.error.message),
+    }
+}
+
+/// Gives every provider that is needed its outcome, and answers. Asked for one model, providers give `model`.
+fn ask_both(
+    id: &str,
+    want: &Want,
+    outcomes: &[(&str, ListOutcome)],
+    model: &ModelOutcome,
+) -> Result<ModelsAnswer, String> {
     let config = config();
     let key = key(&config, id);
-    let lists = needed(&config, &key, want).into_iter().filter_map(|id| {
-        let name = &*config.providers.get(id)?.name;
-        if name == "chat" {
-            return Some((id, ListOutcome::Unlisted));
+    let mut known = Outcomes::default();
+    for _ in 0..3 {
+        let questions = needed(&config, &key, want, &known);
+        if questions.is_empty() {
+            return answer(&config, &key, want, &known).map_err(denied);
         }
-        let (_, outcome) = outcomes.iter().find(|(known, _)| *known == name)?;
-        Some((id, outcome.clone()))
-    });
-    answer(&config, &key, want, &lists.collect()).map_err(|error| error.code)
+        for question in questions {
+            let name = &*config.providers.get(question.provider()).unwrap().name;
+            let found = || outcomes.iter().find(|(known, _)| *known == name);
+            let outcome = match &question {
+                ModelsQuestion::List(_) if name == "chat" => outcome::Outcome::List(unlisted()),
+                ModelsQuestion::List(_) => outcome::Outcome::List(
+                    found().map_or_else(failed, |(_, outcome)| outcome.clone()),
+                ),
+                ModelsQuestion::Model(..) => outcome::Outcome::Model(model.clone()),
+            };
+            known.add(&question, outcome);
+        }
+    }
+    panic!("it asks for ever")
+}
+
+fn ask(id: &str, want: &Want, outcomes: &[(&str, ListOutcome)]) -> Result<ModelsAnswer, String> {
+    ask_both(id, want, outcomes, &ModelOutcome::Unanswered(None))
 }
 
 fn ids(answer: &ModelsAnswer) -> Vec<String> {
@@ -70,7 +113,10 @@ fn ids(answer: &ModelsAnswer) -> Vec<String> {
     data.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn list(id: &str, outcomes: &[(&str, ListOutcome)]) -> Result<(Vec<String>, Option<String>), Code> {
+fn list(
+    id: &str,
+    outcomes: &[(&str, ListOutcome)],
+) -> Result<(Vec<String>, Option<String>), String> {
     ask(id, &Want::All, outcomes).map(|answer| (ids(&answer), answer.incomplete))
 }
 
@@ -127,17 +173,53 @@ fn an_entry_is_openai_s() {
 #[test]
 fn failures() {
     let good = || listed(&["a"]);
+    let named = |names: &str| Ok(Some(names.to_owned()));
+    let told = |text: &str| Err(text.to_owned());
     for (id, live, other, want) in [
-        ("all", good(), ListOutcome::Failed, Ok(Some("other, chat"))),
-        ("all", ListOutcome::Failed, ListOutcome::Failed, Ok(Some("live, other, chat"))),
-        ("one", ListOutcome::Failed, good(), Err(Code::UpstreamError)),
+        ("all", good(), failed(), named("other, chat")),
+        ("all", failed(), failed(), named("live, other, chat")),
+        ("one", failed(), good(), told("upstream_error")),
         // It has the global alias.
-        ("one", ListOutcome::Unlisted, good(), Ok(Some("live"))),
-        ("all", ListOutcome::Unlisted, ListOutcome::Unlisted, Ok(Some("live, other, chat"))),
-        ("some", ListOutcome::Failed, good(), Ok(Some("live"))),
+        ("one", unlisted(), good(), named("live")),
+        ("all", unlisted(), unlisted(), named("live, other, chat")),
+        ("some", failed(), good(), named("live")),
+        // The only provider speaks for itself.
+        (
+            "one",
+            ListOutcome::Failed(own(503, r#"{"error":"loading"}"#)),
+            good(),
+            told("503 loading"),
+        ),
+        (
+            "one",
+            ListOutcome::Failed(own(401, r#"{"detail":"bad key"}"#)),
+            good(),
+            told("401 Provider live refused the gateway's credential: bad key"),
+        ),
+        ("all", ListOutcome::Failed(own(503, "no")), good(), named("live, chat")),
+        (
+            "lone",
+            ListOutcome::Unlisted(own(404, r#"{"detail":"Not Found"}"#)),
+            good(),
+            told("404 Not Found"),
+        ),
+        (
+            "lone",
+            ListOutcome::Unlisted(own(405, "")),
+            good(),
+            told("405 The upstream answered HTTP 405 with an empty body."),
+        ),
+        ("lone", unlisted(), good(), told("unknown_url")),
+        // Nothing of models that the key may not use.
+        (
+            "lone",
+            ListOutcome::Failed(own(400, r#"{"error":"No such. Available models are: a1, zz"}"#)),
+            good(),
+            told("400 No such. Available models are: a1"),
+        ),
     ] {
         let got = list(id, &[("live", live), ("other", other)]).map(|(_, incomplete)| incomplete);
-        assert_eq!(got, want.map(|names| names.map(str::to_owned)), "{id}");
+        assert_eq!(got, want, "{id}");
     }
     let mut cut = parse_list(br#"["a"]"#, 9).unwrap();
     cut.cut = true;
@@ -147,55 +229,106 @@ fn failures() {
 
 #[test]
 fn one_model() {
-    let lists = [("live", listed(&["a1", "b", "org/a2", "50%"])), ("other", ListOutcome::Failed)];
+    let lists = [("live", listed(&["a1", "b", "org/a2", "50%"])), ("other", failed())];
     for (id, path, want) in [
         ("all", "/models/live/a1", Ok("live/a1")),
         ("all", "/models/live%2Fa1", Ok("live/a1")),
         ("all", "/models/live/org/a2", Ok("live/org/a2")),
         ("all", "/models/live%2forg%2Fa2", Ok("live/org/a2")),
         ("all", "/models/live/50%25", Ok("live/50%")),
-        ("all", "/models/live/50%2525", Err(Code::ModelNotFound)),
+        ("all", "/models/live/50%2525", Err("model_not_found")),
         ("all", "/models/fast", Ok("fast")),
         ("all", "/models/fixed/m2", Ok("fixed/m2")),
-        ("all", "/models/fixed/missing", Err(Code::ModelNotFound)),
-        ("all", "/models/live/zz", Err(Code::ModelNotFound)),
-        ("all", "/models/nowhere", Err(Code::ModelNotFound)),
-        ("all", "/models/other/x", Err(Code::UpstreamError)),
+        ("all", "/models/fixed/missing", Err("model_not_found")),
+        ("all", "/models/live/zz", Err("model_not_found")),
+        ("all", "/models/nowhere", Err("model_not_found")),
+        ("all", "/models/other/x", Err("upstream_error")),
         // The primary provider's own ids, as a request may use them.
         ("one", "/models/a1", Ok("a1")),
-        ("one", "/models/other/x", Err(Code::ModelNotFound)),
-        ("one", "/models/far", Err(Code::ModelNotFound)),
+        ("one", "/models/other/x", Err("model_not_found")),
+        ("one", "/models/far", Err("model_not_found")),
         ("some", "/models/live/a1", Ok("live/a1")),
-        ("some", "/models/live/b", Err(Code::ModelNotFound)),
-        ("some", "/models/%6Cive/%62", Err(Code::ModelNotFound)),
-        ("some", "/models/hidden", Err(Code::ModelNotFound)),
+        ("some", "/models/live/b", Err("model_not_found")),
+        ("some", "/models/%6Cive/%62", Err("model_not_found")),
+        ("some", "/models/hidden", Err("model_not_found")),
         ("some", "/models/mine", Ok("mine")),
-        ("none", "/models/live/a1", Err(Code::ModelNotFound)),
-        ("mute", "/models/chat/x", Err(Code::ModelNotFound)),
-        ("all", "/models/live/%ff", Err(Code::ModelNotFound)),
-        ("all", "/models/live/a%0a", Err(Code::ModelNotFound)),
-        ("all", "/models/live/a%", Err(Code::ModelNotFound)),
-        ("all", "/models/live/a%+1", Err(Code::ModelNotFound)),
-        ("all", "/models/live/", Err(Code::ModelNotFound)),
+        ("none", "/models/live/a1", Err("model_not_found")),
+        ("mute", "/models/chat/x", Err("model_not_found")),
+        ("all", "/models/live/%ff", Err("model_not_found")),
+        ("all", "/models/live/a%0a", Err("model_not_found")),
+        ("all", "/models/live/a%", Err("model_not_found")),
+        ("all", "/models/live/a%+1", Err("model_not_found")),
+        ("all", "/models/live/", Err("model_not_found")),
     ] {
         let got = ask(id, &Want::from_path(path), &lists).map(|answer| {
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(body["object"], "model");
             body["id"].as_str().unwrap().to_owned()
         });
-        assert_eq!(got, want.map(str::to_owned), "{id} {path}");
+        assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{id} {path}");
     }
     assert_eq!(Want::from_path("/models"), Want::All);
     assert_eq!(Want::from_path("/models/"), Want::All);
 }
 
 #[test]
+fn one_model_that_the_list_does_not_show() {
+    let found = |id: &str| {
+        ModelOutcome::Found(Arc::new(
+            crate::repair::model_list::parse_model(
+                json!({"id": id, "object": "model", "owned_by": "up"}).to_string().as_bytes(),
+                id,
+                9_999,
+            )
+            .unwrap(),
+        ))
+    };
+    let list = || listed(&["a1", "tiny:latest"]);
+    let (missing, unanswered) = (ModelOutcome::Missing, ModelOutcome::Unanswered(None));
+    for (path, list, model, want) in [
+        ("live/tiny", list(), found("tiny:latest"), Ok("live/tiny")),
+        ("tiny", list(), found("tiny"), Ok("tiny")),
+        ("live/new", list(), found("new"), Ok("live/new")),
+        ("live/new", unlisted(), found("new"), Ok("live/new")),
+        // Its list shows it: it is not asked further.
+        ("live/a1", list(), missing.clone(), Ok("live/a1")),
+        ("live/tiny", list(), unanswered.clone(), Ok("live/tiny")),
+        ("live/tiny", list(), missing.clone(), Err("model_not_found")),
+        ("live/x", list(), unanswered.clone(), Err("model_not_found")),
+        ("live/x", unlisted(), unanswered.clone(), Err("model_not_found")),
+        ("live/x", list(), ModelOutcome::Failed(None), Err("upstream_error")),
+        ("live/x", list(), ModelOutcome::Failed(own(503, "busy")), Err("503 busy")),
+        // A path that it does not know.
+        ("live/x", list(), ModelOutcome::Failed(own(403, "{}")), Err("model_not_found")),
+        ("live/tiny", list(), ModelOutcome::Failed(own(403, "{}")), Ok("live/tiny")),
+        (
+            "live/x",
+            unlisted(),
+            ModelOutcome::Failed(own(403, r#"{"error":"no"}"#)),
+            Err("403 Provider live refused the gateway's credential: no"),
+        ),
+        ("live/x", failed(), found("x"), Err("upstream_error")),
+    ] {
+        let want_path = Want::from_path(&format!("/models/{path}"));
+        let got = ask_both("one", &want_path, &[("live", list)], &model).map(|answer| {
+            let body: Value = serde_json::from_slice(&answer.body).unwrap();
+            body["id"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{path} {model:?}");
+    }
+    // The allowlist comes first, whatever the provider says.
+    let want = Want::from_path("/models/live/tiny");
+    let got = ask_both("lone", &want, &[("live", list())], &found("tiny"));
+    assert_eq!(got, Err("model_not_found".to_owned()));
+}
+
+#[test]
 fn only_what_is_needed_is_asked() {
     let config = config();
     let names = |id: &str, want: &str| -> Vec<&str> {
-        needed(&config, &key(&config, id), &Want::from_path(want))
+        needed(&config, &key(&config, id), &Want::from_path(want), &Outcomes::default())
             .into_iter()
-            .map(|id| &*config.providers.get(id).unwrap().name)
+            .map(|question| &*config.providers.get(question.provider()).unwrap().name)
             .collect()
     };
     assert_eq!(names("all", "/models"), ["live", "other", "chat"]);
@@ -260,18 +393,34 @@ fn recorded_lists() {
     assert_eq!(parse_list(many, 99_999).unwrap().models.len(), 100);
 }
 
+fn lists_of<'a>(
+    fetches: &mut Fetches,
+    config: &'a Config,
+    stream: u32,
+    providers: &[ProviderId],
+    now: u64,
+) -> FetchProgress<'a> {
+    let needs = |_: &Outcomes| providers.iter().copied().map(ModelsQuestion::List).collect();
+    fetches.ask(config, stream, needs, Outcomes::default(), now)
+}
+
+fn said(status: u16, body: &[u8]) -> Option<CallAnswer<'_>> {
+    Some(CallAnswer { status, retry_after: None, body })
+}
+
 #[test]
 fn fetching_runs_once_and_everybody_waits() {
     let config = config();
     let (live, other) = (provider(&config, "live"), provider(&config, "other"));
     let mut fetches = Fetches::new();
 
-    let FetchProgress::Wait(calls) = fetches.ask(&config, 1, &[live, other], 1_000) else {
+    let FetchProgress::Wait(calls) = lists_of(&mut fetches, &config, 1, &[live, other], 1_000)
+    else {
         panic!("ready")
     };
     assert_eq!(calls.len(), 2);
     assert_eq!(
-        (calls[0].id, calls[0].cluster, calls[0].timeout_ms),
+        (calls[0].question.provider(), calls[0].cluster, calls[0].timeout_ms),
         (live, "live_cluster", TIMEOUT_MS)
     );
     assert_eq!(
@@ -285,45 +434,52 @@ fn fetching_runs_once_and_everybody_waits() {
         ]
     );
     assert!(!format!("{calls:?}").contains("sk-upstream"));
-    fetches.sent(live, 71);
-    fetches.sent(other, 72);
+    fetches.sent(ModelsQuestion::List(live), 71);
+    fetches.sent(ModelsQuestion::List(other), 72);
 
     // Others wait for the same calls; one goes away.
     for stream in [2, 3] {
-        let FetchProgress::Wait(calls) = fetches.ask(&config, stream, &[live], 1_500) else {
+        let FetchProgress::Wait(calls) = lists_of(&mut fetches, &config, stream, &[live], 1_500)
+        else {
             panic!("ready")
         };
         assert!(calls.is_empty());
     }
     fetches.forget(3);
 
-    let ready = fetches.answered(71, Some((200, br#"["b","a","b"]"#)), 2_000);
+    let ready = fetches.answered(71, said(200, br#"["b","a","b"]"#), 2_000);
     assert_eq!(ready.iter().map(|(stream, _)| *stream).collect::<Vec<_>>(), [2]);
-    assert_eq!(ready[0].1.get(live), Some(&listed(&["a", "b"])));
+    assert_eq!(ready[0].1.list(live), Some(&listed(&["a", "b"])));
     // An unknown token and one that came already change nothing.
-    assert!(fetches.answered(71, Some((200, b"[]")), 2_000).is_empty());
+    assert!(fetches.answered(71, said(200, b"[]"), 2_000).is_empty());
     assert!(fetches.answered(99, None, 2_000).is_empty());
 
     let ready = fetches.answered(72, None, 3_000);
     assert_eq!(ready.len(), 1);
-    assert_eq!((ready[0].0, ready[0].1.get(live)), (1, Some(&listed(&["a", "b"]))));
-    assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
+    assert_eq!((ready[0].0, ready[0].1.list(live)), (1, Some(&listed(&["a", "b"]))));
+    assert_eq!(ready[0].1.list(other), Some(&failed()));
 
     // Within the time no call is made; a failure is kept for less.
-    let FetchProgress::Ready(got) = fetches.ask(&config, 4, &[live, other], 3_999) else {
+    let FetchProgress::Ready(got) = lists_of(&mut fetches, &config, 4, &[live, other], 3_999)
+    else {
         panic!("waits")
     };
-    assert_eq!(got.get(other), Some(&ListOutcome::Failed));
-    let FetchProgress::Wait(calls) = fetches.ask(&config, 5, &[live, other], 4_000) else {
+    assert_eq!(got.list(other), Some(&failed()));
+    let FetchProgress::Wait(calls) = lists_of(&mut fetches, &config, 5, &[live, other], 4_000)
+    else {
         panic!("ready")
     };
-    assert_eq!(calls.iter().map(|call| call.id).collect::<Vec<_>>(), [other]);
-    let ready = fetches.not_sent(other, 4_000);
+    assert_eq!(calls.iter().map(|call| call.question.provider()).collect::<Vec<_>>(), [other]);
+    let ready = fetches.not_sent(&ModelsQuestion::List(other), 4_000);
     assert_eq!(ready.len(), 1);
-    assert_eq!(ready[0].1.get(other), Some(&ListOutcome::Failed));
+    assert_eq!(ready[0].1.list(other), Some(&failed()));
 
-    let FetchProgress::Ready(_) = fetches.ask(&config, 6, &[live], 61_999) else { panic!("waits") };
-    let FetchProgress::Wait(_) = fetches.ask(&config, 7, &[live], 62_000) else { panic!("ready") };
+    let FetchProgress::Ready(_) = lists_of(&mut fetches, &config, 6, &[live], 61_999) else {
+        panic!("waits")
+    };
+    let FetchProgress::Wait(_) = lists_of(&mut fetches, &config, 7, &[live], 62_000) else {
+        panic!("ready")
+    };
 }
 
 #[test]
@@ -331,27 +487,108 @@ fn answers_of_all_kinds() {
     let config = config();
     let live = provider(&config, "live");
     for (answer, want) in [
-        (Some((200, &b"[]"[..])), listed(&[])),
-        (Some((200, b"<html>")), ListOutcome::Failed),
-        (Some((200, br#"{"error":{"message":"no"}}"#)), ListOutcome::Failed),
-        (Some((404, b"")), ListOutcome::Unlisted),
-        (Some((405, b"")), ListOutcome::Unlisted),
-        (Some((401, b"[]")), ListOutcome::Failed),
-        (Some((504, b"upstream request timeout")), ListOutcome::Failed),
-        (None, ListOutcome::Failed),
+        (said(200, b"[]"), listed(&[])),
+        (said(200, b"<html>"), failed()),
+        (
+            said(200, br#"{"error":{"message":"no"}}"#),
+            ListOutcome::Failed(own(502, r#"{"error":{"message":"no"}}"#)),
+        ),
+        (
+            said(200, br#"{"error":{"message":"no","code":404}}"#),
+            ListOutcome::Unlisted(own(404, r#"{"error":{"message":"no","code":404}}"#)),
+        ),
+        (said(307, b""), failed()),
+        (said(404, b""), ListOutcome::Unlisted(own(404, ""))),
+        (said(405, b""), ListOutcome::Unlisted(own(405, ""))),
+        (said(401, b"[]"), ListOutcome::Failed(own(401, "[]"))),
+        (said(504, b"upstream request timeout"), failed()),
+        (said(504, b"late"), ListOutcome::Failed(own(504, "late"))),
+        (None, failed()),
     ] {
         let mut fetches = Fetches::new();
-        let FetchProgress::Wait(_) = fetches.ask(&config, 1, &[live], 0) else { panic!("ready") };
-        fetches.sent(live, 1);
+        let FetchProgress::Wait(_) = lists_of(&mut fetches, &config, 1, &[live], 0) else {
+            panic!("ready")
+        };
+        fetches.sent(ModelsQuestion::List(live), 1);
         let ready = fetches.answered(1, answer, 0);
-        assert_eq!(ready[0].1.get(live), Some(&want), "{answer:?}");
+        assert_eq!(ready[0].1.list(live), Some(&want), "{answer:?}");
     }
 
     let chat = provider(&config, "chat");
-    let FetchProgress::Ready(got) = Fetches::new().ask(&config, 1, &[chat], 0) else {
+    let FetchProgress::Ready(got) = lists_of(&mut Fetches::new(), &config, 1, &[chat], 0) else {
         panic!("waits")
     };
-    assert_eq!(got.get(chat), Some(&ListOutcome::Unlisted));
-    let FetchProgress::Ready(got) = Fetches::new().ask(&config, 1, &[], 0) else { panic!("waits") };
-    assert_eq!(got, ListOutcomes::default());
+    assert_eq!(got.list(chat), Some(&unlisted()));
+    let FetchProgress::Ready(got) = lists_of(&mut Fetches::new(), &config, 1, &[], 0) else {
+        panic!("waits")
+    };
+    assert_eq!(got, Outcomes::default());
+}
+
+#[test]
+fn answers_about_one_model() {
+    let config = config();
+    let live = provider(&config, "live");
+    let id = |outcome: &ModelOutcome| match outcome {
+        ModelOutcome::Found(model) => format!("found {}", model.id),
+        ModelOutcome::Missing => "missing".to_owned(),
+        ModelOutcome::Unanswered(_) => "unanswered".to_owned(),
+        ModelOutcome::Failed(_) => "failed".to_owned(),
+    };
+    for (status, body, want) in [
+        (
+            200,
+            r#"{"id":"o/tiny","object":"model","created":1,"owned_by":"library"}"#,
+            "found o/tiny",
+        ),
+        (200, r#"{"id":"o/tiny:latest","object":"model"}"#, "found o/tiny:latest"),
+        (200, r#"{"data":{"id":"o/tiny"}}"#, "found o/tiny"),
+        (200, r#"{"code":0,"data":{"model":{"name":"o/tiny"}}}"#, "found o/tiny"),
+        (200, r#"{"type":"model","id":"claude","display_name":"Claude"}"#, "found claude"),
+        (200, r#"{"id":"o/tiny","object":"model","created":NaN}"#, "found o/tiny"),
+        (200, r#"{"object":"list","data":[{"id":"x"},{"id":"o/tiny"}]}"#, "found o/tiny"),
+        (200, r#"{"object":"list","data":[{"id":"x"}]}"#, "unanswered"),
+        (200, r#"{"id":"req-1","status":"ok"}"#, "unanswered"),
+        (
+            200,
+            r#"{"error":"Unexpected endpoint or method. (GET /v1/models/o%2Ftiny)"}"#,
+            "unanswered",
+        ),
+        (200, r#"{"error":{"message":"model o/tiny not found"}}"#, "missing"),
+        (200, "<html></html>", "unanswered"),
+        (200, "", "unanswered"),
+        (404, r#"{"detail":"Not Found"}"#, "unanswered"),
+        (404, r#"{"error":{"message":"model 'o/tiny' not found"}}"#, "missing"),
+        (405, "", "unanswered"),
+        (501, "", "unanswered"),
+        (403, "", "failed"),
+        (500, "", "failed"),
+        (302, "", "failed"),
+    ] {
+        let mut fetches = Fetches::new();
+        let question = ModelsQuestion::Model(live, "o/tiny".into());
+        let needs = |_: &Outcomes| vec![question.clone()];
+        let FetchProgress::Wait(calls) = fetches.ask(&config, 1, needs, Outcomes::default(), 0)
+        else {
+            panic!("ready")
+        };
+        let headers = calls[0].headers();
+        assert_eq!(headers[1], (":path", "/api/v1/models/o%2Ftiny"));
+        fetches.sent(question.clone(), 1);
+        // Who asks at the same time waits for the same call.
+        let FetchProgress::Wait(calls) = fetches.ask(&config, 2, needs, Outcomes::default(), 0)
+        else {
+            panic!("ready")
+        };
+        assert!(calls.is_empty());
+        let ready = fetches.answered(1, said(status, body.as_bytes()), 0);
+        assert_eq!(ready.len(), 2);
+        assert_eq!(id(ready[0].1.model(live).unwrap()), want, "{status} {body}");
+        // It is not kept.
+        let FetchProgress::Wait(calls) = fetches.ask(&config, 3, needs, Outcomes::default(), 0)
+        else {
+            panic!("ready")
+        };
+        assert_eq!(calls.len(), 1);
+    }
 }

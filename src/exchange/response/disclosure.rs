@@ -6,6 +6,8 @@ use serde_json::Map;
 use super::decision::ReaderContext;
 use crate::error::{ErrorAnswer, ErrorObject};
 use crate::exchange::redact::redacted;
+use crate::policy::Provider;
+use crate::policy::key::VirtualKey;
 use crate::policy::model::Allowlist;
 use crate::repair::error::{conceal, refuses_credential};
 use crate::wire::json::{cursor, string};
@@ -24,16 +26,8 @@ impl ReaderContext<'_> {
         let Some(route) = self.route else { return false };
         let Some(provider) = self.config.providers.get(route.provider) else { return false };
         let Some(key) = self.key else { return false };
-        if matches!(key.allowed, Allowlist::All) && provider.models.is_none() {
-            return false;
-        }
-        let shown = |name: &str| {
-            name == &*route.model
-                || name == route.requested
-                || (key.allowed.allows(None, &provider.name, name)
-                    && provider.models.as_ref().is_none_or(|list| list.contains(name)))
-        };
-        conceal(&mut answer.error, &shown)
+        let asked = |name: &str| name == &*route.model || name == route.requested;
+        conceal_models(provider, key, &asked, answer)
     }
 
     /// An error in a shape of the Responses API (`error`, `response.failed`, a failed Response), without the models that the client
@@ -69,19 +63,7 @@ impl ReaderContext<'_> {
     /// A 401 or 403 for the credential that the gateway sent: nobody is to take it for a wrong virtual key.
     fn name_credential(&self, answer: &mut ErrorAnswer) -> bool {
         let provider = self.route.and_then(|route| self.config.providers.get(route.provider));
-        let Some(provider) = provider.filter(|provider| provider.credential.is_some()) else {
-            return false;
-        };
-        if !refuses_credential(answer) {
-            return false;
-        }
-        let begin = format!("Provider {} refused the gateway's credential: ", provider.name);
-        if answer.error.message.starts_with(&begin) {
-            return false;
-        }
-        answer.error.message.insert_str(0, &begin);
-        answer.error.code.get_or_insert_with(|| "upstream_authentication_failed".to_owned());
-        true
+        provider.is_some_and(|provider| name_credential(provider, answer))
     }
 
     /// `body` without the provider's key, which some servers repeat when they refuse it; `None` where
@@ -89,4 +71,37 @@ impl ReaderContext<'_> {
     pub(super) fn redacted(&self, body: &[u8]) -> Option<Vec<u8>> {
         redacted(self.provider_key()?, body)
     }
+}
+
+/// Takes the names of models that `key` may not use out of an error of `provider`'s, but for those that the client `asked` for.
+/// Whether there was any.
+pub(in crate::exchange) fn conceal_models(
+    provider: &Provider,
+    key: &VirtualKey,
+    asked: &dyn Fn(&str) -> bool,
+    answer: &mut ErrorAnswer,
+) -> bool {
+    if matches!(key.allowed, Allowlist::All) && provider.models.is_none() {
+        return false;
+    }
+    let shown = |name: &str| {
+        asked(name)
+            || (key.allowed.allows(None, &provider.name, name)
+                && provider.models.as_ref().is_none_or(|list| list.contains(name)))
+    };
+    conceal(&mut answer.error, &shown)
+}
+
+/// Says of a 401 or 403 whose credential `provider` refused. Whether it did.
+pub(in crate::exchange) fn name_credential(provider: &Provider, answer: &mut ErrorAnswer) -> bool {
+    if provider.credential.is_none() || !refuses_credential(answer) {
+        return false;
+    }
+    let begin = format!("Provider {} refused the gateway's credential: ", provider.name);
+    if answer.error.message.starts_with(&begin) {
+        return false;
+    }
+    answer.error.message.insert_str(0, &begin);
+    answer.error.code.get_or_insert_with(|| "upstream_authentication_failed".to_owned());
+    true
 }

@@ -41,6 +41,7 @@ use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
 use covered::CoveredStream;
 use decision::{BodyDecision, ReaderContext, Rest};
+pub(super) use disclosure::{conceal_models, name_credential};
 use head::{KEEPS_TO_HOST, LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, kept, status};
 use limit::RateLimit;
 use no_answer::NoAnswer;

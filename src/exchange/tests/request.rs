@@ -1,7 +1,7 @@
 //! The way up: who may pass, what is found, what goes on and when.
 
 use super::*;
-use crate::exchange::models::{FetchProgress, Fetches};
+use crate::exchange::models::{CallAnswer, FetchProgress, Fetches, Outcomes};
 use crate::test;
 
 const BODY: &str = r#"{"messages":[{"role":"user","content":"hi"}],"model":"alpha/gpt-4o"}"#;
@@ -452,21 +452,22 @@ fn model_lists() {
     host.push(b"{}", true);
     assert!(!host.request.head_sent);
     let query = host.query.take().unwrap();
-    let needed = query.needed(&config);
-    assert_eq!(needed.len(), 2, "local has a curated list");
-
+    let needs = |known: &Outcomes| query.needed(&config, known);
     let mut fetches = Fetches::new();
-    let FetchProgress::Wait(calls) = fetches.ask(&config, 1, &needed, 0) else {
+    let FetchProgress::Wait(calls) = fetches.ask(&config, 1, needs, Outcomes::default(), 0) else {
         panic!("nothing to fetch")
     };
+    assert_eq!(calls.len(), 2, "local has a curated list");
     let paths: Vec<_> = calls
         .iter()
         .map(|call| get(&owned_fields(call.headers()), ":path").unwrap().to_owned())
         .collect();
     assert_eq!(paths, ["/openai/v1/models", "/v1/models"]);
-    fetches.sent(needed[0], 10);
-    assert!(fetches.not_sent(needed[1], 0).is_empty());
-    let ready = fetches.answered(10, Some((200, br#"["gpt-4o"]"#)), 0);
+    let questions: Vec<_> = calls.into_iter().map(|call| call.question).collect();
+    fetches.sent(questions[0].clone(), 10);
+    assert!(fetches.not_sent(&questions[1], 0).is_empty());
+    let answer = CallAnswer { status: 200, retry_after: None, body: br#"["gpt-4o"]"# };
+    let ready = fetches.answered(10, Some(answer), 0);
     let [(1, lists)] = &ready[..] else { panic!("{ready:?}") };
     let reply = query.reply(&config, lists);
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -476,7 +477,7 @@ fn model_lists() {
     assert_eq!(left_out.map(|(_, value)| value.as_str()), Some("beta"));
 
     let one = get_models("/v1/models/local%2Forg%2Fqwen/", "vk-local").query.unwrap();
-    assert!(one.needed(&config).is_empty());
+    assert!(one.needed(&config, &Outcomes::default()).is_empty());
     assert_eq!(one.reply(&config, &Default::default()).status, 200);
     let none = get_models("/v1/models/alpha/gpt-4o", "vk-local").query.unwrap();
     assert_eq!(none.reply(&config, &Default::default()).status, 404);

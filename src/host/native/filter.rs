@@ -9,6 +9,7 @@ use super::abi::{BodyStatus, HeadStatus, LogLevel, Map, Part};
 use super::body::Visible;
 use super::calls::{self, log};
 use super::configuration::{Configuration, Worker};
+use crate::exchange::models::Outcomes;
 use crate::exchange::{
     BodyOut, Exchange, ModelsQuery, Next, Note, Reply, RequestStep, ResponseStep, Surroundings,
 };
@@ -253,8 +254,20 @@ impl Stream {
         if let Some(outcomes) = self.configuration.lists().take(self.id)
             && let Some(query) = self.lists.take()
         {
-            let reply = query.reply(&self.worker.config, &outcomes);
-            self.send(filter, &reply);
+            let _verdict = self.list(filter, query, outcomes);
+        }
+    }
+
+    /// Answers a question for models with what is there, or waits for more.
+    fn list(&mut self, filter: calls::Filter, query: ModelsQuery, got: Outcomes) -> Verdict {
+        let lists = self.configuration.lists();
+        let config = &self.worker.config;
+        match lists.ask(config, self.id, &query, got, now_ms(), || filter.thread()) {
+            Some(reply) => self.send(filter, &reply),
+            None => {
+                self.lists = Some(query);
+                Verdict::Hold
+            }
         }
     }
 
@@ -305,17 +318,7 @@ impl Stream {
                 }
                 Verdict::Continue
             }
-            RequestStep::ListModels(query) => {
-                let lists = self.configuration.lists();
-                match lists.ask(&self.worker.config, self.id, &query, now_ms(), || filter.thread())
-                {
-                    Some(reply) => self.send(filter, &reply),
-                    None => {
-                        self.lists = Some(query);
-                        Verdict::Hold
-                    }
-                }
-            }
+            RequestStep::ListModels(query) => self.list(filter, query, Outcomes::default()),
             RequestStep::Drop => {
                 if let Some(body) = body.filter(|_| !self.answered) {
                     body.replace(filter, &[]);

@@ -10,6 +10,7 @@ use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair
 use super::calls::{self, Filter, log};
 use super::configuration::Configuration;
 use super::filter::{Stream, Verdict, now_ms};
+use crate::exchange::models::CallAnswer;
 
 /// What Envoy keeps for a stream.
 struct Handle {
@@ -279,16 +280,19 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
 ) {
     // Sound: Envoy keeps both lists, and what they show, until this hook returns.
     let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
-    let answer = (result == abi::SUCCESS).then(|| read_answer(headers, chunks)).flatten();
+    let body: Vec<u8> = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() }).copied().collect();
+    let answer = (result == abi::SUCCESS).then(|| read_answer(headers, &body)).flatten();
     unsafe { on_main_thread(configuration, |of| of.lists().answered(id, answer, now_ms())) }
 }
 
-fn read_answer(headers: &[Pair<'_>], chunks: &[Slice<'_>]) -> Option<(u16, Vec<u8>)> {
+fn read_answer<'a>(headers: &'a [Pair<'_>], body: &'a [u8]) -> Option<CallAnswer<'a>> {
     // Sound: as said where they were taken.
-    let status = headers.iter().find(|pair| unsafe { pair.name.bytes() } == b":status")?;
-    let status = std::str::from_utf8(unsafe { status.value.bytes() }).ok()?.parse().ok()?;
-    let body = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() }).copied().collect();
-    Some((status, body))
+    let header = |name: &[u8]| {
+        let pair = headers.iter().find(|pair| unsafe { pair.name.bytes() } == name)?;
+        Some(unsafe { pair.value.bytes() })
+    };
+    let status = std::str::from_utf8(header(b":status")?).ok()?.parse().ok()?;
+    Some(CallAnswer { status, retry_after: header(b"retry-after"), body })
 }
 
 /// # Safety

@@ -8,10 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::LogLevel;
 use super::calls::{MainThread, StreamThread, log};
-use crate::exchange::models::fetch::MAX_LIST_BYTES;
-use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
+use crate::exchange::models::{CallAnswer, FetchProgress, Fetches, ModelsQuestion, Outcomes};
 use crate::exchange::{ModelsQuery, Reply};
-use crate::policy::{Config, ProviderId};
+use crate::policy::Config;
 
 /// The lists of one configuration.
 pub struct Lists {
@@ -25,14 +24,14 @@ struct ListsState {
     /// Calls that the main thread makes when it is woken.
     queued: Vec<QueuedCall>,
     waiting: HashMap<u32, StreamThread>,
-    ready: HashMap<u32, ListOutcomes>,
+    ready: HashMap<u32, Outcomes>,
     /// The calls under way: Envoy's ids are longer than the ones that `fetches` knows.
     calls: HashMap<u64, u32>,
     next_call: u32,
 }
 
 struct QueuedCall {
-    provider: ProviderId,
+    question: ModelsQuestion,
     cluster: String,
     headers: Vec<(String, String)>,
     timeout_ms: u64,
@@ -49,25 +48,28 @@ impl Lists {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream asks. `None`: it has to wait, and `thread` is woken when [`Self::take`] has something for it.
+    /// A stream asks, beside what it has `got` (at first nothing). `None`: it has to wait, and `thread` is woken when
+    /// [`Self::take`] has something for it; then it asks again.
     pub fn ask(
         &self,
         config: &Config,
         stream: u32,
         query: &ModelsQuery,
+        got: Outcomes,
         now: u64,
         thread: impl FnOnce() -> StreamThread,
     ) -> Option<Reply> {
         let state = &mut *self.state();
-        match state.fetches.ask(config, stream, &query.needed(config), now) {
+        let needs = |known: &Outcomes| query.needed(config, known);
+        match state.fetches.ask(config, stream, needs, got, now) {
             FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
             FetchProgress::Wait(dispatches) => {
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                state.queued.extend(dispatches.iter().map(|dispatch| QueuedCall {
-                    provider: dispatch.id,
+                state.queued.extend(dispatches.into_iter().map(|dispatch| QueuedCall {
                     cluster: dispatch.cluster.to_owned(),
                     headers: dispatch.headers().into_iter().map(owned).collect(),
                     timeout_ms: dispatch.timeout_ms,
+                    question: dispatch.question,
                 }));
                 state.waiting.insert(stream, thread());
                 if !state.queued.is_empty() {
@@ -79,7 +81,7 @@ impl Lists {
     }
 
     /// The lists of a stream that was woken.
-    pub fn take(&self, stream: u32) -> Option<ListOutcomes> {
+    pub fn take(&self, stream: u32) -> Option<Outcomes> {
         self.state().ready.remove(&stream)
     }
 
@@ -98,7 +100,7 @@ impl Lists {
         call: impl Fn(&str, &[(&str, &str)], u64) -> Result<u64, super::calls::NotSent>,
     ) {
         let queued = std::mem::take(&mut self.state().queued);
-        for QueuedCall { provider, cluster, headers, timeout_ms } in queued {
+        for QueuedCall { question, cluster, headers, timeout_ms } in queued {
             let pairs: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             let sent = call(&cluster, &pairs, timeout_ms);
             let state = &mut *self.state();
@@ -106,14 +108,14 @@ impl Lists {
                 Ok(id) => {
                     state.next_call = state.next_call.wrapping_add(1);
                     state.calls.insert(id, state.next_call);
-                    state.fetches.sent(provider, state.next_call);
+                    state.fetches.sent(question, state.next_call);
                 }
                 Err(why) => {
                     log(
                         LogLevel::Warn,
                         &format!("can't ask cluster {cluster} for its models: {why:?}"),
                     );
-                    let ready = state.fetches.not_sent(provider, now);
+                    let ready = state.fetches.not_sent(&question, now);
                     state.wake(ready);
                 }
             }
@@ -121,18 +123,16 @@ impl Lists {
     }
 
     /// On the main thread: a call is over; `answer` is `None` where it failed.
-    pub fn answered(&self, id: u64, answer: Option<(u16, Vec<u8>)>, now: u64) {
+    pub fn answered(&self, id: u64, answer: Option<CallAnswer<'_>>, now: u64) {
         let state = &mut *self.state();
         let Some(token) = state.calls.remove(&id) else { return };
-        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
-        let answer = answer.filter(|(_, body)| body.len() <= MAX_LIST_BYTES);
         let ready = state.fetches.answered(token, answer, now);
         state.wake(ready);
     }
 }
 
 impl ListsState {
-    fn wake(&mut self, ready: Vec<(u32, ListOutcomes)>) {
+    fn wake(&mut self, ready: Vec<(u32, Outcomes)>) {
         for (stream, outcomes) in ready {
             if let Some(thread) = self.waiting.remove(&stream) {
                 self.ready.insert(stream, outcomes);

@@ -1,4 +1,4 @@
-//! Fetches providers' model lists for the requests of one worker.
+//! Asks providers for their models, for the requests of one worker.
 //!
 //! Calls are made from the root context, so that they outlive the request that asked first: the SDK
 //! drops the answer to a call whose stream has gone. A stream can't act as the root, so it asks for a
@@ -15,10 +15,12 @@ use proxy_wasm::hostcalls;
 use super::calls::{self, BufferType, HeaderMapType};
 use super::counters::Counters;
 use super::reply::send;
-use crate::exchange::models::fetch::MAX_LIST_BYTES;
-use crate::exchange::models::{FetchProgress, Fetches, ListOutcomes};
+use crate::exchange::models::outcome::MAX_LIST_BYTES;
+use crate::exchange::models::{
+    CallAnswer, Dispatch, FetchProgress, Fetches, ModelsQuestion, Outcomes,
+};
 use crate::exchange::{Budget, ModelsQuery, Reply, RouteWatch};
-use crate::policy::{Config, ProviderId};
+use crate::policy::Config;
 
 /// What the root context and its streams share.
 pub struct Shared {
@@ -43,7 +45,7 @@ struct Lists {
 }
 
 struct ListCall {
-    provider: ProviderId,
+    question: ModelsQuestion,
     cluster: String,
     headers: Vec<(String, String)>,
     timeout: Duration,
@@ -69,24 +71,11 @@ impl Shared {
     /// A stream asks. `None`: it has to wait, and is answered later.
     pub fn ask(&self, stream: u32, query: ModelsQuery) -> Option<Reply> {
         let lists = &mut *self.lists.borrow_mut();
-        let needed = query.needed(&self.config);
-        match lists.fetches.ask(&self.config, stream, &needed, calls::now_ms()) {
-            FetchProgress::Ready(outcomes) => Some(query.reply(&self.config, &outcomes)),
-            FetchProgress::Wait(dispatches) => {
-                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                lists.queued.extend(dispatches.iter().map(|dispatch| ListCall {
-                    provider: dispatch.id,
-                    cluster: dispatch.cluster.to_owned(),
-                    headers: dispatch.headers().into_iter().map(owned).collect(),
-                    timeout: Duration::from_millis(dispatch.timeout_ms),
-                }));
-                if !lists.queued.is_empty() {
-                    calls::set_tick(Duration::from_millis(1));
-                }
-                lists.waiting.insert(stream, query);
-                None
-            }
+        let reply = lists.ask(&self.config, stream, &query, Outcomes::default());
+        if reply.is_none() {
+            lists.waiting.insert(stream, query);
         }
+        reply
     }
 
     /// The root context's tick: makes the calls that streams have asked for.
@@ -102,12 +91,12 @@ impl Shared {
                 let fetches = &mut self.lists.borrow_mut().fetches;
                 match sent {
                     Ok(token) => {
-                        fetches.sent(call.provider, token);
+                        fetches.sent(call.question, token);
                         continue;
                     }
                     Err(status) => {
                         warn!("can't ask cluster {} for its models: {status:?}", call.cluster);
-                        fetches.not_sent(call.provider, calls::now_ms())
+                        fetches.not_sent(&call.question, calls::now_ms())
                     }
                 }
             };
@@ -118,7 +107,11 @@ impl Shared {
     /// A call has come back. `size`: of its body; `headers` is 0 when it was reset.
     pub fn on_response(&self, root: u32, token: u32, headers: usize, size: usize) {
         let answer = if headers == 0 || size > MAX_LIST_BYTES { None } else { read_response(size) };
-        let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
+        let answer = answer.as_ref().map(|(status, retry_after, body)| CallAnswer {
+            status: *status,
+            retry_after: retry_after.as_deref(),
+            body,
+        });
         let ready = self.lists.borrow_mut().fetches.answered(token, answer, calls::now_ms());
         self.answer(root, ready);
     }
@@ -131,14 +124,23 @@ impl Shared {
         }
     }
 
-    fn answer(&self, root: u32, ready: Vec<(u32, ListOutcomes)>) {
+    fn answer(&self, root: u32, ready: Vec<(u32, Outcomes)>) {
         for (stream, outcomes) in ready {
-            let Some(query) = self.lists.borrow_mut().waiting.remove(&stream) else { continue };
+            let reply = {
+                let lists = &mut *self.lists.borrow_mut();
+                let Some(query) = lists.waiting.remove(&stream) else { continue };
+                let reply = lists.ask(&self.config, stream, &query, outcomes);
+                if reply.is_none() {
+                    lists.waiting.insert(stream, query);
+                }
+                reply
+            };
+            let Some(reply) = reply else { continue };
             if let Err(status) = hostcalls::set_effective_context(stream) {
                 error!("can't reach a waiting stream: {status:?}");
                 continue;
             }
-            let _stops = send(&query.reply(&self.config, &outcomes));
+            let _stops = send(&reply);
         }
         if let Err(status) = hostcalls::set_effective_context(root) {
             error!("can't return to the root context: {status:?}");
@@ -146,8 +148,47 @@ impl Shared {
     }
 }
 
-fn read_response(size: usize) -> Option<(u16, Vec<u8>)> {
+impl Lists {
+    /// `None`: the stream has to wait for calls that the next tick makes.
+    fn ask(
+        &mut self,
+        config: &Config,
+        stream: u32,
+        query: &ModelsQuery,
+        got: Outcomes,
+    ) -> Option<Reply> {
+        let needs = |known: &Outcomes| query.needed(config, known);
+        match self.fetches.ask(config, stream, needs, got, calls::now_ms()) {
+            FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
+            FetchProgress::Wait(dispatches) => {
+                self.queued.extend(dispatches.into_iter().map(ListCall::of));
+                if !self.queued.is_empty() {
+                    calls::set_tick(Duration::from_millis(1));
+                }
+                None
+            }
+        }
+    }
+}
+
+impl ListCall {
+    fn of(dispatch: Dispatch<'_>) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            cluster: dispatch.cluster.to_owned(),
+            headers: dispatch.headers().into_iter().map(owned).collect(),
+            timeout: Duration::from_millis(dispatch.timeout_ms),
+            question: dispatch.question,
+        }
+    }
+}
+
+/// Status, `retry-after` and body.
+type Read = (u16, Option<Vec<u8>>, Vec<u8>);
+
+fn read_response(size: usize) -> Option<Read> {
     let headers = calls::headers(HeaderMapType::CallResponse).ok()?;
     let status = std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()?;
-    Some((status, calls::body(BufferType::CallResponse, 0, size).ok()?))
+    let retry_after = headers.get("retry-after").map(<[u8]>::to_vec);
+    Some((status, retry_after, calls::body(BufferType::CallResponse, 0, size).ok()?))
 }

@@ -4,6 +4,7 @@
 //! [`from_event`] the one that hides in an event of a stream. What a message may be is bounded
 //! ([`text::MAX_MESSAGE_CHARS`]), holds no markup and does not repeat the request.
 
+mod about_model;
 pub mod context_length;
 mod credential;
 mod listing;
@@ -19,6 +20,7 @@ mod words;
 
 use serde_json::{Map, Value};
 
+pub use about_model::is_about_model;
 pub use credential::refuses_credential;
 pub use listing::conceal;
 pub use names::may_mean_error;

@@ -51,7 +51,7 @@ pub struct ListedModel {
 
 /// Names of the id, the most telling first. What servers call `name` may be for people, so it comes last but
 /// for the names of a single server.
-const IDS: [&str; 13] = [
+pub(super) const IDS: [&str; 13] = [
     "id",
     "model",
     "model_id",

@@ -25,7 +25,9 @@ LISTS = {
 
 def listing(ids: list[str], **fields: Any):
     """An upstream's answer that lists `ids`."""
-    models = [{"id": id, "object": "model", "created": 7, "owned_by": "up"} for id in ids]
+    models = [
+        {"id": id, "object": "model", "created": 7, "owned_by": "up"} for id in ids
+    ]
     return answer({"object": "list", "data": models}, **fields)
 
 
@@ -92,6 +94,12 @@ def wait_stat(envoy: Envoy, name: str, value: int) -> None:
         time.sleep(0.02)
 
 
+def upstreams_error(reply, status: int) -> plugin.Json:
+    """An error in an upstream's own words."""
+    assert reply.status == status, (reply.status, reply.body)
+    return expect.envelope(reply)
+
+
 ACTIVE = "http.gateway.downstream_rq_active"
 
 
@@ -107,7 +115,12 @@ def test_the_lists_of_all_bound_providers(fresh):
     ]
     smart, first, *_ = reply.json()["data"]
     assert smart["owned_by"] == OWNER
-    assert first == {"id": "alpha/a-1", "object": "model", "created": 7, "owned_by": "up"}
+    assert first == {
+        "id": "alpha/a-1",
+        "object": "model",
+        "created": 7,
+        "owned_by": "up",
+    }
     assert reply.header(INCOMPLETE) is None
     assert reply.header("x-langwatch-request-id")
 
@@ -140,11 +153,19 @@ def test_a_provider_that_does_not_offer_lists_is_not_asked(fresh):
 def test_each_provider_is_asked_in_its_own_way(fresh, upstreams):
     fields = [
         *headers("env", None),
-        *(("x-api-key", VK["env"]), ("cookie", "session"), ("x-gateway-cluster", "delta")),
+        *(
+            ("x-api-key", VK["env"]),
+            ("cookie", "session"),
+            ("x-gateway-cluster", "delta"),
+        ),
     ]
     expect.good(fresh.request("GET", "/v1/models?after=x", fields))
     alpha, beta, gamma = (upstreams[name].only for name in LISTS)
-    assert [alpha.path, beta.path, gamma.path] == ["/openai/v1/models", "/v1/models", "/v1/models"]
+    assert [alpha.path, beta.path, gamma.path] == [
+        "/openai/v1/models",
+        "/v1/models",
+        "/v1/models",
+    ]
     hosts = [got.header("host") for got in (alpha, beta, gamma)]
     assert hosts == ["alpha.test", "beta.test:8080", "gamma.test"]
     credentials = [
@@ -162,7 +183,8 @@ def test_each_provider_is_asked_in_its_own_way(fresh, upstreams):
 
 
 @pytest.mark.parametrize(
-    "quirk", quirks.params(quirks.load(lambda quirk: quirk.category == "D"), strict=True)
+    "quirk",
+    quirks.params(quirks.load(lambda quirk: quirk.category == "D"), strict=True),
 )
 def test_recorded_lists(start_envoy, upstreams, quirk):
     allowed = {
@@ -172,12 +194,19 @@ def test_recorded_lists(start_envoy, upstreams, quirk):
     }  # fmt: skip
     keys = [virtual_key("main", ["alpha"])]
     keys += [
-        {"id": id, "key": f"vk-for-{id}", "providers": ["alpha"], "models_allowed": models}
+        {
+            "id": id,
+            "key": f"vk-for-{id}",
+            "providers": ["alpha"],
+            "models_allowed": models,
+        }
         for id, models in allowed.items()
     ]
     envoy = start_envoy(config=configuration(virtual_keys=keys, models_cache_seconds=0))
     recorded = quirk.answer()
-    recorded.headers = [field for field in recorded.headers if field[0] != "content-length"]
+    recorded.headers = [
+        field for field in recorded.headers if field[0] != "content-length"
+    ]
     upstreams["alpha"].next(recorded)
     key = f"vk-for-{quirk.id}" if quirk.id in allowed else VK["main"]
     reply = envoy.request("GET", "/v1/models", [("authorization", f"Bearer {key}")])
@@ -197,12 +226,35 @@ def test_recorded_lists(start_envoy, upstreams, quirk):
 
 def test_odd_ids(fresh, upstreams):
     """An id that no request could carry is left out; the rest is written as JSON."""
-    odd = ["", "a\nb", "nul\0", "\x7f", "c1\x85", "x" * 2000, 7, None, ["l"], {"id": "m"}]
-    good = ['quo"te', "back\\slash", "ümlaut", "日本", "sp ace", "</script>", "a?b#c", "a//b", "%2F"]
+    odd = [
+        "",
+        "a\nb",
+        "nul\0",
+        "\x7f",
+        "c1\x85",
+        "x" * 2000,
+        7,
+        None,
+        ["l"],
+        {"id": "m"},
+    ]
+    good = [
+        'quo"te',
+        "back\\slash",
+        "ümlaut",
+        "日本",
+        "sp ace",
+        "</script>",
+        "a?b#c",
+        "a//b",
+        "%2F",
+    ]
     lone = b'{"data":[{"id":"\\ud800"},{"id":"fine"},{"id":"fine"},'
     rest = json.dumps([{"id": id} for id in [*odd, *good]])[1:]
     upstreams["alpha"].next(answer(lone + rest.encode() + b"}"))
-    assert sorted(ids(get(fresh, vk="bound"))) == sorted(f"alpha/{id}" for id in [*good, "fine"])
+    assert sorted(ids(get(fresh, vk="bound"))) == sorted(
+        f"alpha/{id}" for id in [*good, "fine"]
+    )
 
 
 def test_a_long_list(fresh, upstreams):
@@ -222,7 +274,9 @@ BAD = {
     "500": openai_shapes.error(500, "broken"),
     "401": openai_shapes.error(401, "bad key"),
     "429": openai_shapes.error(429, "slow down"),
-    "redirect": answer(b"", 307, headers=[("location", "http://elsewhere.test/v1/models")]),
+    "redirect": answer(
+        b"", 307, headers=[("location", "http://elsewhere.test/v1/models")]
+    ),
     "HTML": answer("<!doctype html><title>Log in</title>", content_type="text/html"),
     "no JSON": answer("model-a, model-b", content_type="text/plain"),
     "an error inside 200": answer({"error": {"message": "no", "code": 401}}),
@@ -265,7 +319,9 @@ def test_providers_that_can_not_be_reached_are_left_out(fresh):
 def test_slow_providers_are_left_out(fresh, upstreams):
     """One never answers, the other's answer never ends."""
     upstreams["alpha"].next(answer(hold=Gate()))
-    upstreams["gamma"].next(answer(b'{"data":[{"id":"g"}', framing="chunked", end="never"))
+    upstreams["gamma"].next(
+        answer(b'{"data":[{"id":"g"}', framing="chunked", end="never")
+    )
     reply = get(fresh, vk="env")
     assert ids(reply) == ["beta/b-1", "beta/b-2", "beta/both"]
     assert reply.header(INCOMPLETE) == "alpha, gamma"
@@ -282,9 +338,56 @@ def test_a_provider_without_lists_is_no_failure(fresh, upstreams, status):
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_the_only_provider_without_a_list(fresh, upstreams, status):
-    """An empty list would say that it has no models."""
-    upstreams["alpha"].next(answer(b"", status, content_type=None))
-    assert "alpha" in expect.gateway_error(get(fresh, vk="bound"), 404, "unknown_url")
+    """An empty list would say that it has no models: it says itself that it has no such path."""
+    upstreams["alpha"].next(
+        answer(b"", status, content_type=None),
+        answer({"detail": "Not Found"}, status),
+    )
+    error = upstreams_error(get(fresh, vk="bound"), status)
+    assert str(status) in error["message"]
+    assert upstreams_error(get(fresh, vk="bound"), status)["message"] == "Not Found"
+
+
+@pytest.mark.parametrize("path", ["", "/alpha/none"])
+def test_the_only_provider_speaks_for_itself(fresh, upstreams, path):
+    """Its status and words; whose credential it refused is said, and its key is not."""
+    key = PROVIDER_KEYS["alpha"]
+    upstreams["alpha"].next(
+        answer(
+            {
+                "error": {
+                    "message": f"Incorrect API key {key}",
+                    "code": "invalid_api_key",
+                }
+            },
+            401,
+        ),
+        answer({"message": "no"}, 403),
+        answer({"error": "loading"}, 503, headers=[("retry-after", "7")]),
+        openai_shapes.error(500, "broken"),
+    )
+    refused = "Provider alpha refused the gateway's credential: "
+    error = upstreams_error(get(fresh, path, vk="bound"), 401)
+    assert error["message"].startswith(f"{refused}Incorrect API key")
+    assert (error["code"], key in error["message"]) == ("invalid_api_key", False)
+    error = upstreams_error(get(fresh, path, vk="bound"), 403)
+    assert error["message"] == f"{refused}no"
+    assert error["code"] == "upstream_authentication_failed"
+    reply = get(fresh, path, vk="bound")
+    assert upstreams_error(reply, 503)["message"] == "loading"
+    assert reply.header("retry-after") == "7"
+    assert upstreams_error(get(fresh, path, vk="bound"), 500)["message"] == "broken"
+
+
+def test_what_the_only_provider_says_is_scoped_too(start_envoy, upstreams):
+    """An error that lists the server's models tells a key of those alone that it may use."""
+    few = virtual_key("main", ["alpha"], models_allowed=["alpha/a-*"])
+    envoy = start_envoy(config=configuration(virtual_keys=[few]))
+    upstreams["alpha"].next(
+        answer({"error": "No such. Available models are: a-1, zz-9"}, 400)
+    )
+    error = upstreams_error(get(envoy), 400)
+    assert "a-1" in error["message"] and "zz-9" not in error["message"]
 
 
 def test_when_all_fail(fresh):
@@ -316,16 +419,40 @@ def test_one_model(fresh, upstreams, path, id, owner):
     assert_model(reply.json())
     assert (reply.json()["id"], reply.json()["owned_by"]) == (id, owner)
     asked = {"up": [1, 0], OWNER: [0, 0]}[owner]
-    assert calls(upstreams, "alpha", "beta") == (asked[::-1] if "beta" in path else asked)
+    assert calls(upstreams, "alpha", "beta") == (
+        asked[::-1] if "beta" in path else asked
+    )
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *("/alpha/none", "/none", "/gamma/g-1", "/down/x", "/fast", "/alpha", "/alpha/"),
+        *(
+            "/alpha/none",
+            "/none",
+            "/gamma/g-1",
+            "/down/x",
+            "/fast",
+            "/alpha",
+            "/alpha/",
+        ),
         *("/alpha/a-1/x", "/alpha%2F%2Fa-1", "/alpha%252Fa-1", "/a-*", "/*"),
-        *("/alpha/a-1%0A", "/alpha/a%7F1", "/%ff%fe", "/%", "/%zz", "/alpha/a-1%", "/alpha/a-1%2"),
-        *("/..%2f..%2fv1%2fmodels", "/alpha/a-1%20", "/ALPHA/a-1", "/alpha/A-1", "/%C2%85"),
+        *(
+            "/alpha/a-1%0A",
+            "/alpha/a%7F1",
+            "/%ff%fe",
+            "/%",
+            "/%zz",
+            "/alpha/a-1%",
+            "/alpha/a-1%2",
+        ),
+        *(
+            "/..%2f..%2fv1%2fmodels",
+            "/alpha/a-1%20",
+            "/ALPHA/a-1",
+            "/alpha/A-1",
+            "/%C2%85",
+        ),
         "/" + "x" * 20_000,
     ],
     ids=lambda path: path[:30],
@@ -338,18 +465,31 @@ def test_no_such_model(fresh, path):
 @pytest.mark.parametrize(
     "path",
     [
-        *("/alpha/both", "/alpha%2Fboth", "/%61lpha%2Fbot%68", "/both", "/b%6fth", "/beta/b-1"),
+        *(
+            "/alpha/both",
+            "/alpha%2Fboth",
+            "/%61lpha%2Fbot%68",
+            "/both",
+            "/b%6fth",
+            "/beta/b-1",
+        ),
         *("/beta%2Fb-1", "/smart", "/listed/both", "/listed%2Forg%2Flisted-2"),
     ],
 )
 def test_a_model_that_is_not_allowed_looks_like_none(fresh, upstreams, path):
-    message = expect.gateway_error(get(fresh, path, vk="allow"), 404, "model_not_found", "model")
-    other = expect.gateway_error(get(fresh, "/zzz", vk="allow"), 404, "model_not_found", "model")
+    message = expect.gateway_error(
+        get(fresh, path, vk="allow"), 404, "model_not_found", "model"
+    )
+    other = expect.gateway_error(
+        get(fresh, "/zzz", vk="allow"), 404, "model_not_found", "model"
+    )
     assert "*" not in message and "b-2" not in message
     assert message.partition("` ")[2] == other.partition("` ")[2]
 
 
-@pytest.mark.parametrize("path", ["/alpha/a-1", "/b-2", "/beta/b-2", "/listed-1", "/fast"])
+@pytest.mark.parametrize(
+    "path", ["/alpha/a-1", "/b-2", "/beta/b-2", "/listed-1", "/fast"]
+)
 def test_an_allowed_model(fresh, path):
     """`b-2` as it stands is a model of the primary provider, which has none of that name."""
     reply = get(fresh, path, vk="allow")
@@ -360,10 +500,178 @@ def test_an_allowed_model(fresh, path):
 
 
 def test_one_model_of_a_provider_that_fails(fresh, upstreams):
-    upstreams["alpha"].next(openai_shapes.error(500, "broken"))
+    upstreams["alpha"].next(
+        openai_shapes.error(500, "broken"), answer(silent=True, end="cut")
+    )
+    assert upstreams_error(get(fresh, "/alpha/a-1"), 500)["message"] == "broken"
     message = expect.gateway_error(get(fresh, "/alpha/a-1"), 502, "upstream_error")
     assert "alpha" in message
-    assert calls(upstreams, "alpha", "beta") == [1, 0]
+    assert calls(upstreams, "alpha", "beta") == [2, 0]
+
+
+# One model that the provider's list does not show: the provider is asked
+
+
+def asked(upstreams, one, listed=("a-1", "tiny:latest")):
+    """`one` is what alpha answers about a single model, whichever that is; None: it has no such path."""
+
+    def handler(request):
+        if request.path == "/openai/v1/models":
+            return (
+                listing(listed)
+                if listed is not None
+                else answer({"detail": "Not Found"}, 404)
+            )
+        return one or answer({"detail": "Not Found"}, 404)
+
+    upstreams["alpha"].handler = handler
+
+
+ONE = {
+    "OpenAI's": {"id": "new", "object": "model", "created": 9, "owned_by": "library"},
+    "another id": {"id": "new:7b", "object": "model", "created": 9, "owned_by": "library"},
+    "in an envelope": {"code": 0, "data": {"id": "new", "created": 9, "owned_by": "library"}},
+    "another name": {"model_name": "new", "created_at": 9, "organization": "library", "host": "10.0.0.1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("one", ONE.values(), ids=ONE)
+@pytest.mark.parametrize("listed", [("a-1",), None], ids=["listed", "no list"])
+@pytest.mark.parametrize("asks", ["/alpha/new", "/new", "/alpha%2Fnew"])
+def test_a_model_that_the_list_does_not_show(fresh, upstreams, one, listed, asks):
+    asked(upstreams, answer(one), listed)
+    reply = expect.good(get(fresh, asks, vk="main"))
+    assert reply.json() == {
+        "id": asks[1:].replace("%2F", "/"),
+        **{"object": "model", "created": 9, "owned_by": "library"},
+    }
+    paths = [got.path for got in upstreams["alpha"].requests]
+    assert paths == ["/openai/v1/models", "/openai/v1/models/new"]
+    got = upstreams["alpha"].requests[1]
+    assert got.header("authorization") == f"Bearer {PROVIDER_KEYS['alpha']}"
+    assert calls(upstreams, "beta") == [0]
+    head = fresh.request("HEAD", f"/v1/models{asks}", headers("main"))
+    assert (head.status, head.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("asks", "path"),
+    [
+        ("org/deep/n", "org%2Fdeep%2Fn"),
+        ("tiny:1b", "tiny:1b"),
+        ("@cf/m", "@cf%2Fm"),
+        ("sp%20ace", "sp%20ace"),
+        ("%E6%97%A5", "%E6%97%A5"),
+    ],
+)
+def test_how_it_is_asked(fresh, upstreams, asks, path):
+    asked(upstreams, answer({"id": "x", "object": "model"}))
+    expect.good(get(fresh, f"/alpha/{asks}"))
+    assert upstreams["alpha"].requests[1].path == f"/openai/v1/models/{path}"
+
+
+NO_SUCH_PATH = {
+    "FastAPI": answer({"detail": "Not Found"}, 404),
+    "llama.cpp": answer({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}, 404),
+    "Go": answer("404 page not found", 404, content_type="text/plain"),
+    "Express": answer("<pre>Cannot GET /openai/v1/models/tiny</pre>", 404, content_type="text/html"),
+    "LM Studio": answer({"error": "Unexpected endpoint or method. (GET /openai/v1/models/tiny)"}),
+    "405": answer(b"", 405),
+    "501": answer(b"", 501),
+    "403": answer({"message": "Missing Authentication Token"}, 403),
+    "the list": listing(["a-1", "tiny:latest"]),
+    "a page": answer("<!doctype html><title>Chat</title>", content_type="text/html"),
+    "empty": answer(b""),
+    "other JSON": answer({"status": "ok"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("one", NO_SUCH_PATH.values(), ids=NO_SUCH_PATH)
+def test_a_server_that_can_not_be_asked_for_one(fresh, upstreams, one):
+    """Then its list decides, and Ollama's tag that every model may have."""
+    asked(upstreams, one)
+    assert expect.good(get(fresh, "/alpha/tiny")).json()["id"] == "alpha/tiny"
+    message = expect.gateway_error(
+        get(fresh, "/alpha/none"), 404, "model_not_found", "model"
+    )
+    assert "alpha/none" in message
+
+
+def test_the_server_says_that_there_is_no_such_model(fresh, upstreams):
+    """In the gateway's words, as for all models that a key does not see."""
+    asked(
+        upstreams,
+        answer(
+            {"error": {"message": "model 'tiny' not found", "type": "api_error"}}, 404
+        ),
+    )
+    expect.gateway_error(get(fresh, "/alpha/tiny"), 404, "model_not_found", "model")
+
+
+def test_the_server_fails_when_it_is_asked_for_one(fresh, upstreams):
+    asked(upstreams, answer({"error": "loading"}, 503, headers=[("retry-after", "7")]))
+    reply = get(fresh, "/alpha/new")
+    assert upstreams_error(reply, 503)["message"] == "loading"
+    assert reply.header("retry-after") == "7"
+    asked(upstreams, answer(silent=True, end="cut"))
+    assert "alpha" in expect.gateway_error(
+        get(fresh, "/alpha/new"), 502, "upstream_error"
+    )
+    # What the list shows does not depend on it.
+    expect.good(get(fresh, "/alpha/a-1"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/alpha/new", "/new", "/beta/new", "/alpha/x%2F..%2Fa-1"]
+)
+def test_who_may_not_use_a_model_has_nobody_asked(fresh, upstreams, path):
+    asked(upstreams, answer({"id": "new", "object": "model"}))
+    with fresh.sends_nothing():
+        expect.gateway_error(
+            get(fresh, path, vk="allow"), 404, "model_not_found", "model"
+        )
+
+
+def test_who_may_use_a_model_sees_it(fresh, upstreams):
+    asked(upstreams, answer({"id": "a-9", "object": "model"}))
+    assert expect.good(get(fresh, "/alpha/a-9", vk="allow")).json()["id"] == "alpha/a-9"
+
+
+def test_in_anthropics_shape(fresh, upstreams):
+    asked(upstreams, answer({"id": "new", "object": "model", "created": 9}))
+    fields = [*headers("main"), ("anthropic-version", "2023-06-01")]
+    body = expect.good(fresh.request("GET", "/v1/models/alpha/new", fields)).json()
+    assert (body["type"], body["id"]) == ("model", "alpha/new")
+
+
+def test_many_clients_ask_for_one_at_the_same_time(fresh, upstreams):
+    """They share the calls; what was answered is not kept."""
+    gate = Gate()
+    asked(upstreams, answer({"id": "new", "object": "model"}, hold=gate))
+    with ThreadPoolExecutor(8) as pool:
+        tasks = [pool.submit(get, fresh, "/alpha/new") for _ in range(8)]
+        wait_stat(fresh, ACTIVE, 8)
+        gate.wait_reached()
+        gate.open()
+        for task in tasks:
+            assert expect.good(task.result()).json()["id"] == "alpha/new"
+    before = len(upstreams["alpha"].requests)
+    asked(upstreams, None)
+    expect.gateway_error(get(fresh, "/alpha/new"), 404, "model_not_found", "model")
+    assert len(upstreams["alpha"].requests) == before + 2
+
+
+def test_a_client_that_goes_away_while_one_model_is_asked_for(fresh, upstreams):
+    gate = Gate()
+    asked(upstreams, answer({"id": "new", "object": "model"}, hold=gate))
+    with fresh.connect() as client:
+        client.send_head("GET", "/v1/models/alpha/new", headers("main"))
+        gate.wait_reached()
+        client.reset()
+    wait_stat(fresh, ACTIVE, 0)
+    gate.open()
+    asked(upstreams, answer({"id": "new", "object": "model"}))
+    expect.good(get(fresh, "/alpha/new"))
 
 
 def test_one_curated_model(fresh):
@@ -432,7 +740,7 @@ def test_a_failure_is_forgotten_sooner(start_envoy, upstreams):
     envoy = start_envoy(config=configuration(models_cache_seconds=3600))
     upstreams["alpha"].next(openai_shapes.error(500, "broken"))
     upstreams["alpha"].handler = lambda _: listing(["a-1"])
-    expect.gateway_error(get(envoy, vk="bound"), 502, "upstream_error")
+    assert upstreams_error(get(envoy, vk="bound"), 500)["message"] == "broken"
     deadline = time.monotonic() + 20
     while (reply := get(envoy, vk="bound")).status != 200:
         assert time.monotonic() < deadline, "the failure is kept"
@@ -472,14 +780,18 @@ def test_a_client_that_goes_away_while_lists_are_fetched(fresh, upstreams, how):
     gate.open()
     with staying:
         assert ids(staying.answer("GET").rest()) == ["alpha/left"]
-    assert ids(get(fresh, vk="bound")) == [f"alpha/{id}" for id in sorted(LISTS["alpha"])]
+    assert ids(get(fresh, vk="bound")) == [
+        f"alpha/{id}" for id in sorted(LISTS["alpha"])
+    ]
     wait_stat(fresh, ACTIVE, 0)
     wait_stat(fresh, "cluster.alpha.upstream_rq_active", 0)
 
 
 def test_all_clients_go_away_and_the_list_is_kept(start_envoy, upstreams):
     """The call goes on without them, and the next client needs none."""
-    envoy = start_envoy(config=configuration(models_cache_seconds=3600, cache={"mode": "disable"}))
+    envoy = start_envoy(
+        config=configuration(models_cache_seconds=3600, cache={"mode": "disable"})
+    )
     gate = Gate()
     upstreams["alpha"].next(listing(["left"], hold=gate))
     with envoy.connect() as client:
@@ -505,7 +817,9 @@ def test_a_get_with_a_body(fresh, upstreams, body, chunked, vk):
 
 def test_a_get_whose_body_never_ends(fresh):
     with fresh.connect() as client:
-        client.send_head("GET", "/v1/models", [*headers("bound"), ("content-length", "1000")])
+        client.send_head(
+            "GET", "/v1/models", [*headers("bound"), ("content-length", "1000")]
+        )
         client.send(b"only this")
         assert len(ids(client.answer("GET").rest())) == 4
 
@@ -527,7 +841,9 @@ def test_requests_on_one_connection(fresh):
 def test_http2_streams(fresh):
     with fresh.connect2() as client:
         fields = headers("main")
-        streams = [client.start("GET", "/v1/models", fields, end=True) for _ in range(5)]
+        streams = [
+            client.start("GET", "/v1/models", fields, end=True) for _ in range(5)
+        ]
         for stream in streams:
             assert len(json.loads(client.wait(stream).body)["data"]) == 8
 

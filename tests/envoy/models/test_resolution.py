@@ -9,7 +9,9 @@ from harness import expect
 
 
 def ask(gateway, model: str, vk: str = "main"):
-    return gateway.post(body=json.dumps({"model": model, "messages": []}).encode(), vk=vk)
+    return gateway.post(
+        body=json.dumps({"model": model, "messages": []}).encode(), vk=vk
+    )
 
 
 RESOLVED = [
@@ -17,13 +19,23 @@ RESOLVED = [
     ("main", "alpha/m", "alpha", "m"),
     ("main", "beta/org/sub/m:v1", "beta", "org/sub/m:v1"),
     ("main", "gamma/m", "gamma", "m"),
-    ("main", "vllm/meta-llama/Llama-3.2-1B-Instruct", "vllm", "meta-llama/Llama-3.2-1B-Instruct"),
+    (
+        "main",
+        "vllm/meta-llama/Llama-3.2-1B-Instruct",
+        "vllm",
+        "meta-llama/Llama-3.2-1B-Instruct",
+    ),
     ("main", "delta//m", "delta", "/m"),
     ("main", "alpha/alpha/m", "alpha", "alpha/m"),
     ("main", "delta/ m ", "delta", " m "),
     # no provider before the slash: an upstream's own id, the primary's without a list
     ("main", "gpt-4o", "alpha", "gpt-4o"),
-    ("main", "meta-llama/Llama-3.2-1B-Instruct", "alpha", "meta-llama/Llama-3.2-1B-Instruct"),
+    (
+        "main",
+        "meta-llama/Llama-3.2-1B-Instruct",
+        "alpha",
+        "meta-llama/Llama-3.2-1B-Instruct",
+    ),
     ("main", "Beta/m", "alpha", "Beta/m"),
     ("main", "alph/m", "alpha", "alph/m"),
     # the only provider that lists it
@@ -84,7 +96,9 @@ def test_an_alias_target_outside_the_bound_providers(gateway):
     """A global alias gives a key no provider that it is not bound to."""
     with gateway.sends_nothing():
         reply = ask(gateway, "fast", "bound")
-        expect.gateway_error(reply, reply.status, {"model_not_found", "model_not_allowed"})
+        expect.gateway_error(
+            reply, reply.status, {"model_not_found", "model_not_allowed"}
+        )
         assert reply.status in (403, 404)
 
 
@@ -142,7 +156,9 @@ DENIED = [
 def test_denied(gateway, vk, asked):
     """Denied before "not found" can tell what exists; the list is never shown."""
     with gateway.sends_nothing():
-        message = expect.gateway_error(ask(gateway, asked, vk), 403, "model_not_allowed", "model")
+        message = expect.gateway_error(
+            ask(gateway, asked, vk), 403, "model_not_allowed", "model"
+        )
     for entry in ("llama-3*", "BAAI/*", "*-mini", "beta/*"):
         assert entry not in message
 
@@ -150,7 +166,9 @@ def test_denied(gateway, vk, asked):
 def test_messages_name_the_model_safely(gateway):
     """A client's id comes back in JSON's own escapes, never as markup of ours or unbounded."""
     asked = 'alpha/"}{<script>' + "x" * 900
-    message = expect.gateway_error(ask(gateway, asked, "none"), 403, "model_not_allowed")
+    message = expect.gateway_error(
+        ask(gateway, asked, "none"), 403, "model_not_allowed"
+    )
     assert len(message) < 1000
 
 
@@ -160,5 +178,7 @@ def test_messages_name_the_model_safely(gateway):
 def test_ids_that_no_model_has(gateway, model):
     """A control character, or an endless id, is refused for every key."""
     with gateway.sends_nothing():
-        message = expect.gateway_error(ask(gateway, model), 400, "invalid_model", "model")
+        message = expect.gateway_error(
+            ask(gateway, model), 400, "invalid_model", "model"
+        )
     assert len(message) < 1000 and message.isprintable()
