@@ -159,8 +159,13 @@ matrix: $(PARTS_$(HOST)) python-env ## The main suites on each Envoy of MATRIX (
 
 .PHONY: istio
 istio: wasm envoy python-env ## The shipped Istio manifests: a real istiod renders them, a real Envoy serves them
-	@istiod=$$(scripts/istio.sh) && echo "== a mesh of one proxy, with $$istiod" >&2 && \
+	@istiod=$$(scripts/control-plane.sh istiod) && echo "== a mesh of one proxy, with $$istiod" >&2 && \
 	  ISTIOD=$$istiod $(VENV_PYTHON) -m pytest tests/istio -v $(ARGS)
+
+.PHONY: envoy-gateway
+envoy-gateway: wasm envoy python-env ## The shipped Envoy Gateway manifest: a real one translates it, a real Envoy serves it
+	@program=$$(scripts/control-plane.sh envoy-gateway) && echo "== a gateway of one Envoy, with $$program" >&2 && \
+	  ENVOY_GATEWAY=$$program $(VENV_PYTHON) -m pytest tests/envoy_gateway -v $(ARGS)
 
 .PHONY: chaos
 chaos: wasm envoy python-env ## Send 1,000 requests under random faults at two providers (SEED=1, REQUESTS=1000)

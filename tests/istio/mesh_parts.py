@@ -1,9 +1,12 @@
-"""The server behind the mesh, and the manifests as they are shipped."""
+"""What the tests of a mesh share: the server behind it, the manifests as they are shipped, a client."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import yaml
 from mesh import HOST
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+KEY = "vk-of-this-test"
+DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+UPSTREAM_KEY = "key-of-the-provider"
 
 
 class Loader(yaml.SafeLoader):
@@ -86,4 +92,36 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def manifests(name: str) -> list[dict]:
-    return list(yaml.load_all((ROOT / "envoy" / "istio" / name).read_text(), Loader))
+    return list(yaml.load_all((ROOT / "envoy" / name).read_text(), Loader))
+
+
+def send(
+    port: int,
+    host: str,
+    body: dict | bytes,
+    key: str = KEY,
+    path: str = "/v1/chat/completions",
+    more: dict[str, str] | None = None,
+) -> tuple[int, dict[str, str], bytes]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"host": host, "authorization": f"Bearer {key}", "content-type": "application/json"} | (more or {})
+    request = urllib.request.Request(f"http://{HOST}:{port}{path}", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def chat(model: str, **members: object) -> dict:
+    return {"model": model, "messages": [{"role": "user", "content": "hi"}], **members}
+
+
+def error_code(body: bytes) -> str:
+    return json.loads(body)["error"]["code"]
+
+
+def contents(stream: bytes) -> str:
+    assert stream.endswith(b"data: [DONE]\n\n"), stream
+    events = [json.loads(line[6:]) for line in stream.split(b"\n\n")[:-2]]
+    return "".join(event["choices"][0]["delta"].get("content", "") for event in events)

@@ -6,18 +6,12 @@ download of the module, and mutual TLS between pods.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from mesh import HOST, Istiod, Proxy, free_port
-from mesh_parts import Provider, manifests
+from mesh_parts import DIGEST, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send
 
-KEY = "vk-of-this-test"
-DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
-UPSTREAM_KEY = "key-of-the-provider"
 NO_MTLS = {
     "apiVersion": "security.istio.io/v1",
     "kind": "PeerAuthentication",
@@ -51,33 +45,8 @@ def local_module(documents: list[dict], module: str) -> dict:
     return settings
 
 
-def send(port: int, host: str, body: dict | bytes, key: str = KEY, path: str = "/v1/chat/completions"):
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"host": host, "authorization": f"Bearer {key}", "content-type": "application/json"}
-    request = urllib.request.Request(f"http://{HOST}:{port}{path}", data, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, dict(answer.headers), answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
-
-
-def chat(model: str, **members: object) -> dict:
-    return {"model": model, "messages": [{"role": "user", "content": "hi"}], **members}
-
-
-def error_code(body: bytes) -> str:
-    return json.loads(body)["error"]["code"]
-
-
-def contents(stream: bytes) -> str:
-    assert stream.endswith(b"data: [DONE]\n\n"), stream
-    events = [json.loads(line[6:]) for line in stream.split(b"\n\n")[:-2]]
-    return "".join(event["choices"][0]["delta"].get("content", "") for event in events)
-
-
 def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
-    documents = manifests("gateway.yaml")
+    documents = manifests("istio/gateway.yaml")
     settings = local_module(documents, programs["module"])
     port = free_port()
     (gateway,) = of_kind(documents, "Gateway")
@@ -135,7 +104,7 @@ def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -
 def test_two_positions_with_a_fallback(
     programs: dict[str, str], provider: Provider, second: Provider, tmp_path: Path
 ) -> None:
-    documents = manifests("two-positions.yaml")
+    documents = manifests("istio/two-positions.yaml")
     local_module(documents, programs["module"])
     port = free_port()
     (gateway,) = of_kind(documents, "Gateway")
@@ -209,7 +178,7 @@ def test_two_positions_with_a_fallback(
 
 def test_sidecar(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
     port = free_port()
-    text = json.dumps(manifests("sidecar.yaml"))
+    text = json.dumps(manifests("istio/sidecar.yaml"))
     # The port of the pod's own server; two of these tests may run at once.
     documents = json.loads(text.replace("8000", str(port)))
     local_module(documents, programs["module"])

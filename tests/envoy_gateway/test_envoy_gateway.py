@@ -1,0 +1,138 @@
+"""The shipped manifest, translated and delivered by a real Envoy Gateway, served by a real Envoy.
+
+What a machine without a cluster lacks is replaced, and a second key added: where the module and the providers are, TLS
+toward the provider, and the address of Envoy Gateway's own module server, which is a Service's name in a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from pathlib import Path
+
+from controller import CERTIFICATES, Controller, ModuleServer
+from mesh import HOST, free_port
+from mesh_parts import DIGEST, KEY, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send
+
+NARROW = "vk-that-may-less"
+MODEL = "groq/llama-3.3-70b-versatile"
+
+
+def of(documents: list[dict], kind: str, name: str | None = None) -> dict:
+    (found,) = (item for item in documents if item["kind"] == kind and name in (None, item["metadata"]["name"]))
+    return found
+
+
+def local(documents: list[dict], modules: ModuleServer, port: int, servers: dict[str, Provider], certificates: Path) -> list[dict]:
+    """The manifest as it runs here."""
+    (code,) = (item["code"] for item in of(documents, "EnvoyExtensionPolicy")["spec"]["wasm"])
+    assert code["type"] == "HTTP"
+    code["http"] = {"url": f"http://{HOST}:{modules.server_port}/openai_gateway_filter.wasm", "sha256": modules.sha256}
+    settings = plugin(documents)
+    (key,) = settings["virtual_keys"]
+    assert key["key_sha256"] == "0" * 64, "the shipped manifest names no real key"
+    key["key_sha256"] = DIGEST
+    digest = hashlib.sha256(NARROW.encode()).hexdigest()
+    settings["virtual_keys"].append({"id": "narrow", "key_sha256": digest, "models_allowed": ["groq/*"]})
+    (listener,) = of(documents, "Gateway")["spec"]["listeners"]
+    listener["port"] = port
+    for name, server in servers.items():
+        of(documents, "Backend", name)["spec"]["endpoints"] = [{"ip": {"address": HOST, "port": server.server_port}}]
+    of(documents, "GatewayClass")["spec"]["parametersRef"] = {
+        "group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "here", "namespace": "default",
+    }  # fmt: skip
+    # Envoy takes the module from Envoy Gateway: here at this machine's address, and with the certificates that a
+    # cluster has in a Secret.
+    address = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/address"
+    tls = "/transport_socket/typed_config/common_tls_context"
+    file = {name: {"filename": str(certificates / name)} for name in ("ca.crt", "tls.crt", "tls.key")}
+    certificate = {"certificate_chain": file["tls.crt"], "private_key": file["tls.key"]}
+    operations = [
+        {"op": "replace", "path": address, "value": HOST},
+        {"op": "replace", "path": f"{tls}/validation_context/trusted_ca", "value": file["ca.crt"]},
+        {"op": "remove", "path": f"{tls}/tls_certificate_sds_secret_configs"},
+        {"op": "add", "path": f"{tls}/tls_certificates", "value": [certificate]},
+    ]
+    here = {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "EnvoyPatchPolicy",
+        "metadata": {"name": "here", "namespace": "default"},
+        "spec": {
+            "targetRef": of(documents, "EnvoyPatchPolicy")["spec"]["targetRef"],
+            "type": "JSONPatch",
+            "jsonPatches": [
+                {"type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "wasm_cluster", "operation": operation}
+                for operation in operations
+            ],
+        },
+    }
+    return [item for item in documents if item["kind"] != "BackendTLSPolicy"] + [here]
+
+
+def plugin(documents: list[dict]) -> dict:
+    (found,) = (item["config"] for item in of(documents, "EnvoyExtensionPolicy")["spec"]["wasm"])
+    return found
+
+
+def test_the_manifest(programs: dict[str, str], module_server: ModuleServer, groq: Provider, vllm: Provider, tmp_path: Path) -> None:
+    port = free_port()
+    documents = local(manifests("envoy-gateway/gateway.yaml"), module_server, port, {"groq": groq, "vllm": vllm}, tmp_path / CERTIFICATES)
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment) as gateway:
+        statuses = gateway.statuses()
+        assert ("Programmed", "True", "Programmed") in statuses["EnvoyPatchPolicy default/llm"], statuses
+        refused = {(name, *condition) for name, seen in statuses.items() for condition in seen if condition[1] == "False"}
+        # No load balancer gives the Gateway an address here.
+        assert refused <= {("Gateway default/llm", "Programmed", "False", "AddressNotAssigned")}, refused
+
+        host = "llm.example.com"
+        status, headers, body = send(port, host, chat(MODEL))
+        assert status == 200, body
+        assert json.loads(body)["choices"][0]["message"]["content"] == "Hello"
+        assert headers["x-langwatch-provider"] == "groq"
+        path, seen, sent = groq.requests.pop()
+        assert path == "/openai/v1/chat/completions"
+        assert seen["host"] == "api.groq.com"
+        assert seen["authorization"] == f"Bearer {UPSTREAM_KEY}"
+        assert json.loads(sent)["model"] == "llama-3.3-70b-versatile"
+        told = {name for name in seen if name.startswith(("x-forwarded", "x-envoy", "x-gateway"))}
+        assert not told, "a provider learns nothing of the gateway and its clients"
+
+        status, headers, body = send(port, host, chat("vllm/BAAI/bge-m3"))
+        assert (status, headers["x-langwatch-provider"]) == (200, "vllm"), body
+        path, seen, _ = vllm.requests.pop()
+        assert (path, seen["host"]) == ("/v1/chat/completions", "vllm.models.svc.cluster.local:8000")
+        assert "authorization" not in seen, "the virtual key goes no further"
+
+        status, headers, body = send(port, host, chat(MODEL, stream=True))
+        assert (status, headers["content-type"]) == (200, "text/event-stream")
+        assert contents(body) == "Hello"
+
+        # The model comes behind what Envoy Gateway's listener would buffer.
+        held = {"messages": [], "padding": "x" * 3_000_000, "model": MODEL}
+        status, _, body = send(port, host, held)
+        assert status == 200, body[:300]
+        groq.requests.clear()
+
+        status, _, body = send(port, host, chat("vllm/BAAI/bge-m3"), key=NARROW)
+        assert (status, error_code(body)) == (403, "model_not_allowed")
+        status, _, body = send(port, host, chat(MODEL), key="vk-wrong")
+        assert (status, error_code(body)) == (401, "invalid_api_key")
+        # A client does not choose the route, neither with the filter's word nor without.
+        status, _, body = send(port, host, chat(MODEL), key="vk-wrong", more={"x-gateway-cluster": "groq"})
+        assert status == 401, body
+        status, _, body = send(port, host, chat("x"), path="/other", more={"x-gateway-cluster": "groq"})
+        assert status == 503, body
+        assert not groq.requests and not vllm.requests, "a refused request never reaches a provider"
+        assert KEY not in gateway.log.read_text(errors="replace")
+
+
+def test_no_backend_is_refused_in_a_cluster() -> None:
+    """Envoy Gateway takes loopback addresses and localhost in its standalone mode alone."""
+    for item in manifests("envoy-gateway/gateway.yaml"):
+        if item["kind"] == "Backend":
+            for endpoint in item["spec"]["endpoints"]:
+                assert "localhost" not in endpoint.get("fqdn", {}).get("hostname", "")
+                address = endpoint.get("ip", {}).get("address")
+                assert address is None or not ipaddress.ip_address(address).is_loopback, item["metadata"]["name"]
