@@ -8,9 +8,9 @@ use crate::wire::names::is_nearly;
 use crate::wire::percent;
 
 /// Names that are withheld as they stand: what the client is, whom it wants to be billed, which model it wants to have, and
-/// what would make another request of this one. `accept-encoding` is among them because what comes back has to be
+/// what would make another request of this one, and digests of a body that does not go on as it came. `accept-encoding` is among them because what comes back has to be
 /// readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in front of gateways write.
-const WITHHELD: [&str; 34] = [
+const WITHHELD: [&str; 38] = [
     "accept-encoding",
     "api-key",
     "apikey",
@@ -19,9 +19,12 @@ const WITHHELD: [&str; 34] = [
     "bearer",
     "client-cert",
     "client-cert-chain",
+    "content-digest",
+    "content-md5",
     "cookie",
     "cookie2",
     "credentials",
+    "digest",
     "forwarded",
     "jwt",
     "key",
@@ -31,6 +34,7 @@ const WITHHELD: [&str; 34] = [
     "openai-organization",
     "openai-project",
     "remote-user",
+    "repr-digest",
     "secret",
     "token",
     "x-amz-target",
@@ -71,19 +75,36 @@ const KEPT: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-po
 /// How names end that are withheld, whoever has thought of them, by their last byte: those that carry a credential
 /// (`proxy-authorization`, `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`), and those
 /// by which a gateway behind this one is told another host (`helicone-target-url`, `x-portkey-custom-host`) or another model
-/// (`azureml-model-deployment`, `x-ai-eg-model`).
+/// (`azureml-model-deployment`, `x-ai-eg-model`, `x-amzn-sagemaker-inference-component`).
 fn withheld_ends(last: u8) -> &'static [&'static str] {
     match last {
-        b'd' => &["password", "passwd", "-model-id"],
-        b'e' => &["cookie", "-passphrase", "-api-base", "-model-name"],
+        b'd' => &["password", "passwd", "-model-id", "-backend"],
+        b'e' => &[
+            "cookie",
+            "-passphrase",
+            "-api-base",
+            "-model-name",
+            "-model-override",
+            "-deployment-name",
+        ],
         b'h' => &["-auth"],
         b'i' => &["-uri"],
         b'k' => &["-model-fallback"],
         b'l' => &["-url", "-model", "-credential"],
+        b'm' => &["-upstream"],
         b'n' => &["authorization", "-token", "-assertion"],
         b'r' => &["-bearer", "-provider"],
         b's' => &["-credentials", "-fallbacks", "api-keys", "apikeys", "-access-keys"],
-        b't' => &["-secret", "-client-cert", "-host", "-endpoint", "-deployment", "-jwt"],
+        b't' => &[
+            "-secret",
+            "-client-cert",
+            "-host",
+            "-endpoint",
+            "-deployment",
+            "-jwt",
+            "-target-variant",
+            "-inference-component",
+        ],
         b'y' => &[
             "api-key",
             "apikey",
@@ -266,6 +287,9 @@ mod tests {
             "helicone-openai-api-base",
             "x-portkey-custom-host",
             "x_portkey_provider",
+            "content-md5",
+            "x-amzn-sagemaker-inference-component",
+            "x_upstream",
         ] {
             assert!(is_withheld(name), "{name}");
         }
@@ -285,7 +309,6 @@ mod tests {
             "idempotency-key",
             "x_request_id",
             "x-max-tokens",
-            "content-md5",
             "x-forwarded-proto",
             "host",
             "origin",

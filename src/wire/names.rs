@@ -44,17 +44,20 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
 }
 
 /// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
-/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI. By their
-/// first letter, so that hardly any name is compared with one.
-const FURTHER: [(u8, &[&str]); 8] = [
-    (b'a', &["adapter_id"]),
-    (b'c', &["context_window_fallbacks", "content_policy_fallbacks"]),
-    (b'd', &["deployment", "deployment_id", "deployment_name"]),
-    (b'e', &["engine", "engine_id"]),
+/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI, LM Studio's
+/// `draft_model`; and by which LiteLLM takes another server, another configuration, or members that replace those of the body. By
+/// their first letter, so that hardly any name is compared with one.
+const FURTHER: [(u8, &[&str]); 10] = [
+    (b'a', &["adapter_id", "api_base"]),
+    (b'b', &["base_url"]),
+    (b'c', &["context_window_fallbacks", "content_policy_fallbacks", "custom_llm_provider"]),
+    (b'd', &["deployment", "deployment_id", "deployment_name", "draft_model"]),
+    (b'e', &["engine", "engine_id", "extra_body"]),
     (b'f', &["fallbacks", "fallback_model", "fallback_models"]),
     (b'l', &["lora_path"]),
     (b'm', &["models", "model_id", "model_list", "model_name", "model_fallbacks"]),
     (b'p', &["preset"]),
+    (b'u', &["user_config"]),
 ];
 
 /// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is

@@ -123,6 +123,26 @@ FORM_HEADERS = [
         b"Content-Length: 2\r\n",
     ),
 ]
+# How the model's own part says that it is written.
+MODEL_HEADERS = [
+    *(
+        b"Content-Transfer-Encoding: base64\r\n",
+        b"Content-Transfer-Encoding: quoted-printable\r\n",
+        b"Content-Transfer-Encoding: binary\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b"Content-Length: 2\r\n",
+        b"content-length: 1\r\n",
+    ),
+    *(
+        b"Content-Type: text/plain; charset=utf-7\r\n",
+        b"Content-Type: text/plain; charset*=us-ascii''utf-7\r\n",
+        b"Content-Type: text/plain; charset=utf-16\r\n",
+        b"Content-Type: text/plain; charset=ISO-8859-1\r\n",
+        b"Content-Type: text/plain; charset=windows-1252\r\n",
+        b"Content-Type: text/plain; charset=us-ascii\r\n",
+    ),
+]
+MODEL_VALUES = [b"ok", b"ok", b"b2s=", b"=6fk", b"+AG8-k", b"\xc3\xa9", b"\xe4\xb8\xad"]
 LINES = [b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r"]
 
 
@@ -168,7 +188,10 @@ def form_body(rng: random.Random) -> bytes:
             + b"\r\n"
         )
     if rng.random() < 0.7:
-        good = b'--XB\r\nContent-Disposition: form-data; name="model"\r\n\r\nok\r\n'
+        header = rng.choice(MODEL_HEADERS) if rng.random() < 0.3 else b""
+        value = rng.choice(MODEL_VALUES) if header else b"ok"
+        good = b'--XB\r\nContent-Disposition: form-data; name="model"\r\n' + header
+        good += b"\r\n" + value + b"\r\n"
         parts.insert(rng.randrange(len(parts) + 1), good)
     return mutated(rng, b"".join(parts) + b"--XB--\r\n", doubt / 2)
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::test;
 
 /// What requests may not name, with a word of the reason. Each is one for a reason of its own kind.
-const BAD: [(&str, &str); 16] = [
+const BAD: [(&str, &str); 18] = [
     ("a,b", "`,`"),
     ("a|b", "`|`"),
     ("a?b=c", "`?`"),
@@ -17,6 +17,8 @@ const BAD: [(&str, &str); 16] = [
     ("a\\..\\b", "`..`"),
     ("a/%2e%2E/b", "`..`"),
     ("a/..;x/b", "`..`"),
+    ("a;b", "`;`"),
+    ("a&b=c", "`&`"),
     ("a/ .. /b", "`..`"),
     ("a/\u{ff0e}\u{ff0e}/b", "`..`"),
     ("a%00b", "control"),
@@ -37,7 +39,7 @@ const GOOD: [&str; 14] = [
     "m\u{f6}del \u{4e2d}\u{6587}",
     "a..b/...",
     "100%",
-    "~x/y=z&w",
+    "~x/y=z+w",
     "ft:gpt-4o:org::id",
 ];
 
@@ -173,7 +175,7 @@ mod laws {
 
     /// Names of the signs that mean something to somebody.
     fn name() -> impl Strategy<Value = String> {
-        "[ab./%\\\\2eEcC0;,|?# \u{ff0e}\u{200b}\n]{1,8}"
+        "[ab./%\\\\2eEcC0;,&|?# \u{ff0e}\u{200b}\n]{1,8}"
     }
 
     proptest! {

@@ -137,7 +137,7 @@ impl RequestBody {
             Some(name) if self.is_restricted => Err(GatewayError::new(
                 Code::UnsupportedParameter,
                 format!(
-                    "Not every model may be used here, and \"{name}\" may name others than \"model\" does. Leave it out."
+                    "Not every model may be used here, and \"{name}\" may name others than \"model\" does, or another server. Leave it out."
                 ),
             )
             .with_param(name)),

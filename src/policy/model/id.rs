@@ -29,7 +29,7 @@ pub fn id_problem(id: &str) -> Option<&'static str> {
         Some("has a segment `.` or `..`, as a path")
     } else if lists_or_ends(id) {
         Some(
-            "holds one of `,`, `|`, `?` and `#`, by which servers read several ids, or a part of it",
+            "holds one of `,`, `|`, `;`, `?`, `&` and `#`, by which servers read several ids, or a part of it",
         )
     } else {
         None
@@ -55,10 +55,10 @@ fn hides_control(id: &str) -> bool {
             .is_none_or(|decoded| decoded.iter().any(u8::is_ascii_control))
 }
 
-/// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query or fragment, where the
-/// id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
+/// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query, fragment or parameter,
+/// where the id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
 fn lists_or_ends(id: &str) -> bool {
-    let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b'?' | b'#');
+    let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b';' | b'?' | b'&' | b'#');
     id.bytes().any(is_sign)
         || (id.contains('%')
             && percent::decode_fully(id.as_bytes())

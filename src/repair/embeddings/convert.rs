@@ -9,9 +9,14 @@ use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
+fn failed() -> GatewayError {
+    invalid("it says behind its vectors that it failed")
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConvertedMember {
     Data,
+    Error,
     Index,
     Embedding,
     Other,
@@ -119,7 +124,14 @@ impl EmbeddingsConverter {
 
     /// A base64 string that the chunk's end cuts.
     fn open_text(&mut self, chunk: Chunk<'_>, out: &mut Vec<u8>) -> Result<(), GatewayError> {
-        let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
+        let open = self.tokenizer.open_text();
+        if let Some((_, start, depth)) = open
+            && self.member == ConvertedMember::Error
+            && (depth > 1 || chunk.end().saturating_sub(start) > 1)
+        {
+            return Err(failed());
+        }
+        let Some((Kind::String, start, 3)) = open else { return Ok(()) };
         if self.member != ConvertedMember::Embedding || self.format != Format::Float {
             return Ok(());
         }
@@ -170,12 +182,21 @@ impl EmbeddingsConverter {
                 self.member = ConvertedMember::Other;
                 match self.text.read(token, chunk) {
                     b"\"data\"" => self.member = ConvertedMember::Data,
+                    b"\"error\"" => self.member = ConvertedMember::Error,
                     b"\"object\"" => self.top.object = true,
                     b"\"model\"" => self.top.model = true,
                     b"\"usage\"" => self.top.usage = true,
                     _ => {}
                 }
             }
+            // What is not empty says that it failed, and may say more: none of it goes on.
+            (1, Kind::String | Kind::True | Kind::Number)
+                if self.member == ConvertedMember::Error
+                    && !matches!(self.text.read(token, chunk), b"\"\"" | b"0") =>
+            {
+                return Err(failed());
+            }
+            (2, _) if self.member == ConvertedMember::Error => return Err(failed()),
             (1, Kind::BeginArray) => self.in_data = self.member == ConvertedMember::Data,
             (1, Kind::EndArray) => self.in_data = false,
             _ if !self.in_data => {}

@@ -287,6 +287,32 @@ fn convert(body: &str, format: Format, step: usize) -> Result<String, GatewayErr
     Ok(String::from_utf8(out).unwrap())
 }
 
+/// Where vectors have gone on, nothing is told any more of why the rest did not come.
+#[test]
+fn a_failure_behind_the_vectors_ends_the_conversion() {
+    let good = large(2, false);
+    let with = |error: &str, step: usize| {
+        let body = format!("{},\"error\":{error}}}", good.strip_suffix('}').unwrap());
+        let mut converter = EmbeddingsConverter::new(&facts(1, Format::Base64));
+        let mut out = Vec::new();
+        let done =
+            body.as_bytes().chunks(step).try_for_each(|chunk| converter.push(chunk, &mut out));
+        (done.and_then(|()| converter.finish()), String::from_utf8(out).unwrap())
+    };
+    for step in [1, 7, 4_096, usize::MAX] {
+        for error in
+            ["\"sk-secret\"", "{\"message\":\"sk-secret\"}", "[\"sk-secret\"]", "true", "500"]
+        {
+            let (done, out) = with(error, step);
+            assert!(done.unwrap_err().message.contains("failed"), "{error} {step}");
+            assert!(!out.contains("sk-") && !out.ends_with("sk"), "{error} {step}");
+        }
+        for nothing in ["null", "false", "\"\"", "{}", "[]", "0"] {
+            assert!(with(nothing, step).0.is_ok(), "{nothing} {step}");
+        }
+    }
+}
+
 #[test]
 fn large_answers_stream() {
     for base64 in [false, true] {

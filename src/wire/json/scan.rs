@@ -239,6 +239,8 @@ impl JsonScanner {
                 self.refuse_second_model()?;
             } else if let Some(further) = names::further_model(name) {
                 self.further_model = Some(further);
+            } else if names::is_nearly(name, "stream") {
+                return Ok(WatchedMember::Stream);
             }
             return Ok(WatchedMember::Other);
         };
@@ -276,7 +278,11 @@ impl JsonScanner {
                 return Ok(Some(ModelSpan { span: token.start..token.end, length: None, id }));
             }
             (WatchedMember::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
-            (WatchedMember::Stream, kind) => self.facts.stream = kind == Kind::True,
+            // However often it is said: servers take the first or the last.
+            (WatchedMember::Stream, kind) => {
+                let raw = self.text.read(token, chunk);
+                self.facts.stream |= kind == Kind::True || reads_as_true(kind, raw);
+            }
             (WatchedMember::EncodingFormat, Kind::String) => {
                 self.facts.base64 = self.text.read(token, chunk) == b"\"base64\"";
             }
@@ -339,6 +345,20 @@ fn names(quoted: &[u8], name: &[u8]) -> bool {
     inner == name
         || (inner.contains(&b'\\')
             && string::decode(inner).is_some_and(|decoded| decoded.as_bytes() == name))
+}
+
+/// Whether a lenient server (pydantic) reads a value that is no boolean as true.
+fn reads_as_true(kind: Kind, raw: &[u8]) -> bool {
+    const WORDS: [&str; 6] = ["true", "1", "on", "yes", "t", "y"];
+    match kind {
+        Kind::Number => std::str::from_utf8(raw).is_ok_and(|text| text.parse() == Ok(1.0)),
+        Kind::String => {
+            let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+            let text = string::decode(inner).unwrap_or_default();
+            WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+        }
+        _ => false,
+    }
 }
 
 /// A list of numbers is one input; a list of strings or of lists is as many as it holds.

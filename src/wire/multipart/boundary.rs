@@ -26,7 +26,7 @@ pub fn boundary(content_type: &[u8]) -> Result<Vec<u8>, GatewayError> {
             "its content-type header has a parameter other than boundary and charset; leave it out",
         ));
     }
-    if Charset::of(parsed.get("charset")) != Some(Charset::Utf8) {
+    if !matches!(Charset::of(parsed.get("charset")), Some(Charset::Utf8 | Charset::Ascii)) {
         return Err(invalid("its charset is not UTF-8"));
     }
     let boundary = parsed

@@ -86,7 +86,7 @@ impl PartHead {
             })?,
             _ => Charset::Utf8,
         };
-        Ok(Self { field, ascii_only: charset == Charset::BeyondAscii, length: lines.length })
+        Ok(Self { field, ascii_only: charset != Charset::Utf8, length: lines.length })
     }
 
     /// The model that the part names.
@@ -134,6 +134,8 @@ fn plain_text(
     let is_named_alone = disposition.parameters.iter().all(|(name, _)| name == "name");
     let is_plain = is_one_of(lines.transfer_encoding, &["binary", "8bit", "7bit"])
         && is_one_of(lines.encoding, &["identity"]);
+    // formidable reads `binary` as Latin-1.
+    let charset = if lines.transfer_encoding.is_some() { Charset::Ascii } else { charset };
     (is_named_alone && is_plain).then_some(charset)
 }
 

@@ -397,6 +397,9 @@ fn a_model_that_is_decoded() {
     }
     let latin = "Content-Type: text/plain; charset=ISO-8859-1";
     assert_eq!(with(latin, "m\u{e9}"), Err(Code::InvalidModel));
+    let ascii = "Content-Type: text/plain; charset=us-ascii";
+    assert_eq!(with(ascii, "m\u{e9}"), Err(Code::InvalidModel));
+    assert_eq!(with("Content-Transfer-Encoding: binary", "m\u{e9}"), Err(Code::InvalidModel));
     // Nobody here reads what a file says.
     let file = format!("--B\r\n{FILE}\r\nContent-Transfer-Encoding: base64\r\n\r\nbQ==\r\n");
     assert_eq!(model("B", &with_model(&file)), Ok("m".to_owned()));

@@ -46,7 +46,7 @@ def test_a_second_model(gateway, path, name):
     assert reply.status == 400 and (b"duplicate_model" in reply.body or b"invalid_json" in reply.body)
 
 
-FURTHER = ["models", "fallbacks", "Models", "fallback_models", "mod\\u0065ls", "modelFallbacks", "model_name", "deploymentId", "preset"]
+FURTHER = ["models", "fallbacks", "Models", "fallback_models", "mod\\u0065ls", "modelFallbacks", "model_name", "deploymentId", "preset", "extra_body", "apiBase", "user_config", "draft_model"]
 PATHS = ["/v1/chat/completions", "/v1/embeddings", "/v1/messages", "/v1/responses"]
 
 

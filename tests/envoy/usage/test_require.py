@@ -73,6 +73,17 @@ def test_a_client_that_did_not_ask_sees_no_difference(start_envoy: Any, upstream
     assert tokens(seen) == TOLD
 
 
+@pytest.mark.parametrize("said", ['"stream":"true"', '"stream":1', '"stream":"Yes"', '"Stream":true', '"stream":true,"stream":false'])
+def test_however_a_stream_is_asked_for(start_envoy: Any, upstreams: Any, said: str) -> None:
+    """vLLM (pydantic) reads texts and numbers as true, others the first of two members: no way to escape being counted."""
+    upstreams["alpha"].handler = server()
+    gateway, mark = gateway_with(start_envoy), uuid.uuid4().hex
+    body = f'{{"model":"alpha/m","messages":[],{said}}}'.encode()
+    expect.good(gateway.post(body=body, fields=[("x-test-id", mark)]))
+    assert json.loads(upstreams["alpha"].only.body)["stream_options"] == ASKED
+    assert tokens(facts(gateway, mark)) == TOLD
+
+
 @pytest.mark.parametrize("said", ["last", "null", "each"])
 def test_a_client_that_asked_gets_them(start_envoy: Any, upstreams: Any, said: str) -> None:
     upstreams["alpha"].handler = server(said)
