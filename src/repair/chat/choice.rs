@@ -206,6 +206,13 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
                 let message = self.stray(&stray);
                 self.put_in_choice(fields.message.map(|(_, value)| value), "message", message);
             }
+            // What was to be said is withheld: that is an answer, with a message that says nothing.
+            (None, None, None) if self.is_withheld(fields) => {
+                self.note(Repair::Message);
+                let message = &br#"{"role":"assistant","content":null,"refusal":null}"#[..];
+                let given = fields.message.map(|(_, value)| value);
+                self.put_in_choice(given, "message", message.to_vec());
+            }
             (None, None, None) => return false,
         }
         true
@@ -222,12 +229,19 @@ impl<'v> ChoiceReader<'_, 'v, '_> {
         let mut places = bodies.chain(fields.text).chain(fields.content);
         let said = places.find(|said| !said.is_null());
         let text = said.map(|said| content::read(&said).text).unwrap_or_default();
-        if said.is_some() {
+        let is_withheld = said.is_none() && self.is_withheld(fields);
+        if said.is_some() || is_withheld {
             self.note(Repair::Message);
         }
         self.say(&text, b"");
         self.put_in_choice(fields.text, "text", quoted(&text));
-        said.is_some() || self.about.form == WholeOrChunk::Chunk
+        said.is_some() || is_withheld || self.about.form == WholeOrChunk::Chunk
+    }
+
+    /// Whether the choice ends because its content was filtered.
+    fn is_withheld(&self, fields: &Fields<'v>) -> bool {
+        let ending = fields.ending(self.about.reason);
+        ending.is_some_and(|(_, meaning)| meaning == FinishReading::As("content_filter"))
     }
 
     fn say(&mut self, content: &[u8], reasoning: &[u8]) {

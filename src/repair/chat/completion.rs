@@ -9,7 +9,7 @@ use super::choice::{self, ChoiceFacts};
 use super::edits::Edits;
 use super::progress::Progress;
 use super::root::{Root, counts};
-use super::{Api, RequestFacts, WholeOrChunk, collect, container};
+use super::{Api, RequestFacts, WholeOrChunk, collect, container, straight};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
@@ -89,6 +89,15 @@ fn within(
     let Ok(root) = cursor::parse(&text) else {
         return of_stream(api, body, request, max_event_bytes);
     };
+    if let Some(levels) = levels.checked_sub(1)
+        && let Some(straight) = straight::straightened(&root)
+    {
+        let answer = within(api, &straight, request, max_event_bytes, levels)?;
+        repairs.extend(answer.repairs);
+        repairs.insert(Repair::Message);
+        let body = answer.body.into_owned().into();
+        return Ok(Completion { body, repairs, counts_zero: answer.counts_zero });
+    }
     if let Some(chunks) =
         (api == Api::Chat && request.choices == 1).then(|| container::parts_of_one(&root)).flatten()
     {

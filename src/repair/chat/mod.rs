@@ -31,6 +31,7 @@ pub(super) mod laws;
 pub(super) mod progress;
 pub(super) mod root;
 pub(super) mod silent;
+pub(super) mod straight;
 #[cfg(test)]
 mod tests;
 pub(super) mod usage;

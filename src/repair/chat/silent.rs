@@ -20,22 +20,47 @@ pub(in super::super) enum MemberPlace {
 #[inline]
 pub(in super::super) fn must_be_silent(place: MemberPlace, name: &[u8]) -> bool {
     match place {
-        MemberPlace::Root => name == b"finish_reason" || usage::is_other_name(name),
-        MemberPlace::Choice => matches!(
-            name,
-            b"finishReason"
-                | b"native_finish_reason"
-                | b"stop_reason"
-                | b"done_reason"
-                | b"finish_details"
-                | b"usage"
-                | b"error"
-        ),
+        MemberPlace::Root => {
+            name == b"finish_reason" || is_calls(name) || usage::is_other_name(name)
+        }
+        MemberPlace::Choice => {
+            is_foreign(name)
+                || is_calls(name)
+                || matches!(
+                    name,
+                    b"finishReason"
+                        | b"native_finish_reason"
+                        | b"stop_reason"
+                        | b"done_reason"
+                        | b"finish_details"
+                        | b"usage"
+                        | b"error"
+                )
+        }
         MemberPlace::Body => {
-            matches!(
-                name,
-                b"finish_reason" | b"usage" | b"text" | b"function_call" | b"tool_call" | b"error"
-            )
+            is_foreign(name)
+                || matches!(
+                    name,
+                    b"finish_reason"
+                        | b"usage"
+                        | b"text"
+                        | b"function_call"
+                        | b"tool_call"
+                        | b"error"
+                )
         }
     }
+}
+
+/// Whether a name may be one of OpenAI's as another language's serialiser writes it (`Content`, `toolCalls`).
+#[inline]
+pub(super) fn is_foreign(name: &[u8]) -> bool {
+    matches!(name.first(), Some(b'A'..=b'Z'))
+        || matches!(name, b"toolCalls" | b"reasoningContent" | b"functionCall")
+}
+
+/// Whether a member holds calls, which belong into a message.
+#[inline]
+pub(super) fn is_calls(name: &[u8]) -> bool {
+    matches!(name, b"tool_calls" | b"function_call" | b"toolCalls" | b"functionCall")
 }

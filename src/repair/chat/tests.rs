@@ -354,7 +354,7 @@ fn no_answer_is_an_error_with_its_words() {
         ("{}", ""),
         (r#"{"id":"","object":"","choices":null,"usage":null}"#, ""),
         (r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1}}"#, ""),
-        (r#"{"choices":[{"index":0,"message":null,"finish_reason":"content_filter"}]}"#, ""),
+        (r#"{"choices":[{"index":0,"message":null,"finish_reason":"length"}]}"#, ""),
         (r#"{"choices":[{"index":0,"finish_reason":"stop"}]}"#, ""),
         (r#"{"retcode":-1,"retmsg":"not loaded"}"#, "not loaded"),
         (r#"{"status":"error","error_description":"bad key"}"#, "bad key"),
@@ -368,6 +368,25 @@ fn no_answer_is_an_error_with_its_words() {
         let answer = fails(body);
         assert!(answer.status >= 400, "{body}");
         assert!(answer.error.message.contains(words), "{body}: {}", answer.error.message);
+    }
+}
+
+/// What was to be said is withheld, which is told as OpenAI tells it, and no failure.
+#[test]
+fn a_filtered_answer_needs_no_message() {
+    for choice in [
+        r#"{"index":0,"message":null,"finish_reason":"content_filter"}"#,
+        r#"{"index":0,"finish_reason":"content_filter"}"#,
+        r#"{"index":0,"finish_reason":"SAFETY"}"#,
+        r#"{"index":0,"finish_reason":"sensitive","delta":null}"#,
+    ] {
+        let answer = chat(&format!("{{\"choices\":[{choice}]}}")).unwrap();
+        let choice = &answer["choices"][0];
+        assert_eq!(choice["finish_reason"], "content_filter");
+        assert_eq!(
+            choice["message"],
+            json!({"role": "assistant", "content": null, "refusal": null})
+        );
     }
 }
 

@@ -151,6 +151,12 @@ pub(super) fn find<'a>(
         _ => ("", *top),
     };
     let reader = VectorReader { inputs };
+    let tensor = tensor(&value, inputs);
+    let (value, inputs) = match &tensor {
+        // Its numbers are divided among the inputs, whose number it says itself.
+        Some((numbers, rows)) => (*numbers, inputs.or(Some(*rows))),
+        None => (value, inputs),
+    };
     let mut items = match (reader.shape(&value, MAX_CONTAINERS)?, inputs) {
         (VectorShape::Nothing, _) => Vec::new(),
         (VectorShape::One(vector), _) => {
@@ -168,6 +174,26 @@ pub(super) fn find<'a>(
         return Err(invalid(format!("it holds {vectors} vectors for {inputs} inputs")));
     }
     Ok(FoundVectors { items, container, in_place: !sorted && value.kind == Kind::BeginArray })
+}
+
+/// The flat numbers of the only tensor of KServe's and Triton's outputs that has a vector for each input
+/// (`{"shape":[2,384],"data":[…]}`), and for how many.
+fn tensor<'a>(outputs: &Value<'a>, inputs: Option<usize>) -> Option<(Value<'a>, usize)> {
+    let read = |output: Value<'a>| {
+        let (shape, data) = (output.get("shape")?, output.get("data")?);
+        let sizes: Option<Vec<usize>> = shape
+            .elements()
+            .take(3)
+            .map(|size| integer(&size).and_then(|size| usize::try_from(size).ok()))
+            .collect();
+        let [rows, size] = *sizes?.as_slice() else { return None };
+        let is_flat = data.elements().next()?.kind == Kind::Number;
+        let is_whole = is_flat && rows.checked_mul(size)? == data.elements().count();
+        (is_whole && rows > 0 && rows <= MAX_VECTORS && inputs.is_none_or(|inputs| inputs == rows))
+            .then_some((data, rows))
+    };
+    let mut found = outputs.elements().take(MAX_MEMBERS).filter_map(read);
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// Whether an object's names are the positions of what it holds.

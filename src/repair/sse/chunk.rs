@@ -5,7 +5,7 @@ use crate::repair::chat::choice::{self, ChoiceFacts};
 use crate::repair::chat::edits::Edits;
 use crate::repair::chat::progress::Progress;
 use crate::repair::chat::root::{Root, counts, is_zero};
-use crate::repair::chat::{Api, RequestFacts, WholeOrChunk, container, usage};
+use crate::repair::chat::{Api, RequestFacts, WholeOrChunk, container, straight, usage};
 use crate::repair::error::{Event, from_choice, from_event};
 use crate::telemetry::counters::Repair;
 use crate::wire::json::cursor::{self, Value};
@@ -52,6 +52,10 @@ pub(super) fn repair(
     about: ChunkContext<'_>,
 ) -> ChunkOutcome {
     let Ok(value) = cursor::parse(text) else { return ChunkOutcome::Drop };
+    if let Some(straight) = straight::straightened(&value) {
+        progress.repairs.insert(Repair::Message);
+        return ChunkOutcome::Several(vec![straight]);
+    }
     let root = Root::read(&value);
     let mut edits = Edits::new(text);
     let choices = root.choices(&mut edits, progress);

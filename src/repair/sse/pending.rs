@@ -32,19 +32,30 @@ pub(super) struct Pending {
     last: usize,
     tokenizer: Tokenizer,
     state: PayloadState,
+    /// Its event has ended, and it has not: it may go on in the next one.
+    is_parted: bool,
 }
 
 impl Pending {
     pub(super) fn new(origin: Origin, line: &[u8]) -> Self {
         let tokenizer = Tokenizer::new();
-        let mut this =
-            Self { origin, text: Vec::new(), last: 0, tokenizer, state: PayloadState::Open };
+        let mut this = Self {
+            origin,
+            text: Vec::new(),
+            last: 0,
+            tokenizer,
+            state: PayloadState::Open,
+            is_parted: false,
+        };
         this.read(line);
         this
     }
 
+    /// A further line; what an event's end has parted was no line of its own.
     pub(super) fn push(&mut self, line: &[u8]) {
-        self.read(b"\n");
+        if !self.is_parted {
+            self.read(b"\n");
+        }
         self.last = self.text.len();
         self.read(line);
     }
@@ -68,6 +79,14 @@ impl Pending {
     /// Whether it is the beginning of an object or array, and may still become a whole one.
     pub(super) fn is_open(&self) -> bool {
         self.state == PayloadState::Open && self.starts_json()
+    }
+
+    pub(super) fn part(&mut self) {
+        self.is_parted = true;
+    }
+
+    pub(super) fn is_parted(&self) -> bool {
+        self.is_parted
     }
 
     pub(super) fn starts_json(&self) -> bool {

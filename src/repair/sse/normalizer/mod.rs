@@ -390,6 +390,7 @@ impl SseNormalizer {
     fn done(&mut self, output: &mut Output<'_>) -> Flow {
         if self.event.payload.is_some() {
             self.resolve(false, output);
+            self.not_gone_on_with(output);
         }
         Flow::Ended
     }

@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use crate::error::ErrorAnswer;
 use crate::repair::chat::container;
 use crate::repair::error::{Event, from_event};
 use crate::repair::loose;
@@ -86,6 +87,10 @@ impl SseNormalizer {
     fn more(&mut self, origin: Origin, line: &[u8], output: &mut Output<'_>) {
         let Some(mut pending) = self.event.payload.take() else { return };
         let starts_json = matches!(line.first(), Some(b'{' | b'['));
+        if pending.is_parted() && (origin != Origin::Data || cursor::parse(line).is_ok()) {
+            // It is not gone on with.
+            return self.fail(not_json(), output);
+        }
         let restart = match (pending.origin, origin) {
             // A stray beginning of JSON without a field name must not swallow an event.
             (Origin::Bare, Origin::Data | Origin::ErrorField) => true,
@@ -97,7 +102,7 @@ impl SseNormalizer {
         }
         if !pending.is_open() {
             if starts_json && cursor::parse(line).is_ok() {
-                self.incomplete(&pending, false, output);
+                self.incomplete(pending, false, output);
                 if !self.is_done() {
                     self.payload(origin, line, output);
                 }
@@ -124,10 +129,10 @@ impl SseNormalizer {
     pub(super) fn resolve(&mut self, at_end: bool, output: &mut Output<'_>) {
         let mut was_error = false;
         if let Some(pending) = self.event.payload.take() {
-            if pending.origin == Origin::Bare && !at_end {
+            if !at_end && (pending.origin == Origin::Bare || pending.is_parted()) {
                 self.event.payload = Some(pending);
             } else {
-                self.incomplete(&pending, at_end, output);
+                self.incomplete(pending, at_end, output);
             }
         } else if self.event.is_empty {
             was_error = self.event.is_error();
@@ -146,7 +151,7 @@ impl SseNormalizer {
         }
     }
 
-    fn incomplete(&mut self, pending: &Pending, at_end: bool, output: &mut Output<'_>) {
+    fn incomplete(&mut self, mut pending: Pending, at_end: bool, output: &mut Output<'_>) {
         let text = pending.text();
         let mended = sanitize::one_line(text);
         if cursor::parse(&mended).is_ok() && pending.starts_json() {
@@ -171,9 +176,25 @@ impl SseNormalizer {
         {
             return self.payload(pending.origin, last, output);
         }
-        // At the end this is a cut answer, and told as such.
-        if !at_end && pending.origin != Origin::Bare {
-            self.fail(errors::invalid("The upstream sent an event that is not JSON."), output);
+        if pending.is_open()
+            && pending.origin == Origin::Data
+            && !pending.is_parted()
+            && !at_end
+            && self.options.kind.api().is_some()
+        {
+            // Cut somewhere on its way: the next event may bring the rest.
+            pending.part();
+            self.event.payload = Some(pending);
+        } else if pending.origin != Origin::Bare && (!at_end || pending.is_parted()) {
+            // At the end, what an event leaves open is a cut answer, and told as such.
+            self.fail(not_json(), output);
+        }
+    }
+
+    /// What an event has left open does not go on.
+    pub(super) fn not_gone_on_with(&mut self, output: &mut Output<'_>) {
+        if self.event.payload.take_if(|pending| pending.is_parted()).is_some() {
+            self.fail(not_json(), output);
         }
     }
 
@@ -194,6 +215,10 @@ impl SseNormalizer {
         self.answer.words.add(text);
         self.idle(output);
     }
+}
+
+fn not_json() -> ErrorAnswer {
+    errors::invalid("The upstream sent an event that is not JSON.")
 }
 
 /// A value without what programs leave behind it that meant to end it: a comma, or line ends that were written
