@@ -184,6 +184,32 @@ const PLANTED: &[Planted] = planted! {
     "istio.yaml": "hosts: [llm.example.com, api.groq.com]\n  gateways" => "hosts: [llm.example.com]\n  gateways",
         at "hosts: [llm.example.com]\n  gateways": "warning" "spec.hosts" "api.groq.com";
     "istio.yaml": "key_env: GROQ_API_KEY" => "key_evn: GROQ_API_KEY", at "key_evn": "error" "providers[0].auth.key_evn" "`key_env`";
+    "envoy-gateway.yaml": "        upstream_clusters: [httproute/default/llm/rule/0]\n" => "", at "- name: vllm":
+        "warning" "providers[0].upstream_clusters" "refused as misrouted";
+    "envoy-gateway.yaml": "address: 10.0.0.7" => "address: 127.0.0.2", at "ip: {address": "warning" "ip.address" "refuses loopback";
+    "envoy-gateway.yaml": "kind: Gateway, name: llm}]\n  wasm" => "kind: HTTPRoute, name: llm}]\n  wasm", at "kind: HTTPRoute": "warning" "kind" "target the Gateway";
+    "envoy-gateway.yaml": "allow_on_headers_stop_iteration" => "allow", at "- name: openai": "warning" "wasm[0]" "waits for ever";
+    "envoy-gateway.yaml": "request_body_buffer_limit" => "buffers", at "- name: openai": "warning" "wasm[0]" "32 KiB";
+    // Filters beside ours.
+    "envoy.yaml": "          http_filters:\n" => "          http_filters:\n          - name: envoy.filters.http.jwt_authn\n            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication, providers: {login: {issuer: i,\n              forward: true}}}\n",
+        at "forward: true": "warning" "login.forward" "set forward: false";
+    "envoy.yaml": "          - name: envoy.filters.http.router" => "          - name: unpack\n            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor}\n          - name: envoy.filters.http.router",
+        at "name: unpack": "warning" "http_filters[1].name" "compressed answers never end";
+    "envoy.yaml": "          - name: envoy.filters.http.router" => "          - name: envoy.filters.http.cors\n          - name: envoy.filters.http.router",
+        at "name: envoy.filters.http.cors": "warning" "http_filters[1].name" "preflights";
+    // What a file does not tell.
+    "envoy.yaml": "match: {prefix: /}" => "match: {safe_regex: {regex: \"/.*\"}}", at "routes:":
+        "warning" "virtual_hosts[0].routes" "does not understand safe_regex in the match of routes[0]";
+    "envoy.yaml": "match: {prefix: /}" => "match: {prefix: /, headers: [{name: x-tenant, string_match: {exact: a}}]}", at "routes:":
+        "warning" "virtual_hosts[0].routes" "the header x-tenant in the match";
+    "envoy.yaml": "match: {prefix: /}" => "match: {prefix: /, headers: [{name: \":method\", string_match: {exact: GET}}]}", at "routes:":
+        "warning" "virtual_hosts[0].routes" "no route matches";
+    "envoy.yaml": "match: {prefix: /}" => "match: {prefix: /, runtime_fraction: {default_value: {numerator: 5}}}", at "routes:":
+        "warning" "virtual_hosts[0].routes" "runtime_fraction";
+    "envoy.yaml": "          route_config:\n" => "          rds: {route_config_name: r}\n          x:\n", at "rds:": "warning" "rds" "come by RDS and are not checked";
+    "envoy.yaml": "static_resources:\n" => "dynamic_resources: {cds_config: {ads: {}}}\nstatic_resources:\n", at "dynamic_resources": "warning" "cds_config" "come by CDS and are not checked";
+    "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n" => "  - name: groq\n    type: EDS\n    eds_cluster_config: {eds_config: {ads: {}}}\n", at "eds_cluster_config":
+        "warning" "eds_cluster_config" "come by EDS and are not checked";
     // Two positions.
     "fallback.yaml": "route: {cluster: over, timeout" => "route: {cluster: vllm, timeout", at "route: {cluster: vllm":
         "warning" "routes[0].route" "requests of alias claude-*";
@@ -259,6 +285,7 @@ fn good_files_have_no_finding() {
         "settings.json",
         "string.yaml",
         "istio.yaml",
+        "envoy-gateway.yaml",
     ] {
         let (status, findings) = check(&root().join("tests/tool").join(name));
         assert_eq!((status, findings), (0, Vec::new()), "{name}");

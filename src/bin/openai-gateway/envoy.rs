@@ -3,7 +3,9 @@
 use openai_gateway_filter::config::ROOT;
 use openai_gateway_filter::policy::{Config, Positions, Provider};
 
+use super::discovery;
 use super::document::Node;
+use super::neighbours;
 use super::positions;
 use super::ratelimit;
 use super::report::Report;
@@ -157,7 +159,8 @@ struct Position<'a> {
 
 impl Position<'_> {
     fn check(&self, report: &mut Report<'_>, filter: &Node, gateway: &GatewayFilter<'_>) {
-        self.filters_around(report, filter);
+        neighbours::check(report, self.document, self.filters, self.index, gateway.positions());
+        discovery::check(report, self.document, self.manager);
         self.idle_timeout(report);
         self.per_route(report, filter);
         self.positions(report, gateway);
@@ -176,36 +179,6 @@ impl Position<'_> {
         if let Some(routes) = self.manager.get("route_config") {
             self.routes(report, routes, gateway);
             self.buffers(report, routes, gateway);
-        }
-    }
-
-    fn filters_around(&self, report: &mut Report<'_>, filter: &Node) {
-        let document = self.document;
-        if filter.get("disabled").is_some_and(Node::is_true) {
-            let why = "leave out disabled: what counts is the route that a request has before the filter has \
-                       named one, and without the filter it passes unchecked";
-            report.warning_at(document, filter, "disabled", why);
-        }
-        for (index, other) in self.filters.iter().enumerate() {
-            let kind = other.get("typed_config").map(type_of).unwrap_or_default();
-            let name = other.text_of("name");
-            let is = |what: &str| kind.contains(what) || name.ends_with(what);
-            if index < self.index && is("jwt_authn") {
-                for provider in other.maps() {
-                    if provider.get("forward").is_some_and(Node::is_true) {
-                        let why =
-                            "set forward: false: the filter would take the JWT for the virtual key";
-                        report.warning_at(document, provider, "forward", why);
-                    }
-                }
-            }
-            if index < self.index && is("router") {
-                report.warning_at(document, other, "name", "the router must be the last filter");
-            }
-            if index > self.index && is("cors") {
-                let why = "put it before openai-gateway-filter: preflights carry no key and would be refused";
-                report.warning_at(document, other, "name", why);
-            }
         }
     }
 
@@ -323,7 +296,15 @@ impl Position<'_> {
         for Routed { what, cluster, authority, path } in routed(config, gateway) {
             let request = Request { authority, path: &path, header: (header, &cluster) };
             let (node, member, why) = match routes::follow(routes, &request) {
-                RouteMatch::Unknown => continue,
+                RouteMatch::Unknown(host, route, by) => (
+                    host,
+                    "routes",
+                    format!(
+                        "check does not understand {by} in the match of {}, which decides about requests of {what}: see for \
+                         yourself that they reach a route with cluster_header: {header} ({header}: {cluster}, path {path})",
+                        nth(host, route)
+                    ),
+                ),
                 RouteMatch::NoVirtualHost => (
                     routes,
                     "virtual_hosts",
@@ -407,6 +388,13 @@ impl Position<'_> {
             }
         }
     }
+}
+
+/// How a message calls one of a virtual host's routes.
+fn nth(host: &Node, route: &Node) -> String {
+    let routes = host.get("routes").map(Node::items).unwrap_or_default();
+    let at = routes.iter().position(|other| std::ptr::eq(other, route));
+    at.map_or_else(|| "a route".to_owned(), |at| format!("routes[{at}]"))
 }
 
 /// Requests as Envoy sees them when it chooses a route behind the filter.

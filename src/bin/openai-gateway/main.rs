@@ -9,6 +9,8 @@ mod check;
 #[cfg(not(target_arch = "wasm32"))]
 mod cli;
 #[cfg(not(target_arch = "wasm32"))]
+mod discovery;
+#[cfg(not(target_arch = "wasm32"))]
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod envoy;
@@ -18,6 +20,8 @@ mod explain;
 mod finding;
 #[cfg(not(target_arch = "wasm32"))]
 mod mesh;
+#[cfg(not(target_arch = "wasm32"))]
+mod neighbours;
 #[cfg(not(target_arch = "wasm32"))]
 mod plugin;
 #[cfg(not(target_arch = "wasm32"))]

@@ -43,6 +43,23 @@ fn extension_policy(report: &mut Report<'_>, document: &Node, wasm: &Node, all: 
         let why = "leave out failOpen: requests would pass unchecked once the module has failed";
         report.warning_at(document, wasm, "failOpen", why);
     }
+    for provider in wasm.at(&["config", "providers"]).map(Node::items).unwrap_or_default() {
+        if provider.get("upstream_clusters").is_none() {
+            let why = "set upstream_clusters: [httproute/NAMESPACE/NAME/rule/NUMBER], as Envoy Gateway calls the cluster of \
+                       the provider's rule: else its answers are refused as misrouted";
+            report.warning_at(document, provider, "upstream_clusters", why);
+        }
+    }
+    for backend in all.iter().filter(|other| other.text_of("kind") == "Backend") {
+        for endpoint in backend.at(&["spec", "endpoints"]).map(Node::items).unwrap_or_default() {
+            if let Some(ip) = endpoint.get("ip")
+                && ip.text_of("address").parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback())
+            {
+                let why = "in a cluster Envoy Gateway refuses loopback addresses, and the routes that lead here answer 500";
+                report.warning_at(backend, ip, "address", why);
+            }
+        }
+    }
     let Some(spec) = document.get("spec") else { return };
     let several = spec.get("targetRefs").map(Node::items).unwrap_or_default();
     for target in several.iter().chain(spec.get("targetRef")) {

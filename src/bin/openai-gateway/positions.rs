@@ -79,6 +79,12 @@ fn hosts(
         "set metadata: {{filter_metadata: {{openai-gateway: {{provider: {}}}}}}} beside its endpoint",
         example.unwrap_or("NAME")
     );
+    if cluster.get("eds_cluster_config").is_some() {
+        let why = format!(
+            "the hosts of cluster {name} come by EDS and are not checked: each must say whose it is ({set})"
+        );
+        report.warning_at(document, cluster, "eds_cluster_config", why);
+    }
     let groups = cluster.at(&["load_assignment", "endpoints"]).map(Node::items).unwrap_or_default();
     let hosts = groups.iter().filter_map(|group| group.get("lb_endpoints")).flat_map(Node::items);
     for host in hosts {

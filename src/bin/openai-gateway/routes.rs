@@ -20,8 +20,8 @@ pub enum RouteMatch<'a> {
     NoRoute(&'a Node),
     /// This route of this virtual host.
     Route(&'a Node, &'a Node),
-    /// A matcher that is not understood here decides.
-    Unknown,
+    /// A matcher that is not understood here decides: the virtual host, the route, the matcher's name.
+    Unknown(&'a Node, &'a Node, String),
 }
 
 /// Follows a request through a route configuration.
@@ -72,64 +72,66 @@ fn best_host<'a>(hosts: &'a [Node], authority: &str) -> Option<&'a Node> {
 
 fn route<'a>(host: &'a Node, request: &Request<'_>) -> RouteMatch<'a> {
     for route in host.get("routes").map(Node::items).unwrap_or_default() {
-        match route.get("match").map_or(Some(false), |matcher| matches(matcher, request)) {
-            Some(true) => return RouteMatch::Route(host, route),
-            Some(false) => {}
-            None => return RouteMatch::Unknown,
+        match route.get("match").map_or(Ok(false), |matcher| matches(matcher, request)) {
+            Ok(true) => return RouteMatch::Route(host, route),
+            Ok(false) => {}
+            Err(by) => return RouteMatch::Unknown(host, route, by),
         }
     }
     RouteMatch::NoRoute(host)
 }
 
-/// `None` where it can't be told.
-fn matches(matcher: &Node, request: &Request<'_>) -> Option<bool> {
+/// A matcher by its name, where it can't be told.
+type Told = Result<bool, String>;
+
+fn matches(matcher: &Node, request: &Request<'_>) -> Told {
     if !path_matches(matcher, request.path)? {
-        return Some(false);
+        return Ok(false);
     }
     for header in matcher.get("headers").map(Node::items).unwrap_or_default() {
         if !header_matches(header, request)? {
-            return Some(false);
+            return Ok(false);
         }
     }
     let others =
         ["query_parameters", "runtime_fraction", "grpc", "tls_context", "dynamic_metadata"];
-    if others.iter().any(|name| matcher.get(name).is_some()) {
-        return None;
+    match others.iter().find(|name| matcher.get(name).is_some()) {
+        Some(name) => Err((*name).to_owned()),
+        None => Ok(true),
     }
-    Some(true)
 }
 
-fn path_matches(matcher: &Node, path: &str) -> Option<bool> {
+fn path_matches(matcher: &Node, path: &str) -> Told {
     if let Some(prefix) = matcher.get("prefix").and_then(Node::text) {
-        return Some(path.starts_with(prefix));
+        return Ok(path.starts_with(prefix));
     }
     if let Some(exact) = matcher.get("path").and_then(Node::text) {
-        return Some(path == exact);
+        return Ok(path == exact);
     }
     if let Some(prefix) = matcher.get("path_separated_prefix").and_then(Node::text) {
         let rest = path.strip_prefix(prefix);
-        return Some(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])));
+        return Ok(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])));
     }
-    None
+    let others = ["safe_regex", "path_match_policy", "connect_matcher"];
+    let by = others.iter().find(|name| matcher.get(name).is_some());
+    Err(by.map_or_else(|| "its path".to_owned(), |by| (*by).to_owned()))
 }
 
-fn header_matches(header: &Node, request: &Request<'_>) -> Option<bool> {
-    let (name, value) = request.header;
-    let ours = header.text_of("name").eq_ignore_ascii_case(name);
+fn header_matches(header: &Node, request: &Request<'_>) -> Told {
+    let name = header.text_of("name");
     let inverted = header.get("invert_match").is_some_and(Node::is_true);
+    // Other headers are the client's: it may have them or not.
+    let value = match name.to_ascii_lowercase().as_str() {
+        ":method" => "POST",
+        ":path" => request.path,
+        other if other.eq_ignore_ascii_case(request.header.0) => request.header.1,
+        _ => return Err(format!("the header {name}")),
+    };
     let is_match = if let Some(present) = header.get("present_match") {
-        // Other headers are the client's: it may have them or not.
-        if !ours {
-            return None;
-        }
         present.is_true()
     } else {
         let wanted = header.get("string_match").unwrap_or(header);
         let text = |name: &str| wanted.get(name).and_then(Node::text);
-        if !ours {
-            // `:path`, `:method` and the client's own headers.
-            return None;
-        }
         if let Some(exact) = text("exact").or_else(|| text("exact_match")) {
             value == exact
         } else if let Some(prefix) = text("prefix").or_else(|| text("prefix_match")) {
@@ -139,8 +141,8 @@ fn header_matches(header: &Node, request: &Request<'_>) -> Option<bool> {
         } else if let Some(part) = text("contains").or_else(|| text("contains_match")) {
             value.contains(part)
         } else {
-            return None;
+            return Err(format!("how the header {name} is compared"));
         }
     };
-    Some(is_match != inverted)
+    Ok(is_match != inverted)
 }

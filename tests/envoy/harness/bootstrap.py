@@ -65,6 +65,8 @@ class Setting:
     """Composite clusters over others, each with a route that tries one after the other; hosts say whose they are."""
     facts: bool = False
     """The access log also shows what `usage` writes (see FACTS)."""
+    before: list[Json] = field(default_factory=list)
+    """Other HTTP filters of Envoy, in front of ours."""
     behind: list[Json] = field(default_factory=list)
     """Other HTTP filters of Envoy, between ours and the router."""
     more: Callable[[dict[str, int]], tuple[list[Json], list[Json]]] | None = None
@@ -188,6 +190,7 @@ def _listener(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Pa
         filters.append(_compressor())
     if setting.cors_origin:
         filters.append(_named("cors", "envoy.extensions.filters.http.cors.v3.Cors"))
+    filters.extend(setting.before)
     if setting.filter_at == "downstream":
         filters.append(_filter(setting, wasm, ecds_path))
     filters.extend(setting.behind)

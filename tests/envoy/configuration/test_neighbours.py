@@ -1,0 +1,143 @@
+"""Filters of Envoy's own beside ours: a JWT's check in front, and decompressors on both sides (docs/security.md,
+docs/operating.md)."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import os
+import time
+
+import pytest
+from harness import answer, expect, headers, openai_shapes, plugin
+from harness.openai_shapes import completion
+
+ASK = {"model": "alpha/m", "messages": []}
+SECRET = b"what signs the tokens of this test"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(secret: bytes = SECRET) -> str:
+    """A JWT that an identity provider might have given to a user."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"iss": "https://login.example.com", "sub": "ada", "exp": int(time.time()) + 600})
+    signed = ".".join(encoded(json.dumps(part).encode()) for part in parts)
+    return f"{signed}.{encoded(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
+
+
+def jwt_authn(forward: bool) -> dict:
+    keys = {"keys": [{"kty": "oct", "alg": "HS256", "k": encoded(SECRET)}]}
+    provider = {
+        "issuer": "https://login.example.com",
+        "forward": forward,
+        "local_jwks": {"inline_string": json.dumps(keys)},
+    }
+    return {
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"login": provider},
+            "rules": [{"match": {"prefix": "/v1"}, "requires": {"provider_name": "login"}}],
+        },
+    }
+
+
+def decompressor(coding: str = "gzip") -> dict:
+    kind = f"envoy.extensions.compression.{coding}.decompressor.v3.{coding.title()}"
+    return {
+        "name": f"decompressor-{coding}",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor",
+            "decompressor_library": {"name": coding, "typed_config": {"@type": f"type.googleapis.com/{kind}"}},
+        },
+    }
+
+
+def both_keys(jwt: str) -> list[tuple[str, str]]:
+    """The JWT where Envoy looks for it, and the virtual key in the other place that the gateway knows."""
+    return [("authorization", f"Bearer {jwt}"), ("x-api-key", plugin.VK["main"])]
+
+
+# A JWT in front
+
+
+def test_a_jwt_that_is_not_forwarded(start_envoy, upstreams):
+    envoy = start_envoy(before=[jwt_authn(forward=False)])
+    jwt = token()
+    expect.good(envoy.post(body=ASK, vk=None, fields=both_keys(jwt)))
+    request = upstreams["alpha"].requests[-1]
+    assert jwt not in str(request.head), "it ends at Envoy"
+    with envoy.sends_nothing():
+        # Envoy refuses by itself, in words of its own: without a JWT, and with one of somebody else.
+        for fields in ([("x-api-key", plugin.VK["main"])], both_keys(token(b"another secret"))):
+            reply = envoy.post(body=ASK, vk=None, fields=fields)
+            assert (reply.status, reply.header("content-type")) == (401, "text/plain")
+        # A JWT is no virtual key.
+        reply = envoy.post(body=ASK, vk=None, fields=[("authorization", f"Bearer {jwt}")])
+        assert reply.status == 401
+        expect.envelope(reply)
+
+
+def test_a_jwt_that_is_forwarded_is_taken_for_the_key(start_envoy):
+    """What `openai-gateway check` warns of."""
+    envoy = start_envoy(before=[jwt_authn(forward=True)])
+    with envoy.sends_nothing():
+        reply = envoy.post(body=ASK, vk=None, fields=both_keys(token()))
+        assert reply.status == 401
+        assert expect.envelope(reply)["code"] == "invalid_api_key"
+
+
+# Decompressors
+
+
+PACKED = [("content-encoding", "gzip")]
+
+
+def test_compressed_requests(start_envoy, upstreams):
+    """Before ours: what the gateway refuses with 415 is unpacked first. Its model is checked like any other's."""
+    envoy = start_envoy(before=[decompressor()])
+    for size in (10, 5_000, 200_000):
+        padding = os.urandom(size).hex()
+        for members in ({"model": "alpha/m", "padding": padding}, {"padding": padding, "model": "alpha/m"}):
+            body = gzip.compress(json.dumps({"messages": [], **members}).encode())
+            expect.good(envoy.post(body=body, fields=PACKED))
+            request = upstreams["alpha"].requests[-1]
+            assert json.loads(request.body) == {"messages": [], "padding": padding, "model": "m"}
+            assert "content-encoding" not in str(request.head)
+    with envoy.sends_nothing():
+        reply = envoy.post(body=gzip.compress(b'{"messages":[]}'), fields=PACKED)
+        expect.gateway_error(reply, 400, "missing_model")
+    # Envoy stops unpacking a bomb, and says so to nobody: what the gateway sees is a body that is cut.
+    bomb = gzip.compress(b'{"messages":["' + b"x" * 50_000_000 + b'"],"model":"alpha/m"}')
+    with envoy.sends_nothing():
+        reply = envoy.post(body=bomb, fields=PACKED)
+        assert reply.status in (400, 413), reply.body[:200]
+        expect.envelope(reply)
+
+
+@pytest.mark.one_position
+def test_a_decompressor_behind_ours(start_envoy, upstreams):
+    """Streams pass it. What the gateway holds does not: Envoy's decompressor puts trailers behind the body, and Envoy
+    does not hand them to a filter that holds the last bytes. `openai-gateway check` warns of it."""
+    envoy = start_envoy(behind=[decompressor()])
+    packed = gzip.compress(openai_shapes.stream().body)
+    for chunks in (1, 20):
+        upstreams["alpha"].next(
+            answer(packed, content_type="text/event-stream", headers=PACKED, chunks=chunks, framing="chunked")
+        )
+        reply = expect.good(envoy.post(body={**ASK, "stream": True}))
+        assert reply.header("content-encoding") is None
+        assert reply.body.endswith(b"data: [DONE]\n\n")
+    # An Envoy that has this mended may have its decompressor back: then this fails.
+    upstreams["alpha"].next(answer(gzip.compress(json.dumps(completion()).encode()), headers=PACKED))
+    with envoy.connect() as connection:
+        connection.sock.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.request("POST", "/v1/chat/completions", headers("main", "application/json"), body=json.dumps(ASK).encode())
+    # What is not compressed is none of its business.
+    expect.good(envoy.post(body=ASK))
