@@ -194,8 +194,8 @@ soak: $(HOST) envoy python-env ## Wicked clients and servers beside innocent str
 	@scripts/soak.sh
 
 .PHONY: bench
-bench: wasm native envoy ## Measure both hosts beside Envoy without them (RUNS=3: pooled; PEERS=1: other gateways; PUBLISH=1: docs)
-	@exec $(PYTHON3) bench/run.py $(if $(RUNS),--runs $(RUNS)) $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)
+bench: wasm native envoy python-env ## Measure both hosts beside Envoy without them (RUNS=3: pooled; PEERS=1: other gateways; PUBLISH=1: docs)
+	@exec $(VENV_PYTHON) bench/run.py $(if $(RUNS),--runs $(RUNS)) $(if $(PEERS),--peers) $(if $(PUBLISH),--publish) $(ARGS)
 
 .PHONY: scale
 scale: wasm native envoy ## What 10,000 and 100,000 virtual keys cost in both hosts: memory, load time (PUBLISH=1: docs)

@@ -57,6 +57,15 @@ class Contender:
     """Its first provider is BUSY, which answers 503 at once."""
     rows: frozenset[str] | None = None
     """Names of the rows that it is measured on; None: all."""
+    is_extra: bool = False
+    """It runs only when it is named."""
+    access_log: tuple[Json, ...] = ()
+    tracing: Json | None = None
+    listeners: tuple[Json, ...] = ()
+    clusters: tuple[Json, ...] = ()
+    """Beside the upstream's."""
+    more: Json | None = None
+    """Further members of the bootstrap."""
 
     def joins(self, work: Work) -> bool:
         return self.rows is None or work.name in self.rows
@@ -243,9 +252,13 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
     routes = [{"match": {"prefix": "/"}, "route": {**target, "timeout": "0s"}}]
     if contender.falls_back:
         routes.insert(0, _fallback_route())
+    observed = {"access_log": list(contender.access_log)} if contender.access_log else {}
+    if contender.tracing:
+        observed["tracing"] = contender.tracing
     manager = _named(
         "hcm",
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **observed,
         stat_prefix="bench",
         codec_type="AUTO",
         use_remote_address=True,
@@ -272,6 +285,7 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
     endpoint = {"endpoint": {"address": _address(upstream_port)}, **(_of("groq") if contender.falls_back else {})}
     busy_listeners, busy_clusters = _busy() if contender.falls_back else ([], [])
     return {
+        **(contender.more or {}),
         "admin": {"address": _address(0)},
         "static_resources": {
             "listeners": [
@@ -281,6 +295,7 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
                     "filter_chains": [{"filters": [manager]}],
                 },
                 *busy_listeners,
+                *contender.listeners,
             ],
             "clusters": [
                 {
@@ -293,6 +308,7 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
                     },
                 },
                 *busy_clusters,
+                *contender.clusters,
             ],
         },
     }

@@ -23,10 +23,10 @@ from work import SDK_HEADERS, Work
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "target" / "bench"
-ENVOY = Path(os.environ.get("ENVOY_BIN", ROOT / ".envoy/bin/envoy"))
+ENVOY = Path(os.environ.get("ENVOY_BIN", ROOT / ".envoy/bin/envoy")).absolute()
 FILTER = Path(
     os.environ.get("FILTER_WASM", ROOT / "target/wasm32-wasip1/release/openai_gateway_filter.wasm")
-)
+).absolute()
 NATIVE = Path(os.environ.get("FILTER_NATIVE", ROOT / "target/release"))
 """The folder of the native module."""
 CORES = sorted(os.sched_getaffinity(0))
@@ -149,7 +149,7 @@ class Envoy(Proxy):
             environment["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = str(contender.library_folder)
         with self._log.open("wb") as log, on_core(PROXY_CORE):
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log, env=environment
+                [str(word) for word in command], stdout=log, stderr=log, env=environment, cwd=folder
             )
         try:
             address = self.wait_until(lambda: admin.exists() and admin.read_text())

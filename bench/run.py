@@ -27,6 +27,7 @@ import page
 import peers
 import processes
 import report
+import shipped
 import vm
 import work
 from expect import Unverified
@@ -104,7 +105,7 @@ def arguments() -> argparse.Namespace:
 
 def chosen(items: list, names: str | None) -> list:
     if names is None:
-        return items
+        return [item for item in items if not getattr(item, "is_extra", False)]
     wanted = names.split(",")
     return [item for item in items if item.name in wanted]
 
@@ -129,7 +130,8 @@ class Bench:
         field = chosen(
             [*contenders.others(self.modules), contenders.this(FILTER), contenders.two(FILTER),
              contenders.fallen(FILTER), contenders.counting(FILTER, "observe"),
-             contenders.counting(FILTER, "require"), contenders.native(NATIVE)],
+             contenders.counting(FILTER, "require"), contenders.native(NATIVE),
+             *shipped.contenders(FILTER)],
             options.contenders,
         )
         for variant in options.variant:
