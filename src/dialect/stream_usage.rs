@@ -4,7 +4,8 @@
 use memchr::memmem;
 
 use crate::error::{Code, GatewayError};
-use crate::wire::json::cursor::{self, Value};
+use crate::telemetry::usage::names::USAGE;
+use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::names::is_nearly;
 use crate::wire::splice::Edit;
@@ -73,7 +74,7 @@ fn first(object: &Value<'_>, name: &str, value: &[u8]) -> Edit {
 /// An event that says nothing else goes with its counts: it would not be there.
 #[must_use]
 pub fn without(events: &[u8]) -> Option<Vec<u8>> {
-    memmem::find(events, b"\"usage\"")?;
+    memmem::find(events, MARK)?;
     let mut kept = Vec::with_capacity(events.len());
     let mut has_changed = false;
     // A blank line follows each.
@@ -108,11 +109,22 @@ const FRAME: [&str; 8] = [
     "obfuscation",
 ];
 
+/// In each of the names of [`USAGE`].
+const MARK: &[u8] = b"usage";
+
+fn is_usage(key: &Key<'_>) -> bool {
+    USAGE.iter().any(|name| key.is(name))
+}
+
 /// Whether a chunk says more than its token counts: choices, or members (citations, timings) that have a value.
 fn says_more(chunk: &Value<'_>) -> bool {
     chunk.members().any(|(key, value)| {
-        let is_frame = key.is("usage") || FRAME.iter().any(|name| key.is(name));
-        !is_frame && !is_empty(&value)
+        let is_frame = is_usage(&key) || FRAME.iter().any(|name| key.is(name));
+        // The request's id, as in the first chunk.
+        let is_id = key.is("x_groq")
+            && value.kind == Kind::BeginObject
+            && value.members().all(|(key, _)| key.is("id"));
+        !is_frame && !is_id && !is_empty(&value)
     })
 }
 
@@ -129,11 +141,17 @@ fn is_empty(value: &Value<'_>) -> bool {
 /// A payload, and what follows it, without its token counts: nothing where it says nothing else. `None` where it has none.
 #[allow(clippy::option_option, reason = "unchanged, changed, or gone")]
 fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
-    memmem::find(payload, b"\"usage\"")?;
+    memmem::find(payload, MARK)?;
     let text = payload.trim_ascii_end();
     let root = cursor::parse(text).ok()?;
-    let usage = root.get("usage")?;
-    if usage.kind == Kind::BeginObject && !says_more(&root) {
+    let mut usages = root.members().filter(|(key, _)| is_usage(key)).map(|(_, value)| value.kind);
+    let first = usages.next()?;
+    let is_counted = first == Kind::BeginObject || usages.any(|kind| kind == Kind::BeginObject);
+    // Groq tells its counts there, asked or not.
+    if root.get("x_groq").is_some_and(|told| told.get("usage").is_some_and(|it| !it.is_null())) {
+        return None;
+    }
+    if is_counted && !says_more(&root) {
         return Some(None);
     }
     let mut kept = Vec::with_capacity(payload.len());
@@ -148,7 +166,7 @@ fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
             kept.extend_from_slice(payload.get(from..gone).unwrap_or_default());
             from = start;
         }
-        if !key.is("usage") {
+        if !is_usage(&key) {
             before = Some(end);
         } else if let Some(before) = before {
             kept.extend_from_slice(payload.get(from..before).unwrap_or_default());
@@ -250,8 +268,14 @@ mod tests {
                 Some(r#"{"timings":{"predicted_n":2},"choices":[]}"#),
             ),
             (
-                format!(r#"{{"usage":{usage},"choices":[],"x_groq":{{"id":"req"}}}}"#),
-                Some(r#"{"choices":[],"x_groq":{"id":"req"}}"#),
+                format!(r#"{{"usage":{usage},"choices":[],"x_groq":{{"id":"req","error":"e"}}}}"#),
+                Some(r#"{"choices":[],"x_groq":{"id":"req","error":"e"}}"#),
+            ),
+            (format!(r#"{{"usage":{usage},"choices":[],"x_groq":{{"id":"req"}}}}"#), None),
+            (format!(r#"{{"choices":[],"usageMetadata":{usage}}}"#), None),
+            (
+                format!(r#"{{"token_usage":{usage},"choices":[{{}}],"usage_metadata":null}}"#),
+                Some(r#"{"choices":[{}]}"#),
             ),
             (
                 format!(r#"{{"choices":[],"usage":{usage},"cost":0}}"#),

@@ -1,5 +1,8 @@
 //! Under which names servers count tokens: one table for all who read them.
 
+/// Members of an answer that hold its counts. `usageMetadata` is Gemini's.
+pub const USAGE: [&str; 4] = ["usage", "usageMetadata", "usage_metadata", "token_usage"];
+
 /// The three counts, OpenAI's names first, then those of Anthropic and Bedrock, of JavaScript's SDKs, of Gemini, and what
 /// proxies make of them. Of several in one object the first one here counts.
 pub const MAIN: [&[&str]; 3] = [

@@ -41,20 +41,24 @@ pub struct ToldCounts {
 
 /// A count as it may be written: a number, or one as text. `Err`: it is none.
 fn count(value: &Value<'_>) -> Result<Option<u64>, ()> {
-    let number: f64 = match value.kind {
+    let decoded;
+    let text = match value.kind {
         Kind::Null => return Ok(None),
-        Kind::Number => value.as_f64().ok_or(())?,
+        Kind::Number => std::str::from_utf8(value.raw()).map_err(|_| ())?,
         Kind::String => {
-            let text = value.as_str().ok_or(())?;
-            let text = text.trim();
-            // Rust reads `inf` and `nan`, too.
-            let is_number =
-                text.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
-            text.parse().ok().filter(|_| is_number).ok_or(())?
+            decoded = value.as_str().ok_or(())?;
+            decoded.trim()
         }
         _ => return Err(()),
     };
-    let is_count = (0.0..=MAX_COUNT as f64).contains(&number) && number.fract() == 0.0;
+    // As digits, since a floating-point number can't tell the largest count from what is beyond.
+    if let Ok(count) = text.parse::<u64>() {
+        return if count <= MAX_COUNT { Ok(Some(count)) } else { Err(()) };
+    }
+    // Rust reads `inf` and `nan`, too.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    let number: f64 = text.parse().ok().filter(|_| is_number).ok_or(())?;
+    let is_count = (0.0..MAX_COUNT as f64).contains(&number) && number.fract() == 0.0;
     is_count.then_some(Some(number as u64)).ok_or(())
 }
 
@@ -86,7 +90,8 @@ impl Tokens {
             if let Some((field, rank)) = main {
                 let Some(count) = count(&value).ok()? else { continue };
                 let known = ranks.get_mut(field)?;
-                if rank < *known {
+                // Of a name that comes twice, the last one, as parsers read it.
+                if rank <= *known {
                     *known = rank;
                     this.set_main(field, count, &name);
                 }
@@ -247,6 +252,14 @@ mod tests {
             ),
             (r#"{"prompt_tokens":5,"total_tokens":5}"#, [5, 0, 5, 0]),
             (r#"{"completion_tokens":5,"total_tokens":15}"#, [10, 5, 15, 0]),
+            (
+                r#"{"prompt_tokens":1e2,"completion_tokens":"+5","total_tokens":"10.5e1"}"#,
+                [100, 5, 105, 0],
+            ),
+            (
+                r#"{"prompt_tokens":1,"completion_tokens":9,"completion_tokens":2,"prompt_tokens":7,"total_tokens":9}"#,
+                [7, 2, 9, 0],
+            ),
             (r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#, [0, 0, 0, 0]),
             (r#"{"\u0070rompt_tokens":1,"completion_tokens":1,"total_tokens":2}"#, [1, 1, 2, 0]),
             (
@@ -269,7 +282,10 @@ mod tests {
             "true",
             "[]",
             "{}",
+            "9007199254740993",
             "9007199254740994",
+            "18446744073709551616",
+            "9.1e15",
             "1e300",
             "\"\"",
             "\"-1\"",
@@ -277,7 +293,7 @@ mod tests {
             "\"inf\"",
             "\"NaN\"",
             "\"1.5\"",
-            "\"9007199254740994\"",
+            "\"9007199254740993\"",
             "\"\\ud800\"",
         ] {
             for name in ["prompt_tokens", "output_tokens", "totalTokens"] {
