@@ -415,7 +415,9 @@ impl Reply {
             answered: None,
         };
         for edit in edits {
-            let HeaderEdit::Set(name, value) = edit else { continue };
+            let (HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value)) = edit else {
+                continue;
+            };
             match &*name {
                 ":status" => reply.status = value.parse().unwrap_or(502),
                 "content-length" => {}

@@ -43,12 +43,21 @@ pub(super) fn without_key(key: &ProviderKey, text: &[u8]) -> Option<Vec<u8>> {
     if may_tell { redacted(key, text) } else { None }
 }
 
+/// The same for a header's name or value, at which a quick look comes first. What interrupts a trace there is an escape.
+pub(super) fn header_without_key(key: &ProviderKey, text: &[u8]) -> Option<Vec<u8>> {
+    if may_be_told(key, text) || key.traces().may_end(text) { redacted(key, text) } else { None }
+}
+
 /// Whether a head may tell the key: one look at all of it, and hardly any does.
 pub(super) fn may_tell(key: &ProviderKey, headers: &Headers) -> bool {
-    key.traces().may_be_in(headers.block())
-        || memchr::memchr3(b'\\', b'%', b'&', headers.block()).is_some()
+    may_be_told(key, headers.block())
         // Its beginning alone, where a value was cut.
         || headers.iter().any(|(_, value)| key.traces().may_end(value))
+}
+
+/// Whether a text of a head tells the key with nothing in between, or has an escape.
+fn may_be_told(key: &ProviderKey, text: &[u8]) -> bool {
+    key.traces().may_be_in(text) || memchr::memchr3(b'\\', b'%', b'&', text).is_some()
 }
 
 /// `text` without `key`, found however its characters are written: plainly, in capitals, by escapes of

@@ -72,40 +72,21 @@ fn withheld_beginnings(first: u8) -> &'static [&'static str] {
 /// What begins so and stays: the addresses on the way, which Envoy writes itself.
 const KEPT: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"];
 
-/// How names end that are withheld, whoever has thought of them, by their last byte: those that carry a credential
+/// How names end that are withheld, whoever has thought of them, by their last two bytes: those that carry a credential
 /// (`proxy-authorization`, `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`), and those
 /// by which a gateway behind this one is told another host (`helicone-target-url`, `x-portkey-custom-host`) or another model
 /// (`azureml-model-deployment`, `x-ai-eg-model`, `x-amzn-sagemaker-inference-component`).
-fn withheld_ends(last: u8) -> &'static [&'static str] {
-    match last {
-        b'd' => &["password", "passwd", "-model-id", "-backend"],
-        b'e' => &[
-            "cookie",
-            "-passphrase",
-            "-api-base",
-            "-model-name",
-            "-model-override",
-            "-deployment-name",
-        ],
-        b'h' => &["-auth"],
-        b'i' => &["-uri"],
-        b'k' => &["-model-fallback"],
-        b'l' => &["-url", "-model", "-credential"],
-        b'm' => &["-upstream"],
-        b'n' => &["authorization", "-token", "-assertion"],
-        b'r' => &["-bearer", "-provider"],
-        b's' => &["-credentials", "-fallbacks", "api-keys", "apikeys", "-access-keys"],
-        b't' => &[
-            "-secret",
-            "-client-cert",
-            "-host",
-            "-endpoint",
-            "-deployment",
-            "-jwt",
-            "-target-variant",
-            "-inference-component",
-        ],
-        b'y' => &[
+fn withheld_ends(last: [u8; 2]) -> &'static [&'static str] {
+    match &last {
+        b"al" => &["-credential"],
+        b"am" => &["-upstream"],
+        b"ck" => &["-model-fallback"],
+        b"de" => &["-model-override"],
+        b"el" => &["-model"],
+        b"en" => &["-token"],
+        b"er" => &["-bearer", "-provider"],
+        b"et" => &["-secret"],
+        b"ey" => &[
             "api-key",
             "apikey",
             "access-key",
@@ -115,21 +96,43 @@ fn withheld_ends(last: u8) -> &'static [&'static str] {
             "subscription-key",
             "virtual-key",
         ],
+        b"id" => &["-model-id"],
+        b"ie" => &["cookie"],
+        b"ks" => &["-fallbacks"],
+        b"ls" => &["-credentials"],
+        b"me" => &["-model-name", "-deployment-name"],
+        b"nd" => &["-backend"],
+        b"nt" => &["-endpoint", "-deployment", "-target-variant", "-inference-component"],
+        b"on" => &["authorization", "-assertion"],
+        b"rd" => &["password"],
+        b"ri" => &["-uri"],
+        b"rl" => &["-url"],
+        b"rt" => &["-client-cert"],
+        b"se" => &["-passphrase", "-api-base"],
+        b"st" => &["-host"],
+        b"th" => &["-auth"],
+        b"wd" => &["passwd"],
+        b"wt" => &["-jwt"],
+        b"ys" => &["api-keys", "apikeys", "-access-keys"],
         _ => &[],
     }
 }
 
 /// Whether a name begins or ends as one that is withheld.
 fn is_withheld_by_affix(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(b"x-").unwrap_or_default();
-    let first = rest.first().copied().unwrap_or_default();
-    let begins = withheld_beginnings(first).iter().any(|known| rest.starts_with(known.as_bytes()))
-        && !KEPT.iter().any(|kept| kept.as_bytes() == name);
+    let begins = || match name {
+        [b'x', b'-', rest @ ..] => {
+            let first = rest.first().copied().unwrap_or_default();
+            withheld_beginnings(first).iter().any(|known| rest.starts_with(known.as_bytes()))
+                && !KEPT.iter().any(|kept| kept.as_bytes() == name)
+        }
+        _ => false,
+    };
     let ends = || {
-        let last = name.last().copied().unwrap_or_default();
+        let last = name.last_chunk().copied().unwrap_or_default();
         withheld_ends(last).iter().any(|end| name.ends_with(end.as_bytes()))
     };
-    begins || ends()
+    begins() || ends()
 }
 
 /// One compiled set for heads and trailers.
@@ -241,6 +244,20 @@ fn owned(name: &[u8]) -> Option<HeaderText> {
 mod tests {
     use super::*;
     use crate::test;
+
+    #[test]
+    fn ends_stand_where_they_are_looked_for() {
+        let mut count = 0;
+        for (first, second) in
+            (0..=u8::MAX).flat_map(|first| (0..=u8::MAX).map(move |second| (first, second)))
+        {
+            for end in withheld_ends([first, second]) {
+                count += 1;
+                assert!(end.as_bytes().ends_with(&[first, second]), "{end}");
+            }
+        }
+        assert!(count > 40);
+    }
 
     #[test]
     fn what_no_upstream_sees() {

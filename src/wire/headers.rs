@@ -58,6 +58,8 @@ impl From<String> for HeaderText {
 pub enum HeaderEdit {
     /// The header gets this value, and only this one.
     Set(HeaderText, HeaderText),
+    /// The head has no header of this name, and gets one: Envoy need not look for it.
+    Add(HeaderText, HeaderText),
     /// The header goes, with all its values.
     Remove(HeaderText),
 }
@@ -66,6 +68,11 @@ impl HeaderEdit {
     /// Sets `name` to `value`.
     pub fn set(name: impl Into<HeaderText>, value: impl Into<HeaderText>) -> Self {
         Self::Set(name.into(), value.into())
+    }
+
+    /// Adds `name`, which the head does not have, or which an edit before this one removes.
+    pub fn add(name: impl Into<HeaderText>, value: impl Into<HeaderText>) -> Self {
+        Self::Add(name.into(), value.into())
     }
 
     /// Sets `content-length` to `length` bytes.
@@ -82,7 +89,7 @@ impl HeaderEdit {
     /// The header that changes.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Set(name, _) | Self::Remove(name)) = self;
+        let (Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name)) = self;
         name
     }
 }
@@ -159,6 +166,7 @@ impl fmt::Debug for HeaderEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Set(name, value) => write!(f, "Set({:?}, {} bytes)", &**name, value.len()),
+            Self::Add(name, value) => write!(f, "Add({:?}, {} bytes)", &**name, value.len()),
             Self::Remove(name) => write!(f, "Remove({:?})", &**name),
         }
     }

@@ -47,33 +47,35 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
 /// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI, LM Studio's
 /// `draft_model`; and by which LiteLLM takes another server, another configuration, or members that replace those of the body. By
 /// their first letter, so that hardly any name is compared with one.
-const FURTHER: [(u8, &[&str]); 10] = [
-    (b'a', &["adapter_id", "api_base"]),
-    (b'b', &["base_url"]),
-    (b'c', &["context_window_fallbacks", "content_policy_fallbacks", "custom_llm_provider"]),
-    (b'd', &["deployment", "deployment_id", "deployment_name", "draft_model"]),
-    (b'e', &["engine", "engine_id", "extra_body"]),
-    (b'f', &["fallbacks", "fallback_model", "fallback_models"]),
-    (b'l', &["lora_path"]),
-    (b'm', &["models", "model_id", "model_list", "model_name", "model_fallbacks"]),
-    (b'p', &["preset"]),
-    (b'u', &["user_config"]),
-];
+fn further(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["adapter_id", "api_base"],
+        b'b' => &["base_url"],
+        b'c' => &["context_window_fallbacks", "content_policy_fallbacks", "custom_llm_provider"],
+        b'd' => &["deployment", "deployment_id", "deployment_name", "draft_model"],
+        b'e' => &["engine", "engine_id", "extra_body"],
+        b'f' => &["fallbacks", "fallback_model", "fallback_models"],
+        b'l' => &["lora_path"],
+        b'm' => &["models", "model_id", "model_list", "model_name", "model_fallbacks"],
+        b'p' => &["preset"],
+        b'u' => &["user_config"],
+        _ => &[],
+    }
+}
 
 /// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is
 /// not `model`.
 #[must_use]
 pub fn further_model(written: &[u8]) -> Option<&'static str> {
     // Names are as a rule written as they are meant.
-    let is_plain = written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
-    let first = written.iter().find(|byte| is_plain && **byte != b'_');
-    let is_read_as = |known: &&&str| match is_plain {
-        true => is_same_ascii(written, known.as_bytes()),
-        false => is_nearly(written, known),
-    };
-    let may_begin =
-        FURTHER.into_iter().filter(|(letter, _)| first.is_none_or(|first| first == letter));
-    may_begin.flat_map(|(_, names)| names).find(is_read_as).copied()
+    if written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') {
+        let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
+        return further(first)
+            .iter()
+            .copied()
+            .find(|known| is_same_ascii(written, known.as_bytes()));
+    }
+    (b'a'..=b'z').flat_map(further).copied().find(|known| is_nearly(written, known))
 }
 
 /// Refuses a top-level member of a request that is converted, where some server may take it for one of `own`: the names
@@ -228,7 +230,7 @@ mod laws {
             ], 0..5),
         ) {
             let name = parts.concat();
-            let all = FURTHER.into_iter().flat_map(|(_, names)| names);
+            let all = (b'a'..=b'z').flat_map(further);
             let careful = all.copied().find(|known| is_nearly(name.as_bytes(), known));
             prop_assert_eq!(further_model(name.as_bytes()), careful);
         }

@@ -57,7 +57,7 @@ impl Exchange {
             }
         };
         // Last, since each change makes Envoy choose the route anew.
-        headers.push(HeaderEdit::set(&self.config.headers.cluster, cluster));
+        headers.push(HeaderEdit::add(&self.config.headers.cluster, cluster));
         let note = Attempt::note(&decision, &provider.name, &target.model);
         self.notes.push((Note::Request, note));
         self.notes.push((Note::Decision, decision.write(&self.config)));

@@ -136,7 +136,7 @@ impl Exchange {
             let authority = self.config.routing.authority == Authority::Filter;
             rewrite.head(&mut headers, told, authority);
             // Last, since each change makes Envoy choose the route anew.
-            headers.push(HeaderEdit::set(&self.config.headers.cluster, &rewrite.provider.cluster));
+            headers.push(HeaderEdit::add(&self.config.headers.cluster, &rewrite.provider.cluster));
             let note = Attempt::note(&decision, &rewrite.provider.name, &target.model);
             self.notes.push((Note::Request, note));
             self.is_noted = true;

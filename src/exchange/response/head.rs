@@ -73,16 +73,18 @@ pub(super) fn status(headers: &Headers) -> u16 {
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
 /// act on others than the client. In the others the provider's key is covered; where it is a name, that goes.
-/// For heads and trailers. `key`: `None` where a quick look has shown that the key is not there.
+/// For heads and trailers. `key`: `None` where a quick look has shown that the key is not there. `redact`: how a name or value
+/// is looked at.
 pub(super) fn cleaned(
     names: &HeaderNames,
     headers: &Headers,
     key: Option<&ProviderKey>,
+    redact: fn(&ProviderKey, &[u8]) -> Option<Vec<u8>>,
 ) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
     for (name, text) in headers.iter() {
         let Ok(name) = std::str::from_utf8(name) else { continue };
-        let covered = |text| key.and_then(|key| redacted(key, text));
+        let covered = |text| key.and_then(|key| redact(key, text));
         if acts_on_others(name)
             || name.starts_with(&*names.prefix)
             || name == &*names.cluster

@@ -35,7 +35,7 @@ mod stream;
 
 use super::{BodyOut, Exchange, Next, Note, ResponseStep, Surroundings};
 use crate::error::{Code, GatewayError};
-use crate::exchange::redact::may_tell;
+use crate::exchange::redact::{header_without_key, may_tell, redacted};
 use crate::policy::AnswerHeader;
 use crate::telemetry::counters::AnswerFault;
 use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
@@ -94,7 +94,8 @@ impl Exchange {
         let provider_key = self.context().provider_key().cloned();
         // Hardly any good answer tells the key: one look at all of the head says so.
         let told = provider_key.as_deref().filter(|key| status >= 400 || may_tell(key, headers));
-        self.forged = cleaned(&self.config.headers, headers, told);
+        let redact = if status >= 400 { redacted } else { header_without_key };
+        self.forged = cleaned(&self.config.headers, headers, told, redact);
         if self.is_attempt() {
             self.forged.extend(KEEPS_TO_HOST.map(HeaderEdit::remove));
         }
@@ -277,7 +278,7 @@ impl Exchange {
                 }
                 match outcome {
                     Some(outcome) if in_head && self.answers_have(AnswerHeader::Cache) => {
-                        edits.push(HeaderEdit::set(&self.config.headers.cache, outcome));
+                        edits.push(HeaderEdit::add(&self.config.headers.cache, outcome));
                     }
                     Some(outcome) => self.notes.push((Note::Cache, outcome.to_owned())),
                     None => {}
@@ -332,7 +333,9 @@ impl Exchange {
         if !self.request.is_ours() {
             return Vec::new();
         }
-        cleaned(&self.config.headers, trailers, self.context().provider_key().map(|key| &**key))
+        let context = self.context();
+        let key = context.provider_key().map(|key| &**key);
+        cleaned(&self.config.headers, trailers, key, redacted)
     }
 
     /// The trailers: the end of a body that has some.

@@ -16,12 +16,13 @@ impl Exchange {
     pub(super) fn own_headers(&self) -> Vec<HeaderEdit> {
         let names = &self.config.headers;
         let mut edits = Vec::with_capacity(self.forged.len() + 6);
+        // What an upstream sent under these names goes first.
         edits.extend_from_slice(&self.forged);
         if let Some(route) = self.request.route() {
             if self.answers_have(AnswerHeader::Provider)
                 && let Some(provider) = self.config.providers.get(route.provider)
             {
-                edits.push(HeaderEdit::set(&names.provider, &provider.name));
+                edits.push(HeaderEdit::add(&names.provider, &provider.name));
             }
             // The provider's default has no name here.
             if self.answers_have(AnswerHeader::Model) && !route.model.is_empty() {
@@ -29,19 +30,19 @@ impl Exchange {
                     model if model.len() == route.model.len() => HeaderText::from(&route.model),
                     model => model.to_owned().into(),
                 };
-                edits.push(HeaderEdit::set(&names.model, model));
+                edits.push(HeaderEdit::add(&names.model, model));
             }
             if self.answers_have(AnswerHeader::CacheMode) {
-                edits.push(HeaderEdit::set(&names.cache_mode, route.cache.as_str()));
+                edits.push(HeaderEdit::add(&names.cache_mode, route.cache.as_str()));
             }
             if let Some(dropped) = route.dropped.clone() {
-                edits.push(HeaderEdit::set(&names.params_dropped, dropped));
+                edits.push(HeaderEdit::add(&names.params_dropped, dropped));
             }
         }
         if let Some(id) = &self.request_id
             && self.answers_have(AnswerHeader::RequestId)
         {
-            edits.push(HeaderEdit::set(&names.request_id, id));
+            edits.push(HeaderEdit::add(&names.request_id, id));
         }
         edits
     }

@@ -75,9 +75,14 @@ fn headers(fields: &Fields) -> Headers {
 
 fn edit(fields: &mut Fields, edits: &[HeaderEdit]) {
     for edit in edits {
-        let (HeaderEdit::Set(name, _) | HeaderEdit::Remove(name)) = edit;
-        fields.retain(|(candidate, _)| **candidate != **name);
-        if let HeaderEdit::Set(name, value) = edit {
+        let is_there = |(candidate, _): &(String, Vec<u8>)| candidate == edit.name();
+        match edit {
+            HeaderEdit::Add(..) => {
+                assert!(!fields.iter().any(is_there), "{edit:?}: is there already")
+            }
+            HeaderEdit::Set(..) | HeaderEdit::Remove(_) => fields.retain(|field| !is_there(field)),
+        }
+        if let HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) = edit {
             fields.push((name.to_string(), value.as_bytes().to_vec()));
         }
     }

@@ -163,6 +163,12 @@ functions! {
         name: Slice<'_>,
         value: Slice<'_>,
     ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_add_header(
+        filter: Envoy,
+        map: Map,
+        name: Slice<'_>,
+        value: Slice<'_>,
+    ) -> bool;
     pub fn envoy_dynamic_module_callback_http_get_body_chunks_size(
         filter: Envoy,
         part: Part,

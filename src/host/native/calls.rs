@@ -84,17 +84,32 @@ impl Filter {
 
     pub fn edit(self, map: Map, edits: &[HeaderEdit]) {
         for edit in edits {
-            let (name, value) = match edit {
-                HeaderEdit::Set(name, value) => (name, Slice::of(value.as_bytes())),
-                HeaderEdit::Remove(name) => (name, Slice::NONE),
-            };
+            let name = Slice::of(edit.name().as_bytes());
             unsafe {
-                abi::envoy_dynamic_module_callback_http_set_header(
-                    self.0,
-                    map,
-                    Slice::of(name.as_bytes()),
-                    value,
-                )
+                match edit {
+                    HeaderEdit::Set(_, value) => {
+                        abi::envoy_dynamic_module_callback_http_set_header(
+                            self.0,
+                            map,
+                            name,
+                            Slice::of(value.as_bytes()),
+                        )
+                    }
+                    HeaderEdit::Add(_, value) => {
+                        abi::envoy_dynamic_module_callback_http_add_header(
+                            self.0,
+                            map,
+                            name,
+                            Slice::of(value.as_bytes()),
+                        )
+                    }
+                    HeaderEdit::Remove(_) => abi::envoy_dynamic_module_callback_http_set_header(
+                        self.0,
+                        map,
+                        name,
+                        Slice::NONE,
+                    ),
+                }
             };
         }
     }

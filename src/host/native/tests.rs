@@ -73,6 +73,11 @@ envoy! {
         });
         true
     }
+    fn envoy_dynamic_module_callback_http_add_header(_filter: Envoy, map: Map, name: Slice<'_>, value: Slice<'_>) -> bool {
+        let (name, value) = (taken(name), taken(value));
+        world(|world| world.heads.entry(map as u32).or_default().push((name, value)));
+        true
+    }
     fn envoy_dynamic_module_callback_http_get_body_chunks_size(_filter: Envoy, part: Part) -> usize {
         world(|world| usize::from(world.bodies.contains_key(&(part as u32))))
     }

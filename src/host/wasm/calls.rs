@@ -64,6 +64,13 @@ unsafe extern "C" {
         size: usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -151,6 +158,13 @@ pub fn edit(head: HeaderMapType, edit: &HeaderEdit) -> Result<(), Status> {
     check(unsafe {
         match edit {
             HeaderEdit::Set(name, value) => proxy_replace_header_map_value(
+                head as u32,
+                name.as_ptr(),
+                name.len(),
+                value.as_ptr(),
+                value.len(),
+            ),
+            HeaderEdit::Add(name, value) => proxy_add_header_map_value(
                 head as u32,
                 name.as_ptr(),
                 name.len(),
