@@ -13,7 +13,7 @@ from work import ALIAS, MODEL, MODEL_ID, Work
 Json = dict[str, Any]
 
 VIRTUAL_KEY = "vk-bench-0"
-PROVIDER_KEY = "gsk_Zq8TmW2vXc7RkYb4NhJd1LpFs9GxQe6UaViBtKoM3yDwCnEr"
+PROVIDER_KEY = "gsk_zq8tmw2vxc7rkyb4nhjd1lpfs9gxqe6uavibtkom3ydwcner"
 """Looks like one: a key made of words has the filter look closely at each head that holds one of them."""
 ROUTING_HEADER = "x-gateway-cluster"
 HELD_BYTES = 32 << 20

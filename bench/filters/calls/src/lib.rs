@@ -69,7 +69,7 @@ impl HttpContext for Stream {
         let path = if self.is_embedding { "embeddings" } else { "chat/completions" };
         for (name, value) in [
             ("accept-encoding", None),
-            ("authorization", Some("Bearer gsk_Zq8TmW2vXc7RkYb4NhJd1LpFs9GxQe6UaViBtKoM3yDwCnEr")),
+            ("authorization", Some("Bearer gsk_zq8tmw2vxc7rkyb4nhjd1lpfs9gxqe6uavibtkom3ydwcner")),
             ("content-length", Some(length.to_string().as_str())),
             (":authority", Some("api.groq.test")),
             (":path", Some(format!("/openai/v1/{path}").as_str())),

@@ -8,7 +8,7 @@ use proxy_wasm::types::{Action, ContextType};
 use serde_json::Value;
 
 const VIRTUAL_KEY: &str = "Bearer vk-bench-0";
-const PROVIDER_KEY: &str = "Bearer gsk_Zq8TmW2vXc7RkYb4NhJd1LpFs9GxQe6UaViBtKoM3yDwCnEr";
+const PROVIDER_KEY: &str = "Bearer gsk_zq8tmw2vxc7rkyb4nhjd1lpfs9gxqe6uavibtkom3ydwcner";
 const ALIAS: &str = "gpt-4o";
 const MODEL: &str = "llama-3.3-70b-versatile";
 
