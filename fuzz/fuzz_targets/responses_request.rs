@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
             stream_usage: true,
             reasoning_field,
             takes,
-            sealer: sealer.as_ref(),
+            sealer: Some(&sealer),
             compacts: false,
         };
         let Ok(chat) = to_chat(data, &options) else { continue };

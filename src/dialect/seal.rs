@@ -9,7 +9,7 @@
 //! What is opened is no more trustworthy than what any client sends: who holds the virtual key can make
 //! the sealing key. So it is text, and is escaped like any other.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -46,8 +46,11 @@ impl Purpose {
 
 /// Seals and opens for one virtual key.
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
-    key: [u8; 32],
+    /// What the sealing key is derived of.
+    secret: Box<[u8]>,
+    id: Box<str>,
+    /// Derived when it is first needed: hardly any request brings what is sealed, and few answers have something to seal.
+    key: OnceCell<[u8; 32]>,
 }
 
 impl fmt::Debug for Sealer {
@@ -59,33 +62,40 @@ impl fmt::Debug for Sealer {
 impl Sealer {
     /// The sealer of a virtual key: `secret` is the operator's, or the key itself, `id` the key's.
     #[must_use]
-    pub fn new(secret: &[u8], id: &str) -> Option<Self> {
-        let mut key = [0; 32];
-        let info = [b"openai-gateway-filter seal 1\0", id.as_bytes()];
-        Hkdf::<Sha256>::new(None, secret).expand_multi_info(&info, &mut key).ok()?;
-        Some(Self::from_key(key))
+    pub fn new(secret: &[u8], id: &str) -> Self {
+        Self { secret: secret.into(), id: id.into(), key: OnceCell::new() }
     }
 
-    fn from_key(key: [u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&key.into()), key }
+    fn key(&self) -> Option<&[u8; 32]> {
+        if self.key.get().is_none() {
+            let mut key = [0; 32];
+            let info = [b"openai-gateway-filter seal 1\0", self.id.as_bytes()];
+            Hkdf::<Sha256>::new(None, &self.secret).expand_multi_info(&info, &mut key).ok()?;
+            self.key.set(key).ok()?;
+        }
+        self.key.get()
+    }
+
+    fn cipher(&self) -> Option<XChaCha20Poly1305> {
+        Some(XChaCha20Poly1305::new(self.key()?.into()))
     }
 
     /// What another instance of the filter makes the same sealer of. It seals and opens, and tells nothing of the virtual key
     /// that it is made of.
-    pub(crate) fn export(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.key)
+    pub(crate) fn export(&self) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(self.key()?))
     }
 
     /// The sealer that was exported; `None` for what no sealer exports.
     pub(crate) fn import(exported: &str) -> Option<Self> {
-        let key = URL_SAFE_NO_PAD.decode(exported).ok()?;
-        Some(Self::from_key(key.try_into().ok()?))
+        let key: [u8; 32] = URL_SAFE_NO_PAD.decode(exported).ok()?.try_into().ok()?;
+        Some(Self { secret: Box::default(), id: Box::default(), key: key.into() })
     }
 
     /// `text`, sealed. The nonce must never come again.
     fn seal(&self, purpose: Purpose, text: &str, nonce: [u8; NONCE]) -> Option<String> {
         let payload = Payload { msg: text.as_bytes(), aad: purpose.name() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
+        let sealed = self.cipher()?.encrypt(&XNonce::from(nonce), payload).ok()?;
         let mut out = VERSION.to_owned();
         URL_SAFE_NO_PAD.encode_string([&nonce[..], &sealed].concat(), &mut out);
         Some(out)
@@ -99,7 +109,7 @@ impl Sealer {
         let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
         let payload = Payload { msg: sealed, aad: purpose.name() };
-        String::from_utf8(self.cipher.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
+        String::from_utf8(self.cipher()?.decrypt(&XNonce::from(nonce), payload).ok()?).ok()
     }
 }
 
@@ -145,7 +155,7 @@ mod tests {
     use crate::test;
 
     fn sealer(secret: &str, id: &str) -> Rc<Sealer> {
-        Rc::new(Sealer::new(secret.as_bytes(), id).unwrap())
+        Rc::new(Sealer::new(secret.as_bytes(), id))
     }
 
     #[test]
@@ -167,7 +177,7 @@ mod tests {
     #[test]
     fn an_exported_sealer_is_the_same_one() {
         let mine = sealer("s", "team");
-        let exported = mine.export();
+        let exported = mine.export().unwrap();
         assert!(exported.bytes().all(|byte| byte.is_ascii_graphic()));
         let other = Sealer::import(&exported).unwrap();
         let sealed = AnswerSealer::new(mine).seal(Purpose::Reasoning, "t").unwrap();

@@ -82,7 +82,7 @@ impl Decision {
         let open = if self.is_complete { "" } else { "+" };
         // With a secret of the operator's, each instance makes it anew.
         let sealer = self.sealer.as_ref().filter(|_| config.seal_secret.is_none());
-        let sealer = sealer.map(|sealer| sealer.export()).unwrap_or_default();
+        let sealer = sealer.and_then(|sealer| sealer.export()).unwrap_or_default();
         note.push_str(&format!(
             "\n{declared}\n{spans}\n{facts}{version}{open}\n{sealer}\n{}\n{}",
             self.path, self.requested
@@ -164,7 +164,7 @@ pub(super) fn sealer(
         return None;
     }
     let sealer = match &config.seal_secret {
-        Some(secret) => Sealer::new(secret.expose().as_bytes(), key_id),
+        Some(secret) => Some(Sealer::new(secret.expose().as_bytes(), key_id)),
         None => own(),
     };
     sealer.map(Rc::new)

@@ -173,15 +173,18 @@ impl WithheldHeaders {
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
         // Names are too short for a search by vectors.
-        if name.contains(&b'_') {
+        if name.iter().any(|byte| *byte == b'_') {
             let dashed: Vec<u8> =
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
         }
-        let same = self
-            .by_length
-            .get(name.len())
-            .and_then(|names| names.iter().find(|known| known.as_bytes() == name));
+        let same = self.by_length.get(name.len()).and_then(|names| {
+            let is_same = |known: &&HeaderText| {
+                // Hardly any name is looked at beyond its first letter.
+                known.as_bytes().first() == name.first() && known.as_bytes() == name
+            };
+            names.iter().find(is_same)
+        });
         match same {
             Some(known) => Some(known.clone()),
             // `<prefix>-cache` is the client's to send, whatever the prefix is.

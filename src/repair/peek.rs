@@ -197,6 +197,19 @@ impl Peek {
         self.drifts
     }
 
+    /// Whether the pass over an answer has seen all that matters: it is good, complete, and nothing stands around it. `body`:
+    /// all that was pushed.
+    #[must_use]
+    pub fn is_all_good(&self, body: &[u8]) -> bool {
+        let end = self.end().and_then(|end| usize::try_from(end).ok());
+        self.verdict() == Classification::Good
+            && !self.drifts
+            && body.first() == Some(&b'{')
+            && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
+            // The tokenizer leaves the bytes of texts alone.
+            && std::str::from_utf8(body).is_ok()
+    }
+
     /// Whether what comes now is the value of a name of an error, of which is not known yet whether there is anything in it.
     #[must_use]
     pub fn is_at_error(&self) -> bool {

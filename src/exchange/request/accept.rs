@@ -65,7 +65,8 @@ impl Exchange {
         self.read_place(around);
         let mut head = ClientHead::read(&self.config, key, &target, headers, presented, fields)?;
         let id = &head.key.id;
-        head.sealer = sealer(&self.config, target.operation, id, || Sealer::new(presented, id));
+        let own = || Some(Sealer::new(presented, id));
+        head.sealer = sealer(&self.config, target.operation, id, own);
         let Some(reader) = reader(target.operation, fields.content_type)? else {
             return self.without_body(head.key, &target);
         };

@@ -1,5 +1,7 @@
 //! Answers to a converted request that is no stream: collected, and handed on as what was asked for.
 
+use std::borrow::Cow;
+
 use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid};
 use super::head::content_length;
@@ -199,7 +201,7 @@ impl Bridged {
     /// What the complete answer becomes.
     fn answer(&mut self, meter: &mut Meter) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, UpstreamBody::Spent) {
-            UpstreamBody::Json(collected, _) => {
+            UpstreamBody::Json(collected, peek) => {
                 let Some(options) = self.options.clone() else {
                     if let Some(answer) = from_ok(self.operation, &collected) {
                         return Err(answer.into());
@@ -208,14 +210,21 @@ impl Bridged {
                     let mended = rescued(json);
                     return counted(self.operation, mended.as_deref().unwrap_or(json));
                 };
-                let chat =
-                    completion::answer(Api::Chat, &collected, self.request, self.max_event_bytes)?;
-                self.repairs.extend(chat.repairs);
-                if let Some(answer) = broken_off(&chat.body) {
+                // Choices that nobody asked for may be parts of one.
+                let is_one = peek.choices() <= 1 || self.request.choices != 1;
+                let chat = if is_one && peek.is_all_good(&collected) {
+                    Cow::Borrowed(&*collected)
+                } else {
+                    let (request, limit) = (self.request, self.max_event_bytes);
+                    let chat = completion::answer(Api::Chat, &collected, request, limit)?;
+                    self.repairs.extend(chat.repairs);
+                    chat.body
+                };
+                if let Some(answer) = broken_off(&chat) {
                     return Err(answer.into());
                 }
-                meter.push(&chat.body);
-                let (answer, cached) = options.whole(&chat.body)?;
+                meter.push(&chat);
+                let (answer, cached) = options.whole(&chat)?;
                 self.cached = Some(cached.unwrap_or(false));
                 Ok(answer)
             }

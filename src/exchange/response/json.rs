@@ -188,7 +188,7 @@ impl Json {
                 meter.count_zero();
             }
             match route.operation {
-                Operation::Responses if !self.is_plainly_good(&body) => {
+                Operation::Responses if !self.peek.is_all_good(&body) => {
                     disclose_failure(&mut verdict, &body, context);
                 }
                 // Events under the label of JSON: as those that are labelled, they pass but for the key.
@@ -304,18 +304,6 @@ impl Json {
         repaired.is_ok_and(|answer| *answer == *sent.trim_ascii())
     }
 
-    /// Whether the one pass over the body while it came has seen all that matters: a good answer,
-    /// complete, with nothing around it.
-    fn is_plainly_good(&self, body: &[u8]) -> bool {
-        let end = self.peek.end().and_then(|end| usize::try_from(end).ok());
-        self.peek.verdict() == peek::Classification::Good
-            && !self.peek.drifts()
-            && body.first() == Some(&b'{')
-            && end.and_then(|end| body.get(end..)).is_some_and(|rest| rest.trim_ascii().is_empty())
-            // The tokenizer leaves the bytes of texts alone.
-            && std::str::from_utf8(body).is_ok()
-    }
-
     fn finish(
         &mut self,
         body: &[u8],
@@ -334,7 +322,7 @@ impl Json {
         // Choices that nobody asked for may be parts of one.
         let is_read = route.operation == Operation::Rerank
             || (self.peek.choices() > 1 && route.request_facts().choices == 1);
-        if self.is_plainly_good(body)
+        if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
         {

@@ -184,6 +184,12 @@ impl Exchange {
         }
     }
 
+    /// Whether what comes of the answer is read as events.
+    #[must_use]
+    pub fn reads_events(&self) -> bool {
+        matches!(self.response, ResponsePhase::Stream(_))
+    }
+
     /// The next bytes of the body (never the same twice).
     pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
         let step = self.read_response_body(bytes, next);

@@ -1,5 +1,6 @@
 //! A body as Envoy shows it: in place, as a few slices, and changed by appending and draining.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::abi::{Part, Slice};
@@ -46,6 +47,25 @@ impl Visible {
         let empty = self.came.is_empty().then_some(&[][..]);
         // Sound: nothing changes the body while the view is borrowed.
         self.came.iter().map(|slice| unsafe { slice.bytes() }).chain(empty)
+    }
+
+    /// The same in pieces that are as large as `size` bytes allow, copied where there are several slices.
+    pub fn joined(&self, size: usize) -> Vec<Cow<'_, [u8]>> {
+        let mut joined: Vec<Cow<'_, [u8]>> = Vec::new();
+        for piece in self.pieces() {
+            match joined.last_mut() {
+                Some(last) if last.len() + piece.len() <= size => {
+                    if let Cow::Borrowed(_) = last {
+                        let mut copy = Vec::with_capacity(size.min(self.came_size));
+                        copy.extend_from_slice(last);
+                        *last = Cow::Owned(copy);
+                    }
+                    last.to_mut().extend_from_slice(piece);
+                }
+                _ => joined.push(Cow::Borrowed(piece)),
+            }
+        }
+        joined
     }
 
     /// A copy of some of the bytes.

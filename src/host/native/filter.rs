@@ -15,6 +15,9 @@ use crate::exchange::{
 };
 use crate::telemetry::counters;
 
+/// How much of a stream of events is read at once, in bytes: as much as in the proxy-wasm host.
+const STREAM_PIECE: usize = 64 * 1024;
+
 /// A stream.
 pub struct Stream {
     /// Names it among those that wait for model lists.
@@ -366,7 +369,10 @@ impl Stream {
 
     /// Reads what has come of the answer, slice by slice, for as long as somebody reads; the rest follows unread.
     fn read_response(&mut self, filter: calls::Filter, body: Visible, end: bool) -> Verdict {
-        let mut pieces = body.pieces().peekable();
+        // Where an event is cut, what was read of it has to be written again: in a larger piece fewer are.
+        let size = if self.exchange.reads_events() { STREAM_PIECE } else { 0 };
+        let joined = body.joined(size);
+        let mut pieces = joined.iter().map(AsRef::as_ref).peekable();
         let mut read = body.held();
         let mut passed = 0;
         let mut written: Option<Vec<u8>> = None;

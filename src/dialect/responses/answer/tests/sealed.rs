@@ -6,7 +6,7 @@ use crate::dialect::seal::{Purpose, Sealer};
 use crate::test;
 
 fn sealer() -> Rc<Sealer> {
-    Rc::new(Sealer::new(b"s", "team").unwrap())
+    Rc::new(Sealer::new(b"s", "team"))
 }
 
 /// Options of a request that asked for sealed reasoning, a summary of it, or a compaction.

@@ -11,7 +11,7 @@ use crate::error::Code;
 use crate::test;
 
 fn sealer(id: &str) -> Rc<Sealer> {
-    Rc::new(Sealer::new(b"s", id).unwrap())
+    Rc::new(Sealer::new(b"s", id))
 }
 
 fn sealed(id: &str, purpose: Purpose, text: &str) -> String {
