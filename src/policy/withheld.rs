@@ -173,7 +173,7 @@ impl WithheldHeaders {
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
         // Names are too short for a search by vectors.
-        if name.iter().any(|byte| *byte == b'_') {
+        if name.contains(&b'_') {
             let dashed: Vec<u8> =
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
