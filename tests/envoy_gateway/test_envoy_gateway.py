@@ -13,7 +13,9 @@ from pathlib import Path
 
 from controller import CERTIFICATES, Controller, ModuleServer
 from mesh import HOST, free_port
-from mesh_parts import DIGEST, KEY, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send
+from mesh_parts import (
+    DIGEST, KEY, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send, within_budget, without_service,
+)  # fmt: skip
 
 NARROW = "vk-that-may-less"
 MODEL = "groq/llama-3.3-70b-versatile"
@@ -126,6 +128,29 @@ def test_the_manifest(programs: dict[str, str], module_server: ModuleServer, gro
         assert status == 503, body
         assert not groq.requests and not vllm.requests, "a refused request never reaches a provider"
         assert KEY not in gateway.log.read_text(errors="replace")
+
+
+def test_budgets(programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path) -> None:
+    port = free_port()
+    documents = local(manifests("envoy-gateway/gateway.yaml"), module_server, port, {"groq": groq}, tmp_path / CERTIFICATES)
+    plugin(documents)["usage"] = {"mode": "observe"}
+    documents += manifests("envoy-gateway/budgets.yaml")
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment) as gateway:
+        assert ("Programmed", "True", "Programmed") in gateway.statuses()["EnvoyPatchPolicy default/llm-budgets"]
+        within_budget(port, "llm.example.com", groq, chat(MODEL))
+
+
+def test_budgets_of_a_fleet(programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path) -> None:
+    """The service is not there: nothing passes, which shows that it is asked."""
+    port = free_port()
+    documents = local(manifests("envoy-gateway/gateway.yaml"), module_server, port, {"groq": groq}, tmp_path / CERTIFICATES)
+    plugin(documents)["usage"] = {"mode": "require"}
+    documents += manifests("envoy-gateway/budgets-fleet.yaml")
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment) as gateway:
+        assert ("Programmed", "True", "Programmed") in gateway.statuses()["EnvoyPatchPolicy default/llm-budgets"]
+        without_service(port, "llm.example.com", groq, chat(MODEL))
 
 
 def test_no_backend_is_refused_in_a_cluster() -> None:

@@ -125,3 +125,24 @@ def contents(stream: bytes) -> str:
     assert stream.endswith(b"data: [DONE]\n\n"), stream
     events = [json.loads(line[6:]) for line in stream.split(b"\n\n")[:-2]]
     return "".join(event["choices"][0]["delta"].get("content", "") for event in events)
+
+
+def within_budget(port: int, host: str, provider: Provider, body: dict) -> None:
+    """What the shipped budgets of one machine come to: a million estimated tokens an hour for this key."""
+    status, headers, answer = send(port, host, body)
+    assert status == 200, answer
+    status, _, answer = send(port, host, {**body, "max_tokens": 990_000}, key="vk-wrong")
+    assert status == 401, "what the gateway refuses takes nothing"
+    assert send(port, host, {**body, "max_tokens": 990_000})[0] == 200
+    status, headers, answer = send(port, host, {**body, "max_tokens": 20_000})
+    assert (status, error_code(answer)) == (429, "rate_limit_exceeded"), answer
+    assert headers["retry-after"]
+    assert len(provider.requests) == 2
+
+
+def without_service(port: int, host: str, provider: Provider, body: dict) -> None:
+    """A budget whose service can't be reached lets nothing pass, but a wrong key is still a wrong key."""
+    status, _, answer = send(port, host, body)
+    assert (status, error_code(answer)) == (500, "internal_error"), answer
+    assert send(port, host, body, key="vk-wrong")[0] == 401
+    assert not provider.requests

@@ -10,8 +10,15 @@ import json
 from pathlib import Path
 
 from mesh import HOST, Istiod, Proxy, free_port
-from mesh_parts import DIGEST, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send
+from mesh_parts import (
+    DIGEST, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send, within_budget, without_service,
+)  # fmt: skip
 
+GATEWAY_NODE = {
+    "id": "router~10.0.0.9~llm-gateway.istio-ingress~istio-ingress.svc.cluster.local",
+    "cluster": "llm-gateway.istio-ingress",
+    "metadata": {"NAMESPACE": "istio-ingress", "LABELS": {"istio": "llm-gateway"}, "ISTIO_VERSION": "1.31.0", "CLUSTER_ID": "Kubernetes"},
+}
 NO_MTLS = {
     "apiVersion": "security.istio.io/v1",
     "kind": "PeerAuthentication",
@@ -45,9 +52,8 @@ def local_module(documents: list[dict], module: str) -> dict:
     return settings
 
 
-def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
-    documents = manifests("istio/gateway.yaml")
-    settings = local_module(documents, programs["module"])
+def served_by(documents: list[dict], provider: Provider) -> tuple[int, str]:
+    """Lets the gateway listen here in the clear, and its provider be this one; its port and its own host."""
     port = free_port()
     (gateway,) = of_kind(documents, "Gateway")
     hosts = gateway["spec"]["servers"][0]["hosts"]
@@ -57,21 +63,21 @@ def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -
     groq["spec"]["endpoints"] = [{"address": HOST, "ports": {"https": provider.server_port}}]
     (rule,) = of_kind(documents, "DestinationRule")
     rule["spec"]["trafficPolicy"]["tls"] = {"mode": "DISABLE"}
+    return port, hosts[0]
 
-    node = {
-        "id": "router~10.0.0.9~llm-gateway.istio-ingress~istio-ingress.svc.cluster.local",
-        "cluster": "llm-gateway.istio-ingress",
-        "metadata": {"NAMESPACE": "istio-ingress", "LABELS": {"istio": "llm-gateway"}, "ISTIO_VERSION": "1.31.0", "CLUSTER_ID": "Kubernetes"},
-    }
+
+def test_gateway(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
+    documents = manifests("istio/gateway.yaml")
+    settings = local_module(documents, programs["module"])
+    port, host = served_by(documents, provider)
+
     environment = {"GROQ_API_KEY": UPSTREAM_KEY}
     with (
         Istiod(programs["istiod"], tmp_path, [*documents, NO_MTLS]) as istiod,
-        Proxy(programs["envoy"], tmp_path, istiod, node, environment) as envoy,
+        Proxy(programs["envoy"], tmp_path, istiod, GATEWAY_NODE, environment) as envoy,
     ):
         dump = envoy.config_dump()
         assert '"allow_on_headers_stop_iteration": true' in dump, "istiod delivers the setting"
-        host = hosts[0]
-
         status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile"))
         assert status == 200, body
         assert json.loads(body)["choices"][0]["message"]["content"] == "Hello"
@@ -106,15 +112,7 @@ def test_two_positions_with_a_fallback(
 ) -> None:
     documents = manifests("istio/two-positions.yaml")
     local_module(documents, programs["module"])
-    port = free_port()
-    (gateway,) = of_kind(documents, "Gateway")
-    hosts = gateway["spec"]["servers"][0]["hosts"]
-    gateway["spec"]["servers"] = [{"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": hosts}]
-    (groq,) = (item for item in of_kind(documents, "ServiceEntry") if item["metadata"]["name"] == "groq")
-    groq["spec"]["resolution"] = "STATIC"
-    groq["spec"]["endpoints"] = [{"address": HOST, "ports": {"https": provider.server_port}}]
-    (rule,) = of_kind(documents, "DestinationRule")
-    rule["spec"]["trafficPolicy"]["tls"] = {"mode": "DISABLE"}
+    port, host = served_by(documents, provider)
     clusters = {
         item["patch"]["value"]["name"]: item["patch"]["value"]
         for document in of_kind(documents, "EnvoyFilter")
@@ -123,21 +121,14 @@ def test_two_positions_with_a_fallback(
     }
     for name, server in (("llm-groq", provider), ("llm-vllm", second)):
         clusters[name].pop("transport_socket", None)
-        (host,) = clusters[name]["load_assignment"]["endpoints"][0]["lb_endpoints"]
-        host["endpoint"]["address"]["socket_address"] = {"address": HOST, "port_value": server.server_port}
+        (endpoint,) = clusters[name]["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"] = {"address": HOST, "port_value": server.server_port}
 
-    node = {
-        "id": "router~10.0.0.9~llm-gateway.istio-ingress~istio-ingress.svc.cluster.local",
-        "cluster": "llm-gateway.istio-ingress",
-        "metadata": {"NAMESPACE": "istio-ingress", "LABELS": {"istio": "llm-gateway"}, "ISTIO_VERSION": "1.31.0", "CLUSTER_ID": "Kubernetes"},
-    }
     with (
         Istiod(programs["istiod"], tmp_path, [*documents, NO_MTLS]) as istiod,
-        Proxy(programs["envoy"], tmp_path, istiod, node, {"GROQ_API_KEY": UPSTREAM_KEY}) as envoy,
+        Proxy(programs["envoy"], tmp_path, istiod, GATEWAY_NODE, {"GROQ_API_KEY": UPSTREAM_KEY}) as envoy,
     ):
         assert "upstream_http_filters" in envoy.config_dump(), "istiod delivers the second position"
-        host = hosts[0]
-
         # One provider by its name: the credential is set in the second position.
         status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile"))
         assert status == 200, body
@@ -174,6 +165,33 @@ def test_two_positions_with_a_fallback(
         status, _, body = send(port, host, chat("fast"), key="vk-wrong")
         assert (status, error_code(body)) == (401, "invalid_api_key")
         assert not provider.requests and not second.requests
+
+
+def test_budgets(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
+    """One machine's budgets: istiod puts Envoy's limit behind the gateway filter."""
+    documents = manifests("istio/gateway.yaml")
+    local_module(documents, programs["module"])["usage"] = {"mode": "observe"}
+    port, host = served_by(documents, provider)
+    limits = manifests("istio/budgets.yaml")
+    with (
+        Istiod(programs["istiod"], tmp_path, [*documents, *limits, NO_MTLS]) as istiod,
+        Proxy(programs["envoy"], tmp_path, istiod, GATEWAY_NODE, {"GROQ_API_KEY": UPSTREAM_KEY}),
+    ):
+        within_budget(port, host, provider, chat("groq/llama-3.3-70b-versatile"))
+
+
+def test_budgets_of_a_fleet(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
+    """The service is not there: nothing passes, which shows that it is asked, and where."""
+    documents = manifests("istio/gateway.yaml")
+    local_module(documents, programs["module"])["usage"] = {"mode": "require"}
+    port, host = served_by(documents, provider)
+    limits = manifests("istio/budgets-fleet.yaml")
+    with (
+        Istiod(programs["istiod"], tmp_path, [*documents, *limits, NO_MTLS]) as istiod,
+        Proxy(programs["envoy"], tmp_path, istiod, GATEWAY_NODE, {"GROQ_API_KEY": UPSTREAM_KEY}) as envoy,
+    ):
+        assert "apply_on_stream_done" in envoy.config_dump()
+        without_service(port, host, provider, chat("groq/llama-3.3-70b-versatile"))
 
 
 def test_sidecar(programs: dict[str, str], provider: Provider, tmp_path: Path) -> None:
