@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import gzip
 import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -49,6 +51,31 @@ def test_the_oci_layout_holds_the_module(tmp_path: Path) -> None:
         plugin = tar.extractfile("plugin.wasm")
         assert plugin is not None
         assert plugin.read() == Path(MODULE).read_bytes()
+
+
+def test_the_containerfile_fits_what_it_is_made_of() -> None:
+    """No registry of images can be reached where this runs, so nothing is built: its parts are held against each other."""
+    steps: dict[str, list[str]] = {}
+    for line in (ROOT / "Containerfile").read_text().splitlines():
+        if line and not line.startswith("#"):
+            keyword, _, rest = line.partition(" ")
+            steps.setdefault(keyword, []).append(rest)
+    assert set(steps) == {"ARG", "FROM", "COPY", "USER", "CMD"}
+    version = (ROOT / ".envoy-version").read_text().strip()
+    assert steps["ARG"] == [f"ENVOY={version}"]
+    assert steps["FROM"] == ["docker.io/envoyproxy/envoy:distroless-v${ENVOY}"]
+    (copied,) = steps["COPY"]
+    *_, source, target = copied.split()
+    script = (ROOT / "scripts" / "dist.sh").read_text()
+    name = re.search(r'^NAME="(.*)\$VERSION"$', script, re.M)
+    assert name and 'MODULE="dist/$NAME.wasm"' in script
+    assert fnmatch.fnmatch(f"{name[1]}0.1.0.wasm", source) and not fnmatch.fnmatch(f"{name[1]}0.1.0.wasm.sha256", source)
+    (settings,) = (item["data"] for item in manifests() if item["kind"] == "ConfigMap")
+    assert f"filename: {target}" in settings["filter.yaml"], "the shipped manifest looks for the module elsewhere"
+    (deployment,) = (item for item in manifests() if item["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert json.loads(steps["CMD"][0]) == container["args"][:2]
+    assert steps["USER"] != ["0"]
 
 
 class Mount:
