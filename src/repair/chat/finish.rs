@@ -23,7 +23,21 @@ pub(in super::super) enum FinishReading {
 const MEANINGS: [(FinishReading, &[&str]); 7] = [
     (
         FinishReading::Unfinished,
-        &["", "null", "none", "unfinished", "inprogress", "finishreasonunspecified", "unspecified"],
+        &[
+            "",
+            "null",
+            "none",
+            "unfinished",
+            "inprogress",
+            "finishreasonunspecified",
+            "unspecified",
+            "notfinished",
+            "running",
+            "generating",
+            "streaming",
+            "continue",
+            "pending",
+        ],
     ),
     (
         FinishReading::As("stop"),
@@ -49,6 +63,9 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
             "stopped",
             "finishreasonstop",
             "pauseturn",
+            "endid",
+            "stopid",
+            "stopwords",
         ],
     ),
     (

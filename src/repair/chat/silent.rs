@@ -57,6 +57,13 @@ pub(in super::super) fn must_be_silent(place: MemberPlace, name: &[u8]) -> bool 
 pub(super) fn is_foreign(name: &[u8]) -> bool {
     matches!(name.first(), Some(b'A'..=b'Z'))
         || matches!(name, b"toolCalls" | b"reasoningContent" | b"functionCall")
+        || is_thinking(name)
+}
+
+/// Names of reasoning beside the two that clients know (GitHub's Copilot, relays).
+#[inline]
+pub(super) fn is_thinking(name: &[u8]) -> bool {
+    matches!(name, b"reasoning_text" | b"thinking" | b"thinking_content" | b"thought")
 }
 
 /// Whether a member holds calls, which belong into a message.

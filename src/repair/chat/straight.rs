@@ -5,6 +5,7 @@
 //! | `Choices`, `FinishReason`, `toolCalls` (a serialiser's own style) | OpenAI's names |
 //! | choices, a message or a delta as JSON that was made a text | what the text says |
 //! | a message or a delta as a list of them | its last one that says something |
+//! | `reasoning_text`, `thinking` and the like | `reasoning_content` |
 //! | `tool_calls` beside the message, or beside the only choice | a member of the message |
 //!
 //! What is right already is looked at once, and only where an answer is read member by member anyway.
@@ -15,7 +16,7 @@ use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
 
-use super::silent::{is_calls, is_foreign};
+use super::silent::{is_calls, is_foreign, is_thinking};
 
 /// OpenAI's names of what stands beside choices, in a choice, in its message, in a call and in the token counts.
 const ROOT: [&str; 6] = ["id", "object", "created", "model", "choices", "usage"];
@@ -100,6 +101,9 @@ fn body_of(body: &Value<'_>, moved: Option<(&'static str, Value<'_>)>) -> Vec<u8
     let has_own = calls(body).is_some();
     for (key, value) in body.members() {
         match &*name(&key, &BODY) {
+            other if is_thinking(other.as_bytes()) && value.kind == Kind::String => {
+                out.member("reasoning_content", value.raw());
+            }
             "tool_calls" | "function_call" if moved.is_some() && !has_own => {}
             "tool_calls" if value.kind == Kind::BeginArray => {
                 let calls: Vec<_> = value.elements().map(|call| call_of(&call)).collect();
@@ -163,11 +167,18 @@ fn is_odd_choice(choice: &Value<'_>) -> bool {
             key.as_str().is_some_and(|name| is_calls(name.as_bytes()) && says(&value))
                 || ((is_named(&key, "message") || is_named(&key, "delta"))
                     && match value.kind {
-                        Kind::BeginObject => is_renamed(&value, &BODY),
+                        Kind::BeginObject => is_renamed(&value, &BODY) || thinks(&value),
                         Kind::BeginArray => last_of(&value).is_some(),
                         _ => unpacked(&value, is_message).is_some(),
                     })
         })
+}
+
+/// Whether a message tells its reasoning under a name that clients don't know.
+fn thinks(body: &Value<'_>) -> bool {
+    body.members().any(|(key, value)| {
+        value.kind == Kind::String && key.as_str().is_some_and(|name| is_thinking(name.as_bytes()))
+    })
 }
 
 /// The last message of a list of them that says something.
@@ -286,6 +297,10 @@ mod tests {
             (
                 r#"{"choices":[{"message":{"role":"assistant","toolCalls":[{"Id":"c","Function":{"Name":"f","Arguments":"{}"}}]}}]}"#,
                 r#"{"choices":[{"message":{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+            ),
+            (
+                r#"{"choices":[{"delta":{"reasoning_text":"t","content":""}}]}"#,
+                r#"{"choices":[{"delta":{"reasoning_content":"t","content":""}}]}"#,
             ),
             (
                 r#"{"choices":"[{\"delta\":{\"content\":\"hi\"}}]"}"#,

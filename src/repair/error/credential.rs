@@ -4,7 +4,7 @@
 use crate::error::ErrorAnswer;
 
 /// What else a 403 is about: what was asked, and from where.
-const OTHER_GROUNDS: [&str; 15] = [
+const OTHER_GROUNDS: [&str; 19] = [
     "moderat",
     "flagged",
     "content",
@@ -17,6 +17,10 @@ const OTHER_GROUNDS: [&str; 15] = [
     "territory",
     "location",
     "terms of",
+    "quota",
+    "balance",
+    "billing",
+    "credits",
     // Envoy's own.
     "rbac: access denied",
     "rbac_access_denied",
@@ -68,6 +72,8 @@ mod tests {
                 false,
             ),
             (403, "RBAC: access denied", false),
+            (403, r#"{"error":{"message":"Quota exhausted"}}"#, false),
+            (403, r#"{"error":{"message":"Insufficient account balance"}}"#, false),
             (401, "Jwt is missing", false),
             (402, "", false),
             (404, r#"{"error":{"message":"API key"}}"#, false),

@@ -37,6 +37,13 @@ pub(super) const MESSAGES: [&str; 12] = [
     "reason",
 ];
 
+/// Whether a member's name is an exception's (`throttlingException`, `external_model_error`): an object there is the error.
+pub(super) fn is_exception(name: &str) -> bool {
+    ["Exception", "_exception", "Error", "_error"]
+        .iter()
+        .any(|end| name.strip_suffix(end).is_some_and(|kind| !matches!(kind, "" | "last" | "no")))
+}
+
 /// Whether a top-level name may mean an error.
 #[must_use]
 pub fn may_mean_error(name: &[u8]) -> bool {

@@ -387,6 +387,10 @@ fn is_error(seen: &AnswerFacts) -> bool {
         || says("type", "error")
         || nested
         || names::ERRORS.iter().any(|name| seen.truthy(name))
+        || seen
+            .rest
+            .iter()
+            .any(|(name, value)| names::is_exception(name) && value.is_object() && truthy(value))
         || has_failed
         || names::CODES.iter().any(|name| seen.get(name).is_some_and(is_failure_code))
         || ["error", "failed"].iter().any(|what| says("state", what))

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::text::{clean, is_markup, page};
-use super::{param, printed};
+use super::{names, param, printed};
 use crate::repair::loose;
 
 /// What an error body says, before status and defaults are settled.
@@ -251,7 +251,7 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         }
         Some(draft)
     });
-    match inner {
+    match inner.or_else(|| named(map, budget)) {
         Some(inner) => inner.or(flat(map, budget)),
         None => {
             let mut draft = flat(map, budget);
@@ -268,6 +268,18 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
             draft
         }
     }
+}
+
+/// What an exception says that is told under its own name.
+fn named(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Option<Draft> {
+    let is_one = |(name, value): &(&String, &Value)| {
+        names::is_exception(name) && value.is_object() && truthy(value)
+    };
+    let (name, value) = map.iter().find(is_one)?;
+    let mut draft = read_within(value, budget)?;
+    draft.hints.push(Value::from(name.as_str()));
+    draft.kind = draft.kind.or_else(|| type_name(name));
+    Some(draft)
 }
 
 /// What a container says. The members of `errors` may each be a parameter with its findings (Rails, Laravel,

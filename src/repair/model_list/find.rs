@@ -6,7 +6,7 @@ use crate::wire::json::tokenizer::Kind;
 use super::element::{model, usable_id};
 
 /// Members that hold a list or another container of one, the most telling first.
-const CONTAINERS: [&str; 26] = [
+const CONTAINERS: [&str; 28] = [
     "data",
     "models",
     "model_list",
@@ -32,6 +32,8 @@ const CONTAINERS: [&str; 26] = [
     "response",
     "payload",
     "body",
+    "output",
+    "content",
     "model",
 ];
 

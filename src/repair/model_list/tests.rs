@@ -35,6 +35,7 @@ fn shapes() {
         (r#"{"models":{"llama3":{"context":1},"qwen":{}}}"#, Ok(vec!["llama3", "qwen"])),
         (r#"{"data":{"a":{"id":"other"}}}"#, Ok(vec!["a"])),
         (r#"{"models":{"count":3}}"#, Err(ListError::NoList)),
+        (r#"{"code":"","output":{"models":[{"model":"a","name":"A"}],"total":1}}"#, Ok(vec!["a"])),
         // Grouped, alone, under another name, or printed.
         (r#"{"data":{"chat":[{"id":"a"}],"embedding":[{"id":"b"}]}}"#, Ok(vec!["a", "b"])),
         (r#"{"models":{"llm":["a","b"],"embed":["c"]}}"#, Ok(vec!["a", "b", "c"])),

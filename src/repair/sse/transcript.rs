@@ -96,7 +96,11 @@ impl Transcript {
                 return TranscriptOutcome::Said(Vec::new());
             }
             if let Some(text) = transcription::said(&root) {
-                if settled == Some(true) || self.has_guesses {
+                // A segment of the audio is no piece of a word.
+                let is_segment = ["start", "end"]
+                    .iter()
+                    .all(|name| root.get(name).is_some_and(|time| time.kind == Kind::Number));
+                if settled == Some(true) || self.has_guesses || is_segment {
                     self.guess = None;
                     self.only = if self.pieces == 0 { Some(payload.to_vec()) } else { None };
                     return TranscriptOutcome::Said(self.part(&text));

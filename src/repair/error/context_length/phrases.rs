@@ -130,7 +130,7 @@ const LIMITED: [&str; 33] = [
 ];
 
 /// That it was passed.
-const PASSED: [&str; 30] = [
+const PASSED: [&str; 32] = [
     "exceed",
     "longer than",
     "larger than",
@@ -160,6 +160,8 @@ const PASSED: [&str; 30] = [
     "doesnt fit",
     "ran out of",
     "is full",
+    "is not possible",
+    "is just",
     " > ",
 ];
 
