@@ -106,6 +106,41 @@ def test_anthropics_clients_read_their_own_shape(start_envoy: Any) -> None:
         client.messages.create(model="alpha/m", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
 
 
+CHAT = {"messages": [{"role": "user", "content": "hi"}]}
+REFUSED = {
+    "chat/completions": CHAT,
+    "completions": {"prompt": "hi"},
+    "responses": {"input": "hi"},
+    "messages": {**CHAT, "max_tokens": 5},
+    "embeddings": {"input": "hi"},
+    "rerank": {"query": "a", "documents": ["b"]},
+    "moderations": {"input": "hi"},
+    "audio/speech": {"input": "hi", "voice": "v"},
+    "images/generations": {"prompt": "hi"},
+}
+
+
+@pytest.mark.parametrize("positions", [1, 2])
+@pytest.mark.parametrize("path", REFUSED)
+def test_each_operation_is_refused_in_its_own_shape(start_envoy: Any, path: str, positions: int) -> None:
+    gateway = limited(start_envoy, local_limit(seconds=3600), positions=positions)
+    gateway.post(body=BODY)  # takes what there is
+    for stream in (False, True):
+        with gateway.sends_nothing():
+            reply = gateway.post(f"/v1/{path}", body={"model": "alpha/m", "stream": stream, **REFUSED[path]})
+        assert reply.header("content-type") == "application/json"
+        assert reply.header("content-length") == str(len(reply.body))
+        if path.startswith("messages"):
+            body = json.loads(reply.body)
+            assert (reply.status, body["type"], body["error"]["type"]) == (429, "error", "rate_limit_error")
+        else:
+            refused(reply)
+        reset = reply.header("x-ratelimit-reset")
+        assert reply.header("retry-after") == reset and 1 <= int(reset) <= 3600
+        assert reply.header("x-ratelimit-limit").startswith("1")
+        assert reply.header("x-ratelimit-remaining") == "0"
+
+
 def test_more_than_is_left_is_refused(start_envoy: Any) -> None:
     """There are tokens left, but fewer than the request is estimated to take: Envoy says a reset in 0 seconds."""
     gateway = limited(start_envoy, local_limit(10, addend="%FILTER_STATE(wasm.gateway_estimate:PLAIN)%"))
