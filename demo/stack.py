@@ -210,9 +210,17 @@ def free_ports():
 
 
 def exit_on_signals():
-    """SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(0))
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up, once. What comes while it cleans up (make hands on a
+    signal that the whole group gets anyway) would leave processes behind."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number, _):
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(0)
+
+    for number in signals:
+        signal.signal(number, end)
 
 
 @contextlib.contextmanager

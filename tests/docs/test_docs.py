@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,6 +236,27 @@ def test_envoy_takes_what_the_config_map_holds(tmp_path: Path) -> None:
 
 def test_the_module_is_fetched_since_a_config_map_cannot_hold_it() -> None:
     assert Path(MODULE).stat().st_size > 1 << 20, "then say so: docs/kubernetes.md, envoy/istio"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_make_run_leaves_nothing_behind(number: int) -> None:
+    """Also where the signal comes twice: to the group, and once more by make."""
+    program = """if True:
+        from stack import Stack, as_command, free_ports
+        with as_command(), Stack(free_ports()) as stack:
+            print("hosted", stack.hosted.pid, flush=True)
+            stack.envoy.wait()
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "demo")}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        hosted = next(line.split()[1] for line in run.stdout if line.startswith("hosted "))
+        run.send_signal(number)
+        time.sleep(0.05)
+        run.send_signal(number)
+        run.stdout.read()
+        assert run.wait(30) == 0
+    assert not Path(f"/proc/{hosted}").exists()
 
 
 def test_make_run_shows_every_mistake_of_a_refused_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
