@@ -87,15 +87,15 @@ fallback: ## Show one model name over two providers: the first one fails, is kil
 	@exec scripts/run.sh demo/fallback.py
 
 .PHONY: budgets-local
-budgets-local: ## Budgets on one machine, each tried at its limit (STAY=1 leaves it up)
+budgets-local: ## Budgets on one machine, each tried at its limit (STAY=1 leaves it up; HOST=native)
 	@scripts/run.sh examples/budgets-local/run.py
 
 .PHONY: budgets
-budgets: ## Token budgets of a fleet: Redis, the rate limit service, two Envoys (STAY=1 leaves it up)
+budgets: ## Token budgets of a fleet: Redis, the rate limit service, two Envoys (STAY=1 leaves it up; HOST=native)
 	@examples/budgets/run.sh
 
 .PHONY: observability
-observability: ## A load, a real Prometheus, and what each panel of the dashboard shows (LOAD_SECONDS=30, STAY=1)
+observability: ## A load, a real Prometheus, and what each panel of the dashboard shows (LOAD_SECONDS=30, STAY=1, HOST=native)
 	@scripts/run.sh observability/run.py
 
 .PHONY: dashboard-picture

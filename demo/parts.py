@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from mock_upstream import Handler, Server
-from stack import ENVOY, HOST, LOGS, MODULE, NAMED_MODULE, REFUSED, ROOT, StackError, check_free
+from stack import ENVOY, HOST, IS_NATIVE, LOGS, MODULE, NAMED_MODULE, REFUSED, ROOT, StackError, check_free
 
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -124,17 +124,23 @@ class Parts:
     def envoy(self, config, gateway, admin, name="envoy", ports=None, variables=None):
         """An Envoy on a configuration file, in which `gateway` and `admin` are its ports. `ports`: more of the
         constructor's, for a second Envoy on the same file. `variables`: of its environment."""
-        for path, target in ((ENVOY, "envoy"), (MODULE, "wasm")):
+        for path, target in ((ENVOY, "envoy"), (MODULE, "native" if IS_NATIVE else "wasm")):
             if not Path(path).exists():
                 raise StackError(f"{path} is missing: run `make {target}` first.")
         ports = {**self.ports, **(ports or {})}
         copy = self.folder / f"{name}.yaml"
-        copy.write_text(self.localised(Path(config).read_text(), ports))
+        text, variables = self.localised(Path(config).read_text(), ports), dict(variables or {})
+        if IS_NATIVE:
+            import native  # asks for PyYAML, which the other host can do without
+
+            text, of_vm = native.converted(text)
+            variables |= {**of_vm, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(MODULE.parent)}
+        copy.write_text(text)
         for port in (gateway, admin):
             check_free(name, ports.get(port, port))
         command = [ENVOY, "-c", copy, "--disable-hot-restart", "--file-flush-interval-msec", "100", "--concurrency", "2"]
         url = f"http://{HOST}:{ports.get(admin, admin)}/ready"
-        return self.start(name, command, lambda: get(url) is not None, **(variables or {}))
+        return self.start(name, command, lambda: get(url) is not None, **variables)
 
 
 def end(process):

@@ -11,7 +11,7 @@ import openai
 import pytest
 from harness import examples
 
-pytestmark = [pytest.mark.wasm_host, pytest.mark.one_position]  # its configuration is of these
+pytestmark = pytest.mark.one_position  # as its configuration is
 run = examples.load("examples/budgets-local/run.py")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from harness import examples
 
-pytestmark = [pytest.mark.wasm_host, pytest.mark.one_position]  # its configuration is of these
+pytestmark = pytest.mark.one_position  # as its configuration is
 run = examples.load("examples/budgets/run.py")
 PLAIN: dict[str, Any] = {}
 STREAM = {"stream": True}

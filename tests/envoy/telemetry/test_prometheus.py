@@ -15,7 +15,7 @@ import pytest
 import yaml
 from harness import PATIENCE, ROOT, examples
 
-pytestmark = [pytest.mark.wasm_host, pytest.mark.one_position]  # its configuration is of these
+pytestmark = pytest.mark.one_position  # as its configuration is
 run = examples.load("observability/run.py")
 FOLDER = ROOT / "observability"
 LABELS = {"virtual_key", "operation", "provider", "model"}

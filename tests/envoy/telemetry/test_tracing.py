@@ -10,7 +10,7 @@ import pytest
 from harness import PATIENCE, Upstream, answer, examples
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-pytestmark = [pytest.mark.wasm_host, pytest.mark.one_position]  # its configuration is of these
+pytestmark = pytest.mark.one_position  # as its configuration is
 run = examples.load("observability/run.py")
 SEARCH = run.KEYS["search-team"]
 QUESTION = [{"role": "user", "content": "two words"}]
