@@ -59,6 +59,48 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.server.module)
 
 
+class Registry(ThreadingHTTPServer):
+    """A registry of images that has one: an OCI layout, for any name and tag."""
+
+    daemon_threads = True
+
+    def __init__(self, layout: Path) -> None:
+        super().__init__((HOST, 0), _RegistryHandler)
+        (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+        self.manifest, self.media_type = entry["digest"], entry["mediaType"]
+        self.blobs = {f"sha256:{path.name}": path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
+        self.pulled: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _RegistryHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Registry
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        *_, kind, reference = self.path.rsplit("/", 2)
+        is_manifest = kind == "manifests"
+        digest = self.server.manifest if is_manifest and not reference.startswith("sha256:") else reference
+        data = b"{}" if self.path == "/v2/" else self.server.blobs.get(digest)
+        self.send_response(404 if data is None else 200)
+        self.send_header("content-type", self.server.media_type if is_manifest else "application/octet-stream")
+        self.send_header("content-length", str(len(data or b"")))
+        self.send_header("docker-content-digest", digest)
+        self.end_headers()
+        if self.command == "GET":
+            self.server.pulled.append(digest)
+            self.wfile.write(data or b"")
+
+    do_HEAD = do_GET
+
+
 class Controller:
     """Envoy Gateway on the manifests given, and the Envoy that it starts."""
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import subprocess
+import sys
 from pathlib import Path
 
-from controller import CERTIFICATES, Controller, ModuleServer
+from controller import CERTIFICATES, Controller, ModuleServer, Registry
 from mesh import HOST, free_port
 from mesh_parts import (
-    DIGEST, KEY, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send, within_budget, without_service,
+    DIGEST, KEY, ROOT, UPSTREAM_KEY, Provider, chat, contents, error_code, manifests, send, within_budget, without_service,
 )  # fmt: skip
 
 NARROW = "vk-that-may-less"
@@ -128,6 +130,28 @@ def test_the_manifest(programs: dict[str, str], module_server: ModuleServer, gro
         assert status == 503, body
         assert not groq.requests and not vllm.requests, "a refused request never reaches a provider"
         assert KEY not in gateway.log.read_text(errors="replace")
+
+
+def test_the_module_from_a_registry(
+    programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path
+) -> None:
+    """As an image: the OCI layout of `make dist`, pulled by Envoy Gateway."""
+    layout = tmp_path / "oci"
+    subprocess.run([sys.executable, ROOT / "scripts" / "oci.py", programs["module"], layout, "0.1.0"], check=True)
+    registry = Registry(layout)
+    port = free_port()
+    documents = local(manifests("envoy-gateway/gateway.yaml"), module_server, port, {"groq": groq}, tmp_path / CERTIFICATES)
+    (wasm,) = of(documents, "EnvoyExtensionPolicy")["spec"]["wasm"]
+    digest = registry.manifest.removeprefix("sha256:")
+    image = {"url": f"{HOST}:{registry.server_port}/llm/openai-gateway-filter:0.1.0", "sha256": digest}
+    wasm["code"] = {"type": "Image", "image": image}
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment):
+        status, _, body = send(port, "llm.example.com", chat(MODEL))
+        assert status == 200, body
+    (layer,) = json.loads(registry.blobs[registry.manifest])["layers"]
+    assert {registry.manifest, layer["digest"]} <= set(registry.pulled)
+    registry.close()
 
 
 def test_budgets(programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path) -> None:
