@@ -449,6 +449,43 @@ fn a_filter_may_be_discovered_from_another_file() {
     assert_eq!(run(&["check", &envoy]).status.code(), Some(0));
 }
 
+/// A mesh's budgets stand beside the gateway's manifest, in a file of their own.
+#[test]
+fn budgets_may_stand_in_another_file() {
+    for (mesh, off, on) in [
+        (
+            "envoy/istio",
+            "routing: {cluster_header: x-gateway-cluster}",
+            "routing: {cluster_header: x-gateway-cluster}\n                usage: {mode: MODE}",
+        ),
+        (
+            "envoy/envoy-gateway",
+            "      virtual_keys:\n",
+            "      usage: {mode: MODE}\n      virtual_keys:\n",
+        ),
+    ] {
+        let gateway = fs::read_to_string(root().join(mesh).join("gateway.yaml")).unwrap();
+        for (budgets, mode) in [("budgets.yaml", "observe"), ("budgets-fleet.yaml", "require")] {
+            let limits = root().join(mesh).join(budgets).display().to_string();
+            let name = format!("{}-{budgets}", mesh.replace('/', "-"));
+            let counted = gateway.replacen(off, &on.replace("MODE", mode), 1);
+            assert_ne!(counted, gateway, "{mesh}");
+            for (text, is_counted) in [(&gateway, false), (&counted, true)] {
+                let path = file(&name, text).display().to_string();
+                let output = run(&["check", &path, &limits]);
+                let told = String::from_utf8_lossy(&output.stdout);
+                assert_eq!(output.status.code(), Some(0), "{told}");
+                assert_eq!(
+                    told.contains("is not there while usage.mode is off"),
+                    !is_counted,
+                    "{told}"
+                );
+            }
+            assert_eq!(run(&["check", &limits]).status.code(), Some(2), "alone it tells nothing");
+        }
+    }
+}
+
 #[test]
 fn a_new_key_is_good() {
     let output = run(&["vk", "new", "--id", "search \"team\""]);

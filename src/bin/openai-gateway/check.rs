@@ -12,7 +12,7 @@ use super::report::Report;
 use super::settings::{self, Compiled, OwnEnvironment};
 use super::site::{self, Holder, Site};
 use super::version::{self, EnvoyVersion};
-use super::{advice, envoy, mesh, plugin};
+use super::{advice, envoy, mesh, plugin, ratelimit};
 
 /// What a check came to.
 pub struct CheckOutcome {
@@ -73,12 +73,24 @@ pub fn check(
             let filters = document.maps().into_iter().filter_map(|map| map.get("http_filters"));
             filters.flat_map(Node::items).any(site::is_discovered)
         });
-        if here.is_empty() && !is_discovered {
+        let budgets: Vec<&Node> =
+            file.documents.iter().filter(|it| ratelimit::is_mesh(it)).collect();
+        if here.is_empty() && !is_discovered && (budgets.is_empty() || sites.is_empty()) {
             report.error(1, "file", "holds no configuration of openai-gateway-filter");
             outcome.unreadable = true;
         }
         for (_, document, site, compiled) in here {
             of_site(&mut report, file, document, site, compiled.as_ref());
+        }
+        for (_, _, site, compiled) in &sites {
+            let tree = site.settings.as_ref().and_then(|settings| settings.tree());
+            if let (Some(tree), Some(Compiled { config: Some(config), places, .. })) =
+                (tree, compiled)
+            {
+                for document in &budgets {
+                    ratelimit::check(&mut report, document, document, tree, config, places);
+                }
+            }
         }
         for document in &file.documents {
             envoy::check(&mut report, document, &gateways, version);

@@ -19,7 +19,14 @@ const FACTS: [&str; 9] = [
     "gateway_usage_source",
 ];
 
-/// Rate limits of a connection manager that read facts which nobody leaves.
+/// Whether a document is a mesh's patch that brings rate limits which read our facts. It may stand in a file of its own.
+pub fn is_mesh(document: &Node) -> bool {
+    matches!(document.text_of("kind"), "EnvoyFilter" | "EnvoyPatchPolicy")
+        && document.maps().into_iter().any(|map| map.get("rate_limits").is_some())
+        && fact(&document.json()).is_some()
+}
+
+/// Rate limits below `manager` that read facts which nobody leaves.
 pub fn check(
     report: &mut Report<'_>,
     document: &Node,
