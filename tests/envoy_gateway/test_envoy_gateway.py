@@ -1,7 +1,7 @@
 """The shipped manifest, translated and delivered by a real Envoy Gateway, served by a real Envoy.
 
 What a machine without a cluster lacks is replaced, and a second key added: where the module and the providers are, TLS
-toward the provider, and the address of Envoy Gateway's own module server, which is a Service's name in a cluster.
+toward the provider (a test of its own has it), and the address of Envoy Gateway's own module server, which is a Service's name in a cluster.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from controller import CERTIFICATES, Controller, ModuleServer, Registry
 from mesh import HOST, free_port
 from mesh_parts import (
@@ -152,6 +154,46 @@ def test_the_module_from_a_registry(
     (layer,) = json.loads(registry.blobs[registry.manifest])["layers"]
     assert {registry.manifest, layer["digest"]} <= set(registry.pulled)
     registry.close()
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for a name, and its key."""
+    public, private = folder / "provider.crt", folder / "provider.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}"]
+    command += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", str(private), "-out", str(public)]
+    subprocess.run(command, check=True, capture_output=True)
+    return public, private
+
+
+@pytest.mark.parametrize("name", ["api.groq.com", "api.example.com"])
+def test_tls_toward_the_provider(
+    programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path, name: str
+) -> None:
+    """As the manifest's BackendTLSPolicy has it, but for who is trusted: the provider's name is asked for, and checked."""
+    public, private = certificate(tmp_path, name)
+    asked: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    context.sni_callback = lambda _, server_name, __: asked.append(server_name)
+    groq.socket = context.wrap_socket(groq.socket, server_side=True)
+    shipped = manifests("envoy-gateway/gateway.yaml")
+    policy = of(shipped, "BackendTLSPolicy")
+    port = free_port()
+    documents = local(shipped, module_server, port, {"groq": groq}, tmp_path / CERTIFICATES)
+    validation = policy["spec"]["validation"]
+    assert validation.pop("wellKnownCACertificates") == "System"
+    validation["caCertificateRefs"] = [{"group": "", "kind": "ConfigMap", "name": "trusted"}]
+    trusted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trusted", "namespace": "default"}}
+    documents += [policy, trusted | {"data": {"ca.crt": public.read_text()}}]
+    environment = {"GROQ_API_KEY": UPSTREAM_KEY}
+    with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment):
+        status, _, body = send(port, "llm.example.com", chat(MODEL))
+    assert asked[0] == "api.groq.com"
+    if name == "api.groq.com":
+        assert status == 200, body
+    else:
+        assert status == 503 and not groq.requests, "somebody else's certificate"
+        assert error_code(body)
 
 
 def test_budgets(programs: dict[str, str], module_server: ModuleServer, groq: Provider, tmp_path: Path) -> None:
