@@ -5,6 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 use super::operation::OperationSet;
 use super::pattern::Pattern;
 use super::secret::Secret;
@@ -184,6 +186,14 @@ pub struct Credential {
     pub value: Secret,
     /// Its secret part: what stands behind its scheme. `None` where that is no secret.
     pub key: Option<Arc<ProviderKey>>,
+}
+
+impl Credential {
+    /// Whether a header is this credential, compared in constant time.
+    #[must_use]
+    pub fn is_in(&self, name: &[u8], value: &[u8]) -> bool {
+        name == self.header.as_bytes() && self.value.expose().as_bytes().ct_eq(value).into()
+    }
 }
 
 /// What no answer may tell: the secret part of a credential, and its traces. Threads share it. `Debug` shows nothing of it.

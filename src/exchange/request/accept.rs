@@ -23,7 +23,7 @@ use crate::wire::headers::Headers;
 
 impl Exchange {
     /// Whether a request outside of the prefix may pass.
-    pub(super) fn check_outside(&self, path: &[u8]) -> Result<(), GatewayError> {
+    pub(super) fn check_outside(&self, path: &[u8], headers: &Headers) -> Result<(), GatewayError> {
         let prefix = &*self.config.path_prefix;
         if self.config.outside == Outside::Refuse {
             let message = format!("This gateway serves nothing outside of {prefix}.");
@@ -35,6 +35,18 @@ impl Exchange {
                  escapes, doubled slashes, capitals or dots in {prefix}/."
             );
             return Err(GatewayError::new(Code::UnknownUrl, message));
+        }
+        // Envoy follows a redirect by itself where a route tells it to: the head is then the one that was rewritten.
+        let credentials = || {
+            let providers = self.config.providers.iter();
+            providers.filter_map(|(_, provider)| provider.credential.as_ref())
+        };
+        let is_one = |(name, value)| credentials().any(|credential| credential.is_in(name, value));
+        if headers.get("x-envoy-original-url").is_some() && headers.iter().any(is_one) {
+            let message = format!(
+                "A provider's redirect leads outside of {prefix}, where its credential would go with it: nothing was sent."
+            );
+            return Err(GatewayError::new(Code::InternalError, message));
         }
         Ok(())
     }

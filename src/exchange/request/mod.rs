@@ -47,7 +47,7 @@ impl Exchange {
             if !two && let Some(step) = self.attempt_again(&fields, end, around) {
                 return step;
             }
-            if let Err(error) = self.check_outside(fields.path) {
+            if let Err(error) = self.check_outside(fields.path, headers) {
                 return self.refuse(&error);
             }
             self.request = RequestPhase::Untouched;

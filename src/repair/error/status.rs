@@ -7,12 +7,14 @@ use super::printed;
 
 /// The status that leaves for a status that came. CDN statuses outside the registry (Cloudflare's
 /// 520-527) become the registered one of the same meaning, so that every client retries alike. 529 and 530
-/// are not a CDN's alone, and stay.
+/// are not a CDN's alone, and stay. What is no status of HTTP at all becomes 502.
 #[must_use]
 pub fn registered(status: u16) -> u16 {
     match status {
         520 | 521 | 523 | 525..=527 => 502,
         522 | 524 => 504,
+        // No class of HTTP's: clients would take it for a good answer, or for none.
+        600.. => 502,
         _ => status,
     }
 }
@@ -191,6 +193,15 @@ mod tests {
     use super::*;
     use crate::test;
     use serde_json::json;
+
+    #[test]
+    fn statuses_that_are_none() {
+        for (came, leaves) in
+            [(400, 400), (522, 504), (529, 529), (599, 599), (600, 502), (999, 502)]
+        {
+            assert_eq!(registered(came), leaves);
+        }
+    }
 
     #[test]
     fn numbers() {

@@ -60,8 +60,9 @@ pub(super) fn is_transcript(operation: Operation) -> bool {
 /// escapes means nothing here, so it proves nothing good.
 pub(super) fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
     match raw {
-        b"\"choices\"" if is_transcript(operation) => AnswerMember::Other,
-        b"\"choices\"" => AnswerMember::Choices,
+        b"\"choices\"" if is_chat(operation) => AnswerMember::Choices,
+        // They are no answer to anything else, and may be broken off.
+        b"\"choices\"" => AnswerMember::Other,
         b"\"usage\"" => AnswerMember::Usage,
         // A chat answer has choices, and nothing else is one.
         b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\""

@@ -190,7 +190,9 @@ impl Tokens {
             (None, Some(output), Some(total)) => (Some(total.saturating_sub(output)), Some(output)),
             (input, output, _) => (input, output),
         };
+        // They are some of the request's: who takes one from the other gets no less than nothing.
         let cached = self.cached.max(self.cache_read).unwrap_or(0);
+        let cached = cached.min(input.unwrap_or(u64::MAX));
         ToldCounts { input, output, total, cached }
     }
 }
@@ -318,6 +320,12 @@ mod tests {
         let absent =
             r#"{"prompt_tokens":null,"input_tokens":3,"completion_tokens":4,"total_tokens":null}"#;
         assert_eq!(told(&[absent]), Some([Some(3), Some(4), None, Some(0)]));
+    }
+
+    #[test]
+    fn no_more_comes_from_a_cache_than_was_asked() {
+        let usage = r#"{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":100}}"#;
+        assert_eq!(told(&[usage]), Some([Some(7), Some(2), None, Some(7)]));
     }
 
     #[test]

@@ -50,6 +50,8 @@ class Setting:
     """Virtual hosts of their own beside the one for every host; answers say in `x-virtual-host` which it was."""
     every_host: bool = True
     """Whether there is a virtual host for the hosts that `domains` does not name."""
+    redirects: bool = False
+    """The routes follow a server's redirects by themselves (`internal_redirect_policy`)."""
     rewrite_host: str | None = None
     """`host_rewrite_literal` of the routes."""
     cors_origin: str | None = None
@@ -263,6 +265,9 @@ def _routes(setting: Setting, ports: dict[str, int]) -> Json:
         to_chosen = {"cluster": setting.fixed_cluster, "timeout": "0s"}
     if setting.retry:
         to_chosen["retry_policy"] = setting.retry
+    if setting.redirects:
+        codes = [301, 302, 303, 307, 308]
+        to_chosen["internal_redirect_policy"] = {"redirect_response_codes": codes}
     if setting.rewrite_host:
         to_chosen["host_rewrite_literal"] = setting.rewrite_host
     impatient = {"prefix": "/", "headers": [_exactly("x-test-route", "timeout")]}

@@ -391,6 +391,10 @@ FAILURES = {
     "a model's": {"id": "m", "object": "model", "error": WHY},
     "beside results": {"results": [{}], "error": WHY},
     "beside data": {"object": "list", "data": [{}], "error": WHY},
+    "a broken choice": {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "error", "error": WHY}],
+    },
     "an event's": {"type": "response.failed", "response": OF_RESPONSE},
 }
 

@@ -35,3 +35,19 @@ def test_other_names_that_envoy_may_show(start_envoy, upstreams):
     envoy = start_envoy(config=plugin.configuration(providers=providers), fixed_cluster="alpha")
     for _ in range(2):
         expect.good(envoy.post(body=BODY))
+
+
+@pytest.mark.parametrize("status", [302, 303, 307])
+@pytest.mark.parametrize("to", ["http://beta.test/plain/x", "http://beta.test/v1/chat/completions", "http://beta.test/V1/x"])
+def test_a_redirect_that_envoy_follows_takes_no_credential_along(start_envoy, upstreams, status, to):
+    """`internal_redirect_policy`: the head that goes to the next place is the one that was rewritten."""
+    envoy = start_envoy(redirects=True)
+    upstreams["alpha"].next(answer("", status, headers=[("location", to)]))
+    reply = envoy.post(body={"model": "alpha/m", "messages": []})
+    assert reply.status in (401, 404, 500), reply
+    assert len(upstreams["alpha"].requests) == 1
+    assert all(server.requests == [] for name, server in upstreams.items() if name != "alpha")
+    # Who has such a key may use it outside.
+    fields = [("authorization", "Bearer " + plugin.PROVIDER_KEYS["alpha"])]
+    expect.good(envoy.request("GET", "/plain", fields))
+    assert upstreams["plain"].only.header("authorization") == fields[0][1]
