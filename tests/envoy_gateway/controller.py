@@ -124,8 +124,10 @@ class Controller:
         (place / "envoy").symlink_to(envoy)
         self.resources = folder / "resources"
         self.resources.mkdir()
-        documents = [*manifests, self.proxy_settings()]
-        (self.resources / "manifests.yaml").write_text("\n---\n".join(json.dumps(item) for item in documents))
+        for item in manifests:
+            if item["kind"] == "EnvoyProxy":  # a process of this machine, not pods
+                item["spec"] = {"provider": {"type": "Host", "host": {"envoyVersion": self.envoy_version}}}
+        (self.resources / "manifests.yaml").write_text("\n---\n".join(json.dumps(item) for item in manifests))
         self.settings = folder / "settings.json"
         self.settings.write_text(
             json.dumps(
@@ -153,15 +155,6 @@ class Controller:
                 }
             )
         )
-
-    def proxy_settings(self) -> dict:
-        """The Envoy that is started; the GatewayClass names it."""
-        return {
-            "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-            "kind": "EnvoyProxy",
-            "metadata": {"name": "here", "namespace": "default"},
-            "spec": {"provider": {"type": "Host", "host": {"envoyVersion": self.envoy_version}}},
-        }
 
     def __enter__(self) -> Controller:
         environment = os.environ | self.environment

@@ -45,9 +45,6 @@ def local(documents: list[dict], modules: ModuleServer, port: int, servers: dict
     listener["port"] = port
     for name, server in servers.items():
         of(documents, "Backend", name)["spec"]["endpoints"] = [{"ip": {"address": HOST, "port": server.server_port}}]
-    of(documents, "GatewayClass")["spec"]["parametersRef"] = {
-        "group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "here", "namespace": "default",
-    }  # fmt: skip
     # Envoy takes the module from Envoy Gateway: here at this machine's address, and with the certificates that a
     # cluster has in a Secret.
     address = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/address"
@@ -217,6 +214,15 @@ def test_budgets_of_a_fleet(programs: dict[str, str], module_server: ModuleServe
     with Controller(programs["envoy_gateway"], programs["envoy"], tmp_path, documents, port, environment) as gateway:
         assert ("Programmed", "True", "Programmed") in gateway.statuses()["EnvoyPatchPolicy default/llm-budgets"]
         without_service(port, "llm.example.com", groq, chat(MODEL))
+
+
+def test_the_pods_have_the_keys_that_the_filter_asks_for() -> None:
+    shipped = manifests("envoy-gateway/gateway.yaml")
+    (wasm,) = of(shipped, "EnvoyExtensionPolicy")["spec"]["wasm"]
+    container = of(shipped, "EnvoyProxy")["spec"]["provider"]["kubernetes"]["envoyDeployment"]["container"]
+    assert {variable["name"] for variable in container["env"]} == set(wasm["env"]["hostKeys"])
+    named = of(shipped, "Gateway")["spec"]["infrastructure"]["parametersRef"]
+    assert (named["kind"], named["name"]) == ("EnvoyProxy", of(shipped, "EnvoyProxy")["metadata"]["name"])
 
 
 def test_no_backend_is_refused_in_a_cluster() -> None:
