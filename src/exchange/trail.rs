@@ -43,8 +43,13 @@ impl Trail {
         Self(text.split(", ").filter_map(Attempted::read).collect())
     }
 
-    /// A further attempt has begun.
+    /// A further attempt has begun: nobody replies in the place of the last one's answer any more.
     pub fn begin(&mut self, provider: &str) {
+        if let Some(Attempted { end, .. }) = self.0.last_mut()
+            && let AttemptEnd::Bare(status) = *end
+        {
+            *end = AttemptEnd::Answered(status);
+        }
         self.0.push(Attempted { provider: provider.to_owned(), end: AttemptEnd::Open });
     }
 
@@ -112,7 +117,7 @@ mod tests {
             ("groq=none", AttemptEnd::Open),
             ("groq=none, a.b-c_d=429", AttemptEnd::Answered(429)),
             ("groq=none, a.b-c_d=429, vllm=503?", AttemptEnd::Bare(503)),
-            ("groq=none, a.b-c_d=429, vllm=503?, x=refused", AttemptEnd::Replied),
+            ("groq=none, a.b-c_d=429, vllm=503, x=refused", AttemptEnd::Replied),
         ] {
             trail.begin(note.rsplit(", ").next().unwrap().split('=').next().unwrap());
             trail.end(end);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 from harness import answer, expect, openai_shapes, plugin, sse
@@ -190,6 +191,16 @@ def test_both_fail(envoy, upstreams):
     assert reply.status == 429
     assert expect.envelope(reply)["message"] == "mine is the last"
     answered_by(reply, "alpha=503, gamma=429")
+
+
+@pytest.mark.parametrize("first", [answer(b""), answer(b"", 204), answer(ERROR, 503)], ids=["empty", "204", "503"])
+def test_the_access_log_tells_what_the_header_does(envoy, upstreams, first):
+    upstreams["alpha"].next(first)
+    reply = envoy.post(body={"model": "both", "messages": []}, fields=[("x-test-id", mark := uuid.uuid4().hex)])
+    expect.good(reply)
+    trail = reply.header("x-langwatch-attempts")
+    assert trail == f"alpha={first.status if first.status > 400 else 502}, gamma=200"
+    assert envoy.access(mark).endswith(f"attempts={trail}")
 
 
 def test_a_bad_request_does_not_fall_back(envoy, upstreams):
