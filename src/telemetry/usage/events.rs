@@ -3,6 +3,7 @@
 use memchr::memchr2;
 
 use super::payload::{PayloadFacts, PayloadReader};
+use super::repeated::RepeatedEvent;
 
 const FIELD: &[u8] = b"data:";
 
@@ -23,11 +24,20 @@ pub(super) struct EventReader {
     /// The last line ended in CR: a LF that follows belongs to it.
     skips_lf: bool,
     payload: PayloadReader,
+    /// Some of the payload has come.
+    is_open: bool,
+    last: RepeatedEvent,
 }
 
 impl EventReader {
     pub(super) fn new() -> Self {
-        Self { place: LinePlace::Name(0), skips_lf: false, payload: PayloadReader::default() }
+        Self {
+            place: LinePlace::Name(0),
+            skips_lf: false,
+            payload: PayloadReader::default(),
+            is_open: false,
+            last: RepeatedEvent::default(),
+        }
     }
 
     /// Reads the next bytes. `done` takes what each complete payload has said.
@@ -37,6 +47,10 @@ impl EventReader {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
         while let Some(&first) = bytes.first() {
+            if let Some(rest) = self.whole_event(bytes, &mut done) {
+                bytes = rest;
+                continue;
+            }
             let rest = match self.place {
                 LinePlace::Name(read) if FIELD.get(read) == Some(&first) => {
                     let read = read + 1;
@@ -44,13 +58,13 @@ impl EventReader {
                     if read == FIELD.len() {
                         self.place = LinePlace::Data;
                         if self.payload.is_complete() {
-                            done(self.payload.take());
+                            done(self.take());
                         }
                     }
                     bytes.get(1..)
                 }
                 LinePlace::Name(0) if matches!(first, b'\n' | b'\r') => {
-                    done(self.payload.take());
+                    done(self.take());
                     Some(self.line_end(bytes))
                 }
                 LinePlace::Name(_) => {
@@ -63,6 +77,7 @@ impl EventReader {
                         bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or_default();
                     let is_data = matches!(self.place, LinePlace::Data);
                     if is_data {
+                        self.is_open = true;
                         self.payload.push(line);
                     }
                     if end.is_some() {
@@ -78,6 +93,37 @@ impl EventReader {
             };
             bytes = rest.unwrap_or_default();
         }
+    }
+
+    /// Reads an event of one line of data that `bytes` begins with, and ends with; what follows it. Most events are as the
+    /// last one was.
+    fn whole_event<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        done: &mut impl FnMut(PayloadFacts),
+    ) -> Option<&'b [u8]> {
+        if self.is_open || !matches!(self.place, LinePlace::Name(0)) {
+            return None;
+        }
+        let payload = bytes.strip_prefix(FIELD)?;
+        if let Some((facts, rest)) = self.last.find(payload) {
+            done(facts);
+            return Some(rest);
+        }
+        let (payload, rest) = payload.split_at_checked(memchr2(b'\n', b'\r', payload)?)?;
+        let rest = rest.strip_prefix(b"\n\n")?;
+        self.payload.push(payload);
+        if !self.payload.is_complete() {
+            self.payload.push(b"\n");
+        }
+        self.last.learn(payload, self.payload.one_text());
+        done(self.take());
+        Some(rest)
+    }
+
+    fn take(&mut self) -> PayloadFacts {
+        self.is_open = false;
+        self.payload.take()
     }
 
     /// What follows the line end that `bytes` begins with.

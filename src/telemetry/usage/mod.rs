@@ -4,6 +4,7 @@ mod events;
 mod meter;
 pub mod names;
 mod payload;
+mod repeated;
 mod request;
 mod text;
 mod tokens;

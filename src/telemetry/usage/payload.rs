@@ -9,6 +9,8 @@
 //! | Messages | in `content`; in streams `content_block` and `delta` |
 //! | transcriptions | `text`; in streams the `delta` of events, whose last event repeats all |
 
+use std::ops::Range;
+
 use super::TextLength;
 use super::tokens::Tokens;
 use crate::wire::json::chunk::{Chunk, TokenText};
@@ -223,6 +225,23 @@ pub(super) struct PayloadFacts {
     pub(super) failed: bool,
 }
 
+/// The one text of a payload that says nothing else that counts.
+#[derive(Debug, Clone)]
+pub(super) struct OneText {
+    voice: Voice,
+    /// Where it stands in the payload, its quotes not among it.
+    pub(super) span: Range<usize>,
+}
+
+impl OneText {
+    /// What a payload says in which `bytes` of text stand there.
+    pub(super) fn facts(&self, bytes: u64) -> PayloadFacts {
+        let mut facts = PayloadFacts::default();
+        facts.text.add(self.voice, bytes);
+        facts
+    }
+}
+
 /// What is being read when a chunk ends, and goes on in the next.
 #[derive(Debug, Clone, Copy, Default)]
 enum OpenValue {
@@ -250,6 +269,10 @@ pub(super) struct PayloadReader {
     /// Bytes of a usage object that earlier chunks had.
     usage: Vec<u8>,
     facts: PayloadFacts,
+    /// Its first text, as long as it has said nothing else.
+    first_text: Option<OneText>,
+    /// How many things that count have been read.
+    seen: u32,
     /// The event's `delta` is audio.
     is_audio: bool,
     /// It is no JSON from here on.
@@ -300,6 +323,12 @@ impl PayloadReader {
         facts
     }
 
+    /// The text that is all it has said, where it came in one piece.
+    pub(super) fn one_text(&self) -> Option<OneText> {
+        let is_all = self.seen == 1 && !self.is_audio && !self.facts.failed && !self.is_broken;
+        self.first_text.clone().filter(|_| is_all && self.tokenizer.is_complete())
+    }
+
     /// What it has said, and is ready for the next.
     pub(super) fn take(&mut self) -> PayloadFacts {
         let facts = self.facts();
@@ -308,6 +337,7 @@ impl PayloadReader {
         self.open = OpenValue::None;
         self.usage.clear();
         self.facts = PayloadFacts::default();
+        (self.first_text, self.seen) = (None, 0);
         (self.is_audio, self.is_broken) = (false, false);
         facts
     }
@@ -364,7 +394,10 @@ impl PayloadReader {
             ValueUse::Usage => self.open = OpenValue::Usage(token.start),
             ValueUse::Text(voice) => self.open = OpenValue::Json(voice, token.start),
             ValueUse::Error => self.facts.failed = true,
-            ValueUse::Type | ValueUse::Skip => {}
+            ValueUse::Type | ValueUse::Skip => return,
+        }
+        if !matches!(self.open, OpenValue::None) || self.facts.failed {
+            self.seen = self.seen.saturating_add(1);
         }
     }
 
@@ -403,15 +436,22 @@ impl PayloadReader {
                     OpenValue::Text(_, length) => length,
                     _ => TextLength::default(),
                 };
-                length.push(chunk.get(token.start + 1, token.end.saturating_sub(1)));
+                let (start, end) = (token.start + 1, token.end.saturating_sub(1));
+                length.push(chunk.get(start, end));
                 self.facts.text.add(voice, length.take());
+                self.seen = self.seen.saturating_add(1);
+                let span = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+                self.first_text = span.map(|(start, end)| OneText { voice, span: start..end });
             }
             ValueUse::Type => {
                 let name = self.texts.read(token, chunk);
                 self.is_audio = name == b"\"response.audio.delta\"";
                 self.facts.failed |= name == b"\"error\"";
             }
-            ValueUse::Error => self.facts.failed |= token.end.saturating_sub(token.start) > 2,
+            ValueUse::Error => {
+                self.seen = self.seen.saturating_add(1);
+                self.facts.failed |= token.end.saturating_sub(token.start) > 2;
+            }
             ValueUse::Enter(_) | ValueUse::Usage | ValueUse::Skip => {}
         }
     }

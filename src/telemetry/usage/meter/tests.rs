@@ -382,8 +382,16 @@ mod laws {
             r#"{"output":[{"name":"f","arguments":{"a":[1,2]},"content":[{"text":"abcdefgh"}]}]"#,
             r#"{"error":{"message":"x"}}"#,
             r#"{"\u0074ext":"abcdefgh"}"#,
+            // Events like the last one.
+            "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"longer \\u20ac \\\" é\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"\\u0\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"error\":\"x\"}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\r\n\r\n",
+            "data: {\"type\":\"response.audio.delta\",\"delta\":\"AA\"}\n\n",
+            "data: {\"type\":\"response.output_text.delta\",\"delta\":\"AA\"}\n\n",
         ];
-        prop::collection::vec(prop::sample::select(parts.to_vec()), 0..12)
+        prop::collection::vec(prop::sample::select(parts.to_vec()), 0..16)
             .prop_map(|parts| parts.concat())
     }
 
