@@ -59,13 +59,14 @@ pub(super) fn location(loc: &Value) -> Option<(String, Option<String>)> {
             .collect(),
     };
     let place = steps.join(".");
-    (!place.is_empty()).then(|| (place, parameter(steps.iter().map(String::as_str))))
+    let named = given(&place);
+    (!place.is_empty()).then_some((place, named))
 }
 
 /// A `param` that an upstream gave.
 pub(super) fn given(param: &str) -> Option<String> {
     let param: String = clean(param).chars().take(MAX_CHARS).collect();
-    parameter(param.trim().split('.'))
+    parameter(param.split('.').map(str::trim))
 }
 
 fn parameter<'a>(steps: impl Iterator<Item = &'a str>) -> Option<String> {
