@@ -184,11 +184,21 @@ def native(
     )
 
 
-def two(module: Path) -> Contender:
-    """The same in two positions."""
+def _two_positions() -> Json:
     settings = governance(**SIZES)
     settings["routing"]["positions"] = 2
-    filter_twice = wasm_filter("openai-gateway-filter", module, settings)
+    return settings
+
+
+def native_two(folder: Path) -> Contender:
+    """The dynamic module in two positions."""
+    one = native(folder, "native-two", "this filter, native, two positions", _two_positions())
+    return replace(one, positions=2, rows=TWO_ROWS)
+
+
+def two(module: Path) -> Contender:
+    """The same in two positions."""
+    filter_twice = wasm_filter("openai-gateway-filter", module, _two_positions())
     return replace(this(module, "two", "this filter, two positions"), http_filters=(filter_twice,),
                    positions=2, rows=TWO_ROWS)  # fmt: skip
 

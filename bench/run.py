@@ -130,7 +130,7 @@ class Bench:
         field = chosen(
             [*contenders.others(self.modules), contenders.this(FILTER), contenders.two(FILTER),
              contenders.fallen(FILTER), contenders.counting(FILTER, "observe"),
-             contenders.counting(FILTER, "require"), contenders.native(NATIVE),
+             contenders.counting(FILTER, "require"), contenders.native(NATIVE), contenders.native_two(NATIVE),
              *shipped.contenders(FILTER)],
             options.contenders,
         )
