@@ -129,6 +129,11 @@ fn within(
         ([inner], _) => {
             repairs.insert(Repair::Wrapped);
             let text = container::completed(&root, inner);
+            let straight = cursor::parse(&text).ok().and_then(|root| straight::straightened(&root));
+            if straight.is_some() {
+                repairs.insert(Repair::Message);
+            }
+            let text = straight.unwrap_or(text);
             let Ok(root) = cursor::parse(&text) else {
                 return Err(Box::new(no_answer(&text, LACK)));
             };

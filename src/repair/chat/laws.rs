@@ -11,7 +11,7 @@ use crate::policy::operation::Operation;
 use crate::repair::peek::{Classification, Peek};
 
 /// Names that some server or other uses, wherever it puts them.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 53] = [
     "id",
     "object",
     "created",
@@ -57,6 +57,14 @@ const NAMES: [&str; 45] = [
     "status",
     "citations",
     "prompt_tokens_details",
+    "Choices",
+    "Usage",
+    "PromptTokens",
+    "Delta",
+    "Content",
+    "ToolCalls",
+    "toolCalls",
+    "reasoning_text",
 ];
 
 const VALUES: [&str; 30] = [

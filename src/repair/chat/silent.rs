@@ -21,7 +21,10 @@ pub(in super::super) enum MemberPlace {
 pub(in super::super) fn must_be_silent(place: MemberPlace, name: &[u8]) -> bool {
     match place {
         MemberPlace::Root => {
-            name == b"finish_reason" || is_calls(name) || usage::is_other_name(name)
+            is_foreign(name)
+                || name == b"finish_reason"
+                || is_calls(name)
+                || usage::is_other_name(name)
         }
         MemberPlace::Choice => {
             is_foreign(name)
@@ -68,6 +71,6 @@ pub(super) fn is_thinking(name: &[u8]) -> bool {
 
 /// Whether a member holds calls, which belong into a message.
 #[inline]
-pub(super) fn is_calls(name: &[u8]) -> bool {
+fn is_calls(name: &[u8]) -> bool {
     matches!(name, b"tool_calls" | b"function_call" | b"toolCalls" | b"functionCall")
 }

@@ -268,7 +268,9 @@ impl SseNormalizer {
                 self.answer.chunk(facts.finished);
             }
             chunk::ChunkOutcome::Several(payloads) => {
-                let Some(deeper) = nesting.checked_sub(1) else { return };
+                let Some(deeper) = nesting.checked_sub(1) else {
+                    return self.emit(text, output);
+                };
                 for payload in payloads {
                     if !self.is_done() {
                         self.chunk(api, &payload, event, deeper, output);
