@@ -120,11 +120,11 @@ fn is_usage(key: &Key<'_>) -> bool {
 fn says_more(chunk: &Value<'_>) -> bool {
     chunk.members().any(|(key, value)| {
         let is_frame = is_usage(&key) || FRAME.iter().any(|name| key.is(name));
-        // The request's id, as in the first chunk.
-        let is_id = key.is("x_groq")
+        // The request's id, as in the first chunk, and the counts once more.
+        let is_groqs = key.is("x_groq")
             && value.kind == Kind::BeginObject
-            && value.members().all(|(key, _)| key.is("id"));
-        !is_frame && !is_id && !is_empty(&value)
+            && value.members().all(|(key, _)| key.is("id") || key.is("usage"));
+        !is_frame && !is_groqs && !is_empty(&value)
     })
 }
 
@@ -147,8 +147,10 @@ fn payload_without(payload: &[u8]) -> Option<Option<Vec<u8>>> {
     let mut usages = root.members().filter(|(key, _)| is_usage(key)).map(|(_, value)| value.kind);
     let first = usages.next()?;
     let is_counted = first == Kind::BeginObject || usages.any(|kind| kind == Kind::BeginObject);
-    // Groq tells its counts there, asked or not.
-    if root.get("x_groq").is_some_and(|told| told.get("usage").is_some_and(|it| !it.is_null())) {
+    // Groq tells its counts there, asked or not, in the chunk that ends a choice.
+    let has_choices = root.get("choices").is_some_and(|choices| !is_empty(&choices));
+    let is_groqs = |told: Value<'_>| told.get("usage").is_some_and(|it| !it.is_null());
+    if has_choices && root.get("x_groq").is_some_and(is_groqs) {
         return None;
     }
     if is_counted && !says_more(&root) {
@@ -272,6 +274,22 @@ mod tests {
                 Some(r#"{"choices":[],"x_groq":{"id":"req","error":"e"}}"#),
             ),
             (format!(r#"{{"usage":{usage},"choices":[],"x_groq":{{"id":"req"}}}}"#), None),
+            // Groq's counts, which come unasked with the last choice, in a chunk that is there because they were asked for.
+            (
+                format!(
+                    r#"{{"choices":[],"usage":{usage},"x_groq":{{"id":"r","usage":{usage}}}}}"#
+                ),
+                None,
+            ),
+            (format!(r#"{{"usage":{usage},"x_groq":{{"usage":{usage}}}}}"#), None),
+            (
+                format!(
+                    r#"{{"choices":[],"usage":{usage},"x_groq":{{"usage":{usage},"error":"e"}}}}"#
+                ),
+                Some(
+                    r#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2},"error":"e"}}"#,
+                ),
+            ),
             (format!(r#"{{"choices":[],"usageMetadata":{usage}}}"#), None),
             (
                 format!(r#"{{"token_usage":{usage},"choices":[{{}}],"usage_metadata":null}}"#),
