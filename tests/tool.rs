@@ -321,6 +321,18 @@ fn every_planted_mistake_is_found_at_its_line() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// A provider may name the cluster of its rule itself.
+#[test]
+fn envoy_gateways_cluster_needs_no_second_name() {
+    let good = fs::read_to_string(root().join("tests/tool/envoy-gateway.yaml")).unwrap();
+    let text = good.replace(
+        "upstream_clusters: [httproute/default/llm/rule/0]",
+        "cluster: httproute/default/llm/rule/0",
+    );
+    assert_ne!(text, good);
+    assert_eq!(check(&file("own-cluster.yaml", &text)), (0, Vec::new()));
+}
+
 /// The same files are good for one Envoy and not for another, where it is said which one it is.
 #[test]
 fn the_version_of_envoy_may_be_given() {

@@ -44,7 +44,9 @@ fn extension_policy(report: &mut Report<'_>, document: &Node, wasm: &Node, all: 
         report.warning_at(document, wasm, "failOpen", why);
     }
     for provider in wasm.at(&["config", "providers"]).map(Node::items).unwrap_or_default() {
-        if provider.get("upstream_clusters").is_none() {
+        // One that names the rule's cluster itself needs no further name for it.
+        let is_named = provider.text_of("cluster").starts_with("httproute/");
+        if provider.get("upstream_clusters").is_none() && !is_named {
             let why = "set upstream_clusters: [httproute/NAMESPACE/NAME/rule/NUMBER], as Envoy Gateway calls the cluster of \
                        the provider's rule: else its answers are refused as misrouted";
             report.warning_at(document, provider, "upstream_clusters", why);
