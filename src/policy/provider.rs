@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use super::operation::OperationSet;
 use super::pattern::Pattern;
 use super::secret::Secret;
-use crate::wire::headers::HeaderEdit;
+use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
 use crate::wire::traces::Traces;
 
 /// Position of a provider in [`super::Config::providers`].
@@ -174,6 +174,24 @@ impl Provider {
     pub fn is_in(&self, cluster: &[u8]) -> bool {
         self.cluster.as_bytes() == cluster
             || self.upstream_clusters.iter().any(|known| known.matches(cluster.iter().copied()))
+    }
+
+    /// Whether a head was rewritten for it: it has the credential, or all that the operator sets in its requests. One header of
+    /// those may be anybody's (`accept`), and an empty one is no secret.
+    #[must_use]
+    pub fn has_marked(&self, head: &Headers) -> bool {
+        let has_credential = self.credential.as_ref().is_some_and(|credential| {
+            head.iter().any(|(name, value)| credential.is_in(name, value))
+        });
+        let mut set = self.request_headers.iter().filter_map(|edit| match edit {
+            HeaderEdit::Set(name, value) if !value.is_empty() => Some((name, value)),
+            _ => None,
+        });
+        let is_there = |(name, value): (&HeaderText, &HeaderText)| {
+            let ours = value.as_bytes();
+            head.iter().any(|(n, v)| n == name.as_bytes() && bool::from(ours.ct_eq(v)))
+        };
+        has_credential || set.next().is_some_and(is_there) && set.all(is_there)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, ModelsQuery, Next, Note, RequestStep, Surroundin
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Allowlist;
 use crate::policy::operation::{self, Operation, RequestTarget};
-use crate::policy::{Outside, presented_key};
+use crate::policy::{Outside, Provider, presented_key};
 use crate::telemetry::usage;
 use crate::wire::headers::Headers;
 
@@ -37,14 +37,13 @@ impl Exchange {
             return Err(GatewayError::new(Code::UnknownUrl, message));
         }
         // Envoy follows a redirect by itself where a route tells it to: the head is then the one that was rewritten.
-        let credentials = || {
-            let providers = self.config.providers.iter();
-            providers.filter_map(|(_, provider)| provider.credential.as_ref())
-        };
-        let is_one = |(name, value)| credentials().any(|credential| credential.is_in(name, value));
-        if headers.get("x-envoy-original-url").is_some() && headers.iter().any(is_one) {
+        let is_marked = |(_, provider): (_, &Provider)| provider.has_marked(headers);
+        if headers.get("x-envoy-original-url").is_some()
+            && self.config.providers.iter().any(is_marked)
+        {
             let message = format!(
-                "A provider's redirect leads outside of {prefix}, where its credential would go with it: nothing was sent."
+                "A provider's redirect leads outside of {prefix}, where its credential and headers would go with it: nothing \
+                 was sent."
             );
             return Err(GatewayError::new(Code::InternalError, message));
         }

@@ -141,6 +141,37 @@ fn an_operator_changes_a_providers_head() {
     }
 }
 
+/// Envoy follows a redirect with the head that was rewritten: nothing of the operator's goes along.
+#[test]
+fn a_redirect_out_of_the_prefix_takes_nothing_of_a_provider_along() {
+    let config = config_with(json!({"providers": [
+        {"name": "alpha", "base_url": "https://alpha.test/v1", "auth": {"key": "sk-alpha"},
+         "request_headers": {"set": {"X-Empty": ""}}},
+        {"name": "beta", "base_url": "https://beta.test/v1", "auth": {"mode": "none"},
+         "request_headers": {"set": {"Accept": "application/json", "X-Api-Secret": "s3cret", "X-Empty": ""}}},
+    ], "virtual_keys": [{"id": "team", "key": "vk-team"}], "model_aliases": {}}));
+    let followed = ("x-envoy-original-url", "https://beta.test/v1/chat/completions");
+    let (ours, accept) = (("x-api-secret", "s3cret"), ("accept", "application/json"));
+    for (more, passes) in [
+        (&[followed, ours, accept][..], false),
+        (&[followed, ("authorization", "Bearer sk-alpha")], false),
+        // Nobody followed a redirect: who has these may send them.
+        (&[ours, accept], true),
+        (&[("authorization", "Bearer sk-alpha")], true),
+        // Anybody's redirect, anybody's headers.
+        (&[followed], true),
+        (&[followed, accept], true),
+        (&[followed, ("x-empty", "")], true),
+        (&[followed, accept, ("x-api-secret", "another")], true),
+    ] {
+        let host = send(&config, "/elsewhere", more, "");
+        assert_eq!(host.reply.is_none(), passes, "{more:?}");
+        if !passes {
+            assert_eq!(host.refusal(), (500, "internal_error".to_owned()), "{more:?}");
+        }
+    }
+}
+
 #[test]
 fn a_path_that_leads_below_the_prefix_is_written_plainly() {
     for (prefix, path) in [
