@@ -129,6 +129,10 @@ MODEL_HEADERS = [
         b"Content-Transfer-Encoding: base64\r\n",
         b"Content-Transfer-Encoding: quoted-printable\r\n",
         b"Content-Transfer-Encoding: binary\r\n",
+        # Without a type, 8bit ends formidable's process.
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: binary\r\n",
+        b"Content-Transfer-Encoding: BINARY\r\ncontent-type: text/plain\r\n",
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n",
         b"Content-Encoding: gzip\r\n",
         b"Content-Length: 2\r\n",
         b"content-length: 1\r\n",

@@ -40,7 +40,7 @@ impl FormField {
 #[derive(Debug)]
 pub(super) struct PartHead {
     pub field: FormField,
-    /// Its charset says the same as UTF-8 for ASCII alone.
+    /// Its charset or transfer encoding says the same as UTF-8 for ASCII alone.
     ascii_only: bool,
     /// The part's own `content-length`.
     length: Option<PartLength>,
@@ -92,9 +92,12 @@ impl PartHead {
     /// The model that the part names.
     pub fn model(&self, value: &[u8], check_id: IdCheck) -> Result<String, GatewayError> {
         let id = std::str::from_utf8(value)
-            .ok()
-            .filter(|id| !self.ascii_only || id.is_ascii())
-            .ok_or_else(|| bad_model("The form field 'model' is not valid UTF-8."))?;
+            .map_err(|_| bad_model("The form field 'model' is not valid UTF-8."))?;
+        if self.ascii_only && !id.is_ascii() {
+            return Err(bad_model(
+                "The form field 'model' must be ASCII beside this charset or content-transfer-encoding. Send it as plain UTF-8, without them.",
+            ));
+        }
         check_id(id)?;
         Ok(id.to_owned())
     }
@@ -128,14 +131,15 @@ fn plain_text(
             Charset::of(media.get("charset")).filter(|_| known && media.kind == "text/plain")?
         }
     };
-    let is_one_of = |value: Option<&[u8]>, known: &[&str]| {
-        value.is_none_or(|value| known.contains(&lower(value).as_str()))
-    };
     let is_named_alone = disposition.parameters.iter().all(|(name, _)| name == "name");
-    let is_plain = is_one_of(lines.transfer_encoding, &["binary", "8bit", "7bit"])
-        && is_one_of(lines.encoding, &["identity"]);
-    // formidable reads `binary` as Latin-1.
-    let charset = if lines.transfer_encoding.is_some() { Charset::Ascii } else { charset };
+    let is_plain = lines.encoding.is_none_or(|value| lower(value) == "identity");
+    let charset = match lines.transfer_encoding.map(lower).as_deref() {
+        None | Some("8bit") => charset,
+        // formidable reads a field as Latin-1 then, but takes one with a content type for a file.
+        Some("binary") if media.is_some() => charset,
+        Some("binary" | "7bit") => Charset::Ascii,
+        Some(_) => return None,
+    };
     (is_named_alone && is_plain).then_some(charset)
 }
 
