@@ -63,6 +63,15 @@ fn data(mut value: &[u8]) -> Line<'_> {
     }
 }
 
+/// The value of a `data:` line as the specification reads it, only the one space behind the colon taken away: up to the
+/// white space at its end, and that.
+pub(super) fn exact_value(line: &[u8]) -> (&[u8], &[u8]) {
+    let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+    let value = line.get(colon.saturating_add(1)..).unwrap_or_default();
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    value.split_at_checked(value.trim_ascii_end().len()).unwrap_or((value, &[]))
+}
+
 /// Without white space around it and control characters before it: RFC 7464 puts a record separator before each
 /// text, and some servers send zeros to keep a connection alive.
 #[inline]
@@ -99,6 +108,24 @@ fn is_done(text: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::test;
+
+    #[test]
+    fn exact_values() {
+        for (line, want) in [
+            (&b"data: a"[..], (&b"a"[..], &b""[..])),
+            (b"data:a\t ", (b"a", b"\t ")),
+            (b"data:   a", (b"  a", b"")),
+            (b"data:\ta:b", (b"\ta:b", b"")),
+            (b" DATA : a ", (b"a", b" ")),
+            (b"data: data: a", (b"data: a", b"")),
+            (b"data: \xef\xbb\xbfa", (b"\xef\xbb\xbfa", b"")),
+            (b"data:   ", (b"", b"  ")),
+            (b"data:", (b"", b"")),
+            (b"data", (b"", b"")),
+        ] {
+            assert_eq!(exact_value(line), want, "{}", String::from_utf8_lossy(line));
+        }
+    }
 
     #[test]
     fn table() {

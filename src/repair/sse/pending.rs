@@ -34,6 +34,9 @@ pub(super) struct Pending {
     state: PayloadState,
     /// Its event has ended, and it has not: it may go on in the next one.
     is_parted: bool,
+    /// White space that was taken away behind the newest line. In a string that the next event goes on with, it is part
+    /// of the string.
+    tail: Vec<u8>,
 }
 
 impl Pending {
@@ -46,6 +49,7 @@ impl Pending {
             tokenizer,
             state: PayloadState::Open,
             is_parted: false,
+            tail: Vec::new(),
         };
         this.read(line);
         this
@@ -53,7 +57,10 @@ impl Pending {
 
     /// A further line; what an event's end has parted was no line of its own.
     pub(super) fn push(&mut self, line: &[u8]) {
-        if !self.is_parted {
+        let tail = std::mem::take(&mut self.tail);
+        if self.is_in_parted_text() {
+            self.read(&tail);
+        } else if !self.is_parted {
             self.read(b"\n");
         }
         self.last = self.text.len();
@@ -89,12 +96,24 @@ impl Pending {
         self.is_parted
     }
 
+    /// Whether an event's end has parted it in a string, name or number: what comes next belongs to that, white space too.
+    pub(super) fn is_in_parted_text(&self) -> bool {
+        self.is_parted && self.state == PayloadState::Open && self.tokenizer.open_text().is_some()
+    }
+
+    /// The white space behind the newest line, which was pushed without it.
+    pub(super) fn set_tail(&mut self, tail: &[u8]) {
+        self.tail.clear();
+        self.tail.extend_from_slice(tail);
+    }
+
     pub(super) fn starts_json(&self) -> bool {
         matches!(self.text.first(), Some(b'{' | b'['))
     }
 
+    /// Bytes that are held of it.
     pub(super) fn len(&self) -> usize {
-        self.text.len()
+        self.text.len().saturating_add(self.tail.len())
     }
 
     pub(super) fn text(&self) -> &[u8] {

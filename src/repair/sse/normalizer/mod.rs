@@ -12,7 +12,7 @@ use crate::error::ErrorAnswer;
 use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::wire::json::string;
 
-use super::lines::{Line, MARK, classify};
+use super::lines::{Line, MARK, classify, exact_value};
 use super::output::{Output, StreamOutput};
 use super::pending::{Origin, Pending};
 use super::template::Template;
@@ -335,14 +335,25 @@ impl SseNormalizer {
     fn line(&mut self, line: &[u8], output: &mut Output<'_>) -> Flow {
         let (limit, len) = (self.options.max_event_bytes, line.len());
         let is_empty = line.is_empty();
-        let line = classify(self.lines.unmarked(line));
+        let whole = self.lines.unmarked(line);
+        let line = classify(whole);
         self.lines.is_first = false;
         if len > limit {
             self.fail(self.oversized(), output);
             return Flow::GoesOn;
         }
         match line {
-            Line::Data(value) => self.payload(Origin::Data, value, output),
+            Line::Data(value) => {
+                let payload = self.event.payload.as_ref();
+                if payload.is_some_and(Pending::is_in_parted_text) {
+                    self.payload(Origin::Data, exact_value(whole).0, output);
+                } else {
+                    self.payload(Origin::Data, value, output);
+                }
+                if let Some(pending) = &mut self.event.payload {
+                    pending.set_tail(exact_value(whole).1);
+                }
+            }
             // White space in JSON that goes on over lines ends no event.
             Line::Blank if !is_empty && self.is_in_json() => {
                 self.payload(Origin::Bare, b"", output);

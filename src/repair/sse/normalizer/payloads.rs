@@ -129,7 +129,8 @@ impl SseNormalizer {
     pub(super) fn resolve(&mut self, at_end: bool, output: &mut Output<'_>) {
         let mut was_error = false;
         if let Some(pending) = self.event.payload.take() {
-            if !at_end && (pending.origin == Origin::Bare || pending.is_parted()) {
+            let goes_on = pending.is_parted() && pending.is_open();
+            if !at_end && (pending.origin == Origin::Bare || goes_on) {
                 self.event.payload = Some(pending);
             } else {
                 self.incomplete(pending, at_end, output);

@@ -101,6 +101,40 @@ fn payloads_over_lines() {
     }
 }
 
+/// However an object is cut over events, its strings stay what they are: white space and what looks like a field, too.
+#[test]
+fn what_is_cut_inside_a_string_keeps_its_signs() {
+    let said = " a  b\u{feff}\u{feff} data: data:c , 1 \u{a0} ";
+    let chunk = HEL.replace("Hel", said);
+    let places: Vec<usize> = (1..chunk.len()).filter(|at| chunk.is_char_boundary(*at)).collect();
+    for (index, at) in places.iter().enumerate() {
+        let (head, rest) = chunk.split_at(*at);
+        let got = read_chat(&data(&[head, rest, STOP, "[DONE]"]));
+        assert_eq!((got.text.as_str(), got.error), (said, None), "{head:?} {rest:?}");
+        for more in places.iter().skip(index + 1).step_by(7) {
+            let (middle, tail) = rest.split_at(more - at);
+            if serde_json::from_str::<Value>(middle).is_ok() {
+                continue; // It may be an event of its own.
+            }
+            let got = read_chat(&data(&[head, middle, tail, STOP, "[DONE]"]));
+            assert_eq!((got.text.as_str(), got.error), (said, None), "{middle:?} {tail:?}");
+        }
+    }
+}
+
+/// No further event makes whole what is no JSON already.
+#[test]
+fn what_is_broken_behind_a_cut_is_told_at_once() {
+    let (head, rest) = HEL.split_at(HEL.find(",\"model\"").unwrap());
+    for broken in [format!("}}{rest}"), format!("{rest}]"), format!(":{rest}")] {
+        let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+        let _ = normalizer.push(data(&[LO, head]).as_bytes());
+        let out = normalizer.push(data(&[&broken]).as_bytes());
+        let StreamOutput::Bytes(out) = out else { panic!("{broken}: {out:?}") };
+        assert!(read(&out).error.is_some(), "{broken}: {}", String::from_utf8_lossy(&out));
+    }
+}
+
 #[test]
 fn lines_of_marks_and_white_space_say_nothing() {
     let [hel, lo, stop] = [HEL, LO, STOP].map(|chunk| format!("data: {chunk}"));
