@@ -5,9 +5,13 @@ use super::recognise::is_decimal;
 use super::vector::{MAX_NUMBER, ToBase64, ToFloats, VectorError, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
+use crate::repair::error::says_failure;
 use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
+
+/// The longest value of `error`, in bytes with what stands before it, that may say that all went well.
+const MAX_ERROR: usize = 4_096;
 
 fn failed() -> GatewayError {
     invalid("it says behind its vectors that it failed")
@@ -16,7 +20,6 @@ fn failed() -> GatewayError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConvertedMember {
     Data,
-    Error,
     Index,
     Embedding,
     Other,
@@ -60,6 +63,8 @@ pub struct EmbeddingsConverter {
     top: MembersSeen,
     item: MembersSeen,
     vector: VectorConversion,
+    /// The value of `error` as far as it came, from behind its name on.
+    error: Option<Vec<u8>>,
     ended: bool,
 }
 
@@ -79,6 +84,7 @@ impl EmbeddingsConverter {
             top: MembersSeen::default(),
             item: MembersSeen::default(),
             vector: VectorConversion::None,
+            error: None,
             ended: false,
         }
     }
@@ -105,6 +111,9 @@ impl EmbeddingsConverter {
             }
         }
         let end = chunk.end();
+        if self.error.is_some() {
+            self.hold_error(end, chunk)?;
+        }
         self.open_text(chunk, out)?;
         match self.vector {
             VectorConversion::None => self.copy(end, chunk, out),
@@ -124,14 +133,7 @@ impl EmbeddingsConverter {
 
     /// A base64 string that the chunk's end cuts.
     fn open_text(&mut self, chunk: Chunk<'_>, out: &mut Vec<u8>) -> Result<(), GatewayError> {
-        let open = self.tokenizer.open_text();
-        if let Some((_, start, depth)) = open
-            && self.member == ConvertedMember::Error
-            && (depth > 1 || chunk.end().saturating_sub(start) > 1)
-        {
-            return Err(failed());
-        }
-        let Some((Kind::String, start, 3)) = open else { return Ok(()) };
+        let Some((Kind::String, start, 3)) = self.tokenizer.open_text() else { return Ok(()) };
         if self.member != ConvertedMember::Embedding || self.format != Format::Float {
             return Ok(());
         }
@@ -165,6 +167,9 @@ impl EmbeddingsConverter {
         chunk: Chunk<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), GatewayError> {
+        if self.error.is_some() {
+            return self.error_token(token, chunk, out);
+        }
         match (token.depth, token.kind) {
             (0, Kind::EndObject) if self.position == 0 => {
                 return Err(invalid("there is no vector in it"));
@@ -182,21 +187,16 @@ impl EmbeddingsConverter {
                 self.member = ConvertedMember::Other;
                 match self.text.read(token, chunk) {
                     b"\"data\"" => self.member = ConvertedMember::Data,
-                    b"\"error\"" => self.member = ConvertedMember::Error,
+                    b"\"error\"" => {
+                        self.copy(token.end, chunk, out);
+                        self.error = Some(Vec::new());
+                    }
                     b"\"object\"" => self.top.object = true,
                     b"\"model\"" => self.top.model = true,
                     b"\"usage\"" => self.top.usage = true,
                     _ => {}
                 }
             }
-            // What is not empty says that it failed, and may say more: none of it goes on.
-            (1, Kind::String | Kind::True | Kind::Number)
-                if self.member == ConvertedMember::Error
-                    && !matches!(self.text.read(token, chunk), b"\"\"" | b"0") =>
-            {
-                return Err(failed());
-            }
-            (2, _) if self.member == ConvertedMember::Error => return Err(failed()),
             (1, Kind::BeginArray) => self.in_data = self.member == ConvertedMember::Data,
             (1, Kind::EndArray) => self.in_data = false,
             _ if !self.in_data => {}
@@ -233,6 +233,35 @@ impl EmbeddingsConverter {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Keeps what came of `error` before `end`.
+    fn hold_error(&mut self, end: u64, chunk: Chunk<'_>) -> Result<(), GatewayError> {
+        let Some(held) = &mut self.error else { return Ok(()) };
+        held.extend_from_slice(chunk.get(self.done, end));
+        self.done = self.done.max(end);
+        if held.len() > MAX_ERROR { Err(failed()) } else { Ok(()) }
+    }
+
+    /// A token of the value of `error`: at its end, what it says. An error may say more than a client is to see: nothing
+    /// of it goes on before it is known to be none.
+    fn error_token(
+        &mut self,
+        token: Token,
+        chunk: Chunk<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), GatewayError> {
+        if token.depth != 1 || matches!(token.kind, Kind::BeginObject | Kind::BeginArray) {
+            return Ok(());
+        }
+        self.hold_error(token.end, chunk)?;
+        let held = self.error.take().unwrap_or_default();
+        let value = held.iter().position(|byte| *byte == b':').and_then(|at| held.get(at + 1..));
+        if says_failure(value.unwrap_or_default()) {
+            return Err(failed());
+        }
+        out.extend_from_slice(&held);
         Ok(())
     }
 

@@ -307,8 +307,38 @@ fn a_failure_behind_the_vectors_ends_the_conversion() {
             assert!(done.unwrap_err().message.contains("failed"), "{error} {step}");
             assert!(!out.contains("sk-") && !out.ends_with("sk"), "{error} {step}");
         }
-        for nothing in ["null", "false", "\"\"", "{}", "[]", "0"] {
-            assert!(with(nothing, step).0.is_ok(), "{nothing} {step}");
+        for error in [
+            r#"{"code":500,"message":"sk-secret"}"#,
+            r#" { "message" : "success", "code" : "sk-failed" }"#,
+            r#"{"code":0,"message":"sk"}x"#,
+            "\"sk-not ok\"",
+            &format!("{{\"code\":0,\"message\":\"{}\"}}", "sk-".repeat(2_000)),
+        ] {
+            let (done, out) = with(error, step);
+            assert!(done.is_err(), "{error} {step}");
+            assert!(!out.contains("sk-"), "{error} {step}");
+        }
+        for nothing in [
+            "null",
+            "false",
+            "\"\"",
+            "{}",
+            "[]",
+            "0",
+            "200",
+            " \"ok\" ",
+            "\"Success\"",
+            "\"no error\"",
+            "0.0",
+            r#"{"code":0,"message":"success"}"#,
+            r#"{"code":"0","message":"ok","details":[{"a":[1]}]}"#,
+            r#" { "status_code" : 200 , "message":"\u006fk" } "#,
+            r#"{"code":null,"message":null}"#,
+        ] {
+            let (done, out) = with(nothing, step);
+            assert!(done.is_ok(), "{nothing} {step}");
+            let member = format!("\"error\":{nothing}");
+            assert!(out.contains(&member), "{nothing} {step}: {out}");
         }
     }
 }

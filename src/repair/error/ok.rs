@@ -419,6 +419,20 @@ fn is_error(seen: &AnswerFacts) -> bool {
     })
 }
 
+/// Whether the value of an `error` beside a result, as JSON, says that there is one. What can't be read does.
+#[must_use]
+pub fn says_failure(error: &[u8]) -> bool {
+    let Ok(walked) = cursor::parse(error) else { return true };
+    if !words::means_failure(&walked) {
+        return false;
+    }
+    let value: Option<Value> = serde_json::from_slice(error).ok();
+    // Neither a list nor `true` says that all went well.
+    value.is_none_or(|error| {
+        truthy(&error) && (error.is_array() || error.is_boolean() || !says_success(&error))
+    })
+}
+
 /// An `error` that is only there to say that there is none: 0, 200, `ok`, `{"code":0,"message":"success"}`.
 fn says_success(error: &Value) -> bool {
     match error {
