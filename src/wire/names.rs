@@ -43,6 +43,9 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
     names.iter().copied().find(|name| is_nearly(written, name))
 }
 
+/// The one of [`further_model`]'s names that chooses models only by what it holds.
+pub const EXTRA_BODY: &str = "extra_body";
+
 /// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
 /// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI, LM Studio's
 /// `draft_model`; and by which LiteLLM takes another server, another configuration, or members that replace those of the body. By
@@ -53,7 +56,7 @@ fn further(first: u8) -> &'static [&'static str] {
         b'b' => &["base_url"],
         b'c' => &["context_window_fallbacks", "content_policy_fallbacks", "custom_llm_provider"],
         b'd' => &["deployment", "deployment_id", "deployment_name", "draft_model"],
-        b'e' => &["engine", "engine_id", "extra_body"],
+        b'e' => &["engine", "engine_id", EXTRA_BODY],
         b'f' => &["fallbacks", "fallback_model", "fallback_models"],
         b'l' => &["lora_path"],
         b'm' => &["models", "model_id", "model_list", "model_name", "model_fallbacks"],

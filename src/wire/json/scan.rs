@@ -59,6 +59,8 @@ enum WatchedMember {
     N,
     StreamOptions,
     ToolChoice,
+    /// What some servers put among the other members (LiteLLM), and others read in its place (Gemini's `google`).
+    ExtraBody,
     /// Of no interest.
     Other,
 }
@@ -73,6 +75,7 @@ enum Container {
         names_usage: bool,
     },
     ToolChoice,
+    ExtraBody,
 }
 
 /// The incremental scanner of one body.
@@ -238,6 +241,9 @@ impl JsonScanner {
                 self.variant_seen = true;
                 self.refuse_second_model()?;
             } else if let Some(further) = names::further_model(name) {
+                if further == names::EXTRA_BODY {
+                    return Ok(WatchedMember::ExtraBody);
+                }
                 self.further_model = Some(further);
             } else if names::is_nearly(name, "stream") {
                 return Ok(WatchedMember::Stream);
@@ -310,6 +316,10 @@ impl JsonScanner {
             (WatchedMember::ToolChoice, Kind::BeginObject) => {
                 self.container = Some(Container::ToolChoice);
             }
+            (WatchedMember::ExtraBody, Kind::BeginObject) => {
+                self.container = Some(Container::ExtraBody);
+            }
+            (WatchedMember::ExtraBody, _) => self.further_model = Some(names::EXTRA_BODY),
             (WatchedMember::Other, Kind::EndArray | Kind::EndObject) => self.container = None,
             _ => {}
         }
@@ -334,7 +344,12 @@ impl JsonScanner {
                 let names = matches!(name, b"\"function\"" | b"\"name\"" | b"\"custom\"");
                 self.facts.names_tool |= names;
             }
-            Some(Container::ToolChoice) | None => {}
+            Some(Container::ExtraBody) if token.kind == Kind::Key => {
+                if may_choose_model(self.text.read(token, chunk)) {
+                    self.further_model = Some(names::EXTRA_BODY);
+                }
+            }
+            Some(Container::ToolChoice | Container::ExtraBody) | None => {}
         }
     }
 }
@@ -345,6 +360,16 @@ fn names(quoted: &[u8], name: &[u8]) -> bool {
     inner == name
         || (inner.contains(&b'\\')
             && string::decode(inner).is_some_and(|decoded| decoded.as_bytes() == name))
+}
+
+/// Whether some server that puts the member of this name, in its quotes, beside `model` chooses a model by it.
+fn may_choose_model(quoted: &[u8]) -> bool {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    quoted.len() > MAX_KEY_RAW
+        || string::decode(inner).is_none_or(|name| {
+            let name = name.as_bytes();
+            names::is_nearly(name, "model") || names::further_model(name).is_some()
+        })
 }
 
 /// Whether a lenient server (pydantic) reads a value that is no boolean as true.

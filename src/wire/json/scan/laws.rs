@@ -3,7 +3,7 @@ use crate::wire::model_span::check_in_tests;
 use crate::wire::splice::{Edit, apply};
 use proptest::prelude::*;
 
-type Outcome = Result<(Option<ModelSpan>, BodyFacts), Code>;
+type Outcome = Result<(Option<ModelSpan>, BodyFacts, Option<&'static str>), Code>;
 
 fn scan(body: &[u8], cuts: &[usize]) -> Outcome {
     let mut scanner = JsonScanner::new(true, check_in_tests);
@@ -15,12 +15,12 @@ fn scan(body: &[u8], cuts: &[usize]) -> Outcome {
         start = end;
     }
     scanner.finish().map_err(|e| e.code)?;
-    Ok((found, scanner.facts()))
+    Ok((found, scanner.facts(), scanner.further_model()))
 }
 
 fn bodies() -> impl Strategy<Value = String> {
     let member = prop_oneof![
-        5 => "\"(model|model\\\\u0000|\\\\ud800|mo_del|mod\\\\u0065l|MODEL|stream|input|encoding_format|n|stream_options|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"model\":1\\})",
+        5 => "\"(model|model\\\\u0000|\\\\ud800|mo_del|mod\\\\u0065l|MODEL|stream|input|encoding_format|n|stream_options|extra_body|a)\":(\"[a-z/é]{0,6}(\\\\n|\\\\u00e9)?\"|true|null|12|\\[\"a\",\\[1\\]\\]|\\{\"(model|b)\":1\\})",
         1 => "[\\[\\]{}\",:a1 ]{0,5}",
     ];
     proptest::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(",")))
@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn a_splice_changes_only_the_model(body in bodies(), id in "[a-z\"\\\\/é]{1,12}") {
-        if let Ok((Some(found), _)) = scan(body.as_bytes(), &[]) {
+        if let Ok((Some(found), ..)) = scan(body.as_bytes(), &[]) {
             let span = found.span.start as usize..found.span.end as usize;
             let new = string::encode(&id);
             let edit = Edit { span: span.clone(), with: new.clone() };

@@ -122,3 +122,59 @@ fn facts() {
         assert_eq!(scan(body.as_bytes()).unwrap().1, facts, "{body}");
     }
 }
+
+#[test]
+fn an_extra_body_that_chooses_no_model_is_none_of_ours() {
+    let further = |value: &str, step: usize| {
+        let body =
+            format!("{{\"model\":\"m\",\"extra_body\":{value},\"models2\":{{\"model\":1}}}}");
+        let mut scanner = JsonScanner::new(false, check_in_tests);
+        for bytes in body.as_bytes().chunks(step) {
+            scanner.push(bytes).unwrap();
+        }
+        scanner.finish().unwrap();
+        scanner.further_model()
+    };
+    let long = format!("{{\"{}\":1}}", "x".repeat(MAX_NAME_BYTES + 1));
+    for step in [1, 3, usize::MAX] {
+        for good in [
+            "{}",
+            r#"{"google":{"thinking_config":{"include_thoughts":true}}}"#,
+            r#"{ "google" : {"model":"x","models":["y"]} , "a":[{"model":"x"}],"top_k":1}"#,
+        ] {
+            assert_eq!(further(good, step), None, "{good} {step}");
+        }
+        for bad in [
+            "null",
+            "[]",
+            "\"{}\"",
+            "1",
+            r#"["model"]"#,
+            r#"{"model":"x"}"#,
+            r#"{"google":{},"Model":"x"}"#,
+            r#"{"mod\u0065l":null}"#,
+            r#"{"a":{"b":[]},"models":[]}"#,
+            r#"{"mod\ud800el":1}"#,
+            r#"{"apiBase":"x"}"#,
+            r#"{"extra_body":{}}"#,
+            &long,
+        ] {
+            assert_eq!(further(bad, step), Some("extra_body"), "{bad} {step}");
+        }
+    }
+}
+
+#[test]
+fn an_extra_body_by_another_name_is_looked_at_too() {
+    for name in ["extraBody", "Extra_Body", "extra\\u005fbody", "extra-body"] {
+        for (value, want) in [
+            (r#"{"google":{}}"#, None),
+            (r#"{"model":1}"#, Some("extra_body")),
+            ("[]", Some("extra_body")),
+        ] {
+            let mut scanner = JsonScanner::new(false, check_in_tests);
+            scanner.push(format!("{{\"{name}\":{value}}}").as_bytes()).unwrap();
+            assert_eq!(scanner.further_model(), want, "{name} {value}");
+        }
+    }
+}
