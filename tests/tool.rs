@@ -161,11 +161,13 @@ const PLANTED: &[Planted] = planted! {
     "envoy.yaml": "target: vllm/small" => "target: vllm/../small", at "vllm/../small":
         "error" "model_aliases.fast[0].target" "a segment `.` or `..`";
     "envoy.yaml": "models: [llama" => "models: [\"a|b\", llama", at "models: [\"a|b":
+        "warning" "providers[1].models[0]" "only an alias can lead to this model";
+    "envoy.yaml": "models: [llama" => "models: [\"a/../b\", llama", at "models: [\"a/":
         "error" "providers[1].models[0]" "no request can ask for this model";
     "envoy.yaml": "\"BAAI/bge-m3\", fast" => "\"BAAI/%2e%2e/*\", fast", at "models_allowed":
         "error" "virtual_keys[0].models_allowed[1]" "no request can ask for what this entry allows";
     "envoy.yaml": "name: azure" => "name: ..", at "name: ..": "error" "providers[2].name" "no request can ask for a model of it";
-    "fallback.yaml": "fallback: [groq/llama" => "fallback: [groq/%3fllama", at "groq/%3f": "error" "fallback[0]" "no request is sent for this target";
+    "fallback.yaml": "fallback: [groq/llama" => "fallback: [groq/%2e%2e/llama", at "groq/%2e": "error" "fallback[0]" "no request is sent for this target";
     "envoy.yaml": "                route: {clus" => "                typed_per_filter_config: {openai-gateway-filter: {}}\n                route: {clus",
         at "typed_per_filter_config": "warning" "typed_per_filter_config.openai-gateway-filter" "pass unchecked";
     "envoy.yaml": "          - name: openai-gateway-filter\n" => "          - name: openai-gateway-filter\n            disabled: true\n",

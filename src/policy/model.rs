@@ -9,7 +9,7 @@ pub use alias::{
     AliasChoice, AliasEntry, AliasTable, AliasTarget, AliasTargets, Fallback, Targets,
 };
 pub use allowlist::{Allowlist, Patterns};
-pub use id::{check_id, id_problem, pattern_problem};
+pub use id::{check_id, id_problem, own_id_problem, pattern_problem};
 pub(crate) use resolution::refusal;
 pub use resolution::{Plan, Target, Way, default, is_named, is_usable, resolve};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use openai_gateway_filter::policy::key::VirtualKey;
+use openai_gateway_filter::policy::model::id_problem;
 use openai_gateway_filter::policy::{Config, Models, Provider, UsageMode};
 
 use super::document::Node;
@@ -30,6 +31,7 @@ pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Lin
             in_the_clear(report, provider, auth, index, places);
         }
         unasked(report, config, provider, index, places);
+        by_alias_only(report, provider, index, places);
     }
     expired(report, keys, config, places);
 }
@@ -91,6 +93,18 @@ fn useless(report: &mut Report<'_>, config: &Config, key: &Node, at: &str, place
         if let Some(why) = matches_nothing(config, key, entry) {
             let path = format!("{at}.models_allowed[{index}]");
             report.warning(places.line(&path), path, format!("allows nothing: {why}"));
+        }
+    }
+}
+
+/// Listed models that no request may name as they are.
+fn by_alias_only(report: &mut Report<'_>, provider: &Node, index: usize, places: &Lines) {
+    let models = provider.get("models").map(Node::items).unwrap_or_default();
+    for (entry, model) in models.iter().enumerate() {
+        if let Some(why) = model.text().and_then(id_problem) {
+            let path = format!("providers[{index}].models[{entry}]");
+            let why = format!("only an alias can lead to this model: in a request, its id {why}");
+            report.warning(places.line(&path), path, why);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::super::text;
 use super::{ProviderNames, provider};
 use crate::policy::key::{Bound, VirtualKeys};
 use crate::policy::model::{
-    AliasChoice, AliasTarget, Fallback, Targets, id_problem, pattern_problem,
+    AliasChoice, AliasTarget, Fallback, Targets, own_id_problem, pattern_problem,
 };
 
 /// Whose aliases they are, which says where they may lead.
@@ -183,7 +183,7 @@ fn target_of(
             return None;
         }
     };
-    if let Some(why) = id_problem(model) {
+    if let Some(why) = own_id_problem(model) {
         problems.add(at, format!("no request is sent for this target: its model id {why}"));
         return None;
     }

@@ -9,7 +9,7 @@ use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
 use super::{Env, ProviderNames, own_header, request_headers, strings};
-use crate::policy::model::{id_problem, pattern_problem};
+use crate::policy::model::{own_id_problem, pattern_problem};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::pattern::Pattern;
 use crate::policy::{
@@ -150,12 +150,13 @@ fn drop_params(
 /// What the name of a cluster must be.
 const CLUSTER_RULE: &str = "must be printable ASCII without spaces, and not empty";
 
-/// What is wrong with an entry of `models`. `prefix`: the provider's name with its `/`, by which any client may ask for it.
+/// What is wrong with an entry of `models`. `prefix`: the provider's name with its `/`, by which any client may ask for it; one with signs that
+/// no request may send is asked for through an alias.
 fn model_problem(prefix: &str, id: &str) -> Option<Cow<'static, str>> {
     if !text::is_printable(id) {
         return Some("a model id must not be empty or hold control characters".into());
     }
-    let why = id_problem(id).or_else(|| id_problem(&format!("{prefix}{id}")))?;
+    let why = own_id_problem(id).or_else(|| own_id_problem(&format!("{prefix}{id}")))?;
     Some(format!("no request can ask for this model: its id {why}").into())
 }
 

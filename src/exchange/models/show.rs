@@ -10,7 +10,7 @@ use super::outcome::{ListOutcome, ModelOutcome, ModelsQuestion, Outcomes, Refusa
 use crate::error::{Code, GatewayError};
 use crate::exchange::response::{conceal_models, name_credential};
 use crate::policy::key::VirtualKey;
-use crate::policy::model::{AliasTable, Target, Targets, is_usable, refusal, resolve};
+use crate::policy::model::{AliasTable, Target, Targets, id_problem, is_usable, refusal, resolve};
 use crate::policy::{Config, Provider, ProviderId};
 use crate::repair::model_list::ListedModel;
 use crate::wire::json::string;
@@ -150,8 +150,9 @@ fn all(config: &Config, key: &VirtualKey, known: &Outcomes) -> Result<ModelsAnsw
         let shown = |model: &str| {
             let name = format!("{}/{model}", provider.name);
             let usable = key.allowed.allows(None, &provider.name, model);
-            // A request with an alias's name goes where the alias leads.
-            (usable && targets(config, key, &name).is_none()).then_some(name)
+            // No request may name some ids, and one with an alias's name goes where the alias leads.
+            let leads_here = id_problem(&name).is_none() && targets(config, key, &name).is_none();
+            (usable && leads_here).then_some(name)
         };
         if let Some(models) = &provider.models {
             for name in models.iter().filter_map(shown) {

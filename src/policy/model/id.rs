@@ -19,6 +19,17 @@ pub fn check_id(id: &str) -> Result<(), GatewayError> {
 /// Why no request may name `id`, as what follows "the model id"; `None` for a good one.
 #[must_use]
 pub fn id_problem(id: &str) -> Option<&'static str> {
+    own_id_problem(id).or_else(|| {
+        lists_or_ends(id).then_some(
+            "holds one of `,`, `|`, `;`, `?`, `&` and `#`, by which servers read several ids, or a part of it",
+        )
+    })
+}
+
+/// Why no request is to be sent for `id`, whoever names it. A server's own ids, as an operator writes them, may hold signs by
+/// which a client could get more than it may: Fireworks has `accounts/a/models/m#accounts/a/deployments/d`.
+#[must_use]
+pub fn own_id_problem(id: &str) -> Option<&'static str> {
     if id.is_empty() {
         Some("is empty")
     } else if id.len() > MAX_MODEL_ID_BYTES {
@@ -27,10 +38,6 @@ pub fn id_problem(id: &str) -> Option<&'static str> {
         Some("holds a control character")
     } else if climbs(id) {
         Some("has a segment `.` or `..`, as a path")
-    } else if lists_or_ends(id) {
-        Some(
-            "holds one of `,`, `|`, `;`, `?`, `&` and `#`, by which servers read several ids, or a part of it",
-        )
     } else {
         None
     }
@@ -56,7 +63,7 @@ fn hides_control(id: &str) -> bool {
 }
 
 /// Whether a server may read several ids (LiteLLM asks each of `a,b`), or only what stands before a query, fragment or parameter,
-/// where the id becomes part of a URL: an allowlist's `family/*` would let the others pass. No model has such an id.
+/// where the id becomes part of a URL: an allowlist's `family/*` would let the others pass. Of a client's words only: see [`own_id_problem`].
 fn lists_or_ends(id: &str) -> bool {
     let is_sign = |byte: u8| matches!(byte, b',' | b'|' | b';' | b'?' | b'&' | b'#');
     id.bytes().any(is_sign)
