@@ -24,7 +24,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("*/envoy.yaml"))
 OBSERVABILITY = ROOT / "observability" / "envoy.yaml"
 SHORT = ("budgets", "budgets-local")
 """Examples that leave out what a gateway needs that faces clients."""
-ISTIO = sorted((ROOT / "envoy" / "istio").glob("*.yaml"))
+# Budgets stand beside a gateway's manifest, and hold no filter of ours.
+BUDGETS = sorted((ROOT / "envoy" / "istio").glob("budgets*.yaml"))
+ISTIO = sorted(set((ROOT / "envoy" / "istio").glob("*.yaml")) - set(BUDGETS))
 MODULE = "target/wasm32-wasip1/release/openai_gateway_filter.wasm"
 FILTER = "openai-gateway-filter"
 HCM = "envoy.filters.network.http_connection_manager"
@@ -278,6 +280,21 @@ def test_envoy_configuration_for_istio_is_valid(path: Path, tmp_path: Path) -> N
     expect_valid(json.dumps(config), tmp_path)
     rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
     assert (rbac in discovery["type_urls"]) == downloads
+
+
+@pytest.mark.parametrize("path", BUDGETS, ids=name_of)
+def test_budgets_for_istio_are_valid(path: Path, tmp_path: Path) -> None:
+    """What Istio adds to a gateway for them, in the bootstrap that is shipped."""
+    (envoy_filter,) = yaml.load_all(path.read_text(), Loader)
+    added: dict[str, list[dict]] = {"HTTP_FILTER": [], "CLUSTER": []}
+    for patch in envoy_filter["spec"]["configPatches"]:
+        added[patch["applyTo"]].append(patch["patch"]["value"])
+    assert added["HTTP_FILTER"]
+    config = load(MAIN.read_text())
+    *before, last = connection_manager(config)["http_filters"]
+    connection_manager(config)["http_filters"] = [*before, *added["HTTP_FILTER"], last]
+    config["static_resources"]["clusters"] += added["CLUSTER"]
+    expect_valid(json.dumps(config), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gateway.yaml", "two-positions.yaml"])
