@@ -8,6 +8,7 @@ use openai_gateway_filter::exchange::models::{
     CallAnswer, FetchProgress, Fetches, Outcomes, Want, answer, needed,
 };
 use openai_gateway_filter::policy::Config;
+use openai_gateway_filter::wire::headers::Headers;
 use openai_gateway_filter_fuzz::{MAX_INPUT, tree};
 
 thread_local! {
@@ -35,7 +36,8 @@ fuzz_target!(|data: &[u8]| {
                 };
                 let Some(call) = calls.into_iter().next() else { panic!("nothing is sent") };
                 fetches.sent(call.question, 1);
-                let body = CallAnswer { status: 200, retry_after: None, body: data };
+                let head = Headers::default();
+                let body = CallAnswer { status: 200, headers: &head, body: data };
                 let mut ready = fetches.answered(1, Some(body), 0);
                 (_, known) = ready.pop().expect("the request waits for nothing more");
                 if needs(&known).is_empty() {

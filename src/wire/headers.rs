@@ -105,7 +105,7 @@ pub struct Headers {
 impl Headers {
     /// Takes the block as the host gave it.
     #[must_use]
-    pub fn new(block: Vec<u8>) -> Self {
+    pub const fn new(block: Vec<u8>) -> Self {
         Self { block }
     }
 

@@ -4,13 +4,16 @@
 //! the host tells the time and carries calls out.
 //!
 //! A list that is not there or too old is fetched once, however many requests need it; they wait. The answer about one
-//! model is shared by those who ask at the same time, and not kept: what clients may ask for has no end. A request
-//! that has everything takes its [`Outcomes`] and writes the answer with [`super::answer`].
+//! model is shared by those who ask at the same time. What clients may ask for has no end: so only [`MAX_RUNNING`] models
+//! are asked of a provider at a time, and of the answers only the last [`MAX_REMEMBERED`] that found nothing are kept, as
+//! long as a list's failure. A request that has everything takes its [`Outcomes`] and writes the answer with [`super::answer`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::outcome::{CallAnswer, ListOutcome, MAX_LIST_BYTES, ModelsQuestion, Outcome, Outcomes};
+use super::outcome::{
+    CallAnswer, ListOutcome, MAX_LIST_BYTES, ModelOutcome, ModelsQuestion, Outcome, Outcomes,
+};
 use crate::exchange::redact::without_key;
 use crate::policy::operation::Operation;
 use crate::policy::{Config, Provider, ProviderId, ProviderKey};
@@ -20,7 +23,13 @@ use crate::wire::percent;
 pub const TIMEOUT_MS: u64 = 5_000;
 /// How long a failure is kept at most, in milliseconds: a server that is down is not asked again by
 /// each of many requests.
-const FAILURE_MS: u64 = 1_000;
+pub(super) const FAILURE_MS: u64 = 1_000;
+/// How many models may be asked of one provider at a time: each costs a call with the gateway's credential, and every
+/// name that a list does not show makes one.
+pub const MAX_RUNNING: usize = 16;
+/// How many models that one provider did not have are remembered. A model's id has at most
+/// [`crate::wire::model_span::MAX_MODEL_ID_BYTES`].
+pub const MAX_REMEMBERED: usize = 64;
 
 /// A call to make: GET, without a body.
 #[derive(Debug)]
@@ -77,7 +86,8 @@ pub enum FetchProgress<'a> {
 pub struct Fetches {
     /// How long a list is kept, in milliseconds: the configuration's, known from the first question on.
     keep_ms: u64,
-    slots: HashMap<ModelsQuestion, FetchSlot>,
+    lists: HashMap<ProviderId, FetchSlot>,
+    models: HashMap<ProviderId, ModelSlots>,
     /// Running calls by the host's token.
     calls: HashMap<u32, ModelsQuestion>,
     /// What the providers that were asked know the gateway by: some repeat it.
@@ -89,8 +99,48 @@ pub struct Fetches {
 enum FetchSlot {
     /// A call is on its way, or about to be.
     Running,
-    /// Of a list. Usable before this time in milliseconds.
+    /// Usable before this time in milliseconds.
     Done { outcome: ListOutcome, until: u64 },
+}
+
+/// What one provider is asked, and was asked, of single models.
+#[derive(Debug, Default)]
+struct ModelSlots {
+    /// At most [`MAX_RUNNING`].
+    running: Vec<Arc<str>>,
+    /// At most [`MAX_REMEMBERED`], the oldest first: what was not found, and until when in milliseconds that stands.
+    missed: VecDeque<(Arc<str>, ModelOutcome, u64)>,
+}
+
+impl ModelSlots {
+    /// What is there for a model; `None`: it is to be asked, and counts as running from now on.
+    fn look_up(&mut self, id: &Arc<str>, now: u64) -> Option<LookUp<'static>> {
+        while self.missed.front().is_some_and(|(_, _, until)| *until <= now) {
+            self.missed.pop_front();
+        }
+        if let Some((_, outcome, _)) = self.missed.iter().find(|(missed, _, _)| missed == id) {
+            return Some(LookUp::Known(Outcome::Model(outcome.clone())));
+        }
+        if self.running.contains(id) {
+            return Some(LookUp::Running);
+        }
+        if self.running.len() >= MAX_RUNNING {
+            return Some(LookUp::Known(Outcome::Model(ModelOutcome::Busy)));
+        }
+        self.running.push(Arc::clone(id));
+        None
+    }
+
+    fn done(&mut self, id: &Arc<str>, outcome: &ModelOutcome, until: u64) {
+        self.running.retain(|running| running != id);
+        if matches!(outcome, ModelOutcome::Found(_)) {
+            return;
+        }
+        if self.missed.len() >= MAX_REMEMBERED {
+            self.missed.pop_front();
+        }
+        self.missed.push_back((Arc::clone(id), outcome.clone(), until));
+    }
 }
 
 /// A request that waits.
@@ -160,14 +210,22 @@ impl Fetches {
         if !provider.operations.contains(Operation::Models) {
             return LookUp::Known(question.unanswered(None));
         }
-        match self.slots.get(question) {
-            Some(FetchSlot::Done { outcome, until }) if now < *until => {
-                return LookUp::Known(Outcome::List(outcome.clone()));
+        match question {
+            ModelsQuestion::List(_) => match self.lists.get(&id) {
+                Some(FetchSlot::Done { outcome, until }) if now < *until => {
+                    return LookUp::Known(Outcome::List(outcome.clone()));
+                }
+                Some(FetchSlot::Running) => return LookUp::Running,
+                _ => {
+                    self.lists.insert(id, FetchSlot::Running);
+                }
+            },
+            ModelsQuestion::Model(_, model) => {
+                if let Some(known) = self.models.entry(id).or_default().look_up(model, now) {
+                    return known;
+                }
             }
-            Some(FetchSlot::Running) => return LookUp::Running,
-            _ => {}
         }
-        self.slots.insert(question.clone(), FetchSlot::Running);
         if let Some(key) = provider.key() {
             self.keys.insert(id, Arc::clone(key));
         }
@@ -195,18 +253,18 @@ impl Fetches {
         let Some(question) = self.calls.remove(&token) else { return Vec::new() };
         let outcome = match answer.filter(|answer| answer.body.len() <= MAX_LIST_BYTES) {
             Some(answer) => {
-                // A provider's answer, without its key.
-                let key = self.keys.get(&question.provider());
+                // A provider's answer, without its key. Lists are long: a quick look is enough for them.
+                let key = self.keys.get(&question.provider()).map(AsRef::as_ref);
                 let covered = key.and_then(|key| without_key(key, answer.body));
                 let body = covered.as_deref().unwrap_or(answer.body);
-                question.outcome(&CallAnswer { body, ..answer })
+                question.outcome(&CallAnswer { body, ..answer }, key)
             }
             None => question.failed(),
         };
         self.done(&question, &outcome, now)
     }
 
-    /// The client of a waiting request has gone. Calls go on: their lists are kept.
+    /// The client of a waiting request has gone. Calls go on: others may wait for them, and lists are kept.
     pub fn forget(&mut self, stream: u32) {
         self.waiting.retain(|waiting| waiting.stream != stream);
     }
@@ -224,19 +282,21 @@ impl Fetches {
                 waiting.got.add(question, outcome.clone());
             }
         }
-        match outcome {
-            Outcome::List(outcome) => {
-                let keep = match outcome {
-                    ListOutcome::Failed(_) => self.keep_ms.min(FAILURE_MS),
-                    _ => self.keep_ms,
+        let failed_until = now.saturating_add(self.keep_ms.min(FAILURE_MS));
+        match (question, outcome) {
+            (ModelsQuestion::List(provider), Outcome::List(outcome)) => {
+                let until = match outcome {
+                    ListOutcome::Failed(_) => failed_until,
+                    _ => now.saturating_add(self.keep_ms),
                 };
-                let until = now.saturating_add(keep);
                 let slot = FetchSlot::Done { outcome: outcome.clone(), until };
-                self.slots.insert(question.clone(), slot);
+                self.lists.insert(*provider, slot);
             }
-            Outcome::Model(_) => {
-                self.slots.remove(question);
+            (ModelsQuestion::Model(provider, id), Outcome::Model(outcome)) => {
+                self.models.entry(*provider).or_default().done(id, outcome, failed_until);
             }
+            // An outcome is made of its question.
+            _ => {}
         }
         let ready = self.waiting.extract_if(.., |waiting| waiting.missing.is_empty());
         ready.map(|waiting| (waiting.stream, waiting.got)).collect()

@@ -19,10 +19,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Reply;
+use super::budget::RETRY_AFTER_SECONDS;
 use super::face::Face;
-use crate::error::GatewayError;
-use crate::policy::Config;
+use super::redact::redacted;
+use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
+use crate::policy::{Config, Provider};
 
 /// A request for the model list, or for one model, of a virtual key.
 #[derive(Debug)]
@@ -93,12 +95,21 @@ impl ModelsQuery {
                 }
                 reply
             }
-            Err(Denial::Own(error)) => face.error(&error, names, request_id),
-            Err(Denial::Upstreams(said)) => {
-                let mut reply = face.upstreams_error(&said.answer, names, request_id);
-                if let Some(retry_after) = said.retry_after {
-                    reply.headers.push(("retry-after".into(), retry_after));
+            Err(Denial::Own(error)) => {
+                let mut reply = face.error(&error, names, request_id);
+                if error.code == Code::Overloaded {
+                    reply.headers.push(("retry-after".into(), RETRY_AFTER_SECONDS.to_owned()));
                 }
+                reply
+            }
+            Err(Denial::Upstreams(provider, said)) => {
+                let mut reply = face.upstreams_error(&said.answer, names, request_id);
+                // As every other error of an upstream: of its list, there was a quick look only.
+                let key = config.providers.get(provider).and_then(Provider::key);
+                if let Some(body) = key.and_then(|key| redacted(key, &reply.body)) {
+                    reply.body = body;
+                }
+                reply.headers.extend(said.kept);
                 reply
             }
         }

@@ -1,14 +1,17 @@
 //! What is asked of a provider, and what came of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::{Code, ErrorAnswer};
-use crate::policy::ProviderId;
+use crate::exchange::response::{is_kept, kept};
 use crate::policy::operation::Operation;
+use crate::policy::{ProviderId, ProviderKey};
 use crate::repair::error::{from_ok, is_about_model, read_http};
 use crate::repair::model_list::{List, ListedModel, parse_list, parse_model};
+use crate::wire::headers::Headers;
 
-/// Largest list that is read, in bytes. OpenRouter's, the largest known, has less than one million.
+/// Largest answer that is read, in bytes. OpenRouter's list, the largest known, has less than one million.
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a provider is asked.
@@ -25,10 +28,18 @@ pub enum ModelsQuestion {
 pub struct CallAnswer<'a> {
     /// Its HTTP status.
     pub status: u16,
-    /// Its `retry-after`, if it has one.
-    pub retry_after: Option<&'a [u8]>,
+    /// Its head: at least what [`CallAnswer::keeps`] names.
+    pub headers: &'a Headers,
     /// Its body.
     pub body: &'a [u8],
+}
+
+impl CallAnswer<'_> {
+    /// Whether a header of an error goes on to the client. A host need not hand others over.
+    #[must_use]
+    pub fn keeps(name: &[u8]) -> bool {
+        str::from_utf8(name).is_ok_and(is_kept)
+    }
 }
 
 /// What came of asking one provider for its list. Cheap to clone.
@@ -50,18 +61,20 @@ pub enum ModelOutcome {
     /// It says that it does not.
     Missing,
     /// It has no such path, or says nothing of a model there.
-    Unanswered(Option<Arc<Refusal>>),
+    Unanswered,
     /// It failed with an error of its own, or was too slow.
     Failed(Option<Arc<Refusal>>),
+    /// It was not asked: too many models are being asked of it.
+    Busy,
 }
 
-/// An error that a provider answered, as the client may be told it.
+/// An error that a provider answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    /// Its status and words.
+    /// Its status and words. What goes to a client is looked through for the provider's key once more.
     pub answer: ErrorAnswer,
-    /// Its `retry-after`.
-    pub retry_after: Option<String>,
+    /// What stays of its head: limits, `retry-after`. Without the provider's key.
+    pub kept: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Refusal {
@@ -143,15 +156,14 @@ impl ModelsQuestion {
     pub(super) fn unanswered(&self, said: Option<Arc<Refusal>>) -> Outcome {
         match self {
             Self::List(_) => Outcome::List(ListOutcome::Unlisted(said)),
-            Self::Model(..) => Outcome::Model(ModelOutcome::Unanswered(said)),
+            Self::Model(..) => Outcome::Model(ModelOutcome::Unanswered),
         }
     }
 
-    /// What a provider's answer says.
-    pub(super) fn outcome(&self, answer: &CallAnswer<'_>) -> Outcome {
+    /// What a provider's answer says. `key`: what the gateway sent it.
+    pub(super) fn outcome(&self, answer: &CallAnswer<'_>, key: Option<&ProviderKey>) -> Outcome {
         let refusal = |error: ErrorAnswer| {
-            let retry_after = answer.retry_after.and_then(|value| str::from_utf8(value).ok());
-            Some(Arc::new(Refusal { answer: error, retry_after: retry_after.map(str::to_owned) }))
+            Some(Arc::new(Refusal { answer: error, kept: kept(answer.headers, key) }))
         };
         match answer.status {
             200..=299 => self.read(answer.body, refusal),
@@ -198,7 +210,7 @@ impl ModelsQuestion {
                 None => match from_ok(Operation::Models, body).filter(|error| !error.is_own) {
                     Some(error) if is_about_model(&error, id) => ModelOutcome::Missing,
                     // Some say of an unknown path with status 200 that they don't know it.
-                    _ => ModelOutcome::Unanswered(None),
+                    _ => ModelOutcome::Unanswered,
                 },
             }),
         }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::fetch::MAX_RUNNING;
 use super::outcome::{ListOutcome, ModelOutcome, ModelsQuestion, Outcomes, Refusal};
 use crate::error::{Code, GatewayError};
 use crate::exchange::response::{conceal_models, name_credential};
@@ -57,7 +58,7 @@ pub enum Denial {
     /// An error of the gateway's own.
     Own(GatewayError),
     /// What the only provider that could be asked says itself, fit for the client.
-    Upstreams(Box<Refusal>),
+    Upstreams(ProviderId, Box<Refusal>),
 }
 
 impl From<GatewayError> for Denial {
@@ -101,14 +102,20 @@ pub fn needed(
 fn next_question(target: &Target, known: &Outcomes) -> Option<ModelsQuestion> {
     match known.list(target.provider) {
         None => Some(ModelsQuestion::List(target.provider)),
-        // It is not asked twice of a server that is down.
-        Some(ListOutcome::Failed(_)) => None,
+        // A server that is down is not asked twice. One that refuses the list may still tell of a model.
+        Some(ListOutcome::Failed(said)) if !is_of_list(said.as_ref()) => None,
         Some(ListOutcome::Listed(list)) if list.models.iter().any(|m| m.id == *target.model) => {
             None
         }
         Some(_) if known.model(target.provider).is_some() => None,
         Some(_) => Some(ModelsQuestion::Model(target.provider, Arc::from(&*target.model))),
     }
+}
+
+/// Whether a failure is the list's alone: a server's own words that this cannot be had. A wrong credential is wrong for
+/// everything.
+fn is_of_list(said: Option<&Arc<Refusal>>) -> bool {
+    said.is_some_and(|said| said.is_refusal() && said.answer.status != 401)
 }
 
 /// The answer once everything of [`needed`] is there.
@@ -118,7 +125,8 @@ fn next_question(target: &Target, known: &Outcomes) -> Option<ModelsQuestion> {
 ///
 /// # Errors
 /// `upstream_error` when no provider could be asked, or the only one that would know; what that one says itself, where it
-/// answered with an error; and `model_not_found` for a single model that the key does not see.
+/// answered with an error; `overloaded` where too many models are being asked of it; and `model_not_found` for a single
+/// model that the key does not see.
 pub fn answer(
     config: &Config,
     key: &VirtualKey,
@@ -184,11 +192,11 @@ fn all(config: &Config, key: &VirtualKey, known: &Outcomes) -> Result<ModelsAnsw
         }
     }
     // An empty list would say that the only server has no models; it has no list.
-    let only = key.bound.primary().and_then(|id| config.providers.get(id));
+    let only = key.bound.primary().and_then(|id| Some((id, config.providers.get(id)?)));
     match only.filter(|_| asked == 1 && silent == 1) {
-        Some(provider) if failed == 1 || !has_aliases => {
+        Some((id, provider)) if failed == 1 || !has_aliases => {
             return Err(match said {
-                Some(said) => told(provider, key, None, said),
+                Some(said) => told((id, provider), key, None, said),
                 None if failed == 1 => no_answer(&incomplete),
                 None => unlisted(provider),
             });
@@ -226,12 +234,13 @@ fn one(
         return found(0, &provider.name, b"");
     }
     let failed = |said: Option<&Arc<Refusal>>| match said {
-        Some(said) => told(provider, key, Some((id, &target.model)), said),
+        Some(said) => told((target.provider, provider), key, Some((id, &target.model)), said),
         None => no_answer(&[&provider.name]),
     };
     let list = match known.list(target.provider) {
         Some(ListOutcome::Listed(list)) => Some(list),
         Some(ListOutcome::Unlisted(_)) => None,
+        Some(ListOutcome::Failed(said)) if is_of_list(said.as_ref()) => None,
         Some(ListOutcome::Failed(said)) => return Err(failed(said.as_ref())),
         None => return Err(failed(None)),
     };
@@ -248,6 +257,9 @@ fn one(
             None if list.is_some() && said.as_ref().is_some_and(|said| said.is_refusal()) => None,
             None => return Err(failed(said.as_ref())),
         },
+        (None, Some(ModelOutcome::Busy)) => {
+            Some(listed(is_reached).ok_or_else(|| busy(&provider.name))?)
+        }
         (None, _) => listed(is_reached),
     };
     let model = model.ok_or_else(|| not_found(config, id))?;
@@ -333,6 +345,13 @@ fn no_answer(providers: &[&str]) -> Denial {
     GatewayError::new(Code::UpstreamError, message).into()
 }
 
+fn busy(provider: &str) -> Denial {
+    let message = format!(
+        "Provider {provider} is being asked for {MAX_RUNNING} models that its list does not show, the most at a time. Try again."
+    );
+    GatewayError::new(Code::Overloaded, message).into()
+}
+
 /// The only provider's operations, as the operator names them, have no list among them.
 fn unlisted(provider: &Provider) -> Denial {
     let name = &provider.name;
@@ -342,16 +361,16 @@ fn unlisted(provider: &Provider) -> Denial {
 
 /// What a provider says itself, to a client that asked for a model (by its own name, and the provider's).
 fn told(
-    provider: &Provider,
+    (id, provider): (ProviderId, &Provider),
     key: &VirtualKey,
     asked: Option<(&str, &str)>,
     said: &Refusal,
 ) -> Denial {
-    let Refusal { mut answer, retry_after } = said.clone();
+    let Refusal { mut answer, kept } = said.clone();
     let is_asked = |name: &str| asked.is_some_and(|(id, model)| name == id || name == model);
     conceal_models(provider, key, &is_asked, &mut answer);
     name_credential(provider, &mut answer);
-    Denial::Upstreams(Box::new(Refusal { answer, retry_after }))
+    Denial::Upstreams(id, Box::new(Refusal { answer, kept }))
 }
 
 /// `None` for what no model can be called: invalid UTF-8 and control characters.

@@ -2,19 +2,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fetch::TIMEOUT_MS;
+use super::fetch::{FAILURE_MS, MAX_REMEMBERED, MAX_RUNNING, TIMEOUT_MS};
 use super::outcome::Refusal;
 use super::*;
 use crate::policy::ProviderId;
 use crate::policy::key::VirtualKey;
 use crate::repair::model_list::parse_list;
 use crate::test;
+use crate::wire::headers::Headers;
 
 /// Three providers: `live` and `other` have lists of their own, `fixed` a curated one.
 fn config() -> Config {
     let text = json!({
         "providers": [
-            {"name": "live", "base_url": "http://live.test/api/v1", "cluster": "live_cluster", "auth": {"key": "sk-upstream"}},
+            {"name": "live", "base_url": "http://live.test/api/v1", "cluster": "live_cluster", "auth": {"key": "sk-upstream-0123456789ab"}},
             {"name": "fixed", "base_url": "http://fixed.test", "models": ["m2", "m1", "org/m"]},
             {"name": "other", "base_url": "http://other.test:8000/v1"},
             {"name": "chat", "base_url": "http://chat.test", "operations": ["chat_completions"]},
@@ -52,7 +53,7 @@ fn listed(ids: &[&str]) -> ListOutcome {
 /// An error of a provider's own.
 fn own(status: u16, body: &str) -> Option<Arc<Refusal>> {
     let (answer, _) = crate::repair::error::read_http(status, None, body.as_bytes());
-    Some(Arc::new(Refusal { answer, retry_after: None }))
+    Some(Arc::new(Refusal { answer, kept: Vec::new() }))
 }
 
 fn failed() -> ListOutcome {
@@ -67,7 +68,9 @@ fn unlisted() -> ListOutcome {
 fn denied(denial: Denial) -> String {
     match denial {
         Denial::Own(error) => error.code.as_str().to_owned(),
-        Denial::Upstreams(said) => format!("{} {}", said.answer.status, said.answer.error.message),
+        Denial::Upstreams(_, said) => {
+            format!("{} {}", said.answer.status, said.answer.error.message)
+        }
     }
 }
 
@@ -103,7 +106,7 @@ fn ask_both(
 }
 
 fn ask(id: &str, want: &Want, outcomes: &[(&str, ListOutcome)]) -> Result<ModelsAnswer, String> {
-    ask_both(id, want, outcomes, &ModelOutcome::Unanswered(None))
+    ask_both(id, want, outcomes, &ModelOutcome::Unanswered)
 }
 
 fn ids(answer: &ModelsAnswer) -> Vec<String> {
@@ -284,7 +287,8 @@ fn one_model_that_the_list_does_not_show() {
         ))
     };
     let list = || listed(&["a1", "tiny:latest"]);
-    let (missing, unanswered) = (ModelOutcome::Missing, ModelOutcome::Unanswered(None));
+    let refused = |status| ListOutcome::Failed(own(status, "no"));
+    let (missing, unanswered) = (ModelOutcome::Missing, ModelOutcome::Unanswered);
     for (path, list, model, want) in [
         ("live/tiny", list(), found("tiny:latest"), Ok("live/tiny")),
         ("tiny", list(), found("tiny"), Ok("tiny")),
@@ -308,6 +312,24 @@ fn one_model_that_the_list_does_not_show() {
             Err("403 Provider live refused the gateway's credential: no"),
         ),
         ("live/x", failed(), found("x"), Err("upstream_error")),
+        // The server refuses the list, not the model.
+        ("live/x", refused(403), found("x"), Ok("live/x")),
+        ("live/x", refused(400), found("x"), Ok("live/x")),
+        ("live/x", refused(410), unanswered.clone(), Err("model_not_found")),
+        ("live/x", refused(403), ModelOutcome::Failed(own(503, "busy")), Err("503 busy")),
+        // It is down, or refuses everything.
+        ("live/x", refused(500), found("x"), Err("500 no")),
+        ("live/x", refused(429), found("x"), Err("429 no")),
+        ("live/x", refused(408), found("x"), Err("408 no")),
+        (
+            "live/x",
+            refused(401),
+            found("x"),
+            Err("401 Provider live refused the gateway's credential: no"),
+        ),
+        ("live/x", list(), ModelOutcome::Busy, Err("overloaded")),
+        ("live/x", unlisted(), ModelOutcome::Busy, Err("overloaded")),
+        ("live/tiny", list(), ModelOutcome::Busy, Ok("live/tiny")),
     ] {
         let want_path = Want::from_path(&format!("/models/{path}"));
         let got = ask_both("one", &want_path, &[("live", list)], &model).map(|answer| {
@@ -404,8 +426,10 @@ fn lists_of<'a>(
     fetches.ask(config, stream, needs, Outcomes::default(), now)
 }
 
+const NO_HEAD: &Headers = &Headers::new(Vec::new());
+
 fn said(status: u16, body: &[u8]) -> Option<CallAnswer<'_>> {
-    Some(CallAnswer { status, retry_after: None, body })
+    Some(CallAnswer { status, headers: NO_HEAD, body })
 }
 
 #[test]
@@ -430,10 +454,10 @@ fn fetching_runs_once_and_everybody_waits() {
             (":path", "/api/v1/models"),
             (":authority", "live.test"),
             ("accept", "application/json"),
-            ("authorization", "Bearer sk-upstream"),
+            ("authorization", "Bearer sk-upstream-0123456789ab"),
         ]
     );
-    assert!(!format!("{calls:?}").contains("sk-upstream"));
+    assert!(!format!("{calls:?}").contains("sk-upstream-0123456789ab"));
     fetches.sent(ModelsQuestion::List(live), 71);
     fetches.sent(ModelsQuestion::List(other), 72);
 
@@ -532,8 +556,9 @@ fn answers_about_one_model() {
     let id = |outcome: &ModelOutcome| match outcome {
         ModelOutcome::Found(model) => format!("found {}", model.id),
         ModelOutcome::Missing => "missing".to_owned(),
-        ModelOutcome::Unanswered(_) => "unanswered".to_owned(),
+        ModelOutcome::Unanswered => "unanswered".to_owned(),
         ModelOutcome::Failed(_) => "failed".to_owned(),
+        ModelOutcome::Busy => "busy".to_owned(),
     };
     for (status, body, want) in [
         (
@@ -584,11 +609,143 @@ fn answers_about_one_model() {
         let ready = fetches.answered(1, said(status, body.as_bytes()), 0);
         assert_eq!(ready.len(), 2);
         assert_eq!(id(ready[0].1.model(live).unwrap()), want, "{status} {body}");
-        // It is not kept.
-        let FetchProgress::Wait(calls) = fetches.ask(&config, 3, needs, Outcomes::default(), 0)
-        else {
-            panic!("ready")
-        };
-        assert_eq!(calls.len(), 1);
+        // A model is not kept; that there is none costs no second call for a while.
+        let again = fetches.ask(&config, 3, needs, Outcomes::default(), FAILURE_MS - 1);
+        match again {
+            FetchProgress::Wait(calls) => {
+                assert!(calls.len() == 1 && want.starts_with("found"), "{want}");
+                assert!(fetches.not_sent(&question, FAILURE_MS - 1).len() == 1);
+            }
+            FetchProgress::Ready(got) => assert_eq!(id(got.model(live).unwrap()), want),
+        }
+        let later = fetches.ask(&config, 4, needs, Outcomes::default(), 3 * FAILURE_MS);
+        assert!(matches!(later, FetchProgress::Wait(calls) if calls.len() == 1));
     }
+}
+
+/// Whatever names a client makes up, few calls run for them at a time, and the same name makes one.
+#[test]
+fn models_that_are_not_there_make_few_calls() {
+    let config = config();
+    let (live, other) = (provider(&config, "live"), provider(&config, "other"));
+    let mut fetches = Fetches::new();
+    let asked = |fetches: &mut Fetches, provider, id: &str, now| {
+        let question = ModelsQuestion::Model(provider, id.into());
+        match fetches.ask(&config, 1, |_| vec![question.clone()], Outcomes::default(), now) {
+            FetchProgress::Wait(calls) => Err(calls.len()),
+            FetchProgress::Ready(got) => Ok(got.model(provider).cloned().unwrap()),
+        }
+    };
+    for number in 0..MAX_RUNNING {
+        assert_eq!(asked(&mut fetches, live, &format!("m{number}"), 0), Err(1));
+        fetches.sent(ModelsQuestion::Model(live, format!("m{number}").into()), number as u32);
+    }
+    assert_eq!(asked(&mut fetches, live, "one-more", 0), Ok(ModelOutcome::Busy));
+    assert_eq!(asked(&mut fetches, live, "m3", 0), Err(0), "it waits for the call that runs");
+    assert_eq!(asked(&mut fetches, other, "one-more", 0), Err(1), "each provider by itself");
+
+    assert_eq!(fetches.answered(0, said(404, b"{}"), 0).len(), 1);
+    assert_eq!(asked(&mut fetches, live, "m0", FAILURE_MS - 1), Ok(ModelOutcome::Unanswered));
+    assert_eq!(asked(&mut fetches, live, "one-more", 0), Err(1), "one has come back");
+    assert_eq!(asked(&mut fetches, live, "m0", FAILURE_MS), Ok(ModelOutcome::Busy), "forgotten");
+    fetches.not_sent(&ModelsQuestion::Model(live, "one-more".into()), FAILURE_MS);
+
+    // The oldest goes.
+    let miss = |fetches: &mut Fetches, id: &str| {
+        fetches.not_sent(&ModelsQuestion::Model(live, id.into()), FAILURE_MS);
+    };
+    for number in 0..=MAX_REMEMBERED {
+        let id = format!("n{number}");
+        assert_eq!(asked(&mut fetches, live, &id, FAILURE_MS), Err(1));
+        miss(&mut fetches, &id);
+    }
+    let is_kept = Ok(ModelOutcome::Failed(None));
+    assert_eq!(asked(&mut fetches, live, "n1", FAILURE_MS), is_kept);
+    assert_eq!(asked(&mut fetches, live, "n0", FAILURE_MS), Err(1));
+}
+
+/// What a provider says itself is told as each other error of it is: without its key, with its limits.
+#[test]
+fn a_providers_own_words_and_head() {
+    let config = config();
+    let reply = |want: Want, status: u16, fields: &[(&str, &[u8])], body: &str| {
+        let query = ModelsQuery {
+            key: key(&config, "lone"),
+            want,
+            style: ListStyle::Openai,
+            request_id: None,
+        };
+        let mut fetches = Fetches::new();
+        let mut got = Outcomes::default();
+        let head = Headers::from_pairs(fields);
+        for token in 1..4 {
+            let needs = |known: &Outcomes| query.needed(&config, known);
+            match fetches.ask(&config, 1, needs, got, 0) {
+                FetchProgress::Ready(outcomes) => return query.reply(&config, &outcomes),
+                FetchProgress::Wait(mut calls) => {
+                    fetches.sent(calls.remove(0).question, token);
+                    let answer = CallAnswer { status, headers: &head, body: body.as_bytes() };
+                    got = fetches.answered(token, Some(answer), 0).remove(0).1;
+                }
+            }
+        }
+        panic!("it asks for ever")
+    };
+    let fields: [(&str, &[u8]); 7] = [
+        ("retry-after", b"7 sk-upstream-0123456789ab"),
+        ("retry-after-ms", b"7000"),
+        ("x-should-retry", b"true"),
+        ("x-ratelimit-limit-requests", b"sk%2dupstream-0123456789ab"),
+        ("ratelimit-reset", b"9"),
+        ("x-secret", b"sk-upstream-0123456789ab"),
+        ("set-cookie", b"a=b"),
+    ];
+    for key in [
+        "sk-upstream-0123456789ab",
+        "s k - u p s t r e a m - 0 1 2 3 4 5 6 7 8 9 a b",
+        r"sk\u002dupstream-0123456789ab",
+        r"sk\\-upstream-0123456789ab",
+        "sk&#45;upstream-0123456789ab",
+        "ba9876543210-maertspu-ks",
+    ] {
+        let words =
+            format!(r#"{{"error":{{"message":"for {key}: no","code":"{key}","at":"{key}"}}}}"#);
+        for want in [Want::All, Want::One("a".to_owned())] {
+            for status in [400, 403, 429, 500, 200] {
+                let reply = reply(want.clone(), status, &fields, &words);
+                let body = String::from_utf8(reply.body).unwrap();
+                assert!(body.contains("[redacted]") || status == 200, "{key} {status} {body}");
+                for left in ["upstream", "u p s t", "maerts"] {
+                    assert!(!body.contains(left), "{key} {status} {body}");
+                }
+                if !body.contains("for ") {
+                    continue;
+                }
+                let of = |name: &str| {
+                    let found = reply.headers.iter().find(|(known, _)| known == name);
+                    found.map(|(_, value)| value.as_str())
+                };
+                assert_eq!(of("retry-after"), Some("7 [redacted]"), "{status}");
+                assert_eq!(of("retry-after-ms"), Some("7000"));
+                assert_eq!(of("x-should-retry"), Some("true"));
+                assert_eq!(of("x-ratelimit-limit-requests"), Some("[redacted]"));
+                assert_eq!(of("ratelimit-reset"), Some("9"));
+                assert_eq!((of("x-secret"), of("set-cookie")), (None, None));
+            }
+        }
+    }
+    // The gateway's own limit says when to come again.
+    let query = ModelsQuery {
+        key: key(&config, "lone"),
+        want: Want::One("a".to_owned()),
+        style: ListStyle::Openai,
+        request_id: None,
+    };
+    let live = provider(&config, "live");
+    let mut known = Outcomes::from_iter([(live, unlisted())]);
+    let question = ModelsQuestion::Model(live, "a".into());
+    known.add(&question, outcome::Outcome::Model(ModelOutcome::Busy));
+    let reply = query.reply(&config, &known);
+    assert_eq!(reply.status, 503);
+    assert!(reply.headers.iter().any(|(name, value)| name == "retry-after" && value == "1"));
 }

@@ -99,18 +99,20 @@ pub(super) fn cleaned(
     edits
 }
 
+/// Whether a header of an upstream's answer stays when its head is replaced.
+pub(in crate::exchange) fn is_kept(name: &str) -> bool {
+    name.starts_with("x-ratelimit") || name.starts_with("ratelimit") || KEPT.contains(&name)
+}
+
 /// The headers of an upstream's answer that stay when its head is replaced, without the provider's key.
-pub(super) fn kept(
+pub(in crate::exchange) fn kept(
     headers: &Headers,
     key: Option<&ProviderKey>,
 ) -> Vec<(Cow<'static, str>, String)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)))
-        .filter(|(name, _)| {
-            let limit = name.starts_with("x-ratelimit") || name.starts_with("ratelimit");
-            limit || KEPT.contains(name)
-        })
+        .filter(|(name, _)| is_kept(name))
         .filter_map(|(name, text)| {
             let covered = |text: &str| key.and_then(|key| redacted(key, text.as_bytes()));
             if covered(name).is_some() {

@@ -497,7 +497,8 @@ fn model_lists() {
     let questions: Vec<_> = calls.into_iter().map(|call| call.question).collect();
     fetches.sent(questions[0].clone(), 10);
     assert!(fetches.not_sent(&questions[1], 0).is_empty());
-    let answer = CallAnswer { status: 200, retry_after: None, body: br#"["gpt-4o"]"# };
+    let head = Headers::default();
+    let answer = CallAnswer { status: 200, headers: &head, body: br#"["gpt-4o"]"# };
     let ready = fetches.answered(10, Some(answer), 0);
     let [(1, lists)] = &ready[..] else { panic!("{ready:?}") };
     let reply = query.reply(&config, lists);

@@ -11,6 +11,7 @@ use super::calls::{self, Filter, log};
 use super::configuration::Configuration;
 use super::filter::{Stream, Verdict, now_ms};
 use crate::exchange::models::CallAnswer;
+use crate::wire::headers::Headers;
 
 /// What Envoy keeps for a stream.
 struct Handle {
@@ -281,18 +282,20 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
     // Sound: Envoy keeps both lists, and what they show, until this hook returns.
     let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
     let body: Vec<u8> = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() }).copied().collect();
-    let answer = (result == abi::SUCCESS).then(|| read_answer(headers, &body)).flatten();
+    let head = (result == abi::SUCCESS).then(|| read_head(headers)).flatten();
+    let answer =
+        head.as_ref().map(|(status, headers)| CallAnswer { status: *status, headers, body: &body });
     unsafe { on_main_thread(configuration, |of| of.lists().answered(id, answer, now_ms())) }
 }
 
-fn read_answer<'a>(headers: &'a [Pair<'_>], body: &'a [u8]) -> Option<CallAnswer<'a>> {
+/// The status, and what may go on of the head.
+fn read_head(headers: &[Pair<'_>]) -> Option<(u16, Headers)> {
     // Sound: as said where they were taken.
-    let header = |name: &[u8]| {
-        let pair = headers.iter().find(|pair| unsafe { pair.name.bytes() } == name)?;
-        Some(unsafe { pair.value.bytes() })
-    };
-    let status = std::str::from_utf8(header(b":status")?).ok()?.parse().ok()?;
-    Some(CallAnswer { status, retry_after: header(b"retry-after"), body })
+    let pairs = || headers.iter().map(|pair| unsafe { (pair.name.bytes(), pair.value.bytes()) });
+    let (_, status) = pairs().find(|(name, _)| *name == b":status")?;
+    let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+    let kept: Vec<_> = pairs().filter(|(name, _)| CallAnswer::keeps(name)).collect();
+    Some((status, Headers::from_bytes(kept.into_iter())))
 }
 
 /// # Safety

@@ -21,6 +21,7 @@ use crate::exchange::models::{
 };
 use crate::exchange::{Budget, ModelsQuery, Reply, RouteWatch};
 use crate::policy::Config;
+use crate::wire::headers::Headers;
 
 /// What the root context and its streams share.
 pub struct Shared {
@@ -107,9 +108,9 @@ impl Shared {
     /// A call has come back. `size`: of its body; `headers` is 0 when it was reset.
     pub fn on_response(&self, root: u32, token: u32, headers: usize, size: usize) {
         let answer = if headers == 0 || size > MAX_LIST_BYTES { None } else { read_response(size) };
-        let answer = answer.as_ref().map(|(status, retry_after, body)| CallAnswer {
+        let answer = answer.as_ref().map(|(status, headers, body)| CallAnswer {
             status: *status,
-            retry_after: retry_after.as_deref(),
+            headers,
             body,
         });
         let ready = self.lists.borrow_mut().fetches.answered(token, answer, calls::now_ms());
@@ -183,12 +184,9 @@ impl ListCall {
     }
 }
 
-/// Status, `retry-after` and body.
-type Read = (u16, Option<Vec<u8>>, Vec<u8>);
-
-fn read_response(size: usize) -> Option<Read> {
+/// Status, head and body.
+fn read_response(size: usize) -> Option<(u16, Headers, Vec<u8>)> {
     let headers = calls::headers(HeaderMapType::CallResponse).ok()?;
     let status = std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()?;
-    let retry_after = headers.get("retry-after").map(<[u8]>::to_vec);
-    Some((status, retry_after, calls::body(BufferType::CallResponse, 0, size).ok()?))
+    Some((status, headers, calls::body(BufferType::CallResponse, 0, size).ok()?))
 }
