@@ -362,8 +362,13 @@ def test_the_only_provider_speaks_for_itself(fresh, upstreams, path):
             },
             401,
         ),
-        answer({"message": "no"}, 403),
-        answer({"error": "loading"}, 503, headers=[("retry-after", "7")]),
+        # The model is asked for, too, where the list is refused.
+        *[answer({"message": "no"}, 403)] * (2 if path else 1),
+        answer(
+            {"error": "loading"},
+            503,
+            headers=[("retry-after", f"7 {key}"), ("x-ratelimit-limit-requests", "9"), ("set-cookie", "a=b")],
+        ),
         openai_shapes.error(500, "broken"),
     )
     refused = "Provider alpha refused the gateway's credential: "
@@ -375,8 +380,17 @@ def test_the_only_provider_speaks_for_itself(fresh, upstreams, path):
     assert error["code"] == "upstream_authentication_failed"
     reply = get(fresh, path, vk="bound")
     assert upstreams_error(reply, 503)["message"] == "loading"
-    assert reply.header("retry-after") == "7"
+    assert reply.header("retry-after") == "7 [redacted]"
+    assert reply.header("x-ratelimit-limit-requests") == "9"
+    assert reply.header("set-cookie") is None
     assert upstreams_error(get(fresh, path, vk="bound"), 500)["message"] == "broken"
+
+
+def test_a_server_that_refuses_its_list_may_tell_of_a_model(fresh, upstreams):
+    upstreams["alpha"].next(
+        answer({"message": "no"}, 403), answer({"id": "new", "object": "model"})
+    )
+    assert expect.good(get(fresh, "/alpha/new")).json()["id"] == "alpha/new"
 
 
 def test_what_the_only_provider_says_is_scoped_too(start_envoy, upstreams):
