@@ -28,7 +28,7 @@ pub(super) const FAILURE_MS: u64 = 1_000;
 /// name that a list does not show makes one.
 pub const MAX_RUNNING: usize = 16;
 /// How many models that one provider did not have are remembered. A model's id has at most
-/// [`crate::wire::model_span::MAX_MODEL_ID_BYTES`].
+/// 1,024 bytes (`MAX_MODEL_ID_BYTES` of `wire::model_span`).
 pub const MAX_REMEMBERED: usize = 64;
 
 /// A call to make: GET, without a body.
