@@ -290,11 +290,19 @@ impl CollectedChoice {
         out.extend_from_slice(b",\"tool_calls\":[");
         for (position, call) in self.calls.iter().enumerate() {
             out.extend_from_slice(if position > 0 { b",{" } else { b"{" });
-            if !call.members.iter().any(|(name, _)| name == b"\"type\"") {
+            // A function's call is of that type, whatever its deltas said.
+            let is_function = !call.members.iter().any(|(name, _)| name == b"\"custom\"");
+            if is_function {
                 member(out, b"\"type\"", b"\"function\"");
             }
             for (key, value) in &call.members {
-                member(out, key, value);
+                if !(is_function && key == b"\"type\"") {
+                    member(out, key, value);
+                }
+            }
+            if !is_function {
+                out.push(b'}');
+                continue;
             }
             let function = [
                 b"{\"name\":\"",

@@ -520,3 +520,18 @@ fn a_cut_stream_that_nobody_asked_for() {
     let cut = collect::transcript(delta, MAX).unwrap_err();
     assert_eq!(cut.status, 502, "{cut:?}");
 }
+
+/// What came of the deltas of a call is one of a function, whatever type they told.
+#[test]
+fn a_collected_call_is_right() {
+    let body = br#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"functio","functio":{"name":"f"}}]}}]}
+
+data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}
+
+data: [DONE]
+
+"#;
+    let collected = answer(Api::Chat, body, RequestFacts::default(), 16 * 1024).unwrap();
+    let again = answer(Api::Chat, &collected.body, RequestFacts::default(), 16 * 1024);
+    assert_eq!(again.unwrap().body, collected.body);
+}
