@@ -21,6 +21,8 @@ export PROFILE
 # What runs the core: wasm, or native (make test HOST=native).
 HOST ?= wasm
 export HOST
+# How many files of the suites on a real Envoy run at once; 0: in this process, for a debugger.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the parts share cargo's locks, two cores and a readable output
@@ -143,7 +145,7 @@ wasm-check: wasm python-env ## Check that the module is valid WebAssembly 2.0, w
 .PHONY: envoy-test
 envoy-test: $(PARTS_$(HOST)) envoy python-env node-env ## The suites on a real Envoy (SUITES=tests/envoy/access, ARGS="-k sse" pick some; HOST=native; POSITIONS=2)
 	@echo "== suites on a real Envoy ($(HOST) host, $(PROFILE) profile)" >&2
-	@$(VENV_PYTHON) -m pytest $(or $(SUITES),tests/envoy tests/docs) $(ARGS)
+	@$(VENV_PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(or $(SUITES),tests/envoy tests/docs) $(ARGS)
 
 .PHONY: clients
 clients: $(HOST) envoy python-env node-env ## Clients in other languages through a real Envoy (openai-go, async-openai)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the program of a headless Chromium; installs Debian's chromium-headless-shell where there is none.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 find_chromium() {
   for name in chromium-headless-shell chromium google-chrome; do

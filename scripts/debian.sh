@@ -3,6 +3,7 @@
 # unpacked below .cache/ and not installed, so that no service starts and nothing of the machine changes. Its version
 # is the release's.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 PROGRAM=${1:?program}
 PACKAGE=${2:?package}

