@@ -63,8 +63,8 @@ pub struct ErrorAnswer {
     pub status: u16,
     /// The body's `error` member.
     pub error: ErrorObject,
-    /// The gateway's own error, not an upstream's.
-    pub is_own: bool,
+    /// Which of the gateway's own errors it is; `None` for an upstream's.
+    pub own: Option<Code>,
 }
 
 /// The codes of the gateway's own errors. Names and statuses are a public contract (docs/reference.md,
@@ -115,6 +115,8 @@ pub enum Code {
     Misrouted,
     /// The upstream failed without saying how.
     UpstreamError,
+    /// An answer ended before it was complete.
+    UpstreamStreamTruncated,
     /// The upstream's answer can't be expressed in OpenAI's shape.
     InvalidUpstreamResponse,
     /// A fault of the gateway's own.
@@ -148,6 +150,7 @@ impl Code {
             Self::Overloaded => "overloaded",
             Self::Misrouted => "misrouted",
             Self::UpstreamError => "upstream_error",
+            Self::UpstreamStreamTruncated => "upstream_stream_truncated",
             Self::InvalidUpstreamResponse => "invalid_upstream_response",
             Self::InternalError => "internal_error",
         }
@@ -173,7 +176,10 @@ impl Code {
             Self::RequestTooLarge => 413,
             Self::UnsupportedContentEncoding => 415,
             Self::RateLimitExceeded => 429,
-            Self::UpstreamError | Self::InvalidUpstreamResponse | Self::Misrouted => 502,
+            Self::UpstreamError
+            | Self::UpstreamStreamTruncated
+            | Self::InvalidUpstreamResponse
+            | Self::Misrouted => 502,
             Self::Overloaded => 503,
             Self::InternalError => 500,
         }
@@ -235,7 +241,7 @@ impl GatewayError {
                 code: Some(self.code.as_str().to_owned()),
                 extra: Map::new(),
             },
-            is_own: true,
+            own: Some(self.code),
         }
     }
 }

@@ -115,6 +115,8 @@ pub enum ResponseStep {
     Release(Vec<HeaderEdit>, BodyOut),
     /// Put this in the place of the answer. Where the head has gone on already, Envoy resets the stream.
     Reply(Reply),
+    /// Keep everything, and give the head, which is still held, to [`Exchange::on_response_head_again`].
+    ReadHead,
 }
 
 /// What becomes of the bytes of the body that are visible now.
@@ -215,6 +217,8 @@ pub struct Exchange {
     response_left: Option<u64>,
     /// Whose client asks.
     face: Face,
+    /// A page in a browser asks.
+    is_page: bool,
     /// Envoy's `x-request-id`.
     request_id: Option<Rc<str>>,
     /// Whose request it is.
@@ -293,6 +297,7 @@ impl Exchange {
             retry_after: None,
             response_left: None,
             face: Face::default(),
+            is_page: false,
             request_id: None,
             key: None,
             is_noted: false,

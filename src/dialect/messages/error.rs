@@ -82,7 +82,7 @@ pub fn envelope(answer: &ErrorAnswer, request_id: Option<&str>) -> Vec<u8> {
         }
         (None, None) => &answer.error.message,
     };
-    let is_thread = answer.is_own && answer.error.param.as_deref() == Some(THREAD);
+    let is_thread = answer.own.is_some() && answer.error.param.as_deref() == Some(THREAD);
     let details = is_thread
         .then_some(Details { error_code: "thread_unsupported_request", unsupported: [THREAD] });
     let error = Error { r#type: kind(answer.status), message, details };
@@ -148,5 +148,5 @@ fn overflow(error: &ErrorObject) -> Option<String> {
 #[must_use]
 pub fn own_code(answer: &ErrorAnswer) -> Option<&str> {
     let code = answer.error.code.as_deref()?;
-    (answer.is_own || OWN.contains(&code)).then_some(code)
+    (answer.own.is_some() || OWN.contains(&code)).then_some(code)
 }

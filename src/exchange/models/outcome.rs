@@ -197,21 +197,25 @@ impl ModelsQuestion {
                     list.models.dedup_by(|a, b| a.id == b.id);
                     ListOutcome::Listed(Arc::new(list))
                 }
-                Err(_) => match from_ok(Operation::Models, body).filter(|error| !error.is_own) {
-                    Some(error) if matches!(error.status, 404 | 405 | 501) => {
-                        ListOutcome::Unlisted(refusal(error))
+                Err(_) => {
+                    match from_ok(Operation::Models, body).filter(|error| error.own.is_none()) {
+                        Some(error) if matches!(error.status, 404 | 405 | 501) => {
+                            ListOutcome::Unlisted(refusal(error))
+                        }
+                        Some(error) => ListOutcome::Failed(refusal(error)),
+                        None => ListOutcome::Failed(None),
                     }
-                    Some(error) => ListOutcome::Failed(refusal(error)),
-                    None => ListOutcome::Failed(None),
-                },
+                }
             }),
             Self::Model(_, id) => Outcome::Model(match parse_model(body, id, MAX_LIST_BYTES) {
                 Some(model) => ModelOutcome::Found(Arc::new(model)),
-                None => match from_ok(Operation::Models, body).filter(|error| !error.is_own) {
-                    Some(error) if is_about_model(&error, id) => ModelOutcome::Missing,
-                    // Some say of an unknown path with status 200 that they don't know it.
-                    _ => ModelOutcome::Unanswered,
-                },
+                None => {
+                    match from_ok(Operation::Models, body).filter(|error| error.own.is_none()) {
+                        Some(error) if is_about_model(&error, id) => ModelOutcome::Missing,
+                        // Some say of an unknown path with status 200 that they don't know it.
+                        _ => ModelOutcome::Unanswered,
+                    }
+                }
             }),
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct HeadFields<'a> {
     cache: CacheOverride<'a>,
     /// There is an `anthropic-version`.
     pub has_version: bool,
+    /// A page in a browser asks: there is an `origin`.
+    pub is_page: bool,
 }
 
 /// The values of `<prefix>-cache`.
@@ -61,6 +63,7 @@ impl<'a> HeadFields<'a> {
                     fields.request_id = std::str::from_utf8(value).ok();
                 }
                 b"anthropic-version" => fields.has_version = true,
+                b"origin" => fields.is_page = true,
                 b"content-type" => fields.content_type = fields.content_type.or(Some(value)),
                 b"content-length" => fields.content_length = fields.content_length.or(Some(value)),
                 b"content-encoding" => {

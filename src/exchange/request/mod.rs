@@ -36,6 +36,7 @@ impl Exchange {
         let config = self.config.clone();
         let fields = HeadFields::read(&config, headers);
         self.request_id = fields.request_id.map(Rc::from);
+        self.is_page = fields.is_page;
         let two = config.routing.positions == Positions::Two;
         if two {
             let number = around.attempt();

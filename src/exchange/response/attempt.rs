@@ -4,14 +4,12 @@
 
 use super::phase::ResponsePhase;
 use super::relayed;
+use super::replacement::VIA_UPSTREAM;
 use crate::exchange::request::RequestPhase;
 use crate::exchange::trail::{AttemptEnd, Trail};
 use crate::exchange::{BodyOut, Exchange, Note, ResponseStep, Surroundings};
 use crate::policy::Positions;
 use crate::wire::headers::HeaderEdit;
-
-/// What Envoy says of an answer that an upstream gave.
-const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 impl Exchange {
     /// Whether the answer that comes now is as a client is to see it, to be asked before its head is read.
@@ -29,11 +27,13 @@ impl Exchange {
         let is_done = match last.end {
             AttemptEnd::Replied => true,
             // It may be of an earlier attempt, and this a reply of Envoy's own.
-            AttemptEnd::Answered(_) => around.answer_details().as_deref() == Some(VIA_UPSTREAM),
+            AttemptEnd::Answered(_) => {
+                around.answer_details().as_deref() == Some(VIA_UPSTREAM.as_bytes())
+            }
             AttemptEnd::Bare(_) | AttemptEnd::Open => false,
         };
         if matches!(last.end, AttemptEnd::Bare(_))
-            && around.answer_details().as_deref() == Some(VIA_UPSTREAM)
+            && around.answer_details().as_deref() == Some(VIA_UPSTREAM.as_bytes())
         {
             self.relayed = around.recall(Note::Reply).and_then(|note| relayed::read(&note));
         }
@@ -86,7 +86,7 @@ impl Exchange {
                 }
                 ResponseStep::Reply(reply)
             }
-            ResponseStep::Continue | ResponseStep::Hold => step,
+            ResponseStep::Continue | ResponseStep::Hold | ResponseStep::ReadHead => step,
         }
     }
 

@@ -51,7 +51,7 @@ impl ReaderContext<'_> {
                 code: text("code"),
                 extra: Map::new(),
             },
-            is_own: false,
+            own: None,
         };
         if !self.conceal_models(&mut answer) {
             return None;

@@ -180,7 +180,7 @@ impl Exchange {
     pub fn reads_response_body(&self) -> bool {
         match self.response {
             ResponsePhase::Passing => self.tally.meter.reads(),
-            ResponsePhase::Swallowing => false,
+            ResponsePhase::Replaced(_) | ResponsePhase::Swallowing => false,
             _ => true,
         }
     }

@@ -4,6 +4,7 @@ use super::covered::CoveredStream;
 use super::decision::{BodyDecision, ReaderContext, metered, pass};
 use super::no_answer::NoAnswer;
 use super::{bridged, embeddings, failure, json, speech, stream};
+use crate::error::ErrorAnswer;
 use crate::exchange::BodyOut;
 use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::telemetry::usage::Meter;
@@ -30,6 +31,8 @@ pub(in crate::exchange) enum ResponsePhase {
     /// An event stream passes as it is (Anthropic's own, speech, images), but for the provider's key: an error in it may
     /// repeat it.
     Covered(CoveredStream),
+    /// The gateway's own error is to take the answer's place, once its head has been read again.
+    Replaced(Box<ErrorAnswer>),
     /// What still comes has been answered for: it is dropped.
     Swallowing,
 }
@@ -56,7 +59,7 @@ impl ResponsePhase {
             }
             Self::NoAnswer(none) => BodyDecision::Fail(none.to_answer(context)),
             Self::Passing => pass(BodyOut::Same),
-            Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
+            Self::Replaced(_) | Self::Swallowing => pass(BodyOut::Replace(Vec::new())),
         }
     }
 
@@ -70,7 +73,7 @@ impl ResponsePhase {
             Self::Speech(speech) => speech.is_holding(),
             Self::Stream(stream) => stream.is_holding(),
             Self::Covered(cover) => cover.is_holding(),
-            Self::Passing | Self::NoAnswer(_) | Self::Swallowing => false,
+            Self::Passing | Self::NoAnswer(_) | Self::Replaced(_) | Self::Swallowing => false,
         }
     }
 
@@ -84,14 +87,14 @@ impl ResponsePhase {
             Self::Speech(speech) => speech.held(),
             Self::Stream(stream) => stream.held(),
             Self::Covered(cover) => cover.held(),
-            Self::Passing | Self::Swallowing | Self::NoAnswer(_) => 0,
+            Self::Passing | Self::NoAnswer(_) | Self::Replaced(_) | Self::Swallowing => 0,
         };
         if self.is_holding() { here.saturating_mul(2) } else { here }
     }
 
     /// Whether the last byte of a body with a known length may be taken for its end.
     pub(super) fn ends_by_length(&self) -> bool {
-        !matches!(self, Self::Stream(_) | Self::Covered(_) | Self::Swallowing)
+        !matches!(self, Self::Stream(_) | Self::Covered(_) | Self::Replaced(_) | Self::Swallowing)
     }
 
     /// What was wrong with an answer that goes on all the same, once: a failure goes on in one piece.
@@ -108,6 +111,7 @@ impl ResponsePhase {
             | Self::Bridged(_)
             | Self::Speech(_)
             | Self::Covered(_)
+            | Self::Replaced(_)
             | Self::Swallowing => None,
         }
     }
@@ -124,6 +128,7 @@ impl ResponsePhase {
             | Self::Embeddings(_)
             | Self::Speech(_)
             | Self::Covered(_)
+            | Self::Replaced(_)
             | Self::Swallowing => Repairs::default(),
         }
     }
@@ -140,6 +145,7 @@ impl ResponsePhase {
             | Self::Embeddings(_)
             | Self::Speech(_)
             | Self::Covered(_)
+            | Self::Replaced(_)
             | Self::Swallowing => None,
         }
     }

@@ -8,8 +8,13 @@ use crate::error::Code;
 use crate::exchange::Reply;
 
 /// The gateway's own errors that an answer can lead to.
-const CODES: [Code; 4] =
-    [Code::InvalidUpstreamResponse, Code::UpstreamError, Code::Overloaded, Code::InternalError];
+const CODES: [Code; 5] = [
+    Code::InvalidUpstreamResponse,
+    Code::UpstreamError,
+    Code::UpstreamStreamTruncated,
+    Code::Overloaded,
+    Code::InternalError,
+];
 
 /// The note: status and code, a line for each header, an empty one, and the body.
 pub(super) fn write(reply: &Reply) -> String {

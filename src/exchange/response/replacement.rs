@@ -2,7 +2,7 @@
 
 use super::decision::invalid;
 use super::failure;
-use super::head::content_length;
+use super::head::{content_length, kept};
 use super::phase::ResponsePhase;
 use crate::error::{Code, ErrorAnswer};
 use crate::exchange::budget::RETRY_AFTER_SECONDS;
@@ -10,6 +10,9 @@ use crate::exchange::{BodyOut, Exchange, Reply, ResponseStep};
 use crate::policy::{AnswerHeader, CacheMode};
 use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
+
+/// What Envoy says of an answer that an upstream gave.
+pub(super) const VIA_UPSTREAM: &str = "via_upstream";
 
 impl Exchange {
     /// The headers that every answer of a routed request gets, in the place of forged ones.
@@ -69,10 +72,44 @@ impl Exchange {
     }
 
     /// Puts an error in the place of the held answer. Its other headers stay: limits, `retry-after`.
+    ///
+    /// One of the gateway's own leaves as a reply, whose details Envoy's log shows. Not to a page: a reply passes by the filters
+    /// that the answer would have gone through, Envoy's CORS filter among them, and without what that says no page may read it.
     pub(super) fn replace(&mut self, answer: ErrorAnswer) -> ResponseStep {
+        if !self.is_page && self.own_code(&answer).is_some() {
+            self.response = ResponsePhase::Replaced(Box::new(answer));
+            return ResponseStep::ReadHead;
+        }
         let (edits, body) = self.replacement(answer);
         self.response_head_sent = true;
         ResponseStep::Release(edits, BodyOut::Replace(body))
+    }
+
+    /// The head of the answer, after [`ResponseStep::ReadHead`].
+    pub fn on_response_head_again(&mut self, headers: &Headers) -> ResponseStep {
+        let phase = std::mem::replace(&mut self.response, ResponsePhase::Swallowing);
+        let ResponsePhase::Replaced(answer) = phase else { return ResponseStep::Continue };
+        let provider_key = self.context().provider_key().cloned();
+        self.kept = kept(headers, provider_key.as_deref());
+        self.response_head_sent = true;
+        let step = self.reply_with(*answer);
+        self.told(false, step)
+    }
+
+    /// The code by which Envoy's log is to know an error in the place of an upstream's answer; `None` where that is an upstream's own,
+    /// and where Envoy has a word of its own for what it answered.
+    fn own_code(&self, answer: &ErrorAnswer) -> Option<Code> {
+        answer.own.filter(|_| self.answer_details.as_deref().is_none_or(|why| why == VIA_UPSTREAM))
+    }
+
+    /// A reply with this error.
+    fn reply_with(&mut self, answer: ErrorAnswer) -> ResponseStep {
+        let code = self.own_code(&answer);
+        let (edits, body) = self.replacement(answer);
+        match self.reply(edits, body, false) {
+            ResponseStep::Reply(reply) => ResponseStep::Reply(Reply { code, ..reply }),
+            step => step,
+        }
     }
 
     /// The head's edits and the body that turn an answer into an error.
@@ -136,14 +173,6 @@ impl Exchange {
         if let Some(fault) = fault {
             self.count_answer(fault);
         }
-        let (edits, body) = self.replacement(answer);
-        let step = self.reply(edits, body, false);
-        match step {
-            // An error that nobody but the gateway has made.
-            ResponseStep::Reply(reply) if status < 400 => {
-                ResponseStep::Reply(Reply { code: Some(Code::InvalidUpstreamResponse), ..reply })
-            }
-            step => step,
-        }
+        self.reply_with(answer)
     }
 }

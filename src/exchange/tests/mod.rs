@@ -118,6 +118,18 @@ impl Side {
         self.ended |= end;
     }
 
+    /// This takes the place of what is held.
+    fn give(&mut self, reply: &Reply) {
+        let own = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        self.head = vec![
+            own(":status", &reply.status.to_string()),
+            own("content-length", &reply.body.len().to_string()),
+        ];
+        self.head.extend(reply.headers.iter().map(|(name, value)| own(name, value)));
+        self.held = reply.body.clone();
+        self.hand_on(true);
+    }
+
     fn change(&mut self, edits: &[HeaderEdit]) {
         assert!(edits.is_empty() || !self.head_sent, "{edits:?} after the head has gone on");
         edit(&mut self.head, edits);
@@ -308,10 +320,19 @@ impl Host {
             let read = if self.exchange.reads_response_body() { piece } else { b"" };
             let step = self.exchange.on_response_body(read, next);
             self.answer_step(step, next == Next::End);
+            if self.reply.is_some() {
+                return;
+            }
         }
     }
 
     fn answer_step(&mut self, step: ResponseStep, end: bool) {
+        let step = match step {
+            ResponseStep::ReadHead => {
+                self.exchange.on_response_head_again(&headers(&self.answer.head))
+            }
+            step => step,
+        };
         self.notes.extend(self.exchange.take_notes());
         self.counted.extend(self.exchange.take_counted());
         match step {
@@ -324,7 +345,13 @@ impl Host {
                 }
                 self.answer.hand_on(end);
             }
-            ResponseStep::Reply(reply) => self.reply = Some(reply),
+            ResponseStep::Reply(reply) => {
+                if !self.answer.head_sent {
+                    self.answer.give(&reply);
+                }
+                self.reply = Some(reply);
+            }
+            ResponseStep::ReadHead => panic!("asked for the head twice"),
         }
     }
 

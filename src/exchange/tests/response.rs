@@ -422,6 +422,28 @@ fn a_refused_credential_is_the_gateways() {
 }
 
 #[test]
+fn what_is_no_answer_is_a_reply_of_our_own() {
+    let config = config();
+    let head = [(":status", "200"), ("content-type", "application/json"), ("retry-after", "3")];
+    for piece in [1, 1_000] {
+        let host = answered(&config, CHAT, ASKED, &head, b"[1]", piece);
+        let reply = host.reply.as_ref().unwrap();
+        assert_eq!(reply.details(), "openai_gateway:invalid_upstream_response");
+        assert!(reply.headers.contains(&("retry-after".into(), "3".to_owned())));
+        assert_eq!(error(&host).0, "502");
+    }
+    // A page could not read it.
+    let mut request = post(CHAT, &[("origin", "https://app.example")]);
+    request.extend(fields(&[("content-length", &ASKED.len().to_string())]));
+    let mut host = Host::request(&config, &request, &[ASKED.as_bytes()], End::Alone);
+    host.respond(&fields(&head), &[b"[1]"], End::Alone);
+    assert_eq!((host.reply.is_some(), error(&host).0.as_str()), (false, "502"));
+    // An upstream's error stays the upstream's answer.
+    let host = answered(&config, CHAT, ASKED, &head, b"{\"error\":\"no\"}", 1_000);
+    assert_eq!((host.reply.is_some(), error(&host).0.as_str()), (false, "502"));
+}
+
+#[test]
 fn envoys_own_answers_are_enveloped() {
     let config = config();
     let text = [(":status", "504"), ("content-type", "text/plain")];

@@ -349,9 +349,10 @@ impl Stream {
         step: ResponseStep,
         body: Option<Visible>,
     ) -> Verdict {
+        let step = self.with_head(filter, step);
         self.report(filter);
         let verdict = match step {
-            ResponseStep::Hold => Verdict::Hold,
+            ResponseStep::Hold | ResponseStep::ReadHead => Verdict::Hold,
             ResponseStep::Continue => Verdict::Continue,
             ResponseStep::Release(edits, out) => {
                 filter.edit(Map::Response, &edits);
@@ -387,10 +388,11 @@ impl Stream {
             let step = self
                 .exchange
                 .on_response_body(piece, if is_last { after(end) } else { Next::Visible });
+            let step = self.with_head(filter, step);
             self.report(filter);
             let out = match step {
-                ResponseStep::Hold if is_last => break Verdict::Hold,
-                ResponseStep::Hold => continue,
+                ResponseStep::Hold | ResponseStep::ReadHead if is_last => break Verdict::Hold,
+                ResponseStep::Hold | ResponseStep::ReadHead => continue,
                 ResponseStep::Continue => BodyOut::Same,
                 ResponseStep::Release(edits, out) => {
                     filter.edit(Map::Response, &edits);
@@ -421,6 +423,16 @@ impl Stream {
         }
         self.response_held = verdict == Verdict::Hold;
         verdict
+    }
+
+    /// `step`, or what follows from the answer's head where it wants to see that again.
+    fn with_head(&mut self, filter: calls::Filter, step: ResponseStep) -> ResponseStep {
+        match step {
+            ResponseStep::ReadHead => {
+                self.exchange.on_response_head_again(&filter.headers(Map::Response))
+            }
+            step => step,
+        }
     }
 
     fn send(&mut self, filter: calls::Filter, reply: &Reply) -> Verdict {

@@ -166,10 +166,19 @@ impl Http {
         let Some(Gateway { shared, exchange }) = &mut self.gateway else {
             return Response::Pass(BodyOut::Same);
         };
-        let step = event(exchange);
+        let mut step = event(exchange);
+        if matches!(step, ResponseStep::ReadHead) {
+            step = match calls::headers(HeaderMapType::Response) {
+                Ok(headers) => exchange.on_response_head_again(&headers),
+                Err(status) => {
+                    let why = format!("can't read the answer's head: {status:?}");
+                    return Response::Ended(self.fail(&why));
+                }
+            };
+        }
         report(self.id, shared, exchange);
         match step {
-            ResponseStep::Hold => Response::Hold,
+            ResponseStep::Hold | ResponseStep::ReadHead => Response::Hold,
             ResponseStep::Continue => Response::Pass(BodyOut::Same),
             ResponseStep::Release(headers, body) => {
                 match apply(HeaderMapType::Response, &headers) {

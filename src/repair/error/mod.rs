@@ -167,7 +167,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
                 code: Some(context_length::CODE.to_owned()),
                 extra,
             },
-            is_own: false,
+            own: None,
         };
     }
     let error = ErrorObject {
@@ -177,7 +177,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
         code,
         extra,
     };
-    ErrorAnswer { status, error, is_own: false }
+    ErrorAnswer { status, error, own: None }
 }
 
 fn is_name(code: &str) -> bool {
@@ -208,7 +208,7 @@ fn own(code: Code, message: String) -> ErrorAnswer {
             code: Some(code.as_str().to_owned()),
             extra: Map::new(),
         },
-        is_own: true,
+        own: Some(code),
     }
 }
 

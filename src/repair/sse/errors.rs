@@ -6,9 +6,6 @@ use crate::error::{Code, ErrorAnswer, GatewayError};
 use super::StreamEnd;
 use crate::repair::error::{Event, from_event};
 
-/// The code of an answer that was cut.
-pub(super) const TRUNCATED: &str = "upstream_stream_truncated";
-
 /// What can't be read.
 pub(super) fn invalid(message: impl Into<String>) -> ErrorAnswer {
     GatewayError::new(Code::InvalidUpstreamResponse, message).to_answer()
@@ -20,18 +17,19 @@ pub(super) fn truncated(end: StreamEnd) -> ErrorAnswer {
         StreamEnd::Clean => "The upstream's stream ended before its answer was complete.",
         StreamEnd::Reset => "The upstream's connection was lost before its answer was complete.",
     };
-    let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
-    answer.error.code = Some(TRUNCATED.to_owned());
-    answer
+    GatewayError::new(Code::UpstreamStreamTruncated, message).to_answer()
 }
 
 /// The error in an event that the normaliser has written, for a reader that makes one answer of the stream. The normaliser's own
 /// codes are about a bad answer: 502. An upstream's error keeps the status that it means.
 pub fn in_canonical_event(payload: &[u8], event: Event) -> Option<ErrorAnswer> {
     let mut answer = from_event(payload, event)?;
-    let own = [Code::UpstreamError.as_str(), Code::InvalidUpstreamResponse.as_str(), TRUNCATED];
-    if answer.error.code.as_deref().is_some_and(|code| own.contains(&code)) {
-        answer.status = 502;
+    let own = [Code::UpstreamError, Code::UpstreamStreamTruncated, Code::InvalidUpstreamResponse];
+    if let Some(code) = answer.error.code.as_deref()
+        && let Some(own) = own.into_iter().find(|own| own.as_str() == code)
+    {
+        answer.status = own.status();
+        answer.own = Some(own);
     }
     Some(answer)
 }

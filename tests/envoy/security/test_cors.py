@@ -72,6 +72,20 @@ def test_a_page_of_another_origin(start_envoy, browser, origin):
         ]
 
 
+@pytest.mark.parametrize("positions", [1, 2])
+def test_a_page_reads_an_error_in_the_answers_place(start_envoy, upstreams, origin, positions):
+    """It goes through Envoy's CORS filter as the answer would have; a reply would go past it."""
+    from harness import answer, expect
+
+    envoy = start_envoy(cors_origin=origin, positions=positions)
+    asked = [*headers("main", "application/json"), ("origin", origin)]
+    for bad in (answer([1]), answer("<p>no</p>", content_type="text/html"), answer({"error": {"message": "m"}}, 503)):
+        upstreams["alpha"].next(bad)
+        reply = envoy.request("POST", "/v1/chat/completions", asked, body=b'{"model":"alpha/m","messages":[]}')
+        expect.envelope(reply)
+        assert reply.header("access-control-allow-origin") == origin
+
+
 def test_an_upstream_can_not_let_a_page_in(start_envoy, upstreams, origin):
     """What a server says of origins goes nowhere, beside Envoy's own word on it."""
     from harness import answer, openai_shapes

@@ -45,6 +45,7 @@ REQUESTS: dict[str, tuple[Json, Any]] = {
     "request_too_large": (post(b"", CHAT, "main", ("content-length", "33554433")), None),
     "unsupported_content_encoding": (post(b"x", CHAT, "main", ("content-encoding", "gzip")), None),
     "invalid_upstream_response": (post({"model": "alpha/m", "messages": []}), answer(b"")),
+    "upstream_stream_truncated": (post({"model": "alpha/m", "messages": [], "stream": True}), sse()),
 }  # fmt: skip
 ELSEWHERE = {
     "rate_limit_exceeded": "Envoy's own reply: its details are Envoy's (usage/test_limits.py)",
@@ -103,16 +104,21 @@ def test_a_code_is_told(start_envoy: Any, upstreams: Any, code: str, positions: 
     assert expect.envelope(reply)["code"] == code
 
 
-IN_THE_ANSWER: dict[str, tuple[Any, str]] = {
-    "empty": (answer(b""), "openai_gateway:invalid_upstream_response"),
-    "a redirect": (answer(b"", 302), "openai_gateway:invalid_upstream_response"),
-    "nothing": (answer(b"", 204), "openai_gateway:invalid_upstream_response"),
-    # Of an answer with a body the details are Envoy's: it is replaced where it stands.
-    "a page": (answer("<html>hello</html>", content_type="text/html"), "via_upstream"),
-    "an empty stream": (sse(), "via_upstream"),
-    "an error": (answer({"error": {"message": "m"}}, 503), "via_upstream"),
-    "an error in 200": (answer({"error": {"message": "m", "code": 503}}), "via_upstream"),
-    "an error without a body": (answer(b"", 503), "via_upstream"),
+IN_THE_ANSWER: dict[str, tuple[Any, bool | None]] = {
+    # What nobody can take for an answer is an error of the gateway's own (None: unless it was to be a stream, and has words),
+    "empty": (answer(b""), True),
+    "a redirect": (answer(b"", 302), True),
+    "nothing": (answer(b"", 204), True),
+    "a page": (answer("<html>hello</html>", content_type="text/html"), None),
+    "a long page": (answer("<p>" * 4000, chunks=[1, 4000, 4000], content_type="text/html"), None),
+    "an empty stream": (sse(), True),
+    "a list": (answer([1]), True),
+    "no choices": (answer({"object": "chat.completion", "choices": []}), True),
+    "broken off": (answer(b'{"choices":[', end="cut"), True),
+    # what an upstream says is the upstream's.
+    "an error": (answer({"error": {"message": "m"}}, 503), False),
+    "an error in 200": (answer({"error": {"message": "m", "code": 503}}), False),
+    "an error without a body": (answer(b"", 503), False),
 }
 
 
@@ -120,13 +126,26 @@ IN_THE_ANSWER: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("case", IN_THE_ANSWER)
 def test_what_is_made_of_an_answer(start_envoy: Any, upstreams: Any, case: str, stream: bool, positions: int) -> None:
-    scripted, details = IN_THE_ANSWER[case]
+    scripted, is_own = IN_THE_ANSWER[case]
     upstreams["alpha"].next(scripted)
     body = {"model": "alpha/m", "messages": [], "stream": stream}
     reply, told = send(start_envoy(positions=positions), body=body)
     assert reply.status >= 500
-    expect.envelope(reply)
-    assert told == details
+    code = expect.envelope(reply)["code"]
+    is_own = not stream if is_own is None else is_own
+    assert told == (f"openai_gateway:{code}" if is_own else "via_upstream")
+    assert (code in codes()) == is_own
+
+
+@pytest.mark.parametrize("positions", [1, 2])
+def test_what_an_answer_s_head_says_is_kept(start_envoy: Any, upstreams: Any, positions: int) -> None:
+    limits = [("x-ratelimit-remaining-requests", "7"), ("retry-after", "3"), ("set-cookie", "a=b"), ("x-other", "1")]
+    upstreams["alpha"].next(answer([1], headers=limits))
+    reply, told = send(start_envoy(positions=positions), body={"model": "alpha/m", "messages": []})
+    assert (reply.status, told) == (502, "openai_gateway:invalid_upstream_response")
+    kept = {name: reply.header(name) for name, _ in limits}
+    assert kept == {"x-ratelimit-remaining-requests": "7", "retry-after": "3", "set-cookie": None, "x-other": None}
+    assert reply.header("x-langwatch-provider") == "alpha" and reply.header("x-langwatch-request-id")
 
 
 def test_a_wrong_route(start_envoy: Any, upstreams: Any) -> None:

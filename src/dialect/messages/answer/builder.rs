@@ -310,9 +310,7 @@ impl Answer for MessageBuilder {
             return self.end();
         }
         let message = "The upstream's stream ended before its answer was complete.";
-        let mut answer = GatewayError::new(Code::UpstreamError, message).to_answer();
-        answer.error.code = Some("upstream_stream_truncated".to_owned());
-        self.fail(answer);
+        self.fail(GatewayError::new(Code::UpstreamStreamTruncated, message).to_answer());
     }
 
     fn invalid(&mut self, message: &str) {

@@ -1,6 +1,6 @@
 //! How an answer ends: marked as such, unmarked, or in an error.
 
-use crate::error::ErrorAnswer;
+use crate::error::{Code, ErrorAnswer};
 use crate::telemetry::counters::{AnswerFault, Repair};
 
 use super::super::output::Output;
@@ -120,7 +120,7 @@ impl SseNormalizer {
         if self.is_over() {
             return;
         }
-        let is_cut = answer.error.code.as_deref() == Some(errors::TRUNCATED);
+        let is_cut = answer.own == Some(Code::UpstreamStreamTruncated);
         let fault = if is_cut { AnswerFault::StreamCut } else { AnswerFault::StreamError };
         self.answer.failure.get_or_insert(fault);
         if self.options.kind == StreamKind::Messages {

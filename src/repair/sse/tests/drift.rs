@@ -142,7 +142,7 @@ fn words_are_an_error_unless_the_answer_is_complete() {
     }
     for ping in ["ping", "keep-alive", "null"] {
         let got = read_chat(&data(&[HEL, ping]));
-        assert_eq!(got.error.unwrap()["code"], errors::TRUNCATED, "{ping}");
+        assert_eq!(got.error.unwrap()["code"], TRUNCATED, "{ping}");
     }
 }
 

@@ -12,6 +12,9 @@ mod typed_streams;
 use super::*;
 use serde_json::Value;
 
+/// The code of an answer that was cut.
+const TRUNCATED: &str = "upstream_stream_truncated";
+
 fn options(kind: StreamKind) -> Options {
     Options { kind, max_event_bytes: 1 << 20, response_model: None, request: Default::default() }
 }

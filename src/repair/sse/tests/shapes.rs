@@ -291,12 +291,12 @@ fn errors_in_the_stream() {
 
 #[test]
 fn ends() {
-    assert_eq!(head_error("").error.code.as_deref(), Some(errors::TRUNCATED));
+    assert_eq!(head_error("").error.code.as_deref(), Some(TRUNCATED));
     assert_eq!(head_error(": keep-alive\n\n").status, 502);
     let got = read_chat(&data(&[HEL]));
-    assert_eq!(got.error.unwrap()["code"], errors::TRUNCATED);
+    assert_eq!(got.error.unwrap()["code"], TRUNCATED);
     let cut = format!("{}data: {}", data(&[HEL]), LO.split_at(40).0);
-    assert_eq!(read_chat(&cut).error.unwrap()["code"], errors::TRUNCATED);
+    assert_eq!(read_chat(&cut).error.unwrap()["code"], TRUNCATED);
     let (out, _) = run(options(StreamKind::Chat), &[data(&[HEL]).as_bytes()], StreamEnd::Reset);
     assert!(read(&out).error.unwrap()["message"].as_str().unwrap().contains("lost"));
     let (out, _) =

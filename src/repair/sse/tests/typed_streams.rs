@@ -45,7 +45,7 @@ fn responses_errors() {
     let payload = last.strip_prefix("event: error\ndata: ").unwrap();
     let event: Value = serde_json::from_str(payload).unwrap();
     assert_eq!(event["type"], "error");
-    assert_eq!(event["code"], errors::TRUNCATED);
+    assert_eq!(event["code"], TRUNCATED);
     assert_eq!(event["sequence_number"], 2);
     assert!(event["param"].is_null() && event["message"].is_string());
     let foreign = "data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\n";
@@ -99,7 +99,7 @@ fn transcriptions() {
     let done = "data: {\"type\":\"transcript.text.done\",\"text\":\"Hi\",\"usage\":{\"input_tokens\":1}}\n\n";
     let whole = format!("{delta}{done}");
     assert_eq!(run(&whole), (whole.clone(), StreamHead::Stream));
-    assert!(run(delta).0.contains(errors::TRUNCATED));
+    assert!(run(delta).0.contains(TRUNCATED));
     let json = run(r#"{"text":"Hi","usage":{"input_tokens":1}}"#);
     assert_eq!(json, (whole, StreamHead::Stream));
     let chunk = "data: {\"object\":\"transcription.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";

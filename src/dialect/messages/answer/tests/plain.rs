@@ -181,7 +181,7 @@ fn arguments_that_are_no_object_are_an_error() {
             "tool_calls",
         );
         let error = got.expect_err(arguments);
-        assert_eq!((error.status, error.is_own), (502, true));
+        assert_eq!((error.status, error.own.is_some()), (502, true));
         assert!(error.error.message.contains("\"f\""), "{}", error.error.message);
         let got = events(&sse(&[
             text("t"),
