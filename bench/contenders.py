@@ -52,8 +52,8 @@ class Contender:
     """By the header that the filter sets, not by a fixed cluster."""
     library_folder: Path | None = None
     """Where Envoy looks for the native module."""
-    positions: int = 1
-    """2: the filter stands in the router's upstream filters, too."""
+    upstream_http_filters: tuple[Json, ...] = ()
+    """The router's."""
     falls_back: bool = False
     """Its first provider is BUSY, which answers 503 at once."""
     rows: frozenset[str] | None = None
@@ -193,14 +193,25 @@ def _two_positions() -> Json:
 def native_two(folder: Path) -> Contender:
     """The dynamic module in two positions."""
     one = native(folder, "native-two", "this filter, native, two positions", _two_positions())
-    return replace(one, positions=2, rows=TWO_ROWS)
+    return replace(one, upstream_http_filters=one.http_filters, rows=TWO_ROWS)
 
 
 def two(module: Path) -> Contender:
     """The same in two positions."""
-    filter_twice = wasm_filter("openai-gateway-filter", module, _two_positions())
-    return replace(this(module, "two", "this filter, two positions"), http_filters=(filter_twice,),
-                   positions=2, rows=TWO_ROWS)  # fmt: skip
+    one = this(module, "two", "this filter, two positions", _two_positions())
+    return replace(one, upstream_http_filters=one.http_filters, rows=TWO_ROWS)
+
+
+def floors(module: Path, empty: Path, folder: Path) -> list[Contender]:
+    """One position, and in the second a filter that does nothing: what any filter costs there."""
+    wasm = (wasm_filter("empty-behind", empty),)
+    mutation = _named("nothing-behind", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", mutations={})
+    own = this(module, "empty-behind", "this filter, an empty wasm filter in the second position")
+    built_in = native(folder, "native-nothing-behind", "this filter, native, a filter of Envoy's own in the second position")
+    return [
+        replace(own, upstream_http_filters=wasm, rows=TWO_ROWS, is_extra=True),
+        replace(built_in, upstream_http_filters=(mutation,), rows=TWO_ROWS, is_extra=True),
+    ]
 
 
 def counting(module: Path, mode: str) -> Contender:
@@ -221,7 +232,8 @@ def fallen(module: Path) -> Contender:
     key["model_aliases"][ALIAS] = {"fallback": [f"{BUSY}/{BUSY}", MODEL_ID], "cluster": OVER}
     filter_twice = wasm_filter("openai-gateway-filter", module, settings)
     return replace(two(module), name="fallen", title="this filter, the first of two providers at 503",
-                   http_filters=(filter_twice,), falls_back=True, rows=FALLEN_ROWS)  # fmt: skip
+                   http_filters=(filter_twice,), upstream_http_filters=(filter_twice,), falls_back=True,
+                   rows=FALLEN_ROWS)  # fmt: skip
 
 
 # Rows that say nothing new about a contender are left out: the run is to stay short.
@@ -258,7 +270,8 @@ def bootstrap(contender: Contender, upstream_port: int) -> Json:
     """Envoy's configuration. The listener's and the admin's port are chosen by the OS."""
     target = {"cluster_header": ROUTING_HEADER} if contender.routed else {"cluster": "upstream"}
     codec = _named("codec", "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
-    upstream = {"upstream_http_filters": [*contender.http_filters, codec]} if contender.positions == 2 else {}
+    behind = contender.upstream_http_filters
+    upstream = {"upstream_http_filters": [*behind, codec]} if behind else {}
     router = _named("router", "envoy.extensions.filters.http.router.v3.Router", **upstream)
     routes = [{"match": {"prefix": "/"}, "route": {**target, "timeout": "0s"}}]
     if contender.falls_back:

@@ -147,7 +147,7 @@ impl Exchange {
             }
             return;
         }
-        if !self.tally.is_attempt || !self.response_head_sent {
+        if !self.tally.is_attempt || !self.response_head_sent || !self.is_metered() {
             return;
         }
         let reading = self.tally.meter.reading();

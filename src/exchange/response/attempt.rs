@@ -26,6 +26,8 @@ impl Exchange {
         let Some(last) = trail.last() else { return false };
         let is_done = match last.end {
             AttemptEnd::Replied => true,
+            // Envoy has no reason to try again, and nothing of its own to say.
+            AttemptEnd::Answered(200..300) => true,
             // It may be of an earlier attempt, and this a reply of Envoy's own.
             AttemptEnd::Answered(_) => {
                 around.answer_details().as_deref() == Some(VIA_UPSTREAM.as_bytes())
