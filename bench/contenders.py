@@ -96,11 +96,11 @@ def wasm_filter(name: str, module: Path, configuration: Json | None = None) -> J
     return _named(name, "envoy.extensions.filters.http.wasm.v3.Wasm", config=config)
 
 
-def native_filter(name: str, configuration: Json) -> Json:
+def native_filter(name: str, configuration: Json, module: str = "openai_gateway_filter") -> Json:
     return _named(
         name,
         "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-        dynamic_module_config={"name": "openai_gateway_filter"},
+        dynamic_module_config={"name": module},
         filter_name=name,
         filter_config=_any("google.protobuf.Struct", value=configuration),
     )
@@ -182,6 +182,13 @@ def native(
         routed=True,
         library_folder=folder,
     )
+
+
+def native_calls(library: Path) -> Contender:
+    """The native module's calls, without its code."""
+    calls = (native_filter("native-calls", {}, library.stem.removeprefix("lib")),)
+    one = native(library.parent, "native-calls", "this filter's calls alone, native")
+    return replace(one, http_filters=calls, normalises=False, rows=CALLS_ROWS)
 
 
 def _two_positions() -> Json:

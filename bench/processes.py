@@ -43,6 +43,7 @@ def build() -> dict[str, Path]:
         subprocess.run([str(word) for word in command + where], cwd=ROOT, check=True)
 
     cargo("host", "bench/load/Cargo.toml")
+    cargo("host", "bench/native-calls/Cargo.toml")
     cargo("wasm32-wasip1", "bench/filters/Cargo.toml")
     wasm = BUILT / "wasm32-wasip1/release"
     filters = {
@@ -51,6 +52,7 @@ def build() -> dict[str, Path]:
     filters["calls"] = with_fewer_exports(filters["calls"])
     return {
         "load": BUILT / "release/bench-load",
+        "native-calls": BUILT / "release/libnative_calls.so",
         **{n: optimised(p) for n, p in filters.items()},
     }
 

@@ -15,6 +15,7 @@ PEER_TARGETS = {"aigw": 5, "litellm": 50}
 TITLES = {
     "this": "this filter",
     "native": "this filter, native",
+    "native-calls": "its calls alone, native",
     "calls": "its calls alone",
     "naive": "naive wasm filter",
 }
@@ -110,12 +111,14 @@ def targets(results: Json) -> Table:
             naive = by["naive"]["ratio"]["median"]
             least = calls and calls / naive
             line(row["title"], "CPU, x naive filter", this / naive, limits[1], least)
-        if "two" in by and row["title"] == SECOND_POSITION_ROW:
-            line(f"{row['title']}, second position", "CPU, + x bare Envoy",
-                 by["two"]["ratio"]["median"] - this, SECOND_POSITION_TARGET)  # fmt: skip
         if "native" in by and row.get("native_target"):
+            least = by["native-calls"]["ratio"]["median"] if "native-calls" in by else None
             line(f"{row['title']}, native", "CPU, x bare Envoy", by["native"]["ratio"]["median"],
-                 row["native_target"])  # fmt: skip
+                 row["native_target"], least)  # fmt: skip
+        for one, two, host in (("this", "two", ""), ("native", "native-two", ", native")):
+            if {one, two} <= by.keys() and row["title"] == SECOND_POSITION_ROW:
+                added = by[two]["ratio"]["median"] - by[one]["ratio"]["median"]
+                line(f"{row['title']}, second position{host}", "CPU, + x bare Envoy", added, SECOND_POSITION_TARGET)
     for row in results.get("latency", {}).values():
         by = row["contenders"]
         if {"this", "empty"} <= by.keys():

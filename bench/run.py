@@ -131,6 +131,7 @@ class Bench:
             [*contenders.others(self.modules), contenders.this(FILTER), contenders.two(FILTER),
              contenders.fallen(FILTER), contenders.counting(FILTER, "observe"),
              contenders.counting(FILTER, "require"), contenders.native(NATIVE), contenders.native_two(NATIVE),
+             contenders.native_calls(self.modules["native-calls"]),
              *contenders.floors(FILTER, self.modules["empty"], NATIVE), *shipped.contenders(FILTER)],
             options.contenders,
         )

@@ -73,10 +73,10 @@ impl HttpContext for Stream {
             ("content-length", Some(length.to_string().as_str())),
             (":authority", Some("api.groq.test")),
             (":path", Some(format!("/openai/v1/{path}").as_str())),
-            ("x-gateway-cluster", Some("upstream")),
         ] {
             self.set_http_request_header(name, value);
         }
+        self.add_http_request_header("x-gateway-cluster", "upstream");
         Action::Continue
     }
 
@@ -106,7 +106,7 @@ impl HttpContext for Stream {
             ] {
                 let is_cache = name.ends_with("-cache");
                 if !(is_cache && (self.is_event_stream || self.is_embedding)) {
-                    self.set_http_response_header(name, Some(value));
+                    self.add_http_response_header(name, value);
                 }
             }
         }
