@@ -311,7 +311,7 @@ def fallback_route(name: str, action: Json, **policy: Any) -> Json:
     """A route of requests whose routing header says `name`, with a retry policy for fallbacks."""
     policy = {
         "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
-        "retriable_status_codes": [401, 402, 403, 404, 408, 429],
+        "retriable_status_codes": [401, 402, 403, 404, 408, 424, 429, 499],
         "num_retries": 1,
         "per_try_idle_timeout": "0.6s",
         "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.02s"},

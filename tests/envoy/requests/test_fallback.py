@@ -86,6 +86,9 @@ FAILURES = {
     "error in 200": (answer({"error": {"message": "m", "code": 503}}), "503"),
     "flat error in 200": (answer({"object": "error", "message": "m", "code": 429}), "429"),
     "first event": (sse({"error": {"message": "m", "code": 500}}), "500"),
+    # Statuses that only a stream's first event can tell: TGI's failed generation, and one that a server cancelled.
+    "failed generation": (sse({"error": "Request failed during generation", "error_type": "generation"}), "424"),
+    "cancelled": (sse({"error": {"message": "m", "type": "cancelled"}}), "499"),
     "reset": (answer(silent=True, end="reset"), "none"),
 }
 

@@ -46,7 +46,7 @@ def attempts(reply) -> str | None:
 def test_a_status_that_another_provider_may_not_have(start_envoy, upstreams):
     """With `retry-after`, which is the first provider's own word and no reason to wait."""
     envoy = start(start_envoy)
-    for status in (401, 402, 403, 404, 408, 429, 500, 502, 503, 504, 529):
+    for status in (401, 402, 403, 404, 408, 424, 429, 499, 500, 502, 503, 504, 529):
         upstreams["alpha"].next(answer(ERROR, status, headers=[("retry-after", "30")]))
         began = time.monotonic()
         reply = expect.good(envoy.post(body=BODY))

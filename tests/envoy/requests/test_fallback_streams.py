@@ -113,6 +113,8 @@ BEFORE_THE_FIRST_EVENT = {
     "429 in 200": (answer({"error": {"message": "m", "code": 429}}), "429"),
     "first event": (sse({"error": {"message": "m", "code": 500}}), "500"),
     "first event behind comments": (sse(*COMMENTS, {"error": {"message": "m", "type": "overloaded_error"}}), "529"),
+    "failed generation": (sse({"error": "Request failed during generation", "error_type": "generation"}), "424"),
+    "cancelled": (sse({"error": {"message": "m", "type": "cancelled"}}), "499"),
     "error and done": (sse({"error": {"message": "m"}}, "[DONE]"), "502"),
     "event: error": (sse(b'event: error\ndata: {"message":"m","code":503}\n\n'), "503"),
     "no head": (answer(silent=True, end="never"), "none"),
