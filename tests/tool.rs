@@ -213,7 +213,7 @@ const PLANTED: &[Planted] = planted! {
     "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n" => "  - name: groq\n    type: EDS\n    eds_cluster_config: {eds_config: {ads: {}}}\n", at "eds_cluster_config":
         "warning" "eds_cluster_config" "come by EDS and are not checked";
     // Two positions.
-    "fallback.yaml": "route: {cluster: over, timeout" => "route: {cluster: vllm, timeout", at "route: {cluster: vllm":
+    "fallback.yaml": "                  cluster: over\n                  timeout" => "                  cluster: vllm\n                  timeout", at "route:\n                  cluster: vllm":
         "warning" "routes[0].route" "requests of alias claude-*";
     "fallback.yaml": "match: {prefix: /v1}" => "match: {prefix: /openai/v1}", at "routes:":
         "warning" "routes" "path /v1/chat/completions";
@@ -243,14 +243,77 @@ const PLANTED: &[Planted] = planted! {
     "fallback.yaml": "              upstream_http_filters:\n" => "              upstream:\n", at "claude-*":
         "warning" "model_aliases[\"claude-*\"]" "upstream_http_filters";
     // Whether the next provider is asked.
-    "fallback.yaml": "timeout: 0s, retry_policy: {retry_on: 5xx, num_retries: 1}" => "timeout: 0s", at "route: {cluster: over":
+    "fallback.yaml": "                  retry_policy:\n" => "                  x:\n", at "route:\n                  cluster: over":
         "warning" "route.retry_policy" "claude-* never falls back here: set retry_policy: {retry_on";
-    "fallback.yaml": "num_retries: 1}" => "num_retries: 1}, hedge_policy: {hedge_on_per_try_timeout: true}", at "hedge_policy":
+    "fallback.yaml": "                  retry_policy:\n" => "                  hedge_policy: {hedge_on_per_try_timeout: true}\n                  retry_policy:\n", at "hedge_policy":
         "warning" "route.hedge_policy" "before any head, or crashes";
     "fallback.yaml": "composite.v3.ClusterConfig\n        clusters: [{name: groq}, {name: vllm}]" => "aggregate.v3.ClusterConfig\n        clusters: [groq, vllm]",
-        at "retry_policy: {": "warning" "retry_policy.retry_priority" "over is an aggregate cluster, and each attempt of alias claude-* goes to its first provider";
+        at "retry_policy:": "warning" "retry_policy.retry_priority" "over is an aggregate cluster, and each attempt of alias claude-* goes to its first provider";
     "fallback.yaml": "    cluster_type:\n      name: envoy.clusters.composite" => "    load_assignment: {endpoints: [{priority: 0}, {priority: 1}]}\n    x:\n      name: envoy.clusters.composite",
-        at "retry_policy: {": "warning" "retry_policy.retry_priority" "previous_priorities";
+        at "retry_policy:": "warning" "retry_policy.retry_priority" "previous_priorities";
+    "fallback.yaml": "                    num_retries: 1\n" => "                    num_retries: 0\n", at "num_retries: 0":
+        "warning" "retry_policy.num_retries" "set num_retries: 1: alias claude-* has 2 targets";
+    "fallback.yaml": "fallback: [groq/llama-3.3-70b-versatile, vllm/small]\n" => "fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m]\n", at "num_retries: 1":
+        "warning" "retry_policy.num_retries" "set num_retries: 2: alias claude-* has 3 targets, and Envoy asks another one 1 times";
+    "fallback.yaml": "{fallback: [groq/llama-3.3-70b-versatile, vllm/small], " => "{fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m], ", at "num_retries: 1":
+        "warning" "retry_policy.num_retries" "alias mixed has 3 targets";
+    "fallback.yaml": "fallback: [groq/llama-3.3-70b-versatile, vllm/small]\n                        cluster: over\n                      mixed" => "fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m]\n                        cluster: over\n                      mixed", at "clusters: [{name: groq}":
+        "warning" "typed_config.clusters" "over has 2 clusters, and alias claude-* has 3 targets";
+    "fallback.yaml": "retry_on: 5xx,reset,connect-failure,refused-stream,retriable-status-codes" => "retry_on: reset,connect-failure,refused-stream,retriable-status-codes", at "retry_on":
+        "warning" "retry_policy.retry_on" "does not fall back at a server's error";
+    "fallback.yaml": "retry_on: 5xx,reset,connect-failure,refused-stream,retriable-status-codes" => "retry_on: \"gateway-error, reset\"", at "retry_on":
+        "warning" "retry_policy.retry_on" "a quota that is spent";
+    "fallback.yaml": "408, 424, 429, 499]" => "408, 429]", at "retriable_status_codes":
+        "warning" "retry_policy.retriable_status_codes" "does not fall back at [424, 499]";
+    "fallback.yaml": "                    retriable_status_codes: [401, 402, 403, 404, 408, 424, 429, 499]\n" => "", at "retry_policy:":
+        "warning" "retry_policy.retriable_status_codes" "at [401, 402, 403, 404, 408, 424, 429, 499]";
+    "fallback.yaml": "    circuit_breakers: {thresholds: [{max_retries: 1024}]}\n" => "", at "- name: over":
+        "warning" "circuit_breakers" "three retries at a time";
+    "fallback.yaml": "[{max_retries: 1024}]" => "[{max_requests: 1024}, {priority: HIGH, max_retries: 1024}]", at "circuit_breakers":
+        "warning" "circuit_breakers" "three retries at a time";
+    // Whether attempt n is target n's.
+    "fallback.yaml": "{name: groq}, {name: vllm}" => "{name: vllm}, {name: groq}", at "clusters: [{name: vllm}":
+        "warning" "typed_config.clusters" "attempt 1 of alias claude-* goes to vllm, and not to its target 1";
+    "fallback.yaml": "{name: groq}, {name: vllm}" => "{name: groq}, {name: azure}, {name: vllm}", at "clusters: [{name: groq}":
+        "warning" "typed_config.clusters" "attempt 2 of alias claude-* goes to azure";
+    "fallback.yaml": "{name: groq}, {name: vllm}" => "{name: groq}", at "clusters: [{name: groq}":
+        "warning" "typed_config.clusters" "over has 1 clusters, and alias mixed has 2 targets";
+    "fallback.yaml": "composite.v3.ClusterConfig\n        clusters: [{name: groq}, {name: vllm}]" => "aggregate.v3.ClusterConfig\n        clusters: [vllm, groq]",
+        at "clusters: [vllm": "warning" "typed_config.clusters" "put the clusters of over into the fallback's order (groq, vllm)";
+    "fallback.yaml": "    cluster_type:\n      name: envoy.clusters.composite" => "    load_assignment: {endpoints: [{priority: 1, lb_endpoints: [{metadata: {filter_metadata: {openai-gateway: {provider: groq}}}}]}, {lb_endpoints: [{metadata: {filter_metadata: {openai-gateway: {provider: vllm}}}}]}]}\n    x:\n      name: envoy.clusters.composite",
+        at "load_assignment: {endpoints: [{priority: 1": "warning" "load_assignment" "attempt 1 of alias claude-* goes to vllm";
+    "fallback.yaml": "    cluster_type:\n      name: envoy.clusters.composite" => "    load_assignment: {endpoints: [{lb_endpoints: [{metadata: {filter_metadata: {openai-gateway: {provider: groq}}}}, {metadata: {filter_metadata: {openai-gateway: {provider: vllm}}}}]}]}\n    x:\n      name: envoy.clusters.composite",
+        at "load_assignment: {endpoints: [{lb": "warning" "load_assignment" "over has 1 priorities";
+    // Whose key a host gets.
+    "fallback.yaml": "{openai-gateway: {provider: groq}}" => "{openai-gateway: {provider: vllm}}", at "{provider: vllm}}}\n  - name: azure":
+        "warning" "metadata" "cluster groq is groq's, and this host says that it is vllm's: in a fallback of both it gets vllm's key";
+    "fallback.yaml": "{openai-gateway: {provider: vllm}}" => "{openai-gateway: {provider: groq}}", at "metadata: {filter_metadata: {openai-gateway: {provider: groq}}}":
+        "warning" "metadata" "cluster vllm is vllm's";
+    "fallback.yaml": "address: example.openai.azure.com, port_value: 443}}}}" => "address: example.openai.azure.com, port_value: 443}}}, metadata: {filter_metadata: {openai-gateway: {provider: groq}}}}", at "endpoints: [{lb_endpoints":
+        "warning" "metadata" "cluster azure is azure's";
+    "fallback.yaml": "cluster: azure\n" => "cluster: groq\n", at "metadata: {filter_metadata: {openai-gateway: {provider: groq}}}":
+        "warning" "metadata" "requests of provider azure come to this host of cluster groq as well";
+    // Whether a credential is sent to the one whose it is.
+    "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n" => "  - name: groq\n    type: LOGICAL_DNS\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        upstream_http_protocol_options: {auto_sni: true, auto_san_validation: true}\n", at "upstream_http_protocol_options":
+        "warning" "upstream_http_protocol_options.auto_sni" "for what comes by cluster over Envoy does not read it here: leave it out of cluster groq, and set sni: api.groq.com";
+    "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n" => "  - name: groq\n    type: LOGICAL_DNS\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        upstream_http_protocol_options: {auto_san_validation: true}\n", at "upstream_http_protocol_options":
+        "warning" "upstream_http_protocol_options.auto_san_validation" "matcher: {exact: api.groq.com}";
+    "fallback.yaml": "    lb_policy: CLUSTER_PROVIDED\n" => "    lb_policy: CLUSTER_PROVIDED\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        upstream_http_protocol_options: {auto_sni: true}\n", at "upstream_http_protocol_options":
+        "warning" "upstream_http_protocol_options.auto_sni" "one name for all providers of over";
+    "fallback.yaml": "  - name: azure\n    type: LOGICAL_DNS\n" => "  - name: azure\n    type: LOGICAL_DNS\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        upstream_http_protocol_options: {auto_sni: true}\n", at "upstream_http_protocol_options":
+        "warning" "upstream_http_protocol_options.auto_sni" "from the client's Host: leave it out of cluster azure, and set sni: example.openai.azure.com";
+    "fallback.yaml": "        auto_sni_san_validation: true\n" => "", at "common_tls_context: {validation_context: {system":
+        "warning" "validation_context.match_typed_subject_alt_names" "cluster azure takes a certificate of any name";
+    "envoy.yaml": "\n            match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: api.groq.com}}]" => "", at "validation_context:":
+        "warning" "validation_context.match_typed_subject_alt_names" "whoever has one can read the credential";
+    "envoy.yaml": "            trusted_ca: {filename: /etc/ssl/certs/ca-certificates.crt}\n" => "", at "validation_context:":
+        "warning" "common_tls_context.validation_context" "cluster groq checks no certificate";
+    "envoy.yaml": "            trusted_ca: {filename" => "            trust_chain_verification: ACCEPT_UNTRUSTED\n            trusted_ca: {filename", at "validation_context:":
+        "warning" "common_tls_context.validation_context" "checks no certificate";
+    "envoy.yaml": "        common_tls_context:\n" => "        x:\n", at "typed_config:\n        \"@type\": type.googleapis.com/envoy.extensions.transport_sockets":
+        "warning" "common_tls_context" "checks no certificate";
+    "envoy.yaml": "          validation_context:\n" => "          validation_context_sds_secret_config: {name: ca}\n          x:\n", at "validation_context_sds":
+        "warning" "common_tls_context.validation_context_sds_secret_config" "comes by SDS and is not checked here";
     // Limits that count what nobody tells.
     "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: off}", at "mode: off": "error" "usage.mode" "expected a string";
     "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: 'off'}", at "hits_addend":
@@ -321,6 +384,82 @@ fn every_planted_mistake_is_found_at_its_line() {
         assert!(!format!("{findings:?}").contains("hush"), "a secret is printed");
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// Other ways to hold a provider's certificate against its name, and to say whose a host is.
+#[test]
+fn what_is_as_good_has_no_finding() {
+    const GROQ: &str = "  - name: groq\n    type: LOGICAL_DNS\n";
+    const AUTO: &str = "    typed_extension_protocol_options: {o: {\"@type\": \
+        type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, \
+        upstream_http_protocol_options: {auto_sni: true, auto_san_validation: true}}}\n";
+    const SAN: &str = "\n            match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: api.groq.com}}]";
+    let auto = format!("{GROQ}{AUTO}");
+    let cases: [(&str, &[(&str, &str)]); 7] = [
+        // In one position the filter has set the provider's host when Envoy reads it.
+        ("envoy.yaml", &[(GROQ, &auto), (SAN, ""), ("        sni: api.groq.com\n", "")]),
+        (
+            "fallback.yaml",
+            &[
+                ("  - name: azure\n    type: LOGICAL_DNS\n", &auto.replace("groq", "azure")),
+                ("        auto_sni_san_validation: true\n", ""),
+                ("routing: {cluster", "routing: {authority: filter, cluster"),
+            ],
+        ),
+        (
+            "envoy.yaml",
+            &[(
+                SAN,
+                "\n            verify_certificate_spki: [NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=]",
+            )],
+        ),
+        (
+            "envoy.yaml",
+            &[
+                (
+                    "          validation_context:\n",
+                    "          validation_context_sds_secret_config: {name: ca}\n          x:\n",
+                ),
+                (
+                    "static_resources:\n",
+                    "static_resources:\n  secrets: [{name: ca, validation_context: {system_root_certs: {}, \
+                     match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: api.groq.com}}]}}]\n",
+                ),
+            ],
+        ),
+        (
+            "fallback.yaml",
+            &[("[{max_retries: 1024}]", "[{retry_budget: {budget_percent: {value: 50}}}]")],
+        ),
+        (
+            "fallback.yaml",
+            &[
+                ("num_retries: 1\n", "num_retries: 3\n"),
+                ("retry_on: 5xx,", "retry_on: \"gateway-error, 5xx,"),
+                ("retriable-status-codes\n", "retriable-status-codes\"\n"),
+            ],
+        ),
+        // One provider's cluster needs no metadata where no fallback leads there.
+        (
+            "fallback.yaml",
+            &[(
+                "port_value: 443}}}}]}]\n",
+                "port_value: 443}}}, metadata: {filter_metadata: {openai-gateway: {provider: azure}}}}]}]\n",
+            )],
+        ),
+    ];
+    for (number, (name, changes)) in cases.into_iter().enumerate() {
+        let mut text = fs::read_to_string(root().join("tests/tool").join(name)).unwrap();
+        for (old, new) in changes {
+            assert!(text.contains(old), "{old} is not in {name}");
+            text = text.replacen(old, new, 1);
+        }
+        assert_eq!(
+            check(&file(&format!("good-{number}.yaml"), &text)),
+            (0, Vec::new()),
+            "{number}"
+        );
+    }
 }
 
 /// A provider may name the cluster of its rule itself.
@@ -713,6 +852,30 @@ fn explains_what_the_filter_would_do() {
     assert_eq!(whole["usage"]["mode"], "require");
     let mixed = explain_in(&all, "search-team", "mixed", "chat_completions");
     assert_eq!(mixed["fallbacks"].as_array().unwrap().len(), 1, "{mixed}");
+    // Weights are shares of what the key is bound to, a fallback by any of its targets, however large they are.
+    let split = "mixed:
+                      - {target: vllm/a, weight: 3}
+                      - {fallback: [groq/llama-3.3-70b-versatile, azure/m], cluster: over, weight: 1000}
+                      - {fallback: [azure/m, vllm/b], cluster: over, weight: 4000000}
+                      - {target: groq/llama-3.3-70b-versatile, weight: 50}
+                      - {target: vllm/c, weight: 2}
+                      unused:";
+    let split = good.replacen("mixed:", split, 1);
+    let split = file("split.yaml", &split).display().to_string();
+    let shares = |key: &str| -> Vec<(String, u64)> {
+        let answer = explain_in(&split, key, "mixed", "chat_completions");
+        let targets = answer["targets"].as_array().unwrap().iter();
+        targets
+            .map(|it| {
+                (
+                    format!("{}/{}", it["provider"], it["model"]).replace('"', ""),
+                    it["weight"].as_u64().unwrap(),
+                )
+            })
+            .collect()
+    };
+    let expected = [("vllm/a", 3), ("vllm/b", 4_000_000), ("vllm/c", 2)];
+    assert_eq!(shares("batch"), expected.map(|(name, weight)| (name.to_owned(), weight)));
     let text = run(&["explain", &all, "--key", "search-team", "--model", "claude-x"]).stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(

@@ -3,6 +3,7 @@
 use openai_gateway_filter::config::ROOT;
 use openai_gateway_filter::policy::{Config, Positions, Provider};
 
+use super::clusters;
 use super::discovery;
 use super::document::Node;
 use super::neighbours;
@@ -164,7 +165,7 @@ impl Position<'_> {
         self.idle_timeout(report);
         self.per_route(report, filter);
         self.positions(report, gateway);
-        self.clusters(report, gateway);
+        clusters::check(report, self.document, gateway, self.gateways);
         self.mirrors(report);
         if let Some(config) = gateway.config {
             ratelimit::check(
@@ -224,59 +225,6 @@ impl Position<'_> {
         }
     }
 
-    fn clusters(&self, report: &mut Report<'_>, gateway: &GatewayFilter<'_>) {
-        let Some(clusters) = self.document.at(&["static_resources", "clusters"]) else { return };
-        if self.document.at(&["dynamic_resources", "cds_config"]).is_some() {
-            return;
-        }
-        let cluster =
-            |name: &str| clusters.items().iter().find(|node| node.text_of("name") == name);
-        for (index, provider) in
-            gateway.tree.get("providers").map(Node::items).unwrap_or_default().iter().enumerate()
-        {
-            let own = provider.get("cluster").and_then(Node::text);
-            let (member, name) = match own {
-                Some(name) => ("cluster", name),
-                None => ("name", provider.text_of("name")),
-            };
-            if name.is_empty() {
-                continue;
-            }
-            let path = format!("providers[{index}].{member}");
-            let line = gateway.places.line(&path);
-            match cluster(name) {
-                None => report.warning(line, path, format!(
-                    "Envoy has no cluster {name}: add it to static_resources.clusters, or name the right one in \
-                     the provider's cluster"
-                )),
-                Some(node) => {
-                    let is_https = provider.text_of("base_url").starts_with("https://");
-                    let has_tls = ["transport_socket", "transport_socket_matches"]
-                        .iter()
-                        .any(|name| node.get(name).is_some());
-                    if is_https && !has_tls {
-                        report.warning_at(self.document, node, "transport_socket", format!(
-                            "base_url of the provider is https, and the cluster speaks plain text: set \
-                             transport_socket (envoy.transport_sockets.tls) on cluster {name}"
-                        ));
-                    }
-                }
-            }
-        }
-        for FallbackRoute { alias, cluster: name, .. } in gateway.fallbacks() {
-            if cluster(&name).is_none() {
-                let path = ROOT.field("model_aliases").field(&alias).to_string();
-                report.warning(gateway.places.line(&path), path, format!(
-                    "Envoy has no cluster {name}: add it to static_resources.clusters as a composite or aggregate \
-                     cluster over the providers' own"
-                ));
-            }
-        }
-        if positions::is_upstream(self.document, self.gateways) {
-            positions::check(report, self.document, clusters.items(), gateway, self.gateways);
-        }
-    }
-
     fn mirrors(&self, report: &mut Report<'_>) {
         for map in self.manager.maps() {
             if map.get("request_mirror_policies").is_some() {
@@ -326,10 +274,11 @@ impl Position<'_> {
                     if let Some((member, why)) = leads_elsewhere(route, header, &what, &cluster) {
                         (route, member, why)
                     } else {
-                        let over = fallbacks.iter().find(|it| it.cluster == cluster);
-                        if let Some(fallback) = over.filter(|it| !retried.contains(&it.cluster)) {
+                        if !retried.contains(&cluster) {
                             retried.push(cluster.clone());
-                            retries::check(report, self.document, host, route, fallback);
+                            for fallback in fallbacks.iter().filter(|it| it.cluster == cluster) {
+                                retries::check(report, self.document, host, route, fallback);
+                            }
                         }
                         if !timed.contains(&std::ptr::from_ref(route)) {
                             timed.push(std::ptr::from_ref(route));

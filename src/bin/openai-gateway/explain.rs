@@ -5,15 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use openai_gateway_filter::error::GatewayError;
 use openai_gateway_filter::exchange::{offered, upstream_path};
 use openai_gateway_filter::policy::key::VirtualKey;
-use openai_gateway_filter::policy::model::{Allowlist, Plan, Target, Way, resolve};
+use openai_gateway_filter::policy::model::{
+    AliasTable, Allowlist, Plan, Target, Targets, Way, resolve,
+};
 use openai_gateway_filter::policy::operation::{Operation, classify};
 use openai_gateway_filter::policy::{Config, Provider, ProviderId, UsageMode};
 use serde_json::{Value, json};
 
 use super::document::Node;
-
-/// How many draws of a split are tried: its weights are exact where their sum is no larger.
-const MAX_DRAWS: u64 = 100_000;
 
 /// A request, as it is asked about.
 pub struct Question<'a> {
@@ -83,8 +82,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         .iter()
         .find(|raw| raw.text_of("id") == &*key.id);
     let alias = alias(config, key, question.model);
-    let routes = match routes(config, key, question, total_weight(raw_key, tree, alias.as_deref()))
-    {
+    let routes = match routes(config, key, question) {
         Ok(routes) => routes,
         Err(error) => return refused(error.code.as_str(), alias.as_deref(), None),
     };
@@ -169,23 +167,36 @@ fn routes(
     config: &Config,
     key: &VirtualKey,
     question: &Question<'_>,
-    total: u64,
 ) -> Result<Vec<Route>, GatewayError> {
     let mut routes: Vec<Route> = Vec::new();
     let mut refusal = None;
-    for draw in 0..total.clamp(1, MAX_DRAWS) {
+    let mut draw: u64 = 0;
+    for weight in weights(config, key, question.model) {
         match plan(config, key, question, draw) {
             Ok(plan) => match routes.iter_mut().find(|route| route.plan == plan) {
-                Some(route) => route.weight = route.weight.saturating_add(1),
-                None => routes.push(Route { plan, weight: 1 }),
+                Some(route) => route.weight = route.weight.saturating_add(weight),
+                None => routes.push(Route { plan, weight }),
             },
             Err(error) => refusal = Some(error),
         }
+        draw = draw.saturating_add(weight);
     }
     match refusal {
         Some(error) if routes.is_empty() => Err(error),
         _ => Ok(routes),
     }
+}
+
+/// The shares of what a draw decides between, in order: the first of them is drawn by 0, the next by the first's weight. Like
+/// the filter, without what leads to providers alone that the key is not bound to.
+fn weights(config: &Config, key: &VirtualKey, model: &str) -> Vec<u64> {
+    let targets = AliasTable::resolve(&key.aliases, &config.aliases, model);
+    let choices = targets.into_iter().flat_map(Targets::choices);
+    let weights: Vec<u64> = choices
+        .filter(|(_, choice)| choice.targets().iter().any(|it| key.bound.contains(it.provider)))
+        .map(|(weight, _)| weight)
+        .collect();
+    if weights.is_empty() { vec![1] } else { weights }
 }
 
 /// What the filter decides for one draw.
@@ -217,31 +228,6 @@ fn alias_entry<'a>(
     let alias = alias?;
     let own = raw_key.and_then(|key| key.get("model_aliases"));
     own.and_then(|own| own.get(alias)).or_else(|| tree.get("model_aliases")?.get(alias))
-}
-
-/// The sum of an alias's weights for the providers that the key is bound to.
-fn total_weight(raw_key: Option<&Node>, tree: &Node, alias: Option<&str>) -> u64 {
-    let Some(entry) = alias_entry(raw_key, tree, alias) else { return 1 };
-    let bound: Option<Vec<&str>> = raw_key
-        .and_then(|key| key.get("providers"))
-        .map(|list| list.items().iter().filter_map(Node::text).collect());
-    let is_bound = |choice: &&Node| match (&bound, choice.get("target").and_then(Node::text)) {
-        (Some(bound), Some(target)) => {
-            target.split_once('/').is_some_and(|(provider, _)| bound.contains(&provider))
-        }
-        _ => true,
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped right after"
-    )]
-    let weight = |choice: &Node| choice.get("weight").and_then(Node::number).unwrap_or(0.0) as u64;
-    entry
-        .items()
-        .iter()
-        .filter(is_bound)
-        .fold(0, |sum: u64, choice| sum.saturating_add(weight(choice)))
 }
 
 /// The first entry of `models_allowed` that lets the request pass.

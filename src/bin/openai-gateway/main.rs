@@ -9,6 +9,8 @@ mod check;
 #[cfg(not(target_arch = "wasm32"))]
 mod cli;
 #[cfg(not(target_arch = "wasm32"))]
+mod clusters;
+#[cfg(not(target_arch = "wasm32"))]
 mod discovery;
 #[cfg(not(target_arch = "wasm32"))]
 mod document;
@@ -19,9 +21,13 @@ mod explain;
 #[cfg(not(target_arch = "wasm32"))]
 mod finding;
 #[cfg(not(target_arch = "wasm32"))]
+mod led_to;
+#[cfg(not(target_arch = "wasm32"))]
 mod mesh;
 #[cfg(not(target_arch = "wasm32"))]
 mod neighbours;
+#[cfg(not(target_arch = "wasm32"))]
+mod order;
 #[cfg(not(target_arch = "wasm32"))]
 mod plugin;
 #[cfg(not(target_arch = "wasm32"))]
@@ -38,6 +44,8 @@ mod routes;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 mod site;
+#[cfg(not(target_arch = "wasm32"))]
+mod tls;
 #[cfg(not(target_arch = "wasm32"))]
 mod version;
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,14 +1,10 @@
 //! What the second position needs of Envoy's clusters: that the filter runs there, and whose hosts they are.
 
-use std::collections::BTreeSet;
-
 use super::document::Node;
-use super::envoy::{GatewayFilter, gateway_of};
+use super::envoy::{FallbackRoute, GatewayFilter, gateway_of};
+use super::led_to::{self, LedTo, PROVIDER, groups, parts};
 use super::report::Report;
 use super::site::{self, type_of};
-
-/// Where the host's provider stands in its metadata.
-const PROVIDER: [&str; 4] = ["metadata", "filter_metadata", "openai-gateway", "provider"];
 
 /// Whether the filter also stands where Envoy makes its attempts.
 pub fn is_upstream(document: &Node, gateways: &[GatewayFilter<'_>]) -> bool {
@@ -25,92 +21,88 @@ pub fn check(
     report: &mut Report<'_>,
     document: &Node,
     clusters: &[Node],
-    gateway: &GatewayFilter<'_>,
+    led_to: &[LedTo<'_>],
     gateways: &[GatewayFilter<'_>],
 ) {
-    let find = |name: &str| clusters.iter().find(|node| node.text_of("name") == name);
-    let mut led_to: BTreeSet<String> =
-        gateway.providers().map(|(_, cluster)| cluster.to_owned()).collect();
-    for fallback in gateway.fallbacks() {
-        led_to.insert(fallback.cluster.clone());
-        let Some(over) = find(&fallback.cluster) else { continue };
-        let parts = parts(over);
-        for (part, name) in &parts {
-            match find(name) {
-                Some(cluster) => hosts(report, document, cluster, &fallback.providers, gateway),
-                None => report.warning_at(document, part, "name", format!(
+    for over in led_to {
+        for (part, name) in parts(over.cluster) {
+            if !over.fallbacks.is_empty() && !clusters.iter().any(|it| it.text_of("name") == name) {
+                report.warning_at(document, part, "name", format!(
                     "Envoy has no cluster {name}: add it to static_resources.clusters, or name the right one here"
-                )),
+                ));
             }
-        }
-        if parts.is_empty() {
-            hosts(report, document, over, &fallback.providers, gateway);
         }
     }
     let in_router = routers_have_it(document, gateways);
-    for cluster in led_to.iter().filter_map(|name| find(name)) {
-        filters(report, document, cluster, in_router, gateways);
+    for cluster in led_to {
+        if parts(cluster.cluster).is_empty() {
+            hosts(report, document, cluster);
+        }
+        if cluster.is_routed_to {
+            filters(report, document, cluster.cluster, in_router, gateways);
+        }
     }
 }
 
-/// The clusters that a composite or an aggregate cluster is over, with the node that names each. Their own filters do not
-/// run for what comes by it, but the router's.
-fn parts(over: &Node) -> Vec<(&Node, &str)> {
-    let list = over.at(&["cluster_type", "typed_config", "clusters"]);
-    let parts = list.map(Node::items).unwrap_or_default().iter();
-    parts.map(|part| (part, part.text().unwrap_or_else(|| part.text_of("name")))).collect()
-}
-
-/// Whether each host says whose it is, and is one of the fallback's.
-fn hosts(
-    report: &mut Report<'_>,
-    document: &Node,
-    cluster: &Node,
-    providers: &[String],
-    gateway: &GatewayFilter<'_>,
-) {
-    let name = cluster.text_of("name");
+/// Whether each host says whose it is where it must, and is a provider's whose requests come to it.
+fn hosts(report: &mut Report<'_>, document: &Node, led_to: &LedTo<'_>) {
+    let (name, fallbacks) = (led_to.name(), &led_to.fallbacks);
     // The example is the provider whose cluster it is, where that is plain.
-    let own = gateway
-        .providers()
-        .find(|(provider, of)| *of == name && providers.iter().any(|target| target == provider));
-    let example = own.map(|(provider, _)| provider).or(providers.first().map(String::as_str));
+    let is_target = |owner: &&&str| {
+        fallbacks.iter().all(|it| it.providers.iter().any(|target| target == **owner))
+    };
+    let first = || fallbacks.first().and_then(|it| it.providers.first()).map(String::as_str);
+    let example = led_to.owners.iter().find(is_target).copied().or_else(first);
     let set = format!(
         "set metadata: {{filter_metadata: {{openai-gateway: {{provider: {}}}}}}} beside its endpoint",
         example.unwrap_or("NAME")
     );
-    if cluster.get("eds_cluster_config").is_some() {
+    if led_to.cluster.get("eds_cluster_config").is_some() && !fallbacks.is_empty() {
         let why = format!(
             "the hosts of cluster {name} come by EDS and are not checked: each must say whose it is ({set})"
         );
-        report.warning_at(document, cluster, "eds_cluster_config", why);
+        report.warning_at(document, led_to.cluster, "eds_cluster_config", why);
     }
-    let groups = cluster.at(&["load_assignment", "endpoints"]).map(Node::items).unwrap_or_default();
-    let hosts = groups.iter().filter_map(|group| group.get("lb_endpoints")).flat_map(Node::items);
-    for host in hosts {
-        let (member, why) = match host.at(&PROVIDER) {
-            None => (
-                "metadata",
-                format!(
-                    "a fallback leads to this host of cluster {name}, and it does not say whose it is: every attempt at it ends in \
+    for host in groups(led_to.cluster).iter().flat_map(led_to::hosts) {
+        let why = match (host.at(&PROVIDER), host.at(&PROVIDER).and_then(Node::text)) {
+            (None, _) if fallbacks.is_empty() => continue,
+            (None, _) => format!(
+                "a fallback leads to this host of cluster {name}, and it does not say whose it is: every attempt at it ends in \
                  500: {set}"
-                ),
             ),
-            Some(named) => match named.text() {
-                Some(named) if providers.iter().any(|target| target == named) => continue,
-                Some(named) => (
-                    "metadata",
-                    format!(
-                        "{named} is no provider of the fallback that leads to this host of cluster {name} ({}): every attempt at it \
-                     ends in 500: {set}",
-                        providers.join(", ")
-                    ),
-                ),
-                None => ("metadata", format!("the provider's name must be a text: {set}")),
+            (Some(_), None) => format!("the provider's name must be a text: {set}"),
+            (Some(_), Some(named)) => match misnamed(led_to, named, &set) {
+                Some(why) => why,
+                None => continue,
             },
         };
-        report.warning_at(document, host, member, why);
+        report.warning_at(document, host, "metadata", why);
     }
+}
+
+/// What is wrong with a host that says it is the provider's of this name: it gets that provider's credential, or none.
+fn misnamed(led_to: &LedTo<'_>, named: &str, set: &str) -> Option<String> {
+    let name = led_to.name();
+    let other = |it: &&&FallbackRoute| !it.providers.iter().any(|target| target == named);
+    if let Some(fallback) = led_to.fallbacks.iter().find(other) {
+        return Some(format!(
+            "{named} is no provider of the fallback that leads to this host of cluster {name} ({}): every attempt at it \
+             ends in 500: {set}",
+            fallback.providers.join(", ")
+        ));
+    }
+    let owner = led_to.owners.iter().find(|owner| **owner != named)?;
+    Some(if led_to.owners.contains(&named) {
+        format!(
+            "requests of provider {owner} come to this host of cluster {name} as well, and it says that it is {named}'s: they \
+             end in 500: give {owner} a cluster of its own"
+        )
+    } else {
+        format!(
+            "cluster {name} is {owner}'s, and this host says that it is {named}'s: in a fallback of both it gets {named}'s key, and \
+             every other request of {owner} ends in 500: {set}"
+        )
+    })
 }
 
 /// Whether the filter runs for what goes to a cluster: a list of its own takes the place of the router's.

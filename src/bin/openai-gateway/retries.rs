@@ -5,6 +5,13 @@ use super::envoy::FallbackRoute;
 use super::report::Report;
 use super::site::type_of;
 
+/// Statuses below 500 that another provider may not have. 400, 413, 415 and 422 are the client's own.
+const STATUSES: [u16; 8] = [401, 402, 403, 404, 408, 424, 429, 499];
+/// Envoy's default of `num_retries`.
+const DEFAULT_RETRIES: f64 = 1.0;
+/// What Envoy must try again.
+const RETRY_ON: &str = "5xx,reset,connect-failure,refused-stream,retriable-status-codes";
+
 /// The route that a fallback's requests take, of this virtual host.
 pub fn check(
     report: &mut Report<'_>,
@@ -17,15 +24,20 @@ pub fn check(
     let of_either = |name: &str| action.get(name).or_else(|| host.get(name));
     let alias = &fallback.alias;
     let typed = of_either("retry_policy_typed_config");
+    let retries = fallback.providers.len().saturating_sub(1);
     match of_either("retry_policy") {
         None if typed.is_none() => report.warning_at(document, action, "retry_policy", format!(
-            "alias {alias} never falls back here: set retry_policy: {{retry_on: \"5xx,reset,connect-failure,\
-             retriable-status-codes\", retriable_status_codes: [401, 402, 403, 404, 408, 429], num_retries: {}}}",
-            fallback.providers.len().saturating_sub(1)
+            "alias {alias} never falls back here: set retry_policy: {{retry_on: \"{RETRY_ON}\", retriable_status_codes: \
+             {STATUSES:?}, num_retries: {retries}}}"
         )),
-        Some(policy) => priorities(report, document, policy, fallback),
+        Some(policy) => {
+            self::policy(report, document, policy, fallback);
+            priorities(report, document, policy, fallback);
+        }
         None => {}
     }
+    let priority = action.get("priority").and_then(Node::text).unwrap_or("DEFAULT");
+    at_a_time(report, document, fallback, priority);
     let hedge = of_either("hedge_policy");
     let hedged = hedge.and_then(|hedge| hedge.get("hedge_on_per_try_timeout"));
     if hedged.is_some_and(Node::is_true) {
@@ -38,14 +50,77 @@ pub fn check(
     }
 }
 
+/// Whether the policy is one by which every target is asked, whatever the one before answered.
+fn policy(report: &mut Report<'_>, document: &Node, policy: &Node, fallback: &FallbackRoute) {
+    let FallbackRoute { alias, providers, .. } = fallback;
+    let needed = u32::try_from(providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    let retries = policy.get("num_retries").and_then(Node::number).unwrap_or(DEFAULT_RETRIES);
+    if retries < f64::from(needed) {
+        let why = format!(
+            "set num_retries: {needed}: alias {alias} has {} targets, and Envoy asks another one {retries} times",
+            providers.len()
+        );
+        report.warning_at(document, policy, "num_retries", why);
+    }
+    let on: Vec<&str> = policy.text_of("retry_on").split(',').map(str::trim).collect();
+    let lacks_server_errors = !["5xx", "gateway-error"].iter().any(|name| on.contains(name));
+    let lacks_statuses = !on.contains(&"retriable-status-codes");
+    if lacks_server_errors || lacks_statuses {
+        let what = if lacks_server_errors {
+            "a server's error"
+        } else {
+            "a key that is refused or a quota that is spent"
+        };
+        let why = format!(
+            "set retry_on: {RETRY_ON}: without it alias {alias} does not fall back at {what}"
+        );
+        report.warning_at(document, policy, "retry_on", why);
+    }
+    let codes = policy.get("retriable_status_codes").map(Node::items).unwrap_or_default();
+    let has = |status: &u16| {
+        codes
+            .iter()
+            .filter_map(Node::number)
+            .any(|code| code.total_cmp(&f64::from(*status)).is_eq())
+    };
+    let missing: Vec<u16> = STATUSES.into_iter().filter(|status| !has(status)).collect();
+    if !lacks_statuses && !missing.is_empty() {
+        let why = format!(
+            "set retriable_status_codes: {STATUSES:?}: alias {alias} does not fall back at {missing:?}, which another provider may \
+             not answer"
+        );
+        report.warning_at(document, policy, "retriable_status_codes", why);
+    }
+}
+
+/// How many requests may ask another target at a time.
+fn at_a_time(report: &mut Report<'_>, document: &Node, fallback: &FallbackRoute, priority: &str) {
+    let Some(over) = over(document, fallback) else { return };
+    let thresholds = over.at(&["circuit_breakers", "thresholds"]).map(Node::items);
+    let is_set = thresholds.unwrap_or_default().iter().any(|threshold| {
+        threshold.get("priority").and_then(Node::text).unwrap_or("DEFAULT") == priority
+            && ["max_retries", "retry_budget"].iter().any(|name| threshold.get(name).is_some())
+    });
+    if !is_set {
+        let why = format!(
+            "set circuit_breakers: {{thresholds: [{{max_retries: 1024}}]}} on cluster {}: Envoy's default is three retries at a time, \
+             and with more, a request of alias {} gets the first provider's failure",
+            fallback.cluster, fallback.alias
+        );
+        report.warning_at(document, over, "circuit_breakers", why);
+    }
+}
+
+/// The cluster over the targets.
+fn over<'a>(document: &'a Node, fallback: &FallbackRoute) -> Option<&'a Node> {
+    let clusters = document.at(&["static_resources", "clusters"])?.items();
+    clusters.iter().find(|node| node.text_of("name") == fallback.cluster)
+}
+
 /// Envoy chooses the first priority again for a retry, unless it is told not to.
 fn priorities(report: &mut Report<'_>, document: &Node, policy: &Node, fallback: &FallbackRoute) {
     let name = &fallback.cluster;
-    let clusters = document.at(&["static_resources", "clusters"]).map(Node::items);
-    let Some(over) = clusters.unwrap_or_default().iter().find(|node| node.text_of("name") == name)
-    else {
-        return;
-    };
+    let Some(over) = over(document, fallback) else { return };
     let kind = over.at(&["cluster_type", "typed_config"]).map(type_of).unwrap_or_default();
     let is_aggregate = kind.ends_with("clusters.aggregate.v3.ClusterConfig");
     let groups = over.at(&["load_assignment", "endpoints"]).map(Node::items).unwrap_or_default();
