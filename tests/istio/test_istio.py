@@ -7,6 +7,7 @@ download of the module, and mutual TLS between pods.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from mesh import HOST, Istiod, Proxy, free_port
@@ -25,6 +26,14 @@ NO_MTLS = {
     "metadata": {"name": "default", "namespace": "istio-system"},
     "spec": {"mtls": {"mode": "DISABLE"}},
 }
+
+
+def maps(value: object) -> Iterator[dict]:
+    """Every object in a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from maps(inner)
 
 
 def of_kind(documents: list[dict], kind: str) -> list[dict]:
@@ -128,7 +137,12 @@ def test_two_positions_with_a_fallback(
         Istiod(programs["istiod"], tmp_path, [*documents, NO_MTLS]) as istiod,
         Proxy(programs["envoy"], tmp_path, istiod, GATEWAY_NODE, {"GROQ_API_KEY": UPSTREAM_KEY}) as envoy,
     ):
-        assert "upstream_http_filters" in envoy.config_dump(), "istiod delivers the second position"
+        dump = envoy.config_dump()
+        assert "upstream_http_filters" in dump, "istiod delivers the second position"
+        # What an EnvoyFilter adds to the retry policy stands beside what Istio makes of `retries`.
+        policy = next(it["route"]["retry_policy"] for it in maps(json.loads(dump)) if it.get("name") == "fast" and "match" in it)
+        assert policy["retriable_status_codes"] == [401, 402, 403, 404, 408, 424, 429, 499], policy
+        assert (policy["num_retries"], policy["per_try_idle_timeout"]) == (1, "300s"), policy
         # One provider by its name: the credential is set in the second position.
         status, headers, body = send(port, host, chat("groq/llama-3.3-70b-versatile"))
         assert status == 200, body
