@@ -36,6 +36,8 @@ pub(super) struct Decision {
     pub path: String,
     /// The client says which version of Anthropic's API it speaks.
     pub has_version: bool,
+    /// A page in a browser asks.
+    pub is_page: bool,
     /// `content-length`, where the client or the complete body told it.
     pub declared: Option<u64>,
     /// Where the body names its model (see [`crate::wire::model_span::ModelSpan`]).
@@ -79,12 +81,13 @@ impl Decision {
         let spans = write_spans(&self.span, self.length_span.as_ref());
         let facts = write_facts(&self.facts);
         let version = if self.has_version { "v" } else { "" };
+        let page = if self.is_page { "p" } else { "" };
         let open = if self.is_complete { "" } else { "+" };
         // With a secret of the operator's, each instance makes it anew.
         let sealer = self.sealer.as_ref().filter(|_| config.seal_secret.is_none());
         let sealer = sealer.and_then(|sealer| sealer.export()).unwrap_or_default();
         note.push_str(&format!(
-            "\n{declared}\n{spans}\n{facts}{version}{open}\n{sealer}\n{}\n{}",
+            "\n{declared}\n{spans}\n{facts}{version}{page}{open}\n{sealer}\n{}\n{}",
             self.path, self.requested
         ));
         for target in self.targets() {
@@ -108,6 +111,8 @@ impl Decision {
         let facts = parts.next()?;
         let is_complete = !facts.ends_with('+');
         let facts = facts.trim_end_matches('+');
+        let is_page = facts.ends_with('p');
+        let facts = facts.trim_end_matches('p');
         let has_version = facts.ends_with('v');
         let facts = read_facts(facts.trim_end_matches('v'))?;
         let exported = parts.next()?;
@@ -130,6 +135,7 @@ impl Decision {
             sealer,
             path,
             has_version,
+            is_page,
             declared,
             span,
             length_span,

@@ -102,6 +102,11 @@ impl Exchange {
         around: &dyn Surroundings,
     ) -> Option<RequestStep> {
         let note = around.recall(Note::Request)?;
+        // Taken by an instance in two positions, so this one's configuration is another: the head is the client's still, without a
+        // credential, and the path not the provider's.
+        if around.recall(Note::Decision).is_some() {
+            return Some(self.refuse(&internal()));
+        }
         let attempt = Attempt::recall(&self.config, fields, note);
         let reader = |attempt: &Attempt| reader(attempt.operation, fields.content_type).ok()?;
         let Some((attempt, reader)) =

@@ -68,6 +68,7 @@ impl Attempt {
             sealer: self.sealer.clone(),
             path: String::new(),
             has_version: self.has_version,
+            is_page: false,
             declared: None,
             span: found.span,
             length_span: found.length,

@@ -106,6 +106,7 @@ pub(super) fn decide(
         sealer: head.sealer.clone(),
         path: std::mem::take(&mut head.path),
         has_version: head.has_version,
+        is_page: head.is_page,
         declared: head.declared,
         span: found.span,
         length_span: found.length,

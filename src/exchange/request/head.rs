@@ -141,6 +141,8 @@ pub(super) struct ClientHead {
     pub path: String,
     /// There is an `anthropic-version`.
     pub has_version: bool,
+    /// A page in a browser asks.
+    pub is_page: bool,
     /// The `content-type` that leaves no doubt that the body is what was checked, where the client's own does.
     content_type: Option<HeaderEdit>,
     /// Headers to remove: credentials, the gateway's own, what must not go upstream.
@@ -181,6 +183,7 @@ impl ClientHead {
                 _ => target.path.to_owned(),
             },
             has_version: fields.has_version,
+            is_page: fields.is_page,
             content_type: content_type(target.operation, fields.content_type)?,
             removals: removals(config, headers, repetition(headers, presented)),
         })

@@ -46,6 +46,8 @@ impl Exchange {
         };
         self.face = Face::of_operation(decision.operation);
         self.key = Some(decision.key.clone());
+        // An attempt before this one may have taken `origin` away.
+        self.is_page = decision.is_page;
         self.is_noted = true;
         self.read_clock(decision.operation, around);
         let mut trail = match number {
@@ -203,5 +205,5 @@ impl Exchange {
 /// The decision names what this configuration does not have: it was taken under another one.
 fn reconfigured() -> GatewayError {
     let why = "The gateway's configuration has changed since this request came: nothing was sent. Send it again.";
-    GatewayError::new(Code::InternalError, why).with_status(503)
+    GatewayError::new(Code::InternalError, why)
 }

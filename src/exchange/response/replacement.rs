@@ -143,6 +143,8 @@ impl Exchange {
         // What cleans the upstream's head is nothing to a reply, which has a head of its own.
         let edits = edits.into_iter().filter(|edit| !self.forged.contains(edit)).collect();
         let mut reply = Reply::from_edits(edits, body, head_sent);
+        // What the gateway says itself it says once.
+        self.kept.retain(|(kept, _)| reply.headers.iter().all(|(name, _)| name != kept));
         reply.headers.append(&mut self.kept);
         reply.answered.clone_from(&self.answer_details);
         ResponseStep::Reply(reply)

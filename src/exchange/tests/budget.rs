@@ -135,11 +135,20 @@ fn an_answer_that_is_held_fails_with_retry_after() {
     let (config, budget) = budgeted();
     let mut host = begin(&config, &budget, "vk-team", "");
     host.push(br#"{"model":"alpha/m"}"#, true);
-    let head = fields(&[(":status", "200"), ("content-type", "application/json")]);
+    let head = fields(&[
+        (":status", "200"),
+        ("content-type", "application/json"),
+        ("retry-after", "30"),
+        ("x-ratelimit-remaining-tokens", "5"),
+    ]);
     answer_begins(&mut host, &head);
     host.answer_body("  ".repeat(600).as_bytes(), false);
     assert_eq!(get(&host.answer.head, ":status"), Some("503"));
+    let of = |wanted: &str| {
+        host.answer.head.iter().filter(|(name, _)| name == wanted).collect::<Vec<_>>().len()
+    };
     assert_eq!(get(&host.answer.head, "retry-after"), Some("1"));
+    assert_eq!((of("retry-after"), of("x-ratelimit-remaining-tokens")), (1, 1));
     assert!(
         String::from_utf8(host.answer.body.clone()).unwrap().contains("\"code\":\"overloaded\"")
     );

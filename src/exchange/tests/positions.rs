@@ -222,7 +222,6 @@ fn nothing_is_sent_that_can_not_be_placed() {
     assert_eq!(host.refusal(), internal);
 
     // A decision that can't be read, and none.
-    let other = (503, internal.1.clone());
     let mut between = Between::new(&config, &plain);
     let good = plain.note(Note::Decision).unwrap().to_owned();
     for bad in [
@@ -237,7 +236,7 @@ fn nothing_is_sent_that_can_not_be_placed() {
     ] {
         assert_ne!(bad, good);
         between.notes = vec![(Note::Decision, bad.clone())];
-        assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), other, "{bad:?}");
+        assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal, "{bad:?}");
     }
     between.notes.clear();
     assert_eq!(between.attempt(Some("gamma"), None, 1_000).refusal(), internal);
@@ -279,6 +278,31 @@ fn a_hidden_error_becomes_a_status_and_the_listener_leaves_what_is_done() {
     // Nobody tries again after a good answer.
     let around = Around { notes: &between.notes, ..Around::default() };
     assert!(listener().exchange.leaves_answer(&around));
+}
+
+#[test]
+fn an_instance_that_knows_of_one_position_sends_nothing_of_two() {
+    let config = two(json!({}));
+    let one = two(json!({"model_aliases": {}, "routing": {"positions": 1}}));
+    for body in [BODY, r#"{"model":"gamma/m"}"#] {
+        let mut between = Between::new(&config, &listener(&config, CHAT, &[], body));
+        between.config = one.clone();
+        let host = between.attempt(Some("gamma"), Some("gamma"), 1_000);
+        assert_eq!(host.refusal(), (500, "internal_error".to_owned()));
+        assert!(host.request.body.is_empty());
+    }
+}
+
+#[test]
+fn a_page_reads_an_error_whatever_an_attempt_did_to_the_head() {
+    let config = two(json!({}));
+    let first = listener(&config, CHAT, &[("origin", "https://app.example")], BODY);
+    let mut between = Between::new(&config, &first);
+    between.head.retain(|(name, _)| name != "origin");
+    let mut host = between.attempt(Some("alpha"), None, 1_000);
+    between.answered(&mut host, &json_head("200"), b"[1]");
+    assert_eq!(between.trail(), Some("alpha=502"), "written over the answer");
+    assert!(host.answer.body.starts_with(b"{\"error\":{"));
 }
 
 #[test]
