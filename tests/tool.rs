@@ -315,12 +315,14 @@ const PLANTED: &[Planted] = planted! {
     "envoy.yaml": "          validation_context:\n" => "          validation_context_sds_secret_config: {name: ca}\n          x:\n", at "validation_context_sds":
         "warning" "common_tls_context.validation_context_sds_secret_config" "comes by SDS and is not checked here";
     // Limits that count what nobody tells.
-    "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: off}", at "mode: off": "error" "usage.mode" "expected a string";
-    "fallback.yaml": "usage: {mode: observe}" => "usage: {mode: 'off'}", at "hits_addend":
+    "fallback.yaml": "usage: {mode: require}" => "usage: {mode: off}", at "mode: off": "error" "usage.mode" "expected a string";
+    "fallback.yaml": "usage: {mode: require}" => "usage: {mode: observe}", at "hits_addend":
+        "warning" "hits_addend.format" "comes in pieces";
+    "fallback.yaml": "usage: {mode: require}" => "usage: {mode: 'off'}", at "hits_addend":
         "warning" "hits_addend.format" "reads gateway_estimate";
-    "fallback.yaml": "                    usage: {mode: observe}\n" => "", at "text: \"filter_state":
-        "warning" "typed_config.text" "Set usage: {mode: observe}";
-    "fallback.yaml": "                    usage: {mode: observe}\n                    limits" => "                    limits", at "hits_addend":
+    "fallback.yaml": "                    usage: {mode: require}\n" => "", at "text: \"filter_state":
+        "warning" "typed_config.text" "Set usage: {mode: require}";
+    "fallback.yaml": "                    usage: {mode: require}\n                    limits" => "                    limits", at "hits_addend":
         "warning" "hits_addend.format" "virtual key search-team";
     "envoy.yaml": "              routes:\n" => "              rate_limits: [{actions: [{request_headers: {header_name: x, descriptor_key: y}}], hits_addend: {format: \"%FILTER_STATE(wasm.gateway_total_tokens:PLAIN)%\"}}]\n              routes:\n",
         at "rate_limits: [": "warning" "hits_addend.format" "reads gateway_total_tokens";
@@ -823,7 +825,7 @@ fn explains_what_the_filter_would_do() {
             "left_out": ["groq/llama-3.3-70b-versatile"],
         }])
     );
-    assert_eq!(left["usage"]["mode"], "observe");
+    assert_eq!(left["usage"]["mode"], "require");
     let first = explain_in(&two, "search-team", "claude-sonnet", "chat_completions");
     let plan = &first["fallbacks"][0];
     // The key's allowlist ends the list before the second one.

@@ -211,6 +211,8 @@ pub struct Exchange {
     answer_status: u16,
     /// What Envoy says of an answer that is an error.
     answer_details: Option<String>,
+    /// It is Envoy's own, and no provider has seen the request.
+    asked_nobody: bool,
     /// `retry-after` of an error in the answer's place, in seconds.
     retry_after: Option<u64>,
     /// Bytes of the answer's body still to come, where its length is declared.
@@ -294,6 +296,7 @@ impl Exchange {
             response_head_sent: false,
             answer_status: 0,
             answer_details: None,
+            asked_nobody: false,
             retry_after: None,
             response_left: None,
             face: Face::default(),

@@ -19,6 +19,10 @@ const OTHER: &str = "other";
 const TOKENS: [Note; 4] =
     [Note::InputTokens, Note::OutputTokens, Note::CachedTokens, Note::TotalTokens];
 
+/// The most that Envoy adds to a limit for one request: what asks for more is not counted at all (`MAX_HITS_ADDEND` in Envoy's
+/// `ratelimit_config.cc`).
+const MOST_ADDED: u64 = 1_000_000_000;
+
 /// What is known of an exchange's tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -104,8 +108,9 @@ impl Exchange {
             return;
         }
         self.tally.is_released = counts(decision.operation);
+        let estimate = if self.tally.is_released { estimate } else { Estimate::default() };
         self.tally.input = estimate.input;
-        self.notes.push((Note::Estimate, estimate.total.to_string()));
+        self.notes.push((Note::Estimate, estimate.total.min(MOST_ADDED).to_string()));
         self.note_model(&decision.requested, target);
         self.note_uncounted();
     }

@@ -11,13 +11,16 @@ const FACTS: [&str; 9] = [
     "gateway_virtual_key",
     "gateway_operation",
     "gateway_model",
-    "gateway_estimate",
+    ESTIMATE,
     "gateway_input_tokens",
     "gateway_output_tokens",
     "gateway_cached_tokens",
     "gateway_total_tokens",
     "gateway_usage_source",
 ];
+
+/// The one that is written before an answer is there.
+const ESTIMATE: &str = "gateway_estimate";
 
 /// Whether a document is a mesh's patch that brings rate limits which read our facts. It may stand in a file of its own.
 pub fn is_mesh(document: &Node) -> bool {
@@ -41,11 +44,11 @@ pub fn check(
         let own = raw.iter().find(|key| key.text_of("id") == id);
         own.is_some_and(|key| key.at(&["usage", "mode"]).is_some())
     };
-    let off = config
-        .virtual_keys
-        .iter()
-        .find(|key| key.usage.mode == UsageMode::Off && !is_meant(&key.id));
-    let Some(off) = off else { return };
+    let of = |mode| {
+        let mut keys = config.virtual_keys.iter();
+        keys.find(|key| key.usage.mode == mode && !is_meant(&key.id))
+    };
+    let (off, observed) = (of(UsageMode::Off), of(UsageMode::Observe));
     let mut read = Vec::new();
     for limits in manager.maps().into_iter().filter_map(|map| map.get("rate_limits")) {
         for map in limits.items().iter().flat_map(Node::maps) {
@@ -60,12 +63,21 @@ pub fn check(
     }
     let usage = places.line("usage.mode");
     for (map, member, fact) in read {
-        let why = format!(
-            "reads {fact}, which is not there while usage.mode is off (virtual key {}, for one): requests are not counted \
-             against this limit. Set usage: {{mode: observe}} in the filter's settings (line {usage}), or require where \
-             streams are to be counted exactly",
-            off.id
-        );
+        let why = match (off, observed) {
+            (Some(key), _) => format!(
+                "reads {fact}, which is not there while usage.mode is off (virtual key {}, for one): requests are not \
+                 counted against this limit. Set usage: {{mode: require}} in the filter's settings (line {usage}), or observe \
+                 where nobody escapes a limit by it",
+                key.id
+            ),
+            (None, Some(key)) if fact == ESTIMATE => format!(
+                "reads {fact}, which is short while usage.mode is observe (virtual key {}, for one): a body that comes in \
+                 pieces goes on before it has said how many tokens it asks for. Set usage: {{mode: require}} in the filter's \
+                 settings (line {usage})",
+                key.id
+            ),
+            _ => continue,
+        };
         report.warning_at(document, map, member, why);
     }
 }

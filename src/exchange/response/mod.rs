@@ -113,6 +113,7 @@ impl Exchange {
                     .or_else(|| NoAnswer::of(status, route.answered_as()))
             }),
         };
+        self.asked_nobody = matches!(no_answer, Some(NoAnswer::Limited(_) | NoAnswer::Unrouted));
         if headers.get("retry-after").is_none() {
             self.retry_after = limit.and_then(RateLimit::retry_after);
         }

@@ -22,13 +22,18 @@ impl Exchange {
         // What an upstream sent under these names goes first.
         edits.extend_from_slice(&self.forged);
         if let Some(route) = self.request.route() {
+            // Who answered: where that is Envoy alone, it is no provider's doing.
             if self.answers_have(AnswerHeader::Provider)
+                && !self.asked_nobody
                 && let Some(provider) = self.config.providers.get(route.provider)
             {
                 edits.push(HeaderEdit::add(&names.provider, &provider.name));
             }
             // The provider's default has no name here.
-            if self.answers_have(AnswerHeader::Model) && !route.model.is_empty() {
+            if self.answers_have(AnswerHeader::Model)
+                && !self.asked_nobody
+                && !route.model.is_empty()
+            {
                 let model = match route.model.trim() {
                     model if model.len() == route.model.len() => HeaderText::from(&route.model),
                     model => model.to_owned().into(),

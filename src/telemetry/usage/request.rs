@@ -1,6 +1,8 @@
 //! The text of a JSON request and the limits of its answer, read as the body arrives: what the exchange is estimated to
 //! take. It reads beside the scanner that checks the body, and decides nothing: what is no JSON is refused there.
 
+use std::borrow::Cow;
+
 use super::TextLength;
 use super::tokens_of;
 use crate::policy::operation::{BodyKind, Operation};
@@ -111,7 +113,7 @@ impl RequestText {
             Some((Kind::String, start, _)) if self.counts() => {
                 self.length.push(chunk.get(start, u64::MAX));
             }
-            Some((Kind::String, ..)) if !self.is_type() => {}
+            Some((Kind::String, ..)) if !self.is_type() && !self.is_count() => {}
             _ => {
                 self.kept.keep(&self.tokenizer, chunk, u32::MAX);
             }
@@ -149,6 +151,11 @@ impl RequestText {
     /// Whether a string that is read now says what a document's source is.
     fn is_type(&self) -> bool {
         self.named == Some(Named::Type) && self.is_in_source()
+    }
+
+    /// Whether a value that is read now counts something.
+    fn is_count(&self) -> bool {
+        matches!(self.says, Says::Most | Says::Answers)
     }
 
     fn token(&mut self, token: Token, chunk: Chunk<'_>) {
@@ -194,6 +201,8 @@ impl RequestText {
                 }
             }
             Kind::Number => self.number(token, chunk),
+            // Servers read it as the number that it holds (pydantic).
+            Kind::String if self.is_count() => self.number(token, chunk),
             _ => {}
         }
         self.named = None;
@@ -231,13 +240,14 @@ pub fn has_text(operation: Operation) -> bool {
     operation.body_kind() == BodyKind::Json
 }
 
-/// What the top-level member of a name says.
+/// What the top-level member of a name says, for servers that ignore case (Go's) as well.
 fn says(name: &[u8]) -> Says {
     match name {
+        _ if name.iter().any(u8::is_ascii_uppercase) => says(&name.to_ascii_lowercase()),
         b"messages" | b"input" | b"prompt" | b"suffix" | b"system" | b"instructions" | b"tools"
         | b"functions" | b"query" | b"documents" => Says::Text,
         b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => Says::Most,
-        b"n" => Says::Answers,
+        b"n" | b"best_of" => Says::Answers,
         _ => Says::Nothing,
     }
 }
@@ -278,9 +288,13 @@ fn is_no_text(name: &[u8]) -> bool {
         || name.ends_with(b"_url")
 }
 
-/// What a number says that counts something. A negative one is none; where it is too large, it is the largest.
-fn count(number: &[u8]) -> Option<u64> {
-    let number: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+/// What a number, or a text that holds one, says that counts something. A negative one is none; where it is too large, it is the
+/// largest.
+fn count(raw: &[u8]) -> Option<u64> {
+    let inner = raw.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    let text =
+        inner.map_or_else(|| std::str::from_utf8(raw).ok().map(Cow::Borrowed), string::decode)?;
+    let number: f64 = text.trim().parse().ok()?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     (number >= 0.0).then_some(number as u64)
 }
@@ -376,7 +390,10 @@ mod tests {
             (r#"{"m\u0061x_tokens":5,"\u006e":2}"#, 10),
             (r#"{"n":2}"#, 2048),
             (r#"{"n":0,"max_tokens":null}"#, 1024),
-            (r#"{"max_tokens":"5"}"#, 1024),
+            (r#"{"max_tokens":"5","n":"2"}"#, 10),
+            (r#"{"max_tokens":"\u0035 ","best_of":3}"#, 15),
+            (r#"{"MAX_tokens":5,"N":2}"#, 10),
+            (r#"{"max_tokens":"many"}"#, 1024),
             (r#"{"max_tokens":-5}"#, 1024),
             (r#"{"max_tokens":[5],"x":{"max_tokens":7}}"#, 1024),
             (r#"{"max_tokens":1e3}"#, 1000),

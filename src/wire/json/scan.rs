@@ -334,7 +334,9 @@ impl JsonScanner {
             Some(Container::StreamOptions { names_usage }) => {
                 let is_name = token.kind == Kind::Key;
                 if !is_name && names_usage {
-                    self.facts.wants_usage = token.kind == Kind::True;
+                    let raw = self.text.read(token, chunk);
+                    self.facts.wants_usage =
+                        token.kind == Kind::True || reads_as_true(token.kind, raw);
                 }
                 let names_usage = is_name && names(self.text.read(token, chunk), b"include_usage");
                 self.container = Some(Container::StreamOptions { names_usage });

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import anthropic
 import openai
 import pytest
-from harness import Setting, expect, plugin, sdk
+from harness import Setting, expect, headers, plugin, sdk
 from harness.expect import type_of
 
 BODY = {"model": "alpha/m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
@@ -145,7 +146,45 @@ def test_more_than_is_left_is_refused(start_envoy: Any) -> None:
     """There are tokens left, but fewer than the request is estimated to take: Envoy says a reset in 0 seconds."""
     gateway = limited(start_envoy, local_limit(10, addend="%FILTER_STATE(wasm.gateway_estimate:PLAIN)%"))
     expect.good(gateway.post(body=BODY))
-    refused(gateway.post(body=BODY))
+    reply = gateway.post(body=BODY)
+    refused(reply)
+    # Nobody was asked, so the refusal is nobody's: dashboards go by these.
+    assert [reply.header(f"x-langwatch-{name}") for name in ("provider", "model")] == [None, None]
+
+
+ASKS = {
+    "Envoy drops what adds more than a billion": {"max_tokens": 2_000_000_000},
+    "many answers": {"max_tokens": 1000, "n": 2_000_000},
+    "the best of many": {"max_tokens": 100, "best_of": 200},
+    "as text": {"max_tokens": "30000"},
+    "in another case": {"Max_Tokens": 30000},
+    "the larger of two": {"max_tokens": 2_000_000_000, "max_completion_tokens": 50},
+}
+
+
+@pytest.mark.parametrize("mode", ["observe", "require"])
+@pytest.mark.parametrize("asked", ASKS)
+def test_what_asks_for_more_than_a_budget_holds_never_passes(start_envoy: Any, upstreams: Any, asked: str, mode: str) -> None:
+    limit = local_limit(10_000, addend="%FILTER_STATE(wasm.gateway_estimate:PLAIN)%")
+    config = plugin.configuration(usage={"mode": mode})
+    gateway = start_envoy(**vars(Setting(config=config, facts=True, behind=[limit])))
+    path = "/v1/completions" if "best_of" in ASKS[asked] else "/v1/chat/completions"
+    refused(gateway.post(path, body={"model": "alpha/m", "messages": [], "prompt": "hi", **ASKS[asked]}))
+    assert upstreams["alpha"].requests == []
+
+
+def test_a_body_in_pieces_says_what_it_asks_for(start_envoy: Any, upstreams: Any) -> None:
+    """With `require` nothing goes on before."""
+    limit = local_limit(10_000, addend="%FILTER_STATE(wasm.gateway_estimate:PLAIN)%")
+    gateway = start_envoy(**vars(Setting(config=plugin.configuration(usage={"mode": "require"}), facts=True, behind=[limit])))
+    with gateway.connect() as client:
+        client.send_head("POST", "/v1/chat/completions", headers("main", "application/json", [("transfer-encoding", "chunked")]))
+        for piece in (b'{"model":"alpha/m",', b'"messages":[],"n":8,"max_tokens":100000}'):
+            client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            time.sleep(0.1)
+        client.send(b"0\r\n\r\n")
+        refused(client.answer().rest())
+    assert upstreams["alpha"].requests == []
 
 
 def test_a_service_that_is_not_there(start_envoy: Any) -> None:
