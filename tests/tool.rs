@@ -257,6 +257,10 @@ const PLANTED: &[Planted] = planted! {
         "warning" "retry_policy.num_retries" "set num_retries: 2: alias claude-* has 3 targets, and Envoy asks another one 1 times";
     "fallback.yaml": "{fallback: [groq/llama-3.3-70b-versatile, vllm/small], " => "{fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m], ", at "num_retries: 1":
         "warning" "retry_policy.num_retries" "alias mixed has 3 targets";
+    "fallback.yaml": "                    per_try_idle_timeout: 300s\n" => "", at "retry_policy:":
+        "warning" "retry_policy.per_try_idle_timeout" "where a provider is silent";
+    "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n    transport_socket:" => "  - name: groq\n    type: LOGICAL_DNS\n    metadata:", at "- name: groq\n    type":
+        "warning" "transport_socket" "speaks plain text: set transport_socket (envoy.transport_sockets.tls) on cluster groq";
     "fallback.yaml": "fallback: [groq/llama-3.3-70b-versatile, vllm/small]\n                        cluster: over\n                      mixed" => "fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m]\n                        cluster: over\n                      mixed", at "clusters: [{name: groq}":
         "warning" "typed_config.clusters" "over has 2 clusters, and alias claude-* has 3 targets";
     "fallback.yaml": "retry_on: 5xx,reset,connect-failure,refused-stream,retriable-status-codes" => "retry_on: reset,connect-failure,refused-stream,retriable-status-codes", at "retry_on":
@@ -264,9 +268,9 @@ const PLANTED: &[Planted] = planted! {
     "fallback.yaml": "retry_on: 5xx,reset,connect-failure,refused-stream,retriable-status-codes" => "retry_on: \"gateway-error, reset\"", at "retry_on":
         "warning" "retry_policy.retry_on" "a quota that is spent";
     "fallback.yaml": "408, 424, 429, 499]" => "408, 429]", at "retriable_status_codes":
-        "warning" "retry_policy.retriable_status_codes" "does not fall back at [424, 499]";
+        "warning" "retry_policy.retriable_status_codes" "add [424, 499] to retriable_status_codes: alias claude-*";
     "fallback.yaml": "                    retriable_status_codes: [401, 402, 403, 404, 408, 424, 429, 499]\n" => "", at "retry_policy:":
-        "warning" "retry_policy.retriable_status_codes" "at [401, 402, 403, 404, 408, 424, 429, 499]";
+        "warning" "retry_policy.retriable_status_codes" "add [401, 402, 403, 404, 408, 424, 429, 499]";
     "fallback.yaml": "    circuit_breakers: {thresholds: [{max_retries: 1024}]}\n" => "", at "- name: over":
         "warning" "circuit_breakers" "three retries at a time";
     "fallback.yaml": "[{max_retries: 1024}]" => "[{max_requests: 1024}, {priority: HIGH, max_retries: 1024}]", at "circuit_breakers":
@@ -386,6 +390,112 @@ fn every_planted_mistake_is_found_at_its_line() {
         assert!(!format!("{findings:?}").contains("hush"), "a secret is printed");
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// Istio's clusters, routes and rules are held against the same.
+#[test]
+fn mistakes_of_a_mesh_are_found() {
+    let good = fs::read_to_string(root().join("envoy/istio/two-positions.yaml")).unwrap();
+    for (old, new, at, message) in [
+        (
+            "            sni: api.groq.com\n            common",
+            "            auto_host_sni: true\n            common",
+            "",
+            "",
+        ),
+        (
+            "                match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: api.groq.com}}]\n",
+            "",
+            "validation_context:",
+            "cluster llm-groq takes a certificate of any name",
+        ),
+        (
+            "      sni: api.groq.com\n",
+            "",
+            "tls:\n      mode",
+            "set sni: api.groq.com: without it Istio lets Envoy take the name",
+        ),
+        (
+            "      subjectAltNames: [api.groq.com]\n",
+            "",
+            "tls:\n      mode",
+            "set subjectAltNames: [api.groq.com]",
+        ),
+        (
+            "{provider: groq}",
+            "{provider: vllm}",
+            "clusters: [{name: llm-groq}",
+            "attempt 1 of alias fast goes to vllm",
+        ),
+        (
+            "{provider: groq}",
+            "{provider: grok}",
+            "metadata: {filter_metadata: {openai-gateway: {provider: grok",
+            "grok is no provider of the fallback",
+        ),
+        (
+            "[{name: llm-groq}, {name: llm-vllm}]",
+            "[{name: llm-vllm}, {name: llm-groq}]",
+            "clusters: [{name: llm-vllm}",
+            "put the clusters of llm-fast into the fallback's order",
+        ),
+        (
+            "[{name: llm-groq}, {name: llm-vllm}]",
+            "[{name: llm-groq}, {name: llm-vlm}]",
+            "{name: llm-vlm}",
+            "no cluster llm-vlm",
+        ),
+        (
+            "circuit_breakers: {thresholds: [{max_retries: 1024}]}",
+            "alt_stat_name: over",
+            "value:\n        name: llm-fast",
+            "three retries at a time",
+        ),
+        (
+            "attempts: 1  # providers",
+            "attempts: 0  # providers",
+            "attempts: 0  # providers",
+            "set attempts: 1: alias fast has 2 targets",
+        ),
+        ("retryOn: 5xx,", "retryOn: ", "retryOn: reset", "does not fall back at a server's error"),
+        (
+            "404,408,424,429",
+            "404,408,429",
+            "retryOn: 5xx",
+            "add [424] to retryOn, or by an EnvoyFilter",
+        ),
+        (
+            "retriable_status_codes: [499]",
+            "num_retries: 1",
+            "retryOn: 5xx",
+            "add [499] to retryOn, or by",
+        ),
+        (
+            "per_try_idle_timeout: 300s, ",
+            "",
+            "retries:\n      attempts",
+            "where a provider is silent",
+        ),
+        (
+            "value:\n        name: llm-fast\n",
+            "value:\n        name: llm-first\n",
+            "spec:\n  workloadSelector",
+            "no EnvoyFilter adds the cluster llm-fast",
+        ),
+    ] {
+        assert!(good.contains(old), "{old} is not in the manifest");
+        let text = good.replacen(old, new, 1);
+        let (status, findings) = check(&file("mesh.yaml", &text));
+        let told = |it: &Value| it["message"].as_str().unwrap().contains(message);
+        if message.is_empty() {
+            assert_eq!((status, findings), (0, Vec::new()), "{new}");
+            continue;
+        }
+        let found = findings.iter().find(|it| told(it));
+        let found = found.unwrap_or_else(|| panic!("{old} => {new}: {findings:#?}"));
+        let line = text[..text.find(at).unwrap()].matches('\n').count() as u64 + 1;
+        assert_eq!(found["line"], line, "{new}: {found}");
+    }
 }
 
 /// Other ways to hold a provider's certificate against its name, and to say whose a host is.

@@ -80,7 +80,7 @@ pub fn check(
             outcome.unreadable = true;
         }
         for (_, document, site, compiled) in here {
-            of_site(&mut report, file, document, site, compiled.as_ref());
+            of_site(&mut report, file, document, site, compiled.as_ref(), &gateways);
         }
         for (_, _, site, compiled) in &sites {
             let tree = site.settings.as_ref().and_then(|settings| settings.tree());
@@ -128,6 +128,7 @@ fn of_site(
     document: &Node,
     site: &Site<'_>,
     compiled: Option<&Compiled>,
+    gateways: &[GatewayFilter<'_>],
 ) {
     match site.holder {
         Holder::Wasm(message) => plugin::check(report, document, message),
@@ -141,10 +142,10 @@ fn of_site(
     let tree = site.settings.as_ref().and_then(|settings| settings.tree());
     if let (Some(tree), Some(config)) = (tree, &compiled.config) {
         advice::check(report, tree, config, &compiled.places);
-        if document.text_of("kind") == "EnvoyFilter" {
-            let sets_authority =
-                gateway_of(site, tree, compiled).is_none_or(|gateway| gateway.sets_authority());
-            mesh::istio(report, &file.documents, config, sets_authority);
+        if document.text_of("kind") == "EnvoyFilter"
+            && let Some(gateway) = gateway_of(site, tree, compiled)
+        {
+            mesh::istio(report, &file.documents, document, &gateway, gateways);
         }
     }
 }

@@ -32,23 +32,11 @@ pub fn check(
         }
         let path = format!("providers[{index}].{member}");
         let line = gateway.places.line(&path);
-        match cluster(name) {
-            None => report.warning(line, path, format!(
+        if cluster(name).is_none() {
+            report.warning(line, path, format!(
                 "Envoy has no cluster {name}: add it to static_resources.clusters, or name the right one in \
                  the provider's cluster"
-            )),
-            Some(node) => {
-                let is_https = provider.text_of("base_url").starts_with("https://");
-                let has_tls = ["transport_socket", "transport_socket_matches"]
-                    .iter()
-                    .any(|name| node.get(name).is_some());
-                if is_https && !has_tls {
-                    report.warning_at(document, node, "transport_socket", format!(
-                        "base_url of the provider is https, and the cluster speaks plain text: set \
-                         transport_socket (envoy.transport_sockets.tls) on cluster {name}"
-                    ));
-                }
-            }
+            ));
         }
     }
     for FallbackRoute { alias, cluster: name, .. } in gateway.fallbacks() {
@@ -60,15 +48,27 @@ pub fn check(
             ));
         }
     }
+    let clusters: Vec<&Node> = clusters.items().iter().collect();
+    led(report, document, &clusters, gateway, gateways);
+}
+
+/// Whether those that the filter leads to are the right providers', and each knows its provider's name.
+pub fn led(
+    report: &mut Report<'_>,
+    document: &Node,
+    clusters: &[&Node],
+    gateway: &GatewayFilter<'_>,
+    gateways: &[GatewayFilter<'_>],
+) {
     let fallbacks = gateway.fallbacks();
-    let led_to = led_to::led_to(clusters.items(), gateway, &fallbacks);
+    let led_to = led_to::led_to(clusters, gateway, &fallbacks);
     for cluster in &led_to {
         tls::check(report, document, cluster, gateway);
     }
     if positions::is_upstream(document, gateways) {
-        positions::check(report, document, clusters.items(), &led_to, gateways);
+        positions::check(report, document, clusters, &led_to, gateways);
         for fallback in &fallbacks {
-            order::check(report, document, clusters.items(), gateway, fallback);
+            order::check(report, document, clusters, gateway, fallback);
         }
     }
 }

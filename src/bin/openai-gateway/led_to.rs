@@ -27,11 +27,11 @@ impl LedTo<'_> {
 
 /// All of them that are in the file. `fallbacks`: those of the gateway.
 pub fn led_to<'a>(
-    clusters: &'a [Node],
+    clusters: &[&'a Node],
     gateway: &'a GatewayFilter<'_>,
     fallbacks: &'a [FallbackRoute],
 ) -> Vec<LedTo<'a>> {
-    let find = |name: &str| clusters.iter().find(|node| node.text_of("name") == name);
+    let find = |name: &str| clusters.iter().copied().find(|node| node.text_of("name") == name);
     let mut found: Vec<LedTo<'_>> = Vec::new();
     let mut add = |cluster: &'a Node, is_routed_to: bool, fallback: Option<&'a FallbackRoute>| {
         let at = found.iter().position(|it| std::ptr::eq(it.cluster, cluster));

@@ -2,8 +2,11 @@
 
 use openai_gateway_filter::policy::Config;
 
+use super::clusters;
 use super::document::Node;
+use super::envoy::{FallbackRoute, GatewayFilter};
 use super::report::Report;
+use super::retries::{self, Policy};
 use super::site::Holder;
 
 /// What a mesh's own resource can't say.
@@ -72,14 +75,135 @@ fn extension_policy(report: &mut Report<'_>, document: &Node, wasm: &Node, all: 
     }
 }
 
-/// Istio's own resources beside an EnvoyFilter that holds our settings.
-pub fn istio(report: &mut Report<'_>, all: &[Node], config: &Config, sets_authority: bool) {
+/// Istio's own resources beside an EnvoyFilter that holds our settings, in the document `own`.
+pub fn istio(
+    report: &mut Report<'_>,
+    all: &[Node],
+    own: &Node,
+    gateway: &GatewayFilter<'_>,
+    gateways: &[GatewayFilter<'_>],
+) {
+    let Some(config) = gateway.config else { return };
+    let fallbacks = gateway.fallbacks();
+    let patches: Vec<&Node> = all
+        .iter()
+        .filter(|document| document.text_of("kind") == "EnvoyFilter")
+        .filter_map(|document| document.at(&["spec", "configPatches"]))
+        .flat_map(Node::items)
+        .collect();
+    let added: Vec<&Node> = patches
+        .iter()
+        .filter(|patch| patch.text_of("applyTo") == "CLUSTER")
+        .filter(|patch| patch.at(&["patch", "operation"]).and_then(Node::text) == Some("ADD"))
+        .filter_map(|patch| patch.at(&["patch", "value"]))
+        .collect();
+    clusters::led(report, own, &added, gateway, gateways);
+    for fallback in &fallbacks {
+        match added.iter().find(|node| node.text_of("name") == fallback.cluster) {
+            Some(over) => retries::at_a_time(report, own, over, fallback, "DEFAULT"),
+            None if fallback.cluster.contains('|') => {} // one of Istio's own
+            None => report.warning_at(own, own, "spec", format!(
+                "no EnvoyFilter adds the cluster {} (alias {}): add a composite or aggregate cluster over the providers' own",
+                fallback.cluster, fallback.alias
+            )),
+        }
+    }
     for document in all {
         let Some(spec) = document.get("spec") else { continue };
         match document.text_of("kind") {
-            "VirtualService" => virtual_service(report, document, spec, config, sets_authority),
+            "VirtualService" => {
+                let sets_authority = gateway.sets_authority();
+                virtual_service(report, document, spec, config, sets_authority);
+                let http = spec.get("http").map(Node::items).unwrap_or_default();
+                for (fallback, route) in fallbacks.iter().filter_map(|fallback| {
+                    let header = &*config.headers.cluster;
+                    let leads =
+                        |route: &&Node| matched(route, header).any(|it| it == fallback.cluster);
+                    Some((fallback, http.iter().find(leads)?))
+                }) {
+                    virtual_retries(report, document, route, fallback, &patches);
+                }
+            }
             "EnvoyFilter" => envoy_filter(report, document, spec),
+            "DestinationRule" => destination_rule(report, document, spec, gateway),
             _ => {}
+        }
+    }
+}
+
+/// The values of a header that a route asks for.
+fn matched<'a>(route: &'a Node, header: &'a str) -> impl Iterator<Item = &'a str> {
+    let matches = route.get("match").map(Node::items).unwrap_or_default().iter();
+    matches.filter_map(move |it| it.at(&["headers", header, "exact"]).and_then(Node::text))
+}
+
+/// Whether the route of a fallback asks every target. What Istio has no words for, an EnvoyFilter adds to the route.
+fn virtual_retries(
+    report: &mut Report<'_>,
+    document: &Node,
+    route: &Node,
+    fallback: &FallbackRoute,
+    patches: &[&Node],
+) {
+    let Some(retries) = route.get("retries") else {
+        let why = format!(
+            "alias {} never falls back here: set retries, as envoy/istio/two-positions.yaml does",
+            fallback.alias
+        );
+        return report.warning_at(document, route, "retries", why);
+    };
+    let added: Vec<&Node> = patches
+        .iter()
+        .filter(|patch| patch.text_of("applyTo") == "HTTP_ROUTE")
+        .filter(|patch| {
+            let of = ["match", "routeConfiguration", "vhost", "route", "name"];
+            patch.at(&of).and_then(Node::text).is_none_or(|name| name == route.text_of("name"))
+        })
+        .filter_map(|patch| patch.at(&["patch", "value", "route", "retry_policy"]))
+        .collect();
+    let words: Vec<&str> = retries::words(retries.text_of("retryOn")).collect();
+    let of_envoy = added.iter().filter_map(|policy| policy.get("retriable_status_codes"));
+    let statuses = words
+        .iter()
+        .filter_map(|word| word.parse().ok())
+        .chain(of_envoy.flat_map(Node::items).filter_map(Node::number))
+        .collect();
+    let limits = ["per_try_idle_timeout", "per_try_timeout"];
+    let gives_up = retries.get("perTryTimeout").is_some()
+        || added.iter().any(|policy| limits.iter().any(|name| policy.get(name).is_some()));
+    let attempts = retries.get("attempts").and_then(Node::number).unwrap_or(0.0);
+    let policy = Policy {
+        node: retries,
+        retries: (attempts, "attempts"),
+        on: (words, "retryOn"),
+        statuses: (statuses, "retryOn"),
+        gives_up,
+        added: ", or by an EnvoyFilter to the route's retry_policy what Istio has no word for (499, per_try_idle_timeout)",
+    };
+    policy.check(report, document, fallback);
+}
+
+/// Without a name of its own Istio sets auto_sni and auto_san_validation, which take the client's.
+fn destination_rule(
+    report: &mut Report<'_>,
+    document: &Node,
+    spec: &Node,
+    gateway: &GatewayFilter<'_>,
+) {
+    let host = spec.text_of("host");
+    let Some(tls) = spec.at(&["trafficPolicy", "tls"]) else { return };
+    let leads_here = |(_, cluster): (&str, &str)| cluster.rsplit('|').next() == Some(host);
+    let is_simple = matches!(tls.text_of("mode"), "SIMPLE" | "MUTUAL");
+    if gateway.sets_authority() || !is_simple || !gateway.providers().any(leads_here) {
+        return;
+    }
+    for (member, value) in [("sni", host.to_owned()), ("subjectAltNames", format!("[{host}]"))] {
+        if tls.get(member).is_none() {
+            let why = format!(
+                "set {member}: {value}: without it Istio lets Envoy take the name from the request before the second position runs: \
+                 from the client's Host"
+            );
+            report.warning_at(document, tls, member, why);
         }
     }
 }
@@ -125,11 +249,7 @@ fn virtual_service(
             ));
         }
         let cluster = &*provider.cluster;
-        let routed = http.iter().filter_map(|route| route.get("match")).flat_map(Node::items).any(
-            |matcher| {
-                matcher.at(&["headers", header, "exact"]).and_then(Node::text) == Some(cluster)
-            },
-        );
+        let routed = http.iter().any(|route| matched(route, header).any(|it| it == cluster));
         if !routed && !cluster.starts_with("inbound|") {
             report.warning_at(
                 document,

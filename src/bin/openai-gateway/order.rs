@@ -9,11 +9,11 @@ use super::report::Report;
 pub fn check(
     report: &mut Report<'_>,
     document: &Node,
-    clusters: &[Node],
+    clusters: &[&Node],
     gateway: &GatewayFilter<'_>,
     fallback: &FallbackRoute,
 ) {
-    let find = |name: &str| clusters.iter().find(|node| node.text_of("name") == name);
+    let find = |name: &str| clusters.iter().copied().find(|node| node.text_of("name") == name);
     let Some(over) = find(&fallback.cluster) else { return };
     let parts = parts(over);
     let (attempts, node, member, what): (Vec<Option<&str>>, _, _, _) = if parts.is_empty() {

@@ -20,7 +20,7 @@ pub fn is_upstream(document: &Node, gateways: &[GatewayFilter<'_>]) -> bool {
 pub fn check(
     report: &mut Report<'_>,
     document: &Node,
-    clusters: &[Node],
+    clusters: &[&Node],
     led_to: &[LedTo<'_>],
     gateways: &[GatewayFilter<'_>],
 ) {

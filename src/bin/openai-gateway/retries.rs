@@ -31,13 +31,15 @@ pub fn check(
              {STATUSES:?}, num_retries: {retries}}}"
         )),
         Some(policy) => {
-            self::policy(report, document, policy, fallback);
+            Policy::of_envoy(policy).check(report, document, fallback);
             priorities(report, document, policy, fallback);
         }
         None => {}
     }
     let priority = action.get("priority").and_then(Node::text).unwrap_or("DEFAULT");
-    at_a_time(report, document, fallback, priority);
+    if let Some(over) = over(document, fallback) {
+        at_a_time(report, document, over, fallback, priority);
+    }
     let hedge = of_either("hedge_policy");
     let hedged = hedge.and_then(|hedge| hedge.get("hedge_on_per_try_timeout"));
     if hedged.is_some_and(Node::is_true) {
@@ -50,52 +52,108 @@ pub fn check(
     }
 }
 
-/// Whether the policy is one by which every target is asked, whatever the one before answered.
-fn policy(report: &mut Report<'_>, document: &Node, policy: &Node, fallback: &FallbackRoute) {
-    let FallbackRoute { alias, providers, .. } = fallback;
-    let needed = u32::try_from(providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
-    let retries = policy.get("num_retries").and_then(Node::number).unwrap_or(DEFAULT_RETRIES);
-    if retries < f64::from(needed) {
-        let why = format!(
-            "set num_retries: {needed}: alias {alias} has {} targets, and Envoy asks another one {retries} times",
-            providers.len()
-        );
-        report.warning_at(document, policy, "num_retries", why);
+/// A retry policy, as Envoy or a mesh writes it down.
+pub struct Policy<'a> {
+    /// Where it stands.
+    pub node: &'a Node,
+    /// How often another target is asked, and the member that says so.
+    pub retries: (f64, &'a str),
+    /// What is tried again, and the member that says so.
+    pub on: (Vec<&'a str>, &'a str),
+    /// Which statuses are, and the member that says so.
+    pub statuses: (Vec<f64>, &'a str),
+    /// A target that is silent is given up.
+    pub gives_up: bool,
+    /// Who adds what the policy has no word for, behind a comma; nobody needs to in Envoy's own.
+    pub added: &'a str,
+}
+
+impl<'a> Policy<'a> {
+    fn of_envoy(node: &'a Node) -> Self {
+        let retries = node.get("num_retries").and_then(Node::number).unwrap_or(DEFAULT_RETRIES);
+        let codes = node.get("retriable_status_codes").map(Node::items).unwrap_or_default();
+        let limits = ["per_try_idle_timeout", "per_try_timeout"];
+        Self {
+            node,
+            retries: (retries, "num_retries"),
+            on: (words(node.text_of("retry_on")).collect(), "retry_on"),
+            statuses: (codes.iter().filter_map(Node::number).collect(), "retriable_status_codes"),
+            gives_up: limits.iter().any(|name| node.get(name).is_some()),
+            added: "",
+        }
     }
-    let on: Vec<&str> = policy.text_of("retry_on").split(',').map(str::trim).collect();
-    let lacks_server_errors = !["5xx", "gateway-error"].iter().any(|name| on.contains(name));
-    let lacks_statuses = !on.contains(&"retriable-status-codes");
-    if lacks_server_errors || lacks_statuses {
-        let what = if lacks_server_errors {
-            "a server's error"
-        } else {
-            "a key that is refused or a quota that is spent"
+
+    /// Whether every target is asked, whatever the one before answered.
+    pub fn check(&self, report: &mut Report<'_>, document: &Node, fallback: &FallbackRoute) {
+        let FallbackRoute { alias, providers, .. } = fallback;
+        let mut warn = |member: &str, why: String| {
+            report.warning_at(document, self.node, member, why);
         };
-        let why = format!(
-            "set retry_on: {RETRY_ON}: without it alias {alias} does not fall back at {what}"
-        );
-        report.warning_at(document, policy, "retry_on", why);
-    }
-    let codes = policy.get("retriable_status_codes").map(Node::items).unwrap_or_default();
-    let has = |status: &u16| {
-        codes
-            .iter()
-            .filter_map(Node::number)
-            .any(|code| code.total_cmp(&f64::from(*status)).is_eq())
-    };
-    let missing: Vec<u16> = STATUSES.into_iter().filter(|status| !has(status)).collect();
-    if !lacks_statuses && !missing.is_empty() {
-        let why = format!(
-            "set retriable_status_codes: {STATUSES:?}: alias {alias} does not fall back at {missing:?}, which another provider may \
-             not answer"
-        );
-        report.warning_at(document, policy, "retriable_status_codes", why);
+        let needed = u32::try_from(providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let (retries, member) = self.retries;
+        if retries < f64::from(needed) {
+            warn(
+                member,
+                format!(
+                    "set {member}: {needed}: alias {alias} has {} targets, and Envoy asks another one {retries} times",
+                    providers.len()
+                ),
+            );
+        }
+        let (on, member) = &self.on;
+        let lacks_server_errors = !["5xx", "gateway-error"].iter().any(|name| on.contains(name));
+        let lacks_statuses = !on.contains(&"retriable-status-codes");
+        if lacks_server_errors || lacks_statuses {
+            let what = if lacks_server_errors {
+                "a server's error"
+            } else {
+                "a key that is refused or a quota that is spent"
+            };
+            warn(
+                member,
+                format!(
+                    "set {member}: {RETRY_ON}: without it alias {alias} does not fall back at {what}"
+                ),
+            );
+        }
+        let (statuses, member) = &self.statuses;
+        let has =
+            |status: &u16| statuses.iter().any(|code| code.total_cmp(&f64::from(*status)).is_eq());
+        let missing: Vec<u16> = STATUSES.into_iter().filter(|status| !has(status)).collect();
+        if !lacks_statuses && !missing.is_empty() {
+            warn(
+                member,
+                format!(
+                    "add {missing:?} to {member}{}: alias {alias} does not fall back at what another provider may not answer",
+                    self.added
+                ),
+            );
+        }
+        if !self.gives_up {
+            warn(
+                "per_try_idle_timeout",
+                format!(
+                    "set per_try_idle_timeout: 300s{}: alias {alias} does not fall back where a provider is silent",
+                    self.added
+                ),
+            );
+        }
     }
 }
 
+/// The words of a list with commas.
+pub fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
 /// How many requests may ask another target at a time.
-fn at_a_time(report: &mut Report<'_>, document: &Node, fallback: &FallbackRoute, priority: &str) {
-    let Some(over) = over(document, fallback) else { return };
+pub fn at_a_time(
+    report: &mut Report<'_>,
+    document: &Node,
+    over: &Node,
+    fallback: &FallbackRoute,
+    priority: &str,
+) {
     let thresholds = over.at(&["circuit_breakers", "thresholds"]).map(Node::items);
     let is_set = thresholds.unwrap_or_default().iter().any(|threshold| {
         threshold.get("priority").and_then(Node::text).unwrap_or("DEFAULT") == priority

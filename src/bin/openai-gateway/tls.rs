@@ -53,8 +53,38 @@ pub fn check(
         report.warning_at(document, auto.options, auto.member, why);
     }
     let is_validated = auto.is_some_and(|auto| auto.validates) && wrong.is_none();
+    speaks_plain_text(report, document, led_to, gateway);
     for context in contexts {
         context_of(report, document, context, (name, host), is_validated);
+    }
+}
+
+/// A provider whose `base_url` is https, and its cluster is not.
+fn speaks_plain_text(
+    report: &mut Report<'_>,
+    document: &Node,
+    led_to: &LedTo<'_>,
+    gateway: &GatewayFilter<'_>,
+) {
+    let sockets = ["transport_socket", "transport_socket_matches"];
+    if sockets.iter().any(|name| led_to.cluster.get(name).is_some()) {
+        return;
+    }
+    let whose = led_to::whose(gateway, led_to.cluster);
+    let providers = gateway.tree.get("providers").map(Node::items).unwrap_or_default().iter();
+    let is_https = providers
+        .filter(|provider| {
+            let name = provider.text_of("name");
+            led_to.owners.contains(&name) || whose == Some(name)
+        })
+        .any(|provider| provider.text_of("base_url").starts_with("https://"));
+    if is_https {
+        let why = format!(
+            "base_url of the provider is https, and the cluster speaks plain text: set transport_socket (envoy.transport_sockets.tls) \
+             on cluster {}",
+            led_to.name()
+        );
+        report.warning_at(document, led_to.cluster, "transport_socket", why);
     }
 }
 
