@@ -298,14 +298,20 @@ def _ferro(setting: Setting) -> Start:
     return Start([setting.package / "venv/bin/ferrogw", "serve"], environment)
 
 
-def _vllm_router(setting: Setting) -> Start:
-    worker = setting.base_url.removesuffix("/v1")
-    return Start([
-        *(setting.package / "venv/bin/vllm-router", "--host", "127.0.0.1"),
-        *("--port", str(setting.port), "--worker-urls", worker, "--policy", "round_robin"),
-        *("--max-payload-size", str(BODY_BYTES), "--log-level", "error"),
-        *("--prometheus-port", str(free_port()), "--disable-retries", "--disable-circuit-breaker"),
-    ])  # fmt: skip
+def _router(*program: str | Path, more: tuple[str, ...] = ()) -> Callable[[Setting], Start]:
+    """vLLM's router and the one that it comes from, SGLang's, are told the same."""
+
+    def start(setting: Setting) -> Start:
+        first, *rest = program
+        worker = setting.base_url.removesuffix("/v1")
+        return Start([
+            *(setting.package / "venv/bin" / first, *rest, "--host", "127.0.0.1"),
+            *("--port", str(setting.port), "--worker-urls", worker, "--policy", "round_robin"),
+            *("--max-payload-size", str(BODY_BYTES), "--log-level", "error"),
+            *("--prometheus-port", str(free_port()), "--disable-retries", "--disable-circuit-breaker", *more),
+        ])  # fmt: skip
+
+    return start
 
 
 def every() -> list[Peer]:
@@ -318,6 +324,9 @@ def every() -> list[Peer]:
         Peer("portkey", "Portkey", ("@portkey-ai/gateway@1.15.2", "@hono/node-server@1.13.7"),
              _portkey, npm=True, note="is told model and credential by a header of each request"),
         Peer("ferro", "Ferro", ("ferrogw==1.5.10",), _ferro, "/readyz"),
-        Peer("vllm-router", "vLLM router", ("vllm-router==0.1.17",), _vllm_router, "/health",
+        Peer("vllm-router", "vLLM router", ("vllm-router==0.1.17",), _router("vllm-router"), "/health",
+             rewrites=False, note="forwards: it replaces neither model nor credential"),
+        Peer("sglang-router", "SGLang router", ("sglang-router==0.3.2",),
+             _router("python", "-m", "sglang_router.launch_router", more=("--disable-health-check",)), "/health",
              rewrites=False, note="forwards: it replaces neither model nor credential"),
     ]  # fmt: skip
