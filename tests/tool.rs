@@ -257,6 +257,8 @@ const PLANTED: &[Planted] = planted! {
         "warning" "retry_policy.num_retries" "set num_retries: 2: alias claude-* has 3 targets, and Envoy asks another one 1 times";
     "fallback.yaml": "{fallback: [groq/llama-3.3-70b-versatile, vllm/small], " => "{fallback: [groq/llama-3.3-70b-versatile, vllm/small, azure/m], ", at "num_retries: 1":
         "warning" "retry_policy.num_retries" "alias mixed has 3 targets";
+    "fallback.yaml": "                    num_retries: 1\n" => "                    num_retries: 2\n", at "num_retries: 2":
+        "warning" "retry_policy.num_retries" "set num_retries: 1: alias claude-* has 2 targets, and where all fail";
     "fallback.yaml": "                    per_try_idle_timeout: 300s\n" => "", at "retry_policy:":
         "warning" "retry_policy.per_try_idle_timeout" "where a provider is silent";
     "fallback.yaml": "  - name: groq\n    type: LOGICAL_DNS\n    transport_socket:" => "  - name: groq\n    type: LOGICAL_DNS\n    metadata:", at "- name: groq\n    type":
@@ -457,6 +459,12 @@ fn mistakes_of_a_mesh_are_found() {
             "attempts: 0  # providers",
             "set attempts: 1: alias fast has 2 targets",
         ),
+        (
+            "attempts: 1  # providers",
+            "attempts: 2  # providers",
+            "attempts: 2  # providers",
+            "set attempts: 1: alias fast has 2 targets, and where all fail",
+        ),
         ("retryOn: 5xx,", "retryOn: ", "retryOn: reset", "does not fall back at a server's error"),
         (
             "404,408,424,429",
@@ -546,7 +554,6 @@ fn what_is_as_good_has_no_finding() {
         (
             "fallback.yaml",
             &[
-                ("num_retries: 1\n", "num_retries: 3\n"),
                 ("retry_on: 5xx,", "retry_on: \"gateway-error, 5xx,"),
                 ("retriable-status-codes\n", "retriable-status-codes\"\n"),
             ],

@@ -121,7 +121,9 @@ pub fn istio(
                         |route: &&Node| matched(route, header).any(|it| it == fallback.cluster);
                     Some((fallback, http.iter().find(leads)?))
                 }) {
-                    virtual_retries(report, document, route, fallback, &patches);
+                    let over =
+                        added.iter().copied().find(|node| node.text_of("name") == fallback.cluster);
+                    virtual_retries(report, document, route, (fallback, over), &patches);
                 }
             }
             "EnvoyFilter" => envoy_filter(report, document, spec),
@@ -142,7 +144,7 @@ fn virtual_retries(
     report: &mut Report<'_>,
     document: &Node,
     route: &Node,
-    fallback: &FallbackRoute,
+    (fallback, over): (&FallbackRoute, Option<&Node>),
     patches: &[&Node],
 ) {
     let Some(retries) = route.get("retries") else {
@@ -181,6 +183,9 @@ fn virtual_retries(
         added: ", or by an EnvoyFilter to the route's retry_policy what Istio has no word for (499, per_try_idle_timeout)",
     };
     policy.check(report, document, fallback);
+    if let Some(over) = over {
+        policy.ends_with_the_last(report, document, over, fallback);
+    }
 }
 
 /// Without a name of its own Istio sets auto_sni and auto_san_validation, which take the client's.

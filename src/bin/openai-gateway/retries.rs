@@ -31,7 +31,11 @@ pub fn check(
              {STATUSES:?}, num_retries: {retries}}}"
         )),
         Some(policy) => {
-            Policy::of_envoy(policy).check(report, document, fallback);
+            let asked = Policy::of_envoy(policy);
+            asked.check(report, document, fallback);
+            if let Some(over) = over(document, fallback) {
+                asked.ends_with_the_last(report, document, over, fallback);
+            }
             priorities(report, document, policy, fallback);
         }
         None => {}
@@ -137,6 +141,30 @@ impl<'a> Policy<'a> {
                     self.added
                 ),
             );
+        }
+    }
+}
+
+impl Policy<'_> {
+    /// A composite cluster has no host for an attempt behind its last cluster.
+    pub fn ends_with_the_last(
+        &self,
+        report: &mut Report<'_>,
+        document: &Node,
+        over: &Node,
+        fallback: &FallbackRoute,
+    ) {
+        let kind = over.at(&["cluster_type", "typed_config"]).map(type_of).unwrap_or_default();
+        let needed = u32::try_from(fallback.providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let (retries, member) = self.retries;
+        if kind.ends_with("clusters.composite.v3.ClusterConfig") && retries > f64::from(needed) {
+            let why = format!(
+                "set {member}: {needed}: alias {} has {} targets, and where all fail, a client gets 503 or 500 for the attempt behind the \
+                 last one, in place of that provider's own answer",
+                fallback.alias,
+                fallback.providers.len()
+            );
+            report.warning_at(document, self.node, member, why);
         }
     }
 }

@@ -74,6 +74,16 @@ def test_the_last_providers_retry_after(start_envoy, upstreams):
     assert attempts(reply) == "alpha=429, gamma=429"
 
 
+def test_an_attempt_behind_the_last_target_hides_its_answer(start_envoy, upstreams):
+    """`check` warns of it: with more retries than targets less one the composite cluster has no host left."""
+    envoy = start(start_envoy, policy={"num_retries": 2})
+    for name in ("alpha", "gamma"):
+        upstreams[name].next(answer(ERROR, 429, headers=[("retry-after", "7")]))
+    reply = envoy.post(body=BODY)
+    assert (reply.status, reply.header("retry-after")) == (503, None)
+    assert attempts(reply) == "alpha=429, gamma=429"
+
+
 @pytest.mark.parametrize("ending", ["reset", "event", "end"])
 def test_a_stream_that_breaks_after_its_first_event_is_not_asked_again(start_envoy, upstreams, ending):
     envoy = start(start_envoy)
