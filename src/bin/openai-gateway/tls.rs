@@ -34,7 +34,7 @@ pub fn check(
             "Envoy takes one name for all providers of {name}, from the request before its first attempt"
         )),
         Some(over) => {
-            Some(format!("for what comes by cluster {} Envoy does not read it here", over.cluster))
+            Some(format!("for what comes by cluster {} Envoy does not read it here, or (before 1.40) takes the client's Host", over.cluster))
         }
         None if gateway.sets_authority() || contexts.is_empty() => None,
         None => Some(

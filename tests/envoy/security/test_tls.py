@@ -187,7 +187,8 @@ def test_what_check_warns_of(start_envoy, servers, certificates):
     assert servers["beta"].names == [EVIL]
     assert servers["beta"].only.header("api-key") == PROVIDER_KEYS["beta"], "the wrong one gets the key"
     servers["beta"].reset()
-    # Below a composite cluster neither is read: no name is sent, and every certificate passes.
+    # Below a composite cluster Envoy 1.40 reads neither: no name is sent, and every certificate passes. Before it, the
+    # client's name is taken there, too.
     expect.good(ask(envoy, "both"))
     assert servers["beta"].only.header("host") == "beta.test:8080"
-    assert servers["beta"].names == [None]
+    assert servers["beta"].names in ([None], [EVIL])
