@@ -135,8 +135,44 @@ fn is_withheld_by_affix(name: &[u8]) -> bool {
     begins() || ends()
 }
 
+/// What requests usually have, and Envoy adds to them: most names end at one of these, before all other rules.
+const USUAL: [&str; 30] = [
+    ":authority",
+    ":method",
+    ":path",
+    ":scheme",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "referer",
+    "transfer-encoding",
+    "user-agent",
+    "anthropic-beta",
+    "anthropic-version",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-stainless-arch",
+    "x-stainless-async",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-read-timeout",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-timeout",
+];
+
 /// One compiled set for heads and trailers.
 pub struct WithheldHeaders {
+    /// [`USUAL`] names by their length, without those that are withheld.
+    usual: Box<[Box<[&'static str]>]>,
     /// The names that are withheld as they stand, `auth.header` of every provider among them, by their length: most names of a
     /// request are as long as one of these at most.
     by_length: Box<[Box<[HeaderText]>]>,
@@ -165,13 +201,39 @@ impl WithheldHeaders {
                 names.push(name);
             }
         }
-        Self { by_length: by_length.into_iter().map(Vec::into_boxed_slice).collect() }
+        let is_withheld = |name: &str| {
+            let same = by_length
+                .get(name.len())
+                .is_some_and(|names| names.iter().any(|known| **known == *name));
+            same || is_withheld_by_affix(name.as_bytes())
+        };
+        let longest = USUAL.iter().map(|name| name.len()).max().unwrap_or_default();
+        let of_length = |length| {
+            let free = |name: &&str| name.len() == length && !is_withheld(name);
+            USUAL.into_iter().filter(free).collect()
+        };
+        Self {
+            usual: (0..=longest).map(of_length).collect(),
+            by_length: by_length.into_iter().map(Vec::into_boxed_slice).collect(),
+        }
+    }
+
+    /// Whether `name` is one that is known not to be withheld, unless it is one of the gateway's own.
+    fn is_usual(&self, name: &[u8]) -> bool {
+        self.usual.get(name.len()).is_some_and(|names| {
+            // Hardly any name is looked at beyond its first letter.
+            let mut same = names.iter().filter(|usual| usual.as_bytes().first() == name.first());
+            same.any(|usual| usual.as_bytes() == name)
+        })
     }
 
     /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them. Servers behind
     /// CGI and WSGI read `x_api_key` as `x-api-key`, so signs count as one.
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
+        if self.is_usual(name) {
+            return own.find(name);
+        }
         // Names are too short for a search by vectors.
         if name.contains(&b'_') {
             let dashed: Vec<u8> =
