@@ -141,6 +141,15 @@ impl Json {
         }
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
+        // Audio without a label flows as labelled audio does, as soon as its first bytes tell it from a text.
+        let is_early = body.len() == bytes.len() || body.len() <= SNIFF_BYTES;
+        if route.operation == Operation::Speech
+            && !self.labelled_json
+            && is_early
+            && !may_be_text(&body)
+        {
+            return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
+        }
         if !self.is_stream
             && !self.is_text
             && body.len() <= SNIFF_BYTES
@@ -480,6 +489,22 @@ pub(super) fn joined<'a>(collected: &mut Vec<u8>, bytes: &'a [u8]) -> Cow<'a, [u
     let mut collected = std::mem::take(collected);
     collected.extend_from_slice(bytes);
     Cow::Owned(collected)
+}
+
+/// Whether bytes may be the beginning of a text: UTF-8 without control characters. Every format of audio has
+/// others among its first bytes, and so have samples.
+pub(super) fn may_be_text(bytes: &[u8]) -> bool {
+    let is_control =
+        |byte: &u8| (*byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || *byte == 0x7f;
+    // The first bytes nearly always decide.
+    if bytes.iter().take(64).any(is_control) {
+        return false;
+    }
+    let is_utf8 = match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    is_utf8 && !bytes.iter().any(is_control)
 }
 
 /// Whether an operation's answers say how many prompt tokens came from a cache.

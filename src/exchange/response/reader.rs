@@ -25,13 +25,9 @@ pub(super) fn reader(
     let operation = route.answered_as();
     let has_length = headers.get("content-length").is_some();
     match operation {
-        // Speech or an image that is a text is what went wrong, whatever the status says.
+        // Speech that is a text is what went wrong, whatever the status says. Images are JSON, also under the
+        // label of text that Go's servers give what has none.
         Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
-            ResponsePhase::Failure(failure::FailureBody::new(502, headers))
-        }
-        Operation::ImageGeneration | Operation::ImageEdit
-            if content_type.starts_with(b"text/") && !is_stream && !is_page =>
-        {
             ResponsePhase::Failure(failure::FailureBody::new(502, headers))
         }
         // Partial images are events of a kind of their own; audio is bytes.
@@ -39,7 +35,7 @@ pub(super) fn reader(
             ResponsePhase::Passing
         }
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
-            if !(is_json || is_page) =>
+            if !(is_json || is_page || content_type.starts_with(b"text/")) =>
         {
             ResponsePhase::Speech(Box::new(speech::Speech::new(operation)))
         }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, invalid};
-use super::json::joined;
+use super::json::{joined, may_be_text};
 use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
 use crate::repair::drift::trim_drift;
@@ -77,20 +77,4 @@ impl Speech {
             _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
         })
     }
-}
-
-/// Whether bytes may be the beginning of a text: UTF-8 without control characters. Every format of audio has
-/// others among its first bytes, and so have samples.
-fn may_be_text(bytes: &[u8]) -> bool {
-    let is_control =
-        |byte: &u8| (*byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || *byte == 0x7f;
-    // The first bytes nearly always decide.
-    if bytes.iter().take(64).any(is_control) {
-        return false;
-    }
-    let is_utf8 = match std::str::from_utf8(bytes) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    };
-    is_utf8 && !bytes.iter().any(is_control)
 }

@@ -13,6 +13,11 @@ use crate::wire::json::tokenizer::Kind;
 const NAMES: [&str; 9] =
     ["data", "result", "response", "body", "output", "completion", "chunk", "payload", "content"];
 
+/// Whether members of this name hold what was meant.
+pub(in super::super) fn is_name(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 /// Whether an object has a choice.
 pub(in super::super) fn has_choice(value: &Value<'_>) -> bool {
     let Some(choices) = value.get("choices") else { return false };

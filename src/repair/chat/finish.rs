@@ -86,6 +86,8 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
             "finishreasonmaxtokens",
             "truncated",
             "lengthlimit",
+            // Cohere's `ERROR_LIMIT`.
+            "errorlimit",
         ],
     ),
     (FinishReading::As("tool_calls"), &["toolcalls", "tooluse", "toolcall", "functioncalls"]),
@@ -126,7 +128,6 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
             "interrupted",
             "overloaded",
             "unavailable",
-            "malformedfunctioncall",
             "unexpectedtoolcall",
             "crashed",
             "killed",
@@ -137,7 +138,7 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
 ];
 
 /// Parts of words that no finished answer has.
-const FAILURES: [&str; 13] = [
+const FAILURES: [&str; 14] = [
     "error",
     "abort",
     "fail",
@@ -151,7 +152,16 @@ const FAILURES: [&str; 13] = [
     "disconnect",
     "crash",
     "overload",
+    // Bedrock's `malformed_model_output` and `malformed_tool_use`, Gemini's `MALFORMED_RESPONSE`.
+    "malformed",
 ];
+
+/// Parts of words that say what was held back, also beside a failure's: Cohere's `ERROR_TOXIC`.
+const FILTERS: [&str; 4] = ["toxic", "prohibited", "recitation", "armor"];
+
+/// How words begin that name the limit at which an answer ended: `max_tokens_reached`, watsonx' `time_limit`.
+const LIMITS: [&str; 6] =
+    ["maxtoken", "maxcompletion", "maxlength", "maxcontext", "tokenlimit", "timelimit"];
 
 /// What `reason` means.
 pub(in super::super) fn meaning(reason: &str) -> FinishReading {
@@ -164,7 +174,13 @@ pub(in super::super) fn meaning(reason: &str) -> FinishReading {
     let known = MEANINGS.iter().find(|(_, words)| words.contains(&word.as_str()));
     match (known, reason.split_once(':')) {
         (Some((meaning, _)), _) => *meaning,
+        (None, _) if FILTERS.iter().any(|part| word.contains(part)) => {
+            FinishReading::As("content_filter")
+        }
         (None, _) if FAILURES.iter().any(|part| word.contains(part)) => FinishReading::Failed,
+        (None, _) if LIMITS.iter().any(|start| word.starts_with(start)) => {
+            FinishReading::As("length")
+        }
         // Gemini's `content_filter: PROHIBITED_CONTENT`: what it is, and which.
         (None, Some((what, which))) => match (meaning_of_word(what), meaning_of_word(which)) {
             (_, FinishReading::Failed) => FinishReading::Failed,
@@ -223,5 +239,62 @@ fn word_within<'a>(value: &Value<'a>, nesting: u8) -> Option<Cow<'a, str>> {
             other => std::str::from_utf8(other).ok().map(Cow::Borrowed),
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn words_of_a_kind_mean_the_same() {
+        for (meant, words) in [
+            (
+                FinishReading::Failed,
+                &[
+                    "malformed_model_output",
+                    "malformed_tool_use",
+                    "MALFORMED_RESPONSE",
+                    "MALFORMED_FUNCTION_CALL",
+                    "FinishReason.MALFORMED",
+                    "max_tokens_error",
+                    "time_limit_error",
+                    "ERROR",
+                ][..],
+            ),
+            (
+                FinishReading::As("length"),
+                &[
+                    "ERROR_LIMIT",
+                    "max_tokens_reached",
+                    "max_token",
+                    "MaxCompletionTokens",
+                    "token_limit",
+                    "token_limit_reached",
+                    "time_limit",
+                    "max_length_reached",
+                    "max_context_length",
+                ],
+            ),
+            (
+                FinishReading::As("content_filter"),
+                &[
+                    "ERROR_TOXIC",
+                    "toxicity",
+                    "PROHIBITED_CONTENT",
+                    "prohibited",
+                    "IMAGE_RECITATION",
+                    "IMAGE_PROHIBITED_CONTENT",
+                    "MODEL_ARMOR",
+                    "content_filter: RECITATION",
+                ],
+            ),
+            (FinishReading::Other, &["tired", "limit_of_patience", "time"]),
+        ] {
+            for word in words {
+                assert_eq!(meaning(word), meant, "{word}");
+            }
+        }
     }
 }

@@ -349,6 +349,34 @@ fn an_answer_that_was_made_a_text_is_read_at_any_level() {
 }
 
 #[test]
+fn an_envelope_that_tells_of_success_is_opened() {
+    let inner = with_choice(
+        r#"{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}"#,
+    );
+    for (before, after) in [
+        (r#"{"success":true,"message":"ok","result":"#, "}"),
+        (r#"{"msg":"success","response":"#, "}"),
+        (r#"{"code":1,"msg":"success","data":"#, "}"),
+        (r#"{"message":"done","payload":"#, "}"),
+        (r#"{"message":"OK","body":"#, r#","detail":"served from the second zone"}"#),
+        (r#"{"reason":"stop","completion":"#, r#","code":"1000","message":"Success"}"#),
+    ] {
+        let body = format!("{before}{inner}{after}");
+        let got = chat(&body).unwrap();
+        assert_eq!(got["choices"][0]["message"]["content"], "a", "{body}");
+    }
+    for (before, after) in [
+        (r#"{"success":false,"message":"busy","result":"#, "}"),
+        (r#"{"error":"busy","response":"#, "}"),
+        (r#"{"code":429,"message":"busy","result":"#, "}"),
+        (r#"{"status":"failed","msg":"busy","payload":"#, "}"),
+    ] {
+        let body = format!("{before}{inner}{after}");
+        assert_eq!(chat(&body).unwrap_err().error.message, "busy", "{body}");
+    }
+}
+
+#[test]
 fn no_answer_is_an_error_with_its_words() {
     for (body, words) in [
         ("{}", ""),

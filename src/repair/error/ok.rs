@@ -12,6 +12,7 @@ use super::shape::{self, Draft, truthy};
 use super::{context_length, invalid, names, settle, status, text, words};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
+use crate::repair::chat::container;
 use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::drift::trim_drift;
 use crate::repair::mend::{Infinite, rescue};
@@ -229,6 +230,19 @@ fn is_result(name: &str) -> bool {
     )
 }
 
+/// Whether an object has a result: a list with elements, or a text.
+fn holds_result(value: &cursor::Value<'_>) -> bool {
+    let is_said = |value: cursor::Value<'_>| match value.kind {
+        Kind::BeginArray => value.elements().next().is_some(),
+        Kind::String => value.raw().len() > 2,
+        _ => false,
+    };
+    value.kind == Kind::BeginObject
+        && value.members().take(MAX_MEMBERS).any(|(key, value)| {
+            key.as_str().is_some_and(|name| is_result(&name) || &*name == "text") && is_said(value)
+        })
+}
+
 /// Why a choice was broken off.
 #[derive(Default)]
 struct AnswerFailure {
@@ -249,6 +263,8 @@ struct AnswerFacts {
     result: bool,
     /// A result that is an object, as in `{"code":0,"data":{…}}`.
     wrapped: bool,
+    /// An object under a name of a container has a result in it.
+    holds_result: bool,
     /// Every other member that is small enough to be one of an error.
     rest: Map<String, Value>,
 }
@@ -263,11 +279,19 @@ impl AnswerFacts {
                 "usage" => {}
                 _ if is_result(&name) => match value.kind {
                     Kind::BeginArray => seen.result |= value.elements().next().is_some(),
-                    Kind::BeginObject => seen.wrapper(&value),
+                    Kind::BeginObject => {
+                        seen.holds_result |= holds_result(&value);
+                        seen.wrapper(&value);
+                    }
                     Kind::String => seen.result |= value.raw().len() > 2,
                     _ => {}
                 },
                 "error" if !words::means_failure(&value) => {}
+                // What tells an error there is read below, as any other member.
+                _ if container::is_name(&name) && holds_result(&value) => {
+                    seen.holds_result = true;
+                    seen.wrapper(&value);
+                }
                 _ if value.raw().len() <= MAX_MEMBER_BYTES => {
                     let text = String::from_utf8_lossy(value.raw());
                     if let Ok(value) = serde_json::from_str(&text) {
@@ -403,12 +427,18 @@ fn is_error(seen: &AnswerFacts) -> bool {
     // From here on the names are ambiguous: an answer that says it went well, or that is a known
     // good object without content, is none.
     let code = seen.get("code").or_else(|| seen.get("statusCode")).or_else(|| seen.get("errcode"));
-    let failure = code.is_some_and(is_failure_code);
+    // Numbers of programs' own (`"code":1`) say nothing where the words say that all went well.
+    let told_success = || {
+        let mut told = names::MESSAGES.iter().filter_map(|name| seen.text(name));
+        told.any(|said| !said.trim().is_empty() && !is_failure_code(&Value::from(said)))
+    };
+    let failure = code.is_some_and(is_failure_code) && !(seen.holds_result && told_success());
     let success = code.is_some_and(truthy_or_zero) && !failure;
     let known = seen.text("object").is_some_and(|object| {
         object.starts_with("chat.completion") || object.starts_with("text_completion")
     });
-    if success || known || seen.get("text").is_some() || (seen.wrapped && !failure) {
+    let wrapped = seen.wrapped || seen.holds_result;
+    if success || known || seen.get("text").is_some() || (wrapped && !failure) {
         return false;
     }
     names::MESSAGES.iter().any(|name| match seen.get(name) {

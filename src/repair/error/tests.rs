@@ -225,6 +225,9 @@ fn errors_in_200() {
         (r#"{"choices":[{"index":0}],"error":{"message":"m","code":"1"}}"#, 502, "m"),
         (r#"{"header":{"code":10013,"message":"m"}}"#, 502, "m"),
         ("\n: wait\n{\"error\":\"m\"}\ndata: [DONE]\n", 502, "m"),
+        (r#"{"message":"m","result":{"x":1}}"#, 502, "m"),
+        (r#"{"message":"m","body":{"choices":[]}}"#, 502, "m"),
+        (r#"{"code":1,"msg":"m","data":{"choices":[{"index":0}]}}"#, 502, "m"),
     ] {
         let answer = from_ok(Operation::ChatCompletions, body.as_bytes())
             .unwrap_or_else(|| panic!("{body}"));
@@ -594,5 +597,18 @@ mod laws {
                 assert_canonical(&answer);
             }
         }
+    }
+}
+
+#[test]
+fn a_result_in_an_envelope_is_no_error() {
+    for (operation, body) in [
+        (Operation::Transcriptions, r#"{"message":"ok","result":{"text":"hi"}}"#),
+        (Operation::Rerank, r#"{"message":"success","result":{"results":[{"index":0}]}}"#),
+        (Operation::Embeddings, r#"{"msg":"done","response":{"data":[{"embedding":[1]}]}}"#),
+        (Operation::ImageGeneration, r#"{"code":1,"msg":"ok","result":{"images":["QQ=="]}}"#),
+        (Operation::Models, r#"{"code":1,"message":"success","data":{"models":["m"]}}"#),
+    ] {
+        assert_eq!(from_ok(operation, body.as_bytes()), None, "{body}");
     }
 }

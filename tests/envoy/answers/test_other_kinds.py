@@ -86,12 +86,31 @@ def test_audio_does_not_wait(gateway, upstreams):
         assert incoming.rest().body == first + second
 
 
-def test_30_mb_of_audio_flow_through(start_envoy, upstreams):
+def test_audio_without_a_type_does_not_wait(gateway, upstreams):
+    """Starlette's StreamingResponse has none unless it is told."""
+    gate = Gate()
+    first, second = binary(1_000), binary(1_000, 6)
+    given = answer(content_type=None, framing="chunked")
+    given.steps = [first, gate, second]
+    upstreams["alpha"].next(given)
+    body = json.dumps(ASK[SPEECH]).encode()
+    with gateway.connect() as client:
+        length = [("content-length", str(len(body)))]
+        client.send_head("POST", SPEECH, headers("main", "application/json", length))
+        client.send(body)
+        incoming = client.answer()
+        incoming.read_until(lambda got: got == first)
+        gate.open()
+        assert incoming.rest().body == first + second
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", None])
+def test_30_mb_of_audio_flow_through(start_envoy, upstreams, kind):
     envoy: Envoy = start_envoy(route_buffer_bytes=None)
     for _ in range(3):
         upstreams["alpha"].next(answer(binary(300_000), content_type="audio/mpeg"))
         expect.good(post(envoy, SPEECH))
-    given = answer(binary(30 * MIB), content_type="audio/mpeg", chunks=65_536, framing="chunked")
+    given = answer(binary(30 * MIB), content_type=kind, chunks=65_536, framing="chunked")
     upstreams["alpha"].next(given)
     memory.restart_peak(envoy.pid)
     before = memory.resident(envoy.pid)
@@ -137,6 +156,22 @@ def test_picture_links_are_untouched(gateway, upstreams, chunks):
     given = answer(text, chunks=chunks, framing="chunked" if chunks else "length")
     upstreams["alpha"].next(given)
     untouched(expect.good(post(gateway, IMAGES)), given)
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_pictures_labelled_as_text_are_json(gateway, upstreams, size):
+    """Go's servers guess `text/plain` for JSON that was given no type."""
+    given = answer(pictures(size), content_type="text/plain; charset=utf-8")
+    upstreams["alpha"].next(given)
+    reply = expect.good(post(gateway, IMAGES))
+    assert reply.body == given.body and reply.header("content-type") == "application/json"
+
+
+@pytest.mark.parametrize("said", ["the model is busy", '{"error":"busy"}', ""])
+def test_no_picture_labelled_as_text_is_an_error(gateway, upstreams, said):
+    upstreams["alpha"].next(answer(said, content_type="text/plain"))
+    reply = post(gateway, IMAGES)
+    assert reply.status == 502 and expect.envelope(reply)
 
 
 def test_partial_pictures_are_untouched(gateway, upstreams):

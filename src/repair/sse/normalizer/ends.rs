@@ -38,12 +38,15 @@ impl SseNormalizer {
             }
             return;
         }
-        // No end of this protocol: its own last event is.
-        if kind == StreamKind::Messages {
+        // No end of these protocols: their own last event is. Behind that of a Response it may pass.
+        let is_open = self.answer.end == AnswerEnd::Open;
+        if kind == StreamKind::Messages || (kind == StreamKind::Responses && is_open) {
             return self.unmarked_end(StreamEnd::Clean, output);
         }
-        let is_open = self.answer.end == AnswerEnd::Open && kind.api().is_some();
-        if is_open && let Some(answer) = self.answer.words.take() {
+        if is_open
+            && kind.api().is_some()
+            && let Some(answer) = self.answer.words.take()
+        {
             return self.fail(answer, output);
         }
         if kind.api().is_some() && !self.answer.progress.has_choices() {

@@ -39,6 +39,26 @@ fn responses_framing_is_repaired() {
 }
 
 #[test]
+fn done_ends_no_response_that_is_open() {
+    let done = "data: [DONE]\n\n";
+    let cut = format!("{CREATED}{DELTA}");
+    let (out, head) = responses(&format!("{cut}{done}"));
+    assert_eq!(head, StreamHead::Stream);
+    let last = out.strip_prefix(&cut).unwrap();
+    assert!(last.starts_with("event: error\n") && last.contains(TRUNCATED), "{last}");
+    assert!(!out.contains("[DONE]"));
+    for first in ["", "data: upstream worker went away\n\n", ": wait\n\n"] {
+        let (out, head) = responses(&format!("{first}{done}"));
+        let StreamHead::Error(answer) = head else { panic!("{first}: {out}") };
+        assert_eq!(answer.status, 502);
+        assert!(!first.starts_with("data") || answer.error.message.contains("went away"));
+    }
+    let (out, head) = responses(&format!("{CREATED}data: upstream worker went away\n\n{done}"));
+    assert_eq!(head, StreamHead::Stream);
+    assert!(out.contains("upstream worker went away") && out.contains("event: error"), "{out}");
+}
+
+#[test]
 fn responses_errors() {
     let (out, _) = responses(&format!("{CREATED}{DELTA}"));
     let last = out.strip_prefix(&format!("{CREATED}{DELTA}")).unwrap();
