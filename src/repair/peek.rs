@@ -443,8 +443,11 @@ impl Peek {
             AnswerMember::Text if token.kind == Kind::String => self.decide(Classification::Good),
             AnswerMember::Label if token.kind == Kind::String => {
                 let label = self.text.read(token, chunk);
-                self.drifts |= is_chat(self.operation)
-                    && !matches!(label, b"\"chat.completion\"" | b"\"text_completion\"");
+                self.drifts |= match self.operation {
+                    Operation::ChatCompletions => label != b"\"chat.completion\"",
+                    Operation::Completions => label != b"\"text_completion\"",
+                    _ => false,
+                };
                 if label.eq_ignore_ascii_case(b"\"error\"") {
                     self.decide(Classification::Suspect);
                 } else if is_asked_for(self.operation, label) {

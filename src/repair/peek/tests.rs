@@ -69,6 +69,23 @@ fn what_may_be_an_error_is_held() {
 }
 
 #[test]
+fn the_label_of_the_other_operation_is_to_be_repaired() {
+    let (chat, text) = (Operation::ChatCompletions, Operation::Completions);
+    for (operation, label, drifts) in [
+        (chat, "chat.completion", false),
+        (chat, "text_completion", true),
+        (chat, "chat.completion.chunk", true),
+        (text, "text_completion", false),
+        (text, "chat.completion", true),
+        (Operation::Embeddings, "list", false),
+    ] {
+        let mut peek = Peek::new(operation);
+        peek.push(format!(r#"{{"object":"{label}","#).as_bytes());
+        assert_eq!(peek.drifts(), drifts, "{operation:?} {label}");
+    }
+}
+
+#[test]
 fn framing_is_measured() {
     let mut peek = Peek::new(Operation::ChatCompletions);
     let body = b"\n: wait\n{\"choices\":[{\"a\":1}]}\n\ndata: [DONE]\n\n";

@@ -108,7 +108,8 @@ fn untyped(text: &[u8], root: &Value<'_>, event: Event, model: Option<&str>) -> 
     }
 }
 
-/// The least that `responses.stream()` can be read from: the first and the last event.
+/// The least that clients read a streamed Response from: the first and the last event, as `responses.stream()` does, and between
+/// them each item of the output, which is all that Codex reads.
 fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> EventOutcome {
     let status = root.get("status").and_then(|status| status.as_str());
     let last = match status.as_deref() {
@@ -123,20 +124,33 @@ fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> EventOu
     {
         response = edited;
     }
-    let event = |name: &str, number: u64| {
+    let event = |name: &str, number: u64, member: &str, value: &[u8]| {
         let mut event =
-            format!(r#"{{"type":"{name}","sequence_number":{number},"response":"#).into_bytes();
-        event.extend_from_slice(&response);
+            format!(r#"{{"type":"{name}","sequence_number":{number},{member}:"#).into_bytes();
+        event.extend_from_slice(value);
         event.push(b'}');
         event
     };
+    let whole = |name, number| (name, event(name, number, r#""response""#, &response));
+    let mut events = vec![whole("response.created", 0)];
+    let mut number = 0;
+    let output = root.get("output").filter(|output| output.kind == Kind::BeginArray);
+    let items = output.iter().flat_map(Value::elements);
+    for (index, item) in items.filter(|item| item.kind == Kind::BeginObject).enumerate() {
+        let member = format!(r#""output_index":{index},"item""#);
+        for name in ["response.output_item.added", "response.output_item.done"] {
+            number += 1;
+            events.push((name, event(name, number, &member, item.raw())));
+        }
+    }
+    number += 1;
+    events.push(whole(last, number));
     let counts = root.get("usage").filter(usage::counts);
     let facts = EventFacts {
         ends: true,
         fails: last == "response.failed",
         cached: counts.map(|counts| crate::repair::usage::cached(&counts)),
-        sequence: Some(1),
+        sequence: Some(number),
     };
-    let events = vec![("response.created", event("response.created", 0)), (last, event(last, 1))];
     EventOutcome::Events(events, facts)
 }

@@ -109,6 +109,41 @@ fn a_whole_response_becomes_a_stream() {
 }
 
 #[test]
+fn a_whole_response_tells_each_item() {
+    let item = |id: &str| format!(r#"{{"id":"{id}","type":"message","content":[]}}"#);
+    let body = format!(
+        r#"{{"id":"r","object":"response","status":"completed","output":[{},{}]}}"#,
+        item("a"),
+        item("b")
+    );
+    let out = from_completion(body.as_bytes(), options(StreamKind::Responses)).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let payloads = out.lines().filter_map(|line| line.strip_prefix("data: "));
+    let told: Vec<_> = payloads
+        .map(|payload| {
+            let event: Value = serde_json::from_str(payload).unwrap();
+            let place = (event["output_index"].as_u64(), event["item"]["id"].clone());
+            (event["sequence_number"].as_u64(), event["type"].clone(), place)
+        })
+        .collect();
+    let none = || (None, Value::Null);
+    let a = || (Some(0), Value::from("a"));
+    let b = || (Some(1), Value::from("b"));
+    let want = [
+        ("response.created", none()),
+        ("response.output_item.added", a()),
+        ("response.output_item.done", a()),
+        ("response.output_item.added", b()),
+        ("response.output_item.done", b()),
+        ("response.completed", none()),
+    ];
+    let want = (0_u64..).zip(want);
+    let want: Vec<_> =
+        want.map(|(at, (name, place))| (Some(at), Value::from(name), place)).collect();
+    assert_eq!(told, want);
+}
+
+#[test]
 fn transcriptions() {
     let run = |body: &str| {
         let (out, head) =
