@@ -403,6 +403,19 @@ impl Reply {
         Self { status, headers, body, code: None, answered: None }
     }
 
+    /// A reply to a request of which nothing is known: not even its exchange could be made.
+    #[must_use]
+    pub fn without_exchange() -> Self {
+        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        Self {
+            status: error.status,
+            headers: vec![(Cow::Borrowed("content-type"), "application/json".to_owned())],
+            body: error.to_answer().error.to_envelope(),
+            code: Some(error.code),
+            answered: None,
+        }
+    }
+
     /// What `%RESPONSE_CODE_DETAILS%` shows of it; empty for an answer that is no error.
     #[must_use]
     pub fn details(&self) -> String {

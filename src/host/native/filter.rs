@@ -27,6 +27,8 @@ pub struct Stream {
     exchange: Exchange,
     /// An earlier hook has held back some of the request's body.
     request_held: bool,
+    /// Of the request's body, in the second position, before its edits are made.
+    request_bytes_waiting: usize,
     response_held: bool,
     /// Some of the answer's body has come before.
     has_response_body: bool,
@@ -124,6 +126,7 @@ impl Stream {
             ),
             worker,
             request_held: false,
+            request_bytes_waiting: 0,
             response_held: false,
             has_response_body: false,
             had_limit: false,
@@ -144,6 +147,15 @@ impl Stream {
     pub fn request_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
         let visible =
             |held| Visible::new(filter, Part::RequestBuffered, Part::RequestReceived, held);
+        // In the second position the edits are known, and wait for what they change: a filter between the two may have cut the body.
+        let needed = self.exchange.request_bytes_needed();
+        if needed > 0 && !end {
+            self.request_bytes_waiting += visible(false).came();
+            if self.request_bytes_waiting < needed {
+                self.request_held = true;
+                return Verdict::Hold;
+            }
+        }
         if !self.exchange.reads_request_body() {
             let step = self.exchange.on_request_body(&[], after(end));
             if matches!(step, RequestStep::Continue) {
@@ -317,14 +329,14 @@ impl Stream {
                 // Last of all: a body that outgrows Envoy's buffer ends the stream.
                 if let (Some(body), false) = (body, release.body.is_empty()) {
                     self.had_limit = filter.has_limit();
-                    body.edit(filter, &release.body);
+                    body.edit(&release.body);
                 }
                 Verdict::Continue
             }
             RequestStep::ListModels(query) => self.list(filter, query, Outcomes::default()),
             RequestStep::Drop => {
                 if let Some(body) = body.filter(|_| !self.answered) {
-                    body.replace(filter, &[]);
+                    body.replace(&[]);
                 }
                 Verdict::Stop
             }
@@ -358,7 +370,7 @@ impl Stream {
                 filter.edit(Map::Response, &edits);
                 if let (BodyOut::Replace(with), Some(body)) = (out, body) {
                     self.had_limit = filter.has_limit();
-                    body.replace(filter, &with);
+                    body.replace(&with);
                 }
                 Verdict::Continue
             }
@@ -419,7 +431,7 @@ impl Stream {
         drop(pieces);
         if let (Verdict::Continue, Some(written)) = (verdict, written) {
             self.had_limit = filter.has_limit();
-            body.replace(filter, &written);
+            body.replace(&written);
         }
         self.response_held = verdict == Verdict::Hold;
         verdict

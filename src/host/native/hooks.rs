@@ -10,8 +10,13 @@ use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair
 use super::calls::{self, Filter, log};
 use super::configuration::Configuration;
 use super::filter::{Stream, Verdict, now_ms};
+use crate::exchange::Reply;
 use crate::exchange::models::CallAnswer;
+use crate::exchange::models::outcome::MAX_LIST_BYTES;
 use crate::wire::headers::Headers;
+
+/// The hook that comes first.
+const REQUEST_HEAD: &str = "request_head";
 
 /// What Envoy keeps for a stream.
 struct Handle {
@@ -46,14 +51,17 @@ impl Handle {
 /// Runs a hook of one stream.
 ///
 /// # Safety
-/// `module` is what [`envoy_dynamic_module_on_http_filter_new`] returned, and has not been destroyed; `envoy` is what the
-/// hook was called with.
+/// `module` is what [`envoy_dynamic_module_on_http_filter_new`] returned, null included, and has not been destroyed; `envoy` is what
+/// the hook was called with.
 unsafe fn guarded(
     envoy: Envoy,
     module: *const c_void,
     hook: &str,
     run: impl FnOnce(&mut Stream, Filter) -> Verdict,
 ) -> Verdict {
+    if module.is_null() {
+        return unsafe { without_stream(envoy, hook) };
+    }
     // Sound: by this function's contract. Only shared references to a handle are ever made.
     let (filter, handle) = unsafe { (Filter::new(envoy), &*module.cast::<Handle>()) };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -89,6 +97,23 @@ unsafe fn guarded(
     // Sound: nothing of the handle is used after this.
     unsafe { Handle::free_if_over(module) };
     verdict
+}
+
+/// A hook of a stream that could not be made. Envoy 1.38 to 1.40 call them all the same (envoyproxy/envoy#47508).
+///
+/// # Safety
+/// `envoy` is what the hook was called with.
+unsafe fn without_stream(envoy: Envoy, hook: &str) -> Verdict {
+    if hook != REQUEST_HEAD {
+        return Verdict::Continue; // our own answer passes
+    }
+    let answered = catch_unwind(|| {
+        let reply = Reply::without_exchange();
+        // Sound: by this function's contract.
+        unsafe { Filter::new(envoy) }.send(&reply, &reply.details());
+    });
+    drop(answered);
+    Verdict::Stop
 }
 
 #[unsafe(no_mangle)]
@@ -159,6 +184,9 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_new(
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_destroy(module: *const c_void) {
+    if module.is_null() {
+        return;
+    }
     // Sound: Envoy destroys a handle once, and uses it no more; a hook that is still running frees it.
     unsafe {
         (*module.cast::<Handle>()).destroyed.set(true);
@@ -173,7 +201,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     end: bool,
 ) -> HeadStatus {
     unsafe {
-        guarded(envoy, module, "request_head", |stream, filter| stream.request_head(filter, end))
+        guarded(envoy, module, REQUEST_HEAD, |stream, filter| stream.request_head(filter, end))
     }
     .into()
 }
@@ -281,11 +309,23 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
 ) {
     // Sound: Envoy keeps both lists, and what they show, until this hook returns.
     let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
-    let body: Vec<u8> = chunks.iter().flat_map(|chunk| unsafe { chunk.bytes() }).copied().collect();
-    let head = (result == abi::SUCCESS).then(|| read_head(headers)).flatten();
-    let answer =
-        head.as_ref().map(|(status, headers)| CallAnswer { status: *status, headers, body: &body });
-    unsafe { on_main_thread(configuration, |of| of.lists().answered(id, answer, now_ms())) }
+    let answered = |of: &Configuration| {
+        let size: usize = chunks.iter().map(Slice::len).sum();
+        let is_read = result == abi::SUCCESS && size <= MAX_LIST_BYTES;
+        let head = is_read.then(|| read_head(headers)).flatten();
+        let mut body = Vec::new();
+        if head.is_some() {
+            body.reserve(size);
+            chunks.iter().for_each(|chunk| body.extend_from_slice(unsafe { chunk.bytes() }));
+        }
+        let answer = head.as_ref().map(|(status, headers)| CallAnswer {
+            status: *status,
+            headers,
+            body: &body,
+        });
+        of.lists().answered(id, answer, now_ms());
+    };
+    unsafe { on_main_thread(configuration, answered) }
 }
 
 /// The status, and what may go on of the head.

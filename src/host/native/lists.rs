@@ -4,6 +4,7 @@
 //! here and wakes the main thread; what comes back wakes the streams that wait, each on its own worker.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::LogLevel;
@@ -126,7 +127,14 @@ impl Lists {
     pub fn answered(&self, id: u64, answer: Option<CallAnswer<'_>>, now: u64) {
         let state = &mut *self.state();
         let Some(token) = state.calls.remove(&id) else { return };
-        let ready = state.fetches.answered(token, answer, now);
+        let read = catch_unwind(AssertUnwindSafe(|| state.fetches.answered(token, answer, now)));
+        let ready = read.unwrap_or_else(|_| {
+            log(
+                LogLevel::Error,
+                "a panic was caught while a model list was read; it counts as none",
+            );
+            state.fetches.answered(token, None, now) // or those who wait would wait for ever
+        });
         state.wake(ready);
     }
 }

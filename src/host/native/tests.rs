@@ -23,6 +23,8 @@ struct World {
     attempt: u64,
     limit: u64,
     replies: Vec<u32>,
+    /// How often somebody asked where a body stands.
+    slices_asked_for: usize,
 }
 
 thread_local! {
@@ -79,7 +81,10 @@ envoy! {
         true
     }
     fn envoy_dynamic_module_callback_http_get_body_chunks_size(_filter: Envoy, part: Part) -> usize {
-        world(|world| usize::from(world.bodies.contains_key(&(part as u32))))
+        world(|world| {
+            world.slices_asked_for += 1;
+            usize::from(world.bodies.contains_key(&(part as u32)))
+        })
     }
     fn envoy_dynamic_module_callback_http_get_body_chunks(_filter: Envoy, part: Part, out: *mut Slice<'_>) -> bool {
         world(|world| unsafe { out.write(lent(&world.bodies[&(part as u32)])) });
@@ -200,6 +205,12 @@ fn asked(body: &[u8]) -> (*const c_void, *const c_void) {
         Slice::of(CONFIG.as_bytes()),
     );
     assert!(!config.is_null());
+    (config, begin(config, body))
+}
+
+/// The same of a configuration that is there.
+fn begin(config: *const c_void, body: &[u8]) -> *const c_void {
+    let envoy = ptr::null_mut();
     let stream = envoy_dynamic_module_on_http_filter_new(config, envoy);
     let length = body.len().to_string();
     world(|world| {
@@ -215,7 +226,7 @@ fn asked(body: &[u8]) -> (*const c_void, *const c_void) {
         world.bodies.insert(Part::RequestReceived as u32, body.to_vec());
     });
     envoy_dynamic_module_on_http_filter_request_headers(envoy, stream, false);
-    (config, stream)
+    stream
 }
 
 #[test]
@@ -293,5 +304,66 @@ fn an_answer_that_is_rewritten() {
             && world(|world| world.bodies[&(Part::ResponseBuffered as u32)].is_empty())
     );
     envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+#[test]
+fn a_stream_that_could_not_be_made_is_answered() {
+    world(|world| *world = World::default());
+    let (envoy, none) = (ptr::null_mut(), ptr::null());
+    envoy_dynamic_module_on_http_filter_request_headers(envoy, none, false);
+    assert_eq!(world(|world| world.replies.clone()), [500]);
+    envoy_dynamic_module_on_http_filter_response_headers(envoy, none, false);
+    envoy_dynamic_module_on_http_filter_stream_complete(envoy, none);
+    envoy_dynamic_module_on_http_filter_destroy(none);
+    assert_eq!(world(|world| world.replies.len()), 1);
+}
+
+/// A filter between the two positions has cut the body.
+#[test]
+fn an_attempt_waits_for_what_it_edits() {
+    let envoy = ptr::null_mut();
+    let two = CONFIG.replacen('{', r#"{"routing":{"positions":2},"#, 1);
+    let config = envoy_dynamic_module_on_http_filter_config_new(
+        envoy,
+        Slice::NONE,
+        Slice::of(two.as_bytes()),
+    );
+    let asked_for = br#"{"messages":[],"model":"a"}"#;
+    let listener = begin(config, asked_for);
+    envoy_dynamic_module_on_http_filter_request_body(envoy, listener, true);
+    assert_eq!(body(Part::RequestReceived), asked_for);
+
+    let attempt = envoy_dynamic_module_on_http_filter_new(config, envoy);
+    world(|world| (world.attempt, world.cluster) = (1, "p"));
+    envoy_dynamic_module_on_http_filter_request_headers(envoy, attempt, false);
+    let (mut held, mut pieces) = (Vec::new(), asked_for.chunks(4).peekable());
+    while let Some(piece) = pieces.next() {
+        world(|world| {
+            world.bodies.insert(Part::RequestBuffered as u32, held.clone());
+            world.bodies.insert(Part::RequestReceived as u32, piece.to_vec());
+            world.slices_asked_for = 0;
+        });
+        let end = pieces.peek().is_none();
+        let status = envoy_dynamic_module_on_http_filter_request_body(envoy, attempt, end);
+        held.extend_from_slice(piece);
+        let is_there = held.len() >= asked_for.len() - 1;
+        let want = if is_there { BodyStatus::Continue } else { BodyStatus::StopAndBuffer };
+        assert_eq!(status, want, "{}", held.len());
+        if is_there {
+            break;
+        }
+        // What is held is not looked at again and again.
+        assert_eq!(world(|world| world.slices_asked_for), 1);
+    }
+    assert!(body(Part::RequestBuffered).is_empty());
+    let sent = body(Part::RequestReceived);
+    assert!(
+        sent.starts_with(br#"{"messages":[],"model":"much-longer""#),
+        "{}",
+        String::from_utf8_lossy(&sent)
+    );
+    envoy_dynamic_module_on_http_filter_destroy(attempt);
+    envoy_dynamic_module_on_http_filter_destroy(listener);
     envoy_dynamic_module_on_http_filter_config_destroy(config);
 }

@@ -22,5 +22,5 @@ pub(super) fn send(reply: &Reply) -> Action {
 
 /// Ends a stream of which nothing more is known.
 pub(super) fn give_up() -> Action {
-    send(&Reply { status: 500, headers: Vec::new(), body: Vec::new(), code: None, answered: None })
+    send(&Reply::without_exchange())
 }

@@ -33,8 +33,6 @@ from harness import (
 )
 from harness.plugin import VK
 
-pytestmark = pytest.mark.wasm_host  # of files that name the wasm module
-
 CHAT = "/v1/chat/completions"
 BODY = {"model": "alpha/m", "messages": []}
 
@@ -364,6 +362,7 @@ def listening_port(process: subprocess.Popen[bytes], folder: Path) -> int:
     raise AssertionError((folder / "log").read_text())
 
 
+@pytest.mark.wasm_host  # its file names the wasm module
 def test_the_example(example, upstreams):
     port, folder = example
 

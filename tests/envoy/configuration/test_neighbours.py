@@ -141,3 +141,28 @@ def test_a_decompressor_behind_ours(start_envoy, upstreams):
             connection.request("POST", "/v1/chat/completions", headers("main", "application/json"), body=json.dumps(ASK).encode())
     # What is not compressed is none of its business.
     expect.good(envoy.post(body=ASK))
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 30_000])
+def test_a_filter_that_cuts_the_body_between_the_positions(start_envoy, upstreams, size):
+    """Envoy's bandwidth limit hands on a few kilobytes at a time: the second position waits for what it edits."""
+    limit = {
+        "name": "slow",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
+            "stat_prefix": "slow",
+            "enable_mode": "REQUEST",
+            "limit_kbps": 64,
+        },
+    }
+    envoy = start_envoy(positions=2, behind=[limit])
+    for body in (
+        b'{"messages":[{"role":"user","content":"%s"}],"model":"alpha/m"}' % (b"x" * size),
+        b'{"model":"alpha/m","messages":[{"role":"user","content":"%s"}]}' % (b"x" * size),
+    ):
+        upstreams["alpha"].reset()
+        upstreams["alpha"].next(answer(openai_shapes.completion()))
+        expect.good(envoy.post("/v1/chat/completions", body=body))
+        got = upstreams["alpha"].only
+        assert got.body == body.replace(b"alpha/m", b"m")
+        assert got.header("content-length") == str(len(got.body))
