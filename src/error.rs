@@ -214,6 +214,12 @@ impl GatewayError {
         Self { code, message: message.into(), status: code.status(), param: None }
     }
 
+    /// A fault of the gateway's own, of which its log says more.
+    #[must_use]
+    pub fn failed() -> Self {
+        Self::new(Code::InternalError, "The gateway failed. See its log.")
+    }
+
     /// The same error, blaming `param`.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<Cow<'static, str>>) -> Self {

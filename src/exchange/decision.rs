@@ -108,13 +108,16 @@ impl Decision {
             length => Some(length.parse().ok()?),
         };
         let (span, length_span) = read_spans(parts.next()?)?;
-        let facts = parts.next()?;
-        let is_complete = !facts.ends_with('+');
-        let facts = facts.trim_end_matches('+');
-        let is_page = facts.ends_with('p');
-        let facts = facts.trim_end_matches('p');
-        let has_version = facts.ends_with('v');
-        let facts = read_facts(facts.trim_end_matches('v'))?;
+        let mut facts = parts.next()?;
+        let mut ends_with = |mark| {
+            let rest = facts.strip_suffix(mark);
+            facts = rest.unwrap_or(facts);
+            rest.is_some()
+        };
+        let is_complete = !ends_with('+');
+        let is_page = ends_with('p');
+        let has_version = ends_with('v');
+        let facts = read_facts(facts)?;
         let exported = parts.next()?;
         let path = parts.next()?.to_owned();
         let requested = parts.next()?.to_owned();

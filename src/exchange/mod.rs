@@ -406,7 +406,7 @@ impl Reply {
     /// A reply to a request of which nothing is known: not even its exchange could be made.
     #[must_use]
     pub fn without_exchange() -> Self {
-        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        let error = GatewayError::failed();
         Self {
             status: error.status,
             headers: vec![(Cow::Borrowed("content-type"), "application/json".to_owned())],

@@ -1,5 +1,6 @@
 //! The headers of a client's request, and of its trailers, that no upstream may see.
 
+use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::policy::HeaderNames;
@@ -171,16 +172,44 @@ const USUAL: [&str; 30] = [
 
 /// One compiled set for heads and trailers.
 pub struct WithheldHeaders {
-    /// [`USUAL`] names by their length, without those that are withheld.
-    usual: Box<[Box<[&'static str]>]>,
-    /// The names that are withheld as they stand, `auth.header` of every provider among them, by their length: most names of a
-    /// request are as long as one of these at most.
-    by_length: Box<[Box<[HeaderText]>]>,
+    /// Those of [`USUAL`] that are not withheld.
+    usual: ByLength<&'static str>,
+    /// The names that are withheld as they stand, `auth.header` of every provider among them.
+    names: ByLength<HeaderText>,
+}
+
+/// Names by their length: most names of a request are compared with a few at most.
+struct ByLength<T>(Vec<Vec<T>>);
+
+impl<T: Deref<Target = str>> ByLength<T> {
+    fn new(names: impl Iterator<Item = T>) -> Self {
+        let mut all = Self(Vec::new());
+        for name in names {
+            if all.find(name.as_bytes()).is_some() {
+                continue;
+            }
+            if all.0.len() <= name.len() {
+                all.0.resize_with(name.len() + 1, Vec::new);
+            }
+            if let Some(names) = all.0.get_mut(name.len()) {
+                names.push(name);
+            }
+        }
+        all
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&T> {
+        let is_same = |known: &&T| {
+            // Hardly any name is looked at beyond its first letter.
+            known.as_bytes().first() == name.first() && known.as_bytes() == name
+        };
+        self.0.get(name.len())?.iter().find(is_same)
+    }
 }
 
 impl std::fmt::Debug for WithheldHeaders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.by_length.iter().flatten().map(|name| &**name);
+        let names = self.names.0.iter().flatten().map(|name| &**name);
         f.debug_set().entries(names).finish()
     }
 }
@@ -189,49 +218,19 @@ impl WithheldHeaders {
     /// `auth`: the custom headers that carry providers' credentials, in lower case.
     #[must_use]
     pub fn new(auth: impl IntoIterator<Item = Rc<str>>) -> Self {
-        let mut by_length: Vec<Vec<HeaderText>> = Vec::new();
         let known = WITHHELD.into_iter().map(HeaderText::Literal);
-        for name in known.chain(auth.into_iter().map(HeaderText::Shared)) {
-            if by_length.len() <= name.len() {
-                by_length.resize(name.len() + 1, Vec::new());
-            }
-            if let Some(names) = by_length.get_mut(name.len())
-                && !names.contains(&name)
-            {
-                names.push(name);
-            }
-        }
-        let is_withheld = |name: &str| {
-            let same = by_length
-                .get(name.len())
-                .is_some_and(|names| names.iter().any(|known| **known == *name));
-            same || is_withheld_by_affix(name.as_bytes())
+        let names = ByLength::new(known.chain(auth.into_iter().map(HeaderText::Shared)));
+        let is_free = |name: &&str| {
+            names.find(name.as_bytes()).is_none() && !is_withheld_by_affix(name.as_bytes())
         };
-        let longest = USUAL.iter().map(|name| name.len()).max().unwrap_or_default();
-        let of_length = |length| {
-            let free = |name: &&str| name.len() == length && !is_withheld(name);
-            USUAL.into_iter().filter(free).collect()
-        };
-        Self {
-            usual: (0..=longest).map(of_length).collect(),
-            by_length: by_length.into_iter().map(Vec::into_boxed_slice).collect(),
-        }
-    }
-
-    /// Whether `name` is one that is known not to be withheld, unless it is one of the gateway's own.
-    fn is_usual(&self, name: &[u8]) -> bool {
-        self.usual.get(name.len()).is_some_and(|names| {
-            // Hardly any name is looked at beyond its first letter.
-            let mut same = names.iter().filter(|usual| usual.as_bytes().first() == name.first());
-            same.any(|usual| usual.as_bytes() == name)
-        })
+        Self { usual: ByLength::new(USUAL.into_iter().filter(is_free)), names }
     }
 
     /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them. Servers behind
     /// CGI and WSGI read `x_api_key` as `x-api-key`, so signs count as one.
     #[must_use]
     pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
-        if self.is_usual(name) {
+        if self.usual.find(name).is_some() {
             return own.find(name);
         }
         // Names are too short for a search by vectors.
@@ -240,14 +239,7 @@ impl WithheldHeaders {
                 name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
             return self.find(own, &dashed).and_then(|_| owned(name));
         }
-        let same = self.by_length.get(name.len()).and_then(|names| {
-            let is_same = |known: &&HeaderText| {
-                // Hardly any name is looked at beyond its first letter.
-                known.as_bytes().first() == name.first() && known.as_bytes() == name
-            };
-            names.iter().find(is_same)
-        });
-        match same {
+        match self.names.find(name) {
             Some(known) => Some(known.clone()),
             // `<prefix>-cache` is the client's to send, whatever the prefix is.
             None if own.cache.as_bytes() == name => None,
@@ -405,7 +397,7 @@ mod tests {
         ] {
             assert!(!is_withheld(name), "{name}");
         }
-        let listed: usize = withheld.by_length.iter().map(|names| names.len()).sum();
+        let listed: usize = withheld.names.0.iter().map(|names| names.len()).sum();
         assert_eq!(listed, WITHHELD.len());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::document::Node;
 use super::envoy::FallbackRoute;
+use super::led_to::groups;
 use super::report::Report;
 use super::site::type_of;
 
@@ -24,24 +25,24 @@ pub fn check(
     let of_either = |name: &str| action.get(name).or_else(|| host.get(name));
     let alias = &fallback.alias;
     let typed = of_either("retry_policy_typed_config");
-    let retries = fallback.providers.len().saturating_sub(1);
+    let over = over(document, fallback);
     match of_either("retry_policy") {
         None if typed.is_none() => report.warning_at(document, action, "retry_policy", format!(
             "alias {alias} never falls back here: set retry_policy: {{retry_on: \"{RETRY_ON}\", retriable_status_codes: \
-             {STATUSES:?}, num_retries: {retries}}}"
+             {STATUSES:?}, num_retries: {}}}", needed(fallback)
         )),
         Some(policy) => {
             let asked = Policy::of_envoy(policy);
             asked.check(report, document, fallback);
-            if let Some(over) = over(document, fallback) {
+            if let Some(over) = over {
                 asked.ends_with_the_last(report, document, over, fallback);
+                priorities(report, document, policy, over, fallback);
             }
-            priorities(report, document, policy, fallback);
         }
         None => {}
     }
     let priority = action.get("priority").and_then(Node::text).unwrap_or("DEFAULT");
-    if let Some(over) = over(document, fallback) {
+    if let Some(over) = over {
         at_a_time(report, document, over, fallback, priority);
     }
     let hedge = of_either("hedge_policy");
@@ -93,7 +94,7 @@ impl<'a> Policy<'a> {
         let mut warn = |member: &str, why: String| {
             report.warning_at(document, self.node, member, why);
         };
-        let needed = u32::try_from(providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let needed = needed(fallback);
         let (retries, member) = self.retries;
         if retries < f64::from(needed) {
             warn(
@@ -143,9 +144,7 @@ impl<'a> Policy<'a> {
             );
         }
     }
-}
 
-impl Policy<'_> {
     /// A composite cluster has no host for an attempt behind its last cluster.
     pub fn ends_with_the_last(
         &self,
@@ -155,7 +154,7 @@ impl Policy<'_> {
         fallback: &FallbackRoute,
     ) {
         let kind = over.at(&["cluster_type", "typed_config"]).map(type_of).unwrap_or_default();
-        let needed = u32::try_from(fallback.providers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let needed = needed(fallback);
         let (retries, member) = self.retries;
         if kind.ends_with("clusters.composite.v3.ClusterConfig") && retries > f64::from(needed) {
             let why = format!(
@@ -167,6 +166,11 @@ impl Policy<'_> {
             report.warning_at(document, self.node, member, why);
         }
     }
+}
+
+/// How often another target may have to be asked.
+fn needed(fallback: &FallbackRoute) -> u32 {
+    u32::try_from(fallback.providers.len().saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
 /// The words of a list with commas.
@@ -204,14 +208,18 @@ fn over<'a>(document: &'a Node, fallback: &FallbackRoute) -> Option<&'a Node> {
 }
 
 /// Envoy chooses the first priority again for a retry, unless it is told not to.
-fn priorities(report: &mut Report<'_>, document: &Node, policy: &Node, fallback: &FallbackRoute) {
+fn priorities(
+    report: &mut Report<'_>,
+    document: &Node,
+    policy: &Node,
+    over: &Node,
+    fallback: &FallbackRoute,
+) {
     let name = &fallback.cluster;
-    let Some(over) = over(document, fallback) else { return };
     let kind = over.at(&["cluster_type", "typed_config"]).map(type_of).unwrap_or_default();
     let is_aggregate = kind.ends_with("clusters.aggregate.v3.ClusterConfig");
-    let groups = over.at(&["load_assignment", "endpoints"]).map(Node::items).unwrap_or_default();
     let has_priorities =
-        groups.iter().any(|group| group.get("priority").and_then(Node::number) > Some(0.0));
+        groups(over).iter().any(|group| group.get("priority").and_then(Node::number) > Some(0.0));
     if (is_aggregate || has_priorities) && policy.get("retry_priority").is_none() {
         let what = if is_aggregate { "an aggregate cluster" } else { "a cluster with priorities" };
         report.warning_at(document, policy, "retry_priority", format!(

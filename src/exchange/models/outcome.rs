@@ -189,6 +189,7 @@ impl ModelsQuestion {
 
     /// What a good answer says, or the error in one.
     fn read(&self, body: &[u8], refusal: impl Fn(ErrorAnswer) -> Option<Arc<Refusal>>) -> Outcome {
+        let told = || from_ok(Operation::Models, body).filter(|error| error.own.is_none());
         match self {
             Self::List(_) => Outcome::List(match parse_list(body, MAX_LIST_BYTES) {
                 Ok(mut list) => {
@@ -197,25 +198,21 @@ impl ModelsQuestion {
                     list.models.dedup_by(|a, b| a.id == b.id);
                     ListOutcome::Listed(Arc::new(list))
                 }
-                Err(_) => {
-                    match from_ok(Operation::Models, body).filter(|error| error.own.is_none()) {
-                        Some(error) if matches!(error.status, 404 | 405 | 501) => {
-                            ListOutcome::Unlisted(refusal(error))
-                        }
-                        Some(error) => ListOutcome::Failed(refusal(error)),
-                        None => ListOutcome::Failed(None),
+                Err(_) => match told() {
+                    Some(error) if matches!(error.status, 404 | 405 | 501) => {
+                        ListOutcome::Unlisted(refusal(error))
                     }
-                }
+                    Some(error) => ListOutcome::Failed(refusal(error)),
+                    None => ListOutcome::Failed(None),
+                },
             }),
             Self::Model(_, id) => Outcome::Model(match parse_model(body, id, MAX_LIST_BYTES) {
                 Some(model) => ModelOutcome::Found(Arc::new(model)),
-                None => {
-                    match from_ok(Operation::Models, body).filter(|error| error.own.is_none()) {
-                        Some(error) if is_about_model(&error, id) => ModelOutcome::Missing,
-                        // Some say of an unknown path with status 200 that they don't know it.
-                        _ => ModelOutcome::Unanswered,
-                    }
-                }
+                None => match told() {
+                    Some(error) if is_about_model(&error, id) => ModelOutcome::Missing,
+                    // Some say of an unknown path with status 200 that they don't know it.
+                    _ => ModelOutcome::Unanswered,
+                },
             }),
         }
     }

@@ -140,7 +140,7 @@ impl Exchange {
         }
         self.note_undecided();
         self.note_replied();
-        let error = GatewayError::new(Code::InternalError, "The gateway failed. See its log.");
+        let error = GatewayError::failed();
         if !matches!(
             std::mem::replace(&mut self.request, RequestPhase::Replied),
             RequestPhase::Replied

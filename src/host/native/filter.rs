@@ -386,8 +386,7 @@ impl Stream {
         let size = if self.exchange.reads_events() { STREAM_PIECE } else { 0 };
         let joined = body.joined(size);
         let mut pieces = joined.iter().map(AsRef::as_ref).peekable();
-        let mut read = body.held();
-        let mut passed = 0;
+        let (mut came, mut passed) = (0, 0);
         let mut written: Option<Vec<u8>> = None;
         let verdict = loop {
             let piece = if self.exchange.reads_response_body() {
@@ -396,7 +395,7 @@ impl Stream {
                 &[]
             };
             let is_last = pieces.peek().is_none() || !self.exchange.reads_response_body();
-            read = if is_last { body.len() } else { read + piece.len() };
+            came = if is_last { body.came() } else { came + piece.len() };
             let step = self
                 .exchange
                 .on_response_body(piece, if is_last { after(end) } else { Next::Visible });
@@ -412,6 +411,8 @@ impl Stream {
                 }
                 ResponseStep::Reply(reply) => break self.send(filter, &reply),
             };
+            // Where nothing passes, nobody needs to know how much was held before: that takes a look at all of it.
+            let read = body.held() + came;
             let from = std::mem::replace(&mut passed, read);
             match (out, &mut written) {
                 (BodyOut::Same, None) => {}

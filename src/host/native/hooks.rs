@@ -15,9 +15,6 @@ use crate::exchange::models::CallAnswer;
 use crate::exchange::models::outcome::MAX_LIST_BYTES;
 use crate::wire::headers::Headers;
 
-/// The hook that comes first.
-const REQUEST_HEAD: &str = "request_head";
-
 /// What Envoy keeps for a stream.
 struct Handle {
     /// Borrowed while a hook runs: Envoy may call another one from within its own functions.
@@ -60,7 +57,7 @@ unsafe fn guarded(
     run: impl FnOnce(&mut Stream, Filter) -> Verdict,
 ) -> Verdict {
     if module.is_null() {
-        return unsafe { without_stream(envoy, hook) };
+        return Verdict::Continue; // our own answer passes
     }
     // Sound: by this function's contract. Only shared references to a handle are ever made.
     let (filter, handle) = unsafe { (Filter::new(envoy), &*module.cast::<Handle>()) };
@@ -99,14 +96,12 @@ unsafe fn guarded(
     verdict
 }
 
-/// A hook of a stream that could not be made. Envoy 1.38 to 1.40 call them all the same (envoyproxy/envoy#47508).
+/// Answers a request whose stream could not be made. Envoy 1.38 to 1.40 call all hooks of it all the same
+/// (envoyproxy/envoy#47508).
 ///
 /// # Safety
 /// `envoy` is what the hook was called with.
-unsafe fn without_stream(envoy: Envoy, hook: &str) -> Verdict {
-    if hook != REQUEST_HEAD {
-        return Verdict::Continue; // our own answer passes
-    }
+unsafe fn answer_without_stream(envoy: Envoy) -> Verdict {
     let answered = catch_unwind(|| {
         let reply = Reply::without_exchange();
         // Sound: by this function's contract.
@@ -200,8 +195,11 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     module: *const c_void,
     end: bool,
 ) -> HeadStatus {
+    if module.is_null() {
+        return unsafe { answer_without_stream(envoy) }.into();
+    }
     unsafe {
-        guarded(envoy, module, REQUEST_HEAD, |stream, filter| stream.request_head(filter, end))
+        guarded(envoy, module, "request_head", |stream, filter| stream.request_head(filter, end))
     }
     .into()
 }

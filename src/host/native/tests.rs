@@ -308,6 +308,31 @@ fn an_answer_that_is_rewritten() {
 }
 
 #[test]
+fn what_is_held_of_an_answer_is_not_looked_at_again_and_again() {
+    let (config, stream) = sent();
+    let envoy = ptr::null_mut();
+    world(|world| {
+        world.cluster = "p";
+        let fields = [(":status", "200"), ("content-type", "application/json")];
+        world.heads.insert(Map::Response as u32, head(&fields));
+    });
+    envoy_dynamic_module_on_http_filter_response_headers(envoy, stream, false);
+    let mut held = Vec::new();
+    for piece in br#"{"error":{"message":"busy","code":429}}"#.chunks(3) {
+        world(|world| {
+            world.bodies.insert(Part::ResponseBuffered as u32, held.clone());
+            world.bodies.insert(Part::ResponseReceived as u32, piece.to_vec());
+            world.slices_asked_for = 0;
+        });
+        let status = envoy_dynamic_module_on_http_filter_response_body(envoy, stream, false);
+        assert_eq!((status, world(|world| world.slices_asked_for)), (BodyStatus::StopAndBuffer, 1));
+        held.extend_from_slice(piece);
+    }
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+#[test]
 fn a_stream_that_could_not_be_made_is_answered() {
     world(|world| *world = World::default());
     let (envoy, none) = (ptr::null_mut(), ptr::null());
