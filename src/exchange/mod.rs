@@ -15,6 +15,7 @@ mod budget;
 mod decision;
 mod face;
 pub mod models;
+mod provider_head;
 mod redact;
 mod request;
 mod response;
@@ -153,6 +154,8 @@ pub enum Note {
     Operation,
     /// The upstream's own model id, if the configuration names it, else `other`.
     Model,
+    /// Who answered, where `answer_headers` leaves that out of the answer's head.
+    Provider,
     /// Tokens that the exchange is estimated to take at most.
     Estimate,
     /// Tokens of the request.
@@ -184,6 +187,7 @@ impl Note {
             Self::VirtualKey => "gateway_virtual_key",
             Self::Operation => "gateway_operation",
             Self::Model => "gateway_model",
+            Self::Provider => "gateway_provider",
             Self::Estimate => "gateway_estimate",
             Self::InputTokens => "gateway_input_tokens",
             Self::OutputTokens => "gateway_output_tokens",

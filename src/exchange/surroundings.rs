@@ -24,6 +24,11 @@ pub trait Surroundings {
         None
     }
 
+    /// What [`Self::host_provider`] reads, where that is there and no text. Asked where no provider was found.
+    fn host_provider_kind(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The cluster of the chosen host.
     fn cluster(&self) -> Option<Vec<u8>> {
         None

@@ -174,9 +174,21 @@ impl Exchange {
 
     /// The exchange is over, whoever ended it: to be called before Envoy's access loggers.
     pub fn on_done(&mut self, around: &dyn Surroundings) {
-        if !self.tally.is_released || std::mem::replace(&mut self.tally.is_told, true) {
-            return;
+        if self.tally.is_released && !std::mem::replace(&mut self.tally.is_told, true) {
+            self.write_last(around);
         }
+    }
+
+    /// What the host does next may end the exchange before it can say so: writes what [`Self::on_done`] would, which may come
+    /// all the same. An attempt is one of several: the listener's instance knows the end.
+    pub fn on_may_end(&mut self, around: &dyn Surroundings) {
+        let tally = &self.tally;
+        if tally.is_released && !tally.is_told && !tally.is_attempt {
+            self.write_last(around);
+        }
+    }
+
+    fn write_last(&mut self, around: &dyn Surroundings) {
         let counts = match self.config.routing.positions {
             Positions::One => self.counts(),
             Positions::Two => match around.recall(Note::Counted) {

@@ -13,9 +13,11 @@ use crate::wire::json::tokenizer::Kind;
 pub use element::ListedModel;
 use element::model;
 use find::{MAX_CONTAINERS, at_root, find_list, group, is_grouped, is_model};
+pub use pages::NextPage;
 
 mod element;
 mod find;
+mod pages;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,8 @@ pub struct List {
     pub models: Vec<ListedModel>,
     /// Whether [`MAX_MODELS`] cut it off.
     pub cut: bool,
+    /// What follows, where this is a page of it.
+    pub next: NextPage,
 }
 
 /// Why an answer is no list of models.
@@ -179,5 +183,9 @@ fn parse_within(body: &[u8], max_bytes: usize, may_be_proxied: bool) -> Result<L
             }
         }
     }
-    if any && list.models.is_empty() { Err(ListError::NoIds) } else { Ok(list) }
+    if any && list.models.is_empty() {
+        return Err(ListError::NoIds);
+    }
+    list.next = pages::next(&root, list.models.len(), list.models.last().map(|it| it.id.as_str()));
+    Ok(list)
 }

@@ -3,24 +3,22 @@
 //! One [`Fetches`] lives as long as a worker's configuration. It holds no clock and makes no call:
 //! the host tells the time and carries calls out.
 //!
-//! A list that is not there or too old is fetched once, however many requests need it; they wait. The answer about one
-//! model is shared by those who ask at the same time. What clients may ask for has no end: so only [`MAX_RUNNING`] models
+//! A list that is not there or too old is fetched once, page by page, however many requests need it; they wait. The answer
+//! about one model is shared by those who ask at the same time. What clients may ask for has no end: so only [`MAX_RUNNING`] models
 //! are asked of a provider at a time, and of the answers only the last [`MAX_REMEMBERED`] that found nothing are kept, as
 //! long as a list's failure. A request that has everything takes its [`Outcomes`] and writes the answer with [`super::answer`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::call::{Call, Page};
 use super::outcome::{
     CallAnswer, ListOutcome, MAX_LIST_BYTES, ModelOutcome, ModelsQuestion, Outcome, Outcomes,
 };
 use crate::exchange::redact::without_key;
 use crate::policy::operation::Operation;
 use crate::policy::{Config, Provider, ProviderId, ProviderKey};
-use crate::wire::percent;
 
-/// How long one provider may take, in milliseconds.
-pub const TIMEOUT_MS: u64 = 5_000;
 /// How long a failure is kept at most, in milliseconds: a server that is down is not asked again by
 /// each of many requests.
 pub(super) const FAILURE_MS: u64 = 1_000;
@@ -31,54 +29,22 @@ pub const MAX_RUNNING: usize = 16;
 /// 1,024 bytes (`MAX_MODEL_ID_BYTES` of `wire::model_span`).
 pub const MAX_REMEMBERED: usize = 64;
 
-/// A call to make: GET, without a body.
-#[derive(Debug)]
-pub struct Dispatch<'a> {
-    /// To be told to [`Fetches::sent`] or [`Fetches::not_sent`].
-    pub question: ModelsQuestion,
-    /// The Envoy cluster to call.
-    pub cluster: &'a str,
-    /// In milliseconds.
-    pub timeout_ms: u64,
-    path: String,
-    provider: &'a Provider,
-}
-
-impl<'a> Dispatch<'a> {
-    fn new(question: ModelsQuestion, provider: &'a Provider) -> Self {
-        let base = &provider.base_path;
-        let path = match &question {
-            ModelsQuestion::List(_) => format!("{base}/models"),
-            // One segment, as OpenAI's own SDKs send it.
-            ModelsQuestion::Model(_, id) => format!("{base}/models/{}", percent::segment(id)),
-        };
-        let cluster = &provider.cluster;
-        Self { question, cluster, timeout_ms: TIMEOUT_MS, path, provider }
-    }
-
-    /// The request's headers, the credential among them.
-    #[must_use]
-    pub fn headers(&self) -> Vec<(&str, &str)> {
-        let mut headers = vec![
-            (":method", "GET"),
-            (":path", self.path.as_str()),
-            (":authority", &*self.provider.authority),
-            ("accept", "application/json"),
-        ];
-        if let Some(credential) = &self.provider.credential {
-            headers.push((&*credential.header, &**credential.value.expose()));
-        }
-        headers
-    }
-}
-
 /// What a request gets when it asks.
 #[derive(Debug)]
-pub enum FetchProgress<'a> {
+pub enum FetchProgress {
     /// Everything is there.
     Ready(Outcomes),
     /// It has to wait; make these calls, which may be none.
-    Wait(Vec<Dispatch<'a>>),
+    Wait(Vec<Call>),
+}
+
+/// What follows from the answer to a call.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// The requests that wait for nothing more.
+    pub ready: Vec<(u32, Outcomes)>,
+    /// The call for the list's next page. To be reported as each other.
+    pub next: Option<Call>,
 }
 
 /// What a worker knows of its providers' models.
@@ -89,7 +55,7 @@ pub struct Fetches {
     lists: HashMap<ProviderId, FetchSlot>,
     models: HashMap<ProviderId, ModelSlots>,
     /// Running calls by the host's token.
-    calls: HashMap<u32, ModelsQuestion>,
+    calls: HashMap<u32, Call>,
     /// What the providers that were asked know the gateway by: some repeat it.
     keys: HashMap<ProviderId, Arc<ProviderKey>>,
     waiting: Vec<Waiting>,
@@ -163,14 +129,14 @@ impl Fetches {
     ///
     /// When it has to wait, every call must be reported by [`Fetches::sent`] or [`Fetches::not_sent`] before
     /// anything else is asked; and once it is told what it waited for, it asks again: what it needs then depends on that.
-    pub fn ask<'a>(
+    pub fn ask(
         &mut self,
-        config: &'a Config,
+        config: &Config,
         stream: u32,
         needs: impl Fn(&Outcomes) -> Vec<ModelsQuestion>,
         mut got: Outcomes,
         now: u64,
-    ) -> FetchProgress<'a> {
+    ) -> FetchProgress {
         self.keep_ms = config.models_cache_seconds.saturating_mul(1_000);
         loop {
             let mut missing = needs(&got);
@@ -184,7 +150,7 @@ impl Fetches {
                     LookUp::Known(outcome) => got.add(question, outcome),
                     LookUp::Running => return true,
                     LookUp::Call(provider) => {
-                        calls.push(Dispatch::new(question.clone(), provider));
+                        calls.push(Call::new(question.clone(), provider, now));
                         return true;
                     }
                 }
@@ -233,25 +199,25 @@ impl Fetches {
     }
 
     /// A call is on its way; the host will name its answer by `token`.
-    pub fn sent(&mut self, question: ModelsQuestion, token: u32) {
-        self.calls.insert(token, question);
+    pub fn sent(&mut self, call: Call, token: u32) {
+        self.calls.insert(token, call);
     }
 
     /// A call could not be made. Gives the requests that wait for nothing more.
-    pub fn not_sent(&mut self, question: &ModelsQuestion, now: u64) -> Vec<(u32, Outcomes)> {
-        self.done(question, &question.failed(), now)
+    pub fn not_sent(&mut self, call: Call, now: u64) -> Vec<(u32, Outcomes)> {
+        let outcome = call.question().failed();
+        self.go_on(call, outcome, 0, now).ready
     }
 
     /// A call was answered; `None` for a reset, and for a body over [`MAX_LIST_BYTES`] that the host did not care to read.
-    /// Gives the requests that wait for nothing more, and ignores a token that is not one of its own.
-    pub fn answered(
-        &mut self,
-        token: u32,
-        answer: Option<CallAnswer<'_>>,
-        now: u64,
-    ) -> Vec<(u32, Outcomes)> {
-        let Some(question) = self.calls.remove(&token) else { return Vec::new() };
-        let outcome = match answer.filter(|answer| answer.body.len() <= MAX_LIST_BYTES) {
+    /// Ignores a token that is not one of its own. Should reading it panic, the token is known still.
+    pub fn answered(&mut self, token: u32, answer: Option<CallAnswer<'_>>, now: u64) -> Answered {
+        let Some(question) = self.calls.get(&token).map(Call::question) else {
+            return Answered::default();
+        };
+        let answer = answer.filter(|answer| answer.body.len() <= MAX_LIST_BYTES);
+        let size = answer.map_or(0, |answer| answer.body.len());
+        let outcome = match answer {
             Some(answer) => {
                 // A provider's answer, without its key. Lists are long: a quick look is enough for them.
                 let key = self.keys.get(&question.provider()).map(AsRef::as_ref);
@@ -261,7 +227,19 @@ impl Fetches {
             }
             None => question.failed(),
         };
-        self.done(&question, &outcome, now)
+        let call = self.calls.remove(&token);
+        call.map(|call| self.go_on(call, outcome, size, now)).unwrap_or_default()
+    }
+
+    /// What follows from the answer to `call`, which has `size` bytes.
+    fn go_on(&mut self, call: Call, outcome: Outcome, size: usize, now: u64) -> Answered {
+        let question = call.question().clone();
+        match call.with_page(outcome, size, now) {
+            Page::Next(next) => Answered { ready: Vec::new(), next: Some(next) },
+            Page::Last { outcome, is_whole } => {
+                Answered { ready: self.done(&question, &outcome, is_whole, now), next: None }
+            }
+        }
     }
 
     /// The client of a waiting request has gone. Calls go on: others may wait for them, and lists are kept.
@@ -269,10 +247,12 @@ impl Fetches {
         self.waiting.retain(|waiting| waiting.stream != stream);
     }
 
+    /// `is_whole`: nothing failed on the way.
     fn done(
         &mut self,
         question: &ModelsQuestion,
         outcome: &Outcome,
+        is_whole: bool,
         now: u64,
     ) -> Vec<(u32, Outcomes)> {
         for waiting in &mut self.waiting {
@@ -285,10 +265,8 @@ impl Fetches {
         let failed_until = now.saturating_add(self.keep_ms.min(FAILURE_MS));
         match (question, outcome) {
             (ModelsQuestion::List(provider), Outcome::List(outcome)) => {
-                let until = match outcome {
-                    ListOutcome::Failed(_) => failed_until,
-                    _ => now.saturating_add(self.keep_ms),
-                };
+                let kept = is_whole && !matches!(outcome, ListOutcome::Failed(_));
+                let until = if kept { now.saturating_add(self.keep_ms) } else { failed_until };
                 let slot = FetchSlot::Done { outcome: outcome.clone(), until };
                 self.lists.insert(*provider, slot);
             }

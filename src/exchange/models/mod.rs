@@ -2,16 +2,21 @@
 //! say, which the host fetches.
 //!
 //! [`show`] decides what a key sees of curated lists, of servers' own and of aliases; [`fetch`] decides what to ask
-//! providers, and when; [`outcome`] reads what they answer.
+//! providers, and when; [`call`] is one such question, page by page where a list has several; [`outcome`] reads what they
+//! answer.
 
 mod anthropic;
+pub mod call;
 pub mod fetch;
 pub mod outcome;
+#[cfg(test)]
+mod paging_tests;
 pub mod show;
 #[cfg(test)]
 mod tests;
 
-pub use fetch::{Dispatch, FetchProgress, Fetches};
+pub use call::Call;
+pub use fetch::{Answered, FetchProgress, Fetches};
 pub use outcome::{CallAnswer, ListOutcome, ModelOutcome, ModelsQuestion, Outcomes};
 pub use show::{Denial, ModelsAnswer, Want, answer, needed};
 

@@ -11,7 +11,7 @@ use crate::repair::error::{from_ok, is_about_model, read_http};
 use crate::repair::model_list::{List, ListedModel, parse_list, parse_model};
 use crate::wire::headers::Headers;
 
-/// Largest answer that is read, in bytes. OpenRouter's list, the largest known, has less than one million.
+/// Largest answer that is read, in bytes, and all pages of a list. OpenRouter's list, the largest known, has less than one million.
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a provider is asked.
@@ -45,7 +45,7 @@ impl CallAnswer<'_> {
 /// What came of asking one provider for its list. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ListOutcome {
-    /// Its list, sorted by id, each id once.
+    /// Its list: all pages of it, sorted by id, each id once. Of one answer, as it came.
     Listed(Arc<List>),
     /// It has no list to give: no such path on its side, in its own words, or not one of its operations here.
     Unlisted(Option<Arc<Refusal>>),
@@ -192,12 +192,7 @@ impl ModelsQuestion {
         let told = || from_ok(Operation::Models, body).filter(|error| error.own.is_none());
         match self {
             Self::List(_) => Outcome::List(match parse_list(body, MAX_LIST_BYTES) {
-                Ok(mut list) => {
-                    // Servers list in any order, and in another one after a restart.
-                    list.models.sort_by(|a, b| a.id.cmp(&b.id));
-                    list.models.dedup_by(|a, b| a.id == b.id);
-                    ListOutcome::Listed(Arc::new(list))
-                }
+                Ok(list) => ListOutcome::Listed(Arc::new(list)),
                 Err(_) => match told() {
                     Some(error) if matches!(error.status, 404 | 405 | 501) => {
                         ListOutcome::Unlisted(refusal(error))

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fetch::{FAILURE_MS, MAX_REMEMBERED, MAX_RUNNING, TIMEOUT_MS};
+use super::call::TIMEOUT_MS;
+use super::fetch::{FAILURE_MS, MAX_REMEMBERED, MAX_RUNNING};
 use super::outcome::Refusal;
 use super::*;
 use crate::policy::ProviderId;
@@ -415,18 +416,25 @@ fn recorded_lists() {
     assert_eq!(parse_list(many, 99_999).unwrap().models.len(), 100);
 }
 
-fn lists_of<'a>(
+fn lists_of(
     fetches: &mut Fetches,
-    config: &'a Config,
+    config: &Config,
     stream: u32,
     providers: &[ProviderId],
     now: u64,
-) -> FetchProgress<'a> {
+) -> FetchProgress {
     let needs = |_: &Outcomes| providers.iter().copied().map(ModelsQuestion::List).collect();
     fetches.ask(config, stream, needs, Outcomes::default(), now)
 }
 
 const NO_HEAD: &Headers = &Headers::new(Vec::new());
+
+/// Calls that went out: their tokens follow each other.
+fn send(fetches: &mut Fetches, calls: Vec<Call>, first: u32) {
+    for (call, token) in calls.into_iter().zip(first..) {
+        fetches.sent(call, token);
+    }
+}
 
 fn said(status: u16, body: &[u8]) -> Option<CallAnswer<'_>> {
     Some(CallAnswer { status, headers: NO_HEAD, body })
@@ -444,22 +452,21 @@ fn fetching_runs_once_and_everybody_waits() {
     };
     assert_eq!(calls.len(), 2);
     assert_eq!(
-        (calls[0].question.provider(), calls[0].cluster, calls[0].timeout_ms),
+        (calls[0].question().provider(), calls[0].cluster(), calls[0].timeout_ms()),
         (live, "live_cluster", TIMEOUT_MS)
     );
+    assert_eq!(calls[0].path(), "/api/v1/models");
     assert_eq!(
-        calls[0].headers(),
+        calls[0].headers().collect::<Vec<_>>(),
         [
             (":method", "GET"),
-            (":path", "/api/v1/models"),
             (":authority", "live.test"),
             ("accept", "application/json"),
             ("authorization", "Bearer sk-upstream-0123456789ab"),
         ]
     );
     assert!(!format!("{calls:?}").contains("sk-upstream-0123456789ab"));
-    fetches.sent(ModelsQuestion::List(live), 71);
-    fetches.sent(ModelsQuestion::List(other), 72);
+    send(&mut fetches, calls, 71);
 
     // Others wait for the same calls; one goes away.
     for stream in [2, 3] {
@@ -471,14 +478,14 @@ fn fetching_runs_once_and_everybody_waits() {
     }
     fetches.forget(3);
 
-    let ready = fetches.answered(71, said(200, br#"["b","a","b"]"#), 2_000);
+    let ready = fetches.answered(71, said(200, br#"["b","a","b"]"#), 2_000).ready;
     assert_eq!(ready.iter().map(|(stream, _)| *stream).collect::<Vec<_>>(), [2]);
     assert_eq!(ready[0].1.list(live), Some(&listed(&["a", "b"])));
     // An unknown token and one that came already change nothing.
-    assert!(fetches.answered(71, said(200, b"[]"), 2_000).is_empty());
-    assert!(fetches.answered(99, None, 2_000).is_empty());
+    assert!(fetches.answered(71, said(200, b"[]"), 2_000).ready.is_empty());
+    assert!(fetches.answered(99, None, 2_000).ready.is_empty());
 
-    let ready = fetches.answered(72, None, 3_000);
+    let ready = fetches.answered(72, None, 3_000).ready;
     assert_eq!(ready.len(), 1);
     assert_eq!((ready[0].0, ready[0].1.list(live)), (1, Some(&listed(&["a", "b"]))));
     assert_eq!(ready[0].1.list(other), Some(&failed()));
@@ -489,12 +496,12 @@ fn fetching_runs_once_and_everybody_waits() {
         panic!("waits")
     };
     assert_eq!(got.list(other), Some(&failed()));
-    let FetchProgress::Wait(calls) = lists_of(&mut fetches, &config, 5, &[live, other], 4_000)
+    let FetchProgress::Wait(mut calls) = lists_of(&mut fetches, &config, 5, &[live, other], 4_000)
     else {
         panic!("ready")
     };
-    assert_eq!(calls.iter().map(|call| call.question.provider()).collect::<Vec<_>>(), [other]);
-    let ready = fetches.not_sent(&ModelsQuestion::List(other), 4_000);
+    assert_eq!(calls.iter().map(|call| call.question().provider()).collect::<Vec<_>>(), [other]);
+    let ready = fetches.not_sent(calls.remove(0), 4_000);
     assert_eq!(ready.len(), 1);
     assert_eq!(ready[0].1.list(other), Some(&failed()));
 
@@ -530,11 +537,11 @@ fn answers_of_all_kinds() {
         (None, failed()),
     ] {
         let mut fetches = Fetches::new();
-        let FetchProgress::Wait(_) = lists_of(&mut fetches, &config, 1, &[live], 0) else {
+        let FetchProgress::Wait(calls) = lists_of(&mut fetches, &config, 1, &[live], 0) else {
             panic!("ready")
         };
-        fetches.sent(ModelsQuestion::List(live), 1);
-        let ready = fetches.answered(1, answer, 0);
+        send(&mut fetches, calls, 1);
+        let ready = fetches.answered(1, answer, 0).ready;
         assert_eq!(ready[0].1.list(live), Some(&want), "{answer:?}");
     }
 
@@ -597,24 +604,23 @@ fn answers_about_one_model() {
         else {
             panic!("ready")
         };
-        let headers = calls[0].headers();
-        assert_eq!(headers[1], (":path", "/api/v1/models/o%2Ftiny"));
-        fetches.sent(question.clone(), 1);
+        assert_eq!(calls[0].path(), "/api/v1/models/o%2Ftiny");
+        send(&mut fetches, calls, 1);
         // Who asks at the same time waits for the same call.
         let FetchProgress::Wait(calls) = fetches.ask(&config, 2, needs, Outcomes::default(), 0)
         else {
             panic!("ready")
         };
         assert!(calls.is_empty());
-        let ready = fetches.answered(1, said(status, body.as_bytes()), 0);
+        let ready = fetches.answered(1, said(status, body.as_bytes()), 0).ready;
         assert_eq!(ready.len(), 2);
         assert_eq!(id(ready[0].1.model(live).unwrap()), want, "{status} {body}");
         // A model is not kept; that there is none costs no second call for a while.
         let again = fetches.ask(&config, 3, needs, Outcomes::default(), FAILURE_MS - 1);
         match again {
-            FetchProgress::Wait(calls) => {
+            FetchProgress::Wait(mut calls) => {
                 assert!(calls.len() == 1 && want.starts_with("found"), "{want}");
-                assert!(fetches.not_sent(&question, FAILURE_MS - 1).len() == 1);
+                assert!(fetches.not_sent(calls.remove(0), FAILURE_MS - 1).len() == 1);
             }
             FetchProgress::Ready(got) => assert_eq!(id(got.model(live).unwrap()), want),
         }
@@ -629,35 +635,37 @@ fn models_that_are_not_there_make_few_calls() {
     let config = config();
     let (live, other) = (provider(&config, "live"), provider(&config, "other"));
     let mut fetches = Fetches::new();
-    let asked = |fetches: &mut Fetches, provider, id: &str, now| {
+    let ask = |fetches: &mut Fetches, provider, id: &str, now| {
         let question = ModelsQuestion::Model(provider, id.into());
         match fetches.ask(&config, 1, |_| vec![question.clone()], Outcomes::default(), now) {
-            FetchProgress::Wait(calls) => Err(calls.len()),
+            FetchProgress::Wait(calls) => Err(calls),
             FetchProgress::Ready(got) => Ok(got.model(provider).cloned().unwrap()),
         }
     };
+    let asked = |fetches: &mut Fetches, provider, id: &str, now| {
+        ask(fetches, provider, id, now).map_err(|calls| calls.len())
+    };
     for number in 0..MAX_RUNNING {
-        assert_eq!(asked(&mut fetches, live, &format!("m{number}"), 0), Err(1));
-        fetches.sent(ModelsQuestion::Model(live, format!("m{number}").into()), number as u32);
+        let calls = ask(&mut fetches, live, &format!("m{number}"), 0).unwrap_err();
+        assert_eq!(calls.len(), 1);
+        send(&mut fetches, calls, number as u32);
     }
     assert_eq!(asked(&mut fetches, live, "one-more", 0), Ok(ModelOutcome::Busy));
     assert_eq!(asked(&mut fetches, live, "m3", 0), Err(0), "it waits for the call that runs");
     assert_eq!(asked(&mut fetches, other, "one-more", 0), Err(1), "each provider by itself");
 
-    assert_eq!(fetches.answered(0, said(404, b"{}"), 0).len(), 1);
+    assert_eq!(fetches.answered(0, said(404, b"{}"), 0).ready.len(), 1);
     assert_eq!(asked(&mut fetches, live, "m0", FAILURE_MS - 1), Ok(ModelOutcome::Unanswered));
-    assert_eq!(asked(&mut fetches, live, "one-more", 0), Err(1), "one has come back");
+    let mut calls = ask(&mut fetches, live, "one-more", 0).unwrap_err();
+    assert_eq!(calls.len(), 1, "one has come back");
     assert_eq!(asked(&mut fetches, live, "m0", FAILURE_MS), Ok(ModelOutcome::Busy), "forgotten");
-    fetches.not_sent(&ModelsQuestion::Model(live, "one-more".into()), FAILURE_MS);
+    fetches.not_sent(calls.remove(0), FAILURE_MS);
 
     // The oldest goes.
-    let miss = |fetches: &mut Fetches, id: &str| {
-        fetches.not_sent(&ModelsQuestion::Model(live, id.into()), FAILURE_MS);
-    };
     for number in 0..=MAX_REMEMBERED {
-        let id = format!("n{number}");
-        assert_eq!(asked(&mut fetches, live, &id, FAILURE_MS), Err(1));
-        miss(&mut fetches, &id);
+        let mut calls = ask(&mut fetches, live, &format!("n{number}"), FAILURE_MS).unwrap_err();
+        assert_eq!(calls.len(), 1);
+        fetches.not_sent(calls.remove(0), FAILURE_MS);
     }
     let is_kept = Ok(ModelOutcome::Failed(None));
     assert_eq!(asked(&mut fetches, live, "n1", FAILURE_MS), is_kept);
@@ -683,9 +691,9 @@ fn a_providers_own_words_and_head() {
             match fetches.ask(&config, 1, needs, got, 0) {
                 FetchProgress::Ready(outcomes) => return query.reply(&config, &outcomes),
                 FetchProgress::Wait(mut calls) => {
-                    fetches.sent(calls.remove(0).question, token);
+                    fetches.sent(calls.remove(0), token);
                     let answer = CallAnswer { status, headers: &head, body: body.as_bytes() };
-                    got = fetches.answered(token, Some(answer), 0).remove(0).1;
+                    got = fetches.answered(token, Some(answer), 0).ready.remove(0).1;
                 }
             }
         }

@@ -12,6 +12,7 @@ use crate::error::GatewayError;
 use crate::exchange::SentRequest;
 use crate::exchange::bridge::{Bridge, Conversion, unique_id};
 use crate::exchange::decision::Decision;
+use crate::exchange::provider_head::{self, Version};
 use crate::policy::model::Target;
 use crate::policy::operation::{BodyKind, Operation};
 use crate::policy::{CacheMode, Config, Provider, UsageMode};
@@ -19,9 +20,6 @@ use crate::wire::headers::HeaderEdit;
 use crate::wire::json::string;
 use crate::wire::names::is_nearly;
 use crate::wire::splice::{self, Edit};
-
-/// The version of Anthropic's API that a request without one means; there is no other.
-const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A decided request and the provider that is to get it.
 pub(super) struct Rewrite<'a> {
@@ -149,27 +147,15 @@ impl<'a> Rewrite<'a> {
     /// The head's edits that make it this provider's. `length`: the rewritten body's, where it is known
     /// and not what the head says. `authority`: it is the filter's to set.
     pub fn head(&self, edits: &mut Vec<HeaderEdit>, length: Option<u64>, authority: bool) {
-        let provider = self.provider;
-        if let Some(credential) = &provider.credential {
-            // To be set takes away a header's other values, too.
-            edits.retain(|edit| edit.name() != &*credential.header);
-            edits.push(HeaderEdit::set(&credential.header, credential.value.expose()));
-        }
-        for edit in self.changes() {
-            edits.retain(|other| other.name() != edit.name());
-            edits.push(edit);
-        }
+        provider_head::add(edits, self.provider, self.version());
         edits.extend(length.map(HeaderEdit::content_length));
-        edits.extend(authority.then(|| HeaderEdit::set(":authority", &provider.authority)));
+        edits.extend(authority.then(|| HeaderEdit::set(":authority", &self.provider.authority)));
         edits.push(HeaderEdit::set(":path", self.path()));
     }
 
     /// What of it changes headers that are the client's own, and not the gateway's to set for every provider.
     pub fn changes(&self) -> Vec<HeaderEdit> {
-        let mut edits = Vec::new();
-        self.versions(&mut edits);
-        edits.extend(self.provider.request_headers.iter().cloned());
-        edits
+        provider_head::changes(self.provider, self.version())
     }
 
     /// The provider's path for the operation.
@@ -181,16 +167,16 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// What says which version of Anthropic's API is spoken: a server that speaks it needs one, another gets none.
-    fn versions(&self, edits: &mut Vec<HeaderEdit>) {
+    /// A server that speaks Anthropic's API needs a version, another gets none.
+    fn version(&self) -> Version {
         if !self.decision.operation.is_anthropic() {
-            return;
-        }
-        if self.conversion().is_some() {
-            edits.push(HeaderEdit::remove("anthropic-version"));
-            edits.push(HeaderEdit::remove("anthropic-beta"));
-        } else if !self.decision.has_version {
-            edits.push(HeaderEdit::set("anthropic-version", ANTHROPIC_VERSION));
+            Version::AsItIs
+        } else if self.conversion().is_some() {
+            Version::Foreign
+        } else if self.decision.has_version {
+            Version::AsItIs
+        } else {
+            Version::Needed
         }
     }
 

@@ -489,17 +489,14 @@ fn model_lists() {
         panic!("nothing to fetch")
     };
     assert_eq!(calls.len(), 2, "local has a curated list");
-    let paths: Vec<_> = calls
-        .iter()
-        .map(|call| get(&owned_fields(call.headers()), ":path").unwrap().to_owned())
-        .collect();
+    let paths: Vec<_> = calls.iter().map(|call| call.path()).collect();
     assert_eq!(paths, ["/openai/v1/models", "/v1/models"]);
-    let questions: Vec<_> = calls.into_iter().map(|call| call.question).collect();
-    fetches.sent(questions[0].clone(), 10);
-    assert!(fetches.not_sent(&questions[1], 0).is_empty());
+    let [first, second] = <[_; 2]>::try_from(calls).expect("two");
+    fetches.sent(first, 10);
+    assert!(fetches.not_sent(second, 0).is_empty());
     let head = Headers::default();
     let answer = CallAnswer { status: 200, headers: &head, body: br#"["gpt-4o"]"# };
-    let ready = fetches.answered(10, Some(answer), 0);
+    let ready = fetches.answered(10, Some(answer), 0).ready;
     let [(1, lists)] = &ready[..] else { panic!("{ready:?}") };
     let reply = query.reply(&config, lists);
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -514,10 +511,6 @@ fn model_lists() {
     let none = get_models("/v1/models/alpha/gpt-4o", "vk-local").query.unwrap();
     assert_eq!(none.reply(&config, &Default::default()).status, 404);
     assert_eq!(get_models("/v1/models", "nobody").refusal().0, 401);
-}
-
-fn owned_fields(pairs: Vec<(&str, &str)>) -> Fields {
-    fields(&pairs)
 }
 
 #[test]

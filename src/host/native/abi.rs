@@ -141,13 +141,29 @@ pub fn tells_attempts() -> bool {
     *TELLS || cfg!(test) // the tests' stand-in for Envoy does
 }
 
+/// How many keys a namespace of metadata has.
+type MetadataKeysCount =
+    unsafe extern "C" fn(filter: Envoy, source: u32, namespace: Slice<'_>) -> usize;
+
+/// The function that tells it, where this Envoy has it.
+pub fn metadata_keys_count() -> Option<MetadataKeysCount> {
+    let found = find(c"envoy_dynamic_module_callback_http_get_metadata_keys_count");
+    // Sound: Envoy's header declares it so.
+    (!found.is_null())
+        .then(|| unsafe { std::mem::transmute::<*mut c_void, MetadataKeysCount>(found) })
+}
+
 /// Whether Envoy has this function.
 fn is_there(name: &CStr) -> bool {
+    !find(name).is_null()
+}
+
+fn find(name: &CStr) -> *mut c_void {
     unsafe extern "C" {
         fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     }
     // Sound: the name ends with a NUL. No handle: everywhere.
-    !unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) }.is_null()
+    unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) }
 }
 
 functions! {
@@ -215,6 +231,13 @@ functions! {
         namespace: Slice<'_>,
         key: Slice<'_>,
         out: *mut Slice<'_>,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_get_metadata_number(
+        filter: Envoy,
+        source: u32,
+        namespace: Slice<'_>,
+        key: Slice<'_>,
+        out: *mut f64,
     ) -> bool;
     pub fn envoy_dynamic_module_callback_http_get_buffer_limit(filter: Envoy) -> u64;
     pub fn envoy_dynamic_module_callback_http_get_cluster_name(

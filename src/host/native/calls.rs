@@ -5,6 +5,7 @@
 
 use super::abi::{self, Envoy, LogLevel, Map, Pair, Part, Slice};
 use crate::exchange::Reply;
+use crate::exchange::models::Call;
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Envoy's side of one stream. Valid in hooks only: nobody keeps one.
@@ -82,10 +83,11 @@ impl Filter {
         Headers::from_bytes(bytes)
     }
 
+    /// Edits a head. What Envoy refuses is told in the log, by its name.
     pub fn edit(self, map: Map, edits: &[HeaderEdit]) {
         for edit in edits {
             let name = Slice::of(edit.name().as_bytes());
-            unsafe {
+            let is_done = unsafe {
                 match edit {
                     HeaderEdit::Set(_, value) => {
                         abi::envoy_dynamic_module_callback_http_set_header(
@@ -111,6 +113,10 @@ impl Filter {
                     ),
                 }
             };
+            if !is_done {
+                let name = edit.name();
+                log(LogLevel::Warn, &format!("Envoy has refused to change {name} of {map:?}"));
+            }
         }
     }
 
@@ -226,6 +232,28 @@ impl Filter {
         })
     }
 
+    /// What such metadata is where it is no text; `None` where there is none, as far as this Envoy tells.
+    pub fn host_metadata_kind(self, namespace: &str, key: &str) -> Option<&'static str> {
+        let namespace = Slice::of(namespace.as_bytes());
+        let mut number = 0.0;
+        let is_number = unsafe {
+            abi::envoy_dynamic_module_callback_http_get_metadata_number(
+                self.0,
+                abi::METADATA_OF_HOST,
+                namespace,
+                Slice::of(key.as_bytes()),
+                &raw mut number,
+            )
+        };
+        if is_number {
+            return Some("a number");
+        }
+        // Envoy tells of lists and objects by their place alone: something is there.
+        let count = abi::metadata_keys_count()?;
+        let has_any = unsafe { count(self.0, abi::METADATA_OF_HOST, namespace) } > 0;
+        has_any.then_some("no string")
+    }
+
     /// The cluster that Envoy's route has chosen for this stream.
     pub fn cluster(self) -> Option<Vec<u8>> {
         self.string(|out| unsafe {
@@ -288,14 +316,10 @@ impl Filter {
 ///
 /// # Safety
 /// `configuration` is the pointer that Envoy has handed to the hook that is running.
-pub unsafe fn call(
-    configuration: Envoy,
-    cluster: &str,
-    headers: &[(&str, &str)],
-    timeout_ms: u64,
-) -> Result<u64, NotSent> {
-    let pairs: Vec<Pair<'_>> = headers
-        .iter()
+pub unsafe fn call(configuration: Envoy, call: &Call) -> Result<u64, NotSent> {
+    let path = call.path();
+    let pairs: Vec<Pair<'_>> = std::iter::once((":path", path.as_str()))
+        .chain(call.headers())
         .map(|(name, value)| Pair {
             name: Slice::of(name.as_bytes()),
             value: Slice::of(value.as_bytes()),
@@ -306,11 +330,11 @@ pub unsafe fn call(
         abi::envoy_dynamic_module_callback_http_filter_config_http_callout(
             configuration,
             &raw mut id,
-            Slice::of(cluster.as_bytes()),
+            Slice::of(call.cluster().as_bytes()),
             pairs.as_ptr(),
             pairs.len(),
             Slice::NONE,
-            timeout_ms,
+            call.timeout_ms(),
         )
     };
     if result == abi::SUCCESS { Ok(id) } else { Err(NotSent(result)) }

@@ -31,6 +31,14 @@ pub struct Worker {
     pub routes: Rc<RouteWatch>,
 }
 
+/// Envoy hands a configuration from its main thread to all workers, as a bare pointer that no compiler looks behind.
+const _: () = {
+    const fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<Arc<Configuration>>();
+    crosses_threads::<SharedConfig>();
+    crosses_threads::<Lists>();
+};
+
 thread_local! {
     /// What this thread's streams hold, of all configurations.
     static HELD: Rc<Cell<usize>> = Rc::default();
@@ -63,7 +71,11 @@ impl Configuration {
         let version = env!("CARGO_PKG_VERSION");
         log(
             LogLevel::Info,
-            &format!("openai-gateway-filter {version} (native): {}", config.summary()),
+            &format!(
+                "openai-gateway-filter {version} (native, ABI {}): {}",
+                abi::VERSION.to_string_lossy(),
+                config.summary()
+            ),
         );
         for warning in config.warnings() {
             log(LogLevel::Warn, &warning.to_string());

@@ -1,13 +1,48 @@
-//! Panics where a request asks for one, to show that none leaves a hook. Built for that test alone
-//! (`scripts/native.sh --faults`), never shipped.
+//! Panics on request, to show that none leaves a hook. Built for that test alone (`scripts/native.sh --faults`, and unit
+//! tests), never shipped.
+//!
+//! A hook of a stream is struck where the request's `x-fault` names it. Others know no request: each is struck once in a
+//! process whose `GATEWAY_FAULT` names it. Unit tests say it by [`next`].
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::Map;
 use super::calls::Filter;
 
-/// Panics in the hook that the request's `x-fault` names.
-#[expect(clippy::panic, reason = "that is what it is for")]
-pub fn strike(filter: Filter, hook: &str) {
+thread_local! {
+    static NEXT: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// The next time that this hook runs on this thread, it panics.
+#[cfg(test)]
+pub fn next(hook: &'static str) {
+    NEXT.set(Some(hook));
+}
+
+/// In a hook of a stream.
+pub fn strike_stream(filter: Filter, hook: &str) {
     if filter.headers(Map::Request).get("x-fault") == Some(hook.as_bytes()) {
-        panic!("the request has asked for it");
+        strike_now();
     }
+    strike(hook);
+}
+
+/// In any hook.
+#[allow(clippy::disallowed_methods, reason = "the test's own switch")]
+pub fn strike(hook: &str) {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if NEXT.get() == Some(hook) {
+        NEXT.set(None);
+        strike_now();
+    }
+    let is_asked = std::env::var_os("GATEWAY_FAULT").is_some_and(|asked| asked == hook);
+    if is_asked && !IS_DONE.swap(true, Ordering::Relaxed) {
+        strike_now();
+    }
+}
+
+#[expect(clippy::panic, reason = "that is what it is for")]
+fn strike_now() {
+    panic!("a test has asked for it");
 }

@@ -14,6 +14,7 @@ use crate::exchange::{
     BodyOut, Exchange, ModelsQuery, Next, Note, Reply, RequestStep, ResponseStep, Surroundings,
 };
 use crate::telemetry::counters;
+use crate::wire::splice;
 
 /// How much of a stream of events is read at once, in bytes: as much as in the proxy-wasm host.
 const STREAM_PIECE: usize = 64 * 1024;
@@ -74,6 +75,9 @@ impl From<Verdict> for BodyStatus {
     }
 }
 
+/// Where a host's metadata names its provider: the namespace and the key.
+const HOST_PROVIDER: (&str, &str) = ("openai-gateway", "provider");
+
 /// What an exchange may ask, by Envoy's functions.
 struct Around(calls::Filter);
 
@@ -91,7 +95,20 @@ impl Surroundings for Around {
     }
 
     fn host_provider(&self) -> Option<Vec<u8>> {
-        self.0.host_metadata("openai-gateway", "provider")
+        self.0.host_metadata(HOST_PROVIDER.0, HOST_PROVIDER.1)
+    }
+
+    fn host_provider_kind(&self) -> Option<&'static str> {
+        let kind = self.0.host_metadata_kind(HOST_PROVIDER.0, HOST_PROVIDER.1)?;
+        let cluster = self.0.cluster().unwrap_or_default();
+        log(
+            LogLevel::Warn,
+            &format!(
+                "metadata openai-gateway.provider of a host is {kind}, and must be a string: cluster {}",
+                String::from_utf8_lossy(&cluster)
+            ),
+        );
+        Some(kind)
     }
 
     fn cluster(&self) -> Option<Vec<u8>> {
@@ -328,7 +345,11 @@ impl Stream {
                 }
                 // Last of all: a body that outgrows Envoy's buffer ends the stream.
                 if let (Some(body), false) = (body, release.body.is_empty()) {
-                    self.had_limit = filter.has_limit();
+                    let growth = splice::growth(&release.body);
+                    let size = body
+                        .len()
+                        .saturating_add_signed(isize::try_from(growth).unwrap_or(isize::MAX));
+                    self.before_change(filter, size);
                     body.edit(&release.body);
                 }
                 Verdict::Continue
@@ -369,7 +390,7 @@ impl Stream {
             ResponseStep::Release(edits, out) => {
                 filter.edit(Map::Response, &edits);
                 if let (BodyOut::Replace(with), Some(body)) = (out, body) {
-                    self.had_limit = filter.has_limit();
+                    self.before_change(filter, with.len());
                     body.replace(&with);
                 }
                 Verdict::Continue
@@ -431,7 +452,7 @@ impl Stream {
         };
         drop(pieces);
         if let (Verdict::Continue, Some(written)) = (verdict, written) {
-            self.had_limit = filter.has_limit();
+            self.before_change(filter, written.len());
             body.replace(&written);
         }
         self.response_held = verdict == Verdict::Hold;
@@ -450,8 +471,25 @@ impl Stream {
 
     fn send(&mut self, filter: calls::Filter, reply: &Reply) -> Verdict {
         self.replied = true;
+        self.report_last(filter);
         filter.send(reply, &reply.details());
         Verdict::Stop
+    }
+
+    /// The hook that runs is about to change a body to `size` bytes. What Envoy does not hold ends the stream.
+    fn before_change(&mut self, filter: calls::Filter, size: usize) {
+        let limit = filter.buffer_limit();
+        self.had_limit = limit != usize::MAX;
+        if size > limit {
+            self.report_last(filter);
+        }
+    }
+
+    /// Before what may end the stream from within: Envoy then calls [`Self::complete`] while this hook still runs, where it
+    /// can't be heard, and its access loggers at once.
+    fn report_last(&mut self, filter: calls::Filter) {
+        self.exchange.on_may_end(&Around(filter));
+        self.report(filter);
     }
 
     /// Gives the access log what has become known, and counts what has happened.

@@ -1,4 +1,6 @@
 //! What Envoy calls. No panic leaves a hook: the request that met it ends with a 500, the others go on.
+//!
+//! A hook's name in the log is that of its symbol, behind `envoy_dynamic_module_on_` and `http_filter_`.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -8,12 +10,16 @@ use std::sync::Arc;
 
 use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair, Slice};
 use super::calls::{self, Filter, log};
+use super::caught::caught;
 use super::configuration::Configuration;
 use super::filter::{Stream, Verdict, now_ms};
 use crate::exchange::Reply;
 use crate::exchange::models::CallAnswer;
 use crate::exchange::models::outcome::MAX_LIST_BYTES;
 use crate::wire::headers::Headers;
+
+/// The hook in which nothing can be answered any more.
+const COMPLETE: &str = "stream_complete";
 
 /// What Envoy keeps for a stream.
 struct Handle {
@@ -40,7 +46,7 @@ impl Handle {
         if is_over {
             // Sound: made by `Box::into_raw`; whoever sets the flag later finds it set, and Envoy destroys once.
             let handle = unsafe { Box::from_raw(pointer) };
-            drop(catch_unwind(AssertUnwindSafe(move || drop(handle))));
+            caught("destroy", move || drop(handle));
         }
     }
 }
@@ -66,8 +72,8 @@ unsafe fn guarded(
             // Envoy's own answer to what this stream is just doing.
             return Verdict::Continue;
         };
-        #[cfg(feature = "faults")]
-        super::faults::strike(filter, hook);
+        #[cfg(any(test, feature = "faults"))]
+        super::faults::strike_stream(filter, hook);
         let verdict = run(&mut stream, filter);
         // Of a stream that has ended in this hook nothing may go on: behind the router it would go to a codec that is gone.
         if handle.destroyed.get() || stream.is_cut_off(filter) {
@@ -82,9 +88,8 @@ unsafe fn guarded(
                 LogLevel::Error,
                 &format!("a panic was caught in the hook {hook}; its request ends with a 500"),
             );
-            if let (false, Ok(mut stream)) =
-                (handle.destroyed.get(), handle.stream.try_borrow_mut())
-            {
+            let is_over = hook == COMPLETE || handle.destroyed.get();
+            if let (false, Ok(mut stream)) = (is_over, handle.stream.try_borrow_mut()) {
                 stream.give_up(filter);
             }
         }));
@@ -102,19 +107,18 @@ unsafe fn guarded(
 /// # Safety
 /// `envoy` is what the hook was called with.
 unsafe fn answer_without_stream(envoy: Envoy) -> Verdict {
-    let answered = catch_unwind(|| {
+    caught("request_headers", || {
         let reply = Reply::without_exchange();
         // Sound: by this function's contract.
         unsafe { Filter::new(envoy) }.send(&reply, &reply.details());
     });
-    drop(answered);
     Verdict::Stop
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_on_program_init() -> AbiVersion {
     let Some(missing) = abi::missing() else { return abi::VERSION.as_ptr() };
-    // Not by Envoy's log: its function for that may be the one.
+    // Not by Envoy's log, nor by what writes there (`caught`): its function for that may be the one.
     let _unheard = writeln!(
         std::io::stderr(),
         "openai-gateway-filter {} is a module for Envoy 1.38 and later, and not loaded: this Envoy has no function \
@@ -131,14 +135,11 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     config: Slice<'_>,
 ) -> *const c_void {
     // Sound: Envoy keeps the bytes until this hook returns.
-    let bytes = unsafe { config.bytes() }.to_vec();
-    match catch_unwind(AssertUnwindSafe(|| unsafe { Configuration::load(envoy, bytes) })) {
-        Ok(Some(configuration)) => Arc::into_raw(configuration).cast(),
-        Ok(None) => std::ptr::null(),
-        Err(_) => {
-            log(LogLevel::Error, "a panic was caught; the configuration is refused");
-            std::ptr::null()
-        }
+    let loaded =
+        caught("config_new", || unsafe { Configuration::load(envoy, config.bytes().to_vec()) });
+    match loaded.flatten() {
+        Some(configuration) => Arc::into_raw(configuration).cast(),
+        None => std::ptr::null(), // Envoy refuses the configuration
     }
 }
 
@@ -147,7 +148,8 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(
     configuration: *const c_void,
 ) {
     // Sound: made by `Arc::into_raw` above, and given back once.
-    drop(unsafe { Arc::from_raw(configuration.cast::<Configuration>()) });
+    let configuration = unsafe { Arc::from_raw(configuration.cast::<Configuration>()) };
+    caught("config_destroy", move || drop(configuration));
 }
 
 #[unsafe(no_mangle)]
@@ -155,7 +157,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_new(
     configuration: *const c_void,
     _: Envoy,
 ) -> *const c_void {
-    let made = catch_unwind(|| {
+    let made = caught("new", || {
         let configuration = configuration.cast::<Configuration>();
         // Sound: Envoy destroys the configuration after the last of its streams; the count goes up by the one that is taken.
         let configuration = unsafe {
@@ -165,15 +167,18 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_new(
         let worker = configuration.of_this_worker()?;
         Some(Stream::new(configuration, worker))
     });
-    match made {
-        Ok(Some(stream)) => {
+    let stream = made.and_then(|made| {
+        if made.is_none() {
+            log(LogLevel::Error, "the configuration could not be compiled for this worker");
+        }
+        made
+    });
+    match stream {
+        Some(stream) => {
             let handle = Handle { stream: RefCell::new(stream), destroyed: Cell::new(false) };
             Box::into_raw(Box::new(handle)).cast_const().cast()
         }
-        _ => {
-            log(LogLevel::Error, "the configuration could not be compiled for this worker");
-            std::ptr::null()
-        }
+        None => std::ptr::null(), // the request's hook answers
     }
 }
 
@@ -199,7 +204,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
         return unsafe { answer_without_stream(envoy) }.into();
     }
     unsafe {
-        guarded(envoy, module, "request_head", |stream, filter| stream.request_head(filter, end))
+        guarded(envoy, module, "request_headers", |stream, filter| stream.request_head(filter, end))
     }
     .into()
 }
@@ -231,7 +236,9 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     end: bool,
 ) -> HeadStatus {
     unsafe {
-        guarded(envoy, module, "response_head", |stream, filter| stream.response_head(filter, end))
+        guarded(envoy, module, "response_headers", |stream, filter| {
+            stream.response_head(filter, end)
+        })
     }
     .into()
 }
@@ -269,29 +276,16 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
     unsafe { guarded(envoy, module, "scheduled", woken) };
 }
 
-/// Runs a hook of a configuration, on the main thread.
-///
-/// # Safety
-/// `configuration` is what [`envoy_dynamic_module_on_http_filter_config_new`] returned, and has not been destroyed.
-unsafe fn on_main_thread(configuration: *const c_void, run: impl FnOnce(&Configuration)) {
-    // Sound: by this function's contract.
-    let configuration = unsafe { &*configuration.cast::<Configuration>() };
-    if catch_unwind(AssertUnwindSafe(|| run(configuration))).is_err() {
-        log(LogLevel::Error, "a panic was caught while model lists were fetched");
-    }
-}
-
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
     envoy: Envoy,
     configuration: *const c_void,
     _event: u64,
 ) {
-    // Sound: called in this hook alone.
-    let call = |cluster: &str, headers: &[(&str, &str)], timeout_ms| unsafe {
-        calls::call(envoy, cluster, headers, timeout_ms)
-    };
-    unsafe { on_main_thread(configuration, |of| of.lists().on_main_thread(now_ms(), call)) }
+    // Sound: Envoy calls this on the main thread, with what `config_new` has returned, before it destroys that.
+    let configuration = unsafe { &*configuration.cast::<Configuration>() };
+    // Each call by itself is caught: the others are made.
+    configuration.lists().on_main_thread(now_ms(), |call| unsafe { calls::call(envoy, call) });
 }
 
 #[unsafe(no_mangle)]
@@ -305,25 +299,20 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
     chunks: *const Slice<'_>,
     chunks_count: usize,
 ) {
-    // Sound: Envoy keeps both lists, and what they show, until this hook returns.
+    // Sound: as above; Envoy keeps both lists, and what they show, until this hook returns.
+    let configuration = unsafe { &*configuration.cast::<Configuration>() };
     let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
-    let answered = |of: &Configuration| {
+    let read = || {
         let size: usize = chunks.iter().map(Slice::len).sum();
-        let is_read = result == abi::SUCCESS && size <= MAX_LIST_BYTES;
-        let head = is_read.then(|| read_head(headers)).flatten();
-        let mut body = Vec::new();
-        if head.is_some() {
-            body.reserve(size);
-            chunks.iter().for_each(|chunk| body.extend_from_slice(unsafe { chunk.bytes() }));
+        if result != abi::SUCCESS || size > MAX_LIST_BYTES {
+            return None;
         }
-        let answer = head.as_ref().map(|(status, headers)| CallAnswer {
-            status: *status,
-            headers,
-            body: &body,
-        });
-        of.lists().answered(id, answer, now_ms());
+        let (status, headers) = read_head(headers)?;
+        let mut body = Vec::with_capacity(size);
+        chunks.iter().for_each(|chunk| body.extend_from_slice(unsafe { chunk.bytes() }));
+        Some((status, headers, body))
     };
-    unsafe { on_main_thread(configuration, answered) }
+    configuration.lists().answered(id, read, now_ms());
 }
 
 /// The status, and what may go on of the head.
@@ -355,7 +344,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
         stream.complete(filter);
         Verdict::Continue
     };
-    unsafe { guarded(envoy, module, "stream_complete", complete) };
+    unsafe { guarded(envoy, module, COMPLETE, complete) };
 }
 
 /// Zero: Envoy's local reply goes on.

@@ -3,15 +3,16 @@
 //! Call-outs that outlive a stream are Envoy's main thread's to make. So a stream that needs a list leaves its question
 //! here and wakes the main thread; what comes back wakes the streams that wait, each on its own worker.
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::LogLevel;
-use super::calls::{MainThread, StreamThread, log};
-use crate::exchange::models::{CallAnswer, FetchProgress, Fetches, ModelsQuestion, Outcomes};
+use super::calls::{MainThread, NotSent, StreamThread, log};
+use super::caught::caught;
+use crate::exchange::models::{Call, CallAnswer, FetchProgress, Fetches, Outcomes};
 use crate::exchange::{ModelsQuery, Reply};
 use crate::policy::Config;
+use crate::wire::headers::Headers;
 
 /// The lists of one configuration.
 pub struct Lists {
@@ -23,19 +24,12 @@ pub struct Lists {
 struct ListsState {
     fetches: Fetches,
     /// Calls that the main thread makes when it is woken.
-    queued: Vec<QueuedCall>,
+    queued: VecDeque<Call>,
     waiting: HashMap<u32, StreamThread>,
     ready: HashMap<u32, Outcomes>,
     /// The calls under way: Envoy's ids are longer than the ones that `fetches` knows.
     calls: HashMap<u64, u32>,
     next_call: u32,
-}
-
-struct QueuedCall {
-    question: ModelsQuestion,
-    cluster: String,
-    headers: Vec<(String, String)>,
-    timeout_ms: u64,
 }
 
 impl Lists {
@@ -64,14 +58,8 @@ impl Lists {
         let needs = |known: &Outcomes| query.needed(config, known);
         match state.fetches.ask(config, stream, needs, got, now) {
             FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
-            FetchProgress::Wait(dispatches) => {
-                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                state.queued.extend(dispatches.into_iter().map(|dispatch| QueuedCall {
-                    cluster: dispatch.cluster.to_owned(),
-                    headers: dispatch.headers().into_iter().map(owned).collect(),
-                    timeout_ms: dispatch.timeout_ms,
-                    question: dispatch.question,
-                }));
+            FetchProgress::Wait(calls) => {
+                state.queued.extend(calls);
                 state.waiting.insert(stream, thread());
                 if !state.queued.is_empty() {
                     self.main.wake();
@@ -94,48 +82,55 @@ impl Lists {
         state.fetches.forget(stream);
     }
 
-    /// On the main thread: makes the calls that streams have asked for. `call` starts one: its id.
-    pub fn on_main_thread(
-        &self,
-        now: u64,
-        call: impl Fn(&str, &[(&str, &str)], u64) -> Result<u64, super::calls::NotSent>,
-    ) {
-        let queued = std::mem::take(&mut self.state().queued);
-        for QueuedCall { question, cluster, headers, timeout_ms } in queued {
-            let pairs: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-            let sent = call(&cluster, &pairs, timeout_ms);
+    /// On the main thread: makes the calls that streams have asked for. `call` starts one: its id. A panic costs its own
+    /// call, which counts as one that could not be made: nobody waits for ever, and the others are made.
+    pub fn on_main_thread(&self, now: u64, call: impl Fn(&Call) -> Result<u64, NotSent>) {
+        loop {
+            let Some(next) = self.state().queued.pop_front() else { return };
+            let sent = caught("config_scheduled", || call(&next));
             let state = &mut *self.state();
-            match sent {
-                Ok(id) => {
-                    state.next_call = state.next_call.wrapping_add(1);
-                    state.calls.insert(id, state.next_call);
-                    state.fetches.sent(question, state.next_call);
-                }
-                Err(why) => {
-                    log(
-                        LogLevel::Warn,
-                        &format!("can't ask cluster {cluster} for its models: {why:?}"),
-                    );
-                    let ready = state.fetches.not_sent(&question, now);
-                    state.wake(ready);
-                }
+            if let Some(Ok(id)) = sent {
+                state.next_call = state.next_call.wrapping_add(1);
+                state.calls.insert(id, state.next_call);
+                state.fetches.sent(next, state.next_call);
+                continue;
             }
+            if let Some(Err(why)) = sent {
+                let cluster = next.cluster();
+                log(
+                    LogLevel::Warn,
+                    &format!("can't ask cluster {cluster} for its models: {why:?}"),
+                );
+            }
+            let ready = state.fetches.not_sent(next, now);
+            state.wake(ready);
         }
     }
 
-    /// On the main thread: a call is over; `answer` is `None` where it failed.
-    pub fn answered(&self, id: u64, answer: Option<CallAnswer<'_>>, now: u64) {
-        let state = &mut *self.state();
-        let Some(token) = state.calls.remove(&id) else { return };
-        let read = catch_unwind(AssertUnwindSafe(|| state.fetches.answered(token, answer, now)));
-        let ready = read.unwrap_or_else(|_| {
-            log(
-                LogLevel::Error,
-                "a panic was caught while a model list was read; it counts as none",
-            );
-            state.fetches.answered(token, None, now) // or those who wait would wait for ever
+    /// On the main thread: a call is over. `read`: its status, head and body; `None` where it failed. A panic counts as that.
+    pub fn answered(
+        &self,
+        id: u64,
+        read: impl FnOnce() -> Option<(u16, Headers, Vec<u8>)>,
+        now: u64,
+    ) {
+        let Some(token) = self.state().calls.remove(&id) else { return };
+        let answered = caught("config_http_callout_done", || {
+            let answer = read();
+            let answer = answer.as_ref().map(|(status, headers, body)| CallAnswer {
+                status: *status,
+                headers,
+                body,
+            });
+            self.state().fetches.answered(token, answer, now)
         });
-        state.wake(ready);
+        let state = &mut *self.state();
+        let answered = answered.unwrap_or_else(|| state.fetches.answered(token, None, now));
+        if let Some(next) = answered.next {
+            state.queued.push_back(next);
+            self.main.wake();
+        }
+        state.wake(answered.ready);
     }
 }
 

@@ -11,11 +11,16 @@
 mod abi;
 mod body;
 mod calls;
+mod caught;
 mod configuration;
-#[cfg(feature = "faults")]
+#[cfg(test)]
+mod fault_tests;
+#[cfg(any(test, feature = "faults"))]
 mod faults;
 mod filter;
 mod hooks;
 mod lists;
+#[cfg(test)]
+mod stand_in;
 #[cfg(test)]
 mod tests;

@@ -16,9 +16,7 @@ use super::calls::{self, BufferType, HeaderMapType};
 use super::counters::Counters;
 use super::reply::send;
 use crate::exchange::models::outcome::MAX_LIST_BYTES;
-use crate::exchange::models::{
-    CallAnswer, Dispatch, FetchProgress, Fetches, ModelsQuestion, Outcomes,
-};
+use crate::exchange::models::{Call, CallAnswer, FetchProgress, Fetches, Outcomes};
 use crate::exchange::{Budget, ModelsQuery, Reply, RouteWatch};
 use crate::policy::Config;
 use crate::wire::headers::Headers;
@@ -40,16 +38,9 @@ pub struct Shared {
 struct Lists {
     fetches: Fetches,
     /// Calls that the next tick makes.
-    queued: Vec<ListCall>,
+    queued: Vec<Call>,
     /// Requests that wait, by the id of their stream's context.
     waiting: HashMap<u32, ModelsQuery>,
-}
-
-struct ListCall {
-    question: ModelsQuestion,
-    cluster: String,
-    headers: Vec<(String, String)>,
-    timeout: Duration,
 }
 
 impl Shared {
@@ -84,20 +75,21 @@ impl Shared {
         calls::set_tick(Duration::ZERO);
         let queued = std::mem::take(&mut self.lists.borrow_mut().queued);
         for call in queued {
-            let headers =
-                call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let path = call.path();
+            let headers = std::iter::once((":path", path.as_str())).chain(call.headers()).collect();
+            let timeout = Duration::from_millis(call.timeout_ms());
             let sent =
-                hostcalls::dispatch_http_call(&call.cluster, headers, None, vec![], call.timeout);
+                hostcalls::dispatch_http_call(call.cluster(), headers, None, vec![], timeout);
             let ready = {
                 let fetches = &mut self.lists.borrow_mut().fetches;
                 match sent {
                     Ok(token) => {
-                        fetches.sent(call.question, token);
+                        fetches.sent(call, token);
                         continue;
                     }
                     Err(status) => {
-                        warn!("can't ask cluster {} for its models: {status:?}", call.cluster);
-                        fetches.not_sent(&call.question, calls::now_ms())
+                        warn!("can't ask cluster {} for its models: {status:?}", call.cluster());
+                        fetches.not_sent(call, calls::now_ms())
                     }
                 }
             };
@@ -113,7 +105,12 @@ impl Shared {
             headers,
             body,
         });
-        let ready = self.lists.borrow_mut().fetches.answered(token, answer, calls::now_ms());
+        let ready = {
+            let lists = &mut *self.lists.borrow_mut();
+            let answered = lists.fetches.answered(token, answer, calls::now_ms());
+            lists.queue(answered.next);
+            answered.ready
+        };
         self.answer(root, ready);
     }
 
@@ -161,25 +158,18 @@ impl Lists {
         let needs = |known: &Outcomes| query.needed(config, known);
         match self.fetches.ask(config, stream, needs, got, calls::now_ms()) {
             FetchProgress::Ready(outcomes) => Some(query.reply(config, &outcomes)),
-            FetchProgress::Wait(dispatches) => {
-                self.queued.extend(dispatches.into_iter().map(ListCall::of));
-                if !self.queued.is_empty() {
-                    calls::set_tick(Duration::from_millis(1));
-                }
+            FetchProgress::Wait(new) => {
+                self.queue(new);
                 None
             }
         }
     }
-}
 
-impl ListCall {
-    fn of(dispatch: Dispatch<'_>) -> Self {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self {
-            cluster: dispatch.cluster.to_owned(),
-            headers: dispatch.headers().into_iter().map(owned).collect(),
-            timeout: Duration::from_millis(dispatch.timeout_ms),
-            question: dispatch.question,
+    /// The next tick makes these calls.
+    fn queue(&mut self, new: impl IntoIterator<Item = Call>) {
+        self.queued.extend(new);
+        if !self.queued.is_empty() {
+            calls::set_tick(Duration::from_millis(1));
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
 
@@ -135,10 +138,16 @@ fn owner(value: Value<'_>) -> Option<String> {
     usable.then(|| owner.into_owned())
 }
 
-/// A time as a whole number, also written as a float or a text.
+/// A time as a whole number, also written as a float or a text, or as Anthropic's date and time.
 fn seconds(value: Value<'_>) -> Option<u64> {
     let number = match value.kind {
-        Kind::String => value.as_str()?.parse().ok()?,
+        Kind::String => {
+            let text = value.as_str()?;
+            if let Ok(time) = OffsetDateTime::parse(&text, &Rfc3339) {
+                return u64::try_from(time.unix_timestamp()).ok();
+            }
+            text.parse().ok()?
+        }
         _ => value.as_f64()?,
     };
     // Up to 2^53 a float is exact; times are far below.

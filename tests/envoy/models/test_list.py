@@ -182,6 +182,50 @@ def test_each_provider_is_asked_in_its_own_way(fresh, upstreams):
         assert got.header("x-api-key") is None
 
 
+def test_a_question_has_the_head_of_a_request(start_envoy, upstreams):
+    """Anthropic answers 400 to one without a version; what the operator sets is set here, too."""
+    provider = {
+        "name": "alpha",
+        "base_url": "http://alpha.test/v1",
+        "messages_api": "native",
+        "auth": {"mode": "header", "header": "x-api-key", "key": PROVIDER_KEYS["alpha"]},
+        "request_headers": {"set": {"anthropic-beta": "b", "x-team": "t"}, "remove": ["accept"]},
+    }
+    envoy = start_envoy(config=configuration(providers=[provider], virtual_keys=[virtual_key("main", ["alpha"])], model_aliases={}))
+    upstreams["alpha"].next(listing(["claude"]))
+    assert ids(get(envoy)) == ["alpha/claude"]
+    got = upstreams["alpha"].only
+    names = ("x-api-key", "anthropic-version", "anthropic-beta", "x-team", "accept")
+    assert [got.header(name) for name in names] == [PROVIDER_KEYS["alpha"], "2023-06-01", "b", "t", None]
+
+
+def test_a_list_in_pages(fresh, upstreams):
+    """As Anthropic gives them: from the second page on as many as it allows."""
+    model = {"type": "model", "display_name": "C", "created_at": "2025-02-19T00:00:00Z"}
+    pages = [
+        {"data": [{**model, "id": id} for id in names], "has_more": more, "first_id": names[0], "last_id": names[-1]}
+        for names, more in ((["a", "b"], True), (["c", "d"], True), (["e"], False))
+    ]
+    upstreams["alpha"].next(*(answer(page) for page in pages))
+    reply = get(fresh, vk="bound")
+    assert ids(reply) == [f"alpha/{id}" for id in "abcde"]
+    assert reply.header(INCOMPLETE) is None
+    assert {model["created"] for model in reply.json()["data"]} == {1739923200}
+    asked = [request.path for request in upstreams["alpha"].requests]
+    assert asked == ["/openai/v1/models" + query for query in ("", "?after_id=b&limit=1000", "?after_id=d&limit=1000")]
+
+
+def test_a_page_that_fails_cuts_the_list(fresh, upstreams):
+    """And one that comes again and again, under whose name ever, is asked for once."""
+    page = answer({"data": [{"id": "a"}], "has_more": True, "last_id": "a"})
+    for second in (openai_shapes.error(500, "broken"), answer(silent=True, end="reset"), page):
+        upstreams["alpha"].next(page, second)
+        reply = get(fresh, vk="bound")
+        assert ids(reply) == ["alpha/a"]
+        assert reply.header(INCOMPLETE) == "alpha"
+    assert calls(upstreams, "alpha") == [6]
+
+
 @pytest.mark.parametrize(
     "quirk",
     quirks.params(quirks.load(lambda quirk: quirk.category == "D"), strict=True),
