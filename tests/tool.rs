@@ -394,6 +394,42 @@ fn every_planted_mistake_is_found_at_its_line() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// Metrics and spans by a header that no answer has would be silent.
+#[test]
+fn headers_that_no_answer_has_are_not_read() {
+    let good = fs::read_to_string(root().join("observability/envoy.yaml")).unwrap();
+    assert_clean(&root().join("observability/envoy.yaml"));
+    let (provider, model) = ("reads x-langwatch-provider: ", "reads x-langwatch-model: ");
+    for (number, (settings, told, silent)) in [
+        ("answer_headers: [model]", Some("wasm.gateway_provider"), model),
+        ("answer_headers: [provider]", Some("wasm.gateway_model"), provider),
+        ("answer_headers: [provider, model]", None, "reads x-langwatch"),
+        ("header_prefix: x-acme", Some("it is called x-acme-provider"), "answer_headers"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let with = format!(
+            "                    {settings}\n                    usage: {{mode: require}}\n"
+        );
+        let text = good.replacen("                    usage: {mode: require}\n", &with, 1);
+        assert_ne!(text, good);
+        let (status, findings) = check(&file(&format!("loggers-{number}.yaml"), &text));
+        let all: Vec<&str> =
+            findings.iter().map(|finding| finding["message"].as_str().unwrap()).collect();
+        assert_eq!(status, 0, "{all:?}");
+        assert_eq!(
+            all.iter().any(|why| told.is_some_and(|told| why.contains(told))),
+            told.is_some(),
+            "{all:?}"
+        );
+        assert!(!all.iter().any(|why| why.contains(silent)), "{all:?}");
+        // Each place by its line: the label of the metrics, and the span's.
+        let places = findings.iter().filter(|finding| finding["severity"] == "warning");
+        assert!(told.is_none() || places.count() >= 2, "{findings:?}");
+    }
+}
+
 /// Istio's clusters, routes and rules are held against the same.
 #[test]
 fn mistakes_of_a_mesh_are_found() {

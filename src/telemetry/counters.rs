@@ -32,6 +32,8 @@ pub enum AnswerFault {
     Redirect,
     /// 202 or 204 where an answer was asked for.
     Unfinished,
+    /// None that counts: Envoy has asked again, here or elsewhere.
+    Retried,
     /// A good answer of which something had to be repaired.
     Repaired(Repair),
 }
@@ -124,7 +126,7 @@ impl Repairs {
 impl AnswerFault {
     /// All but the repairs.
     #[cfg(test)]
-    const SIMPLE: [Self; 9] = [
+    const SIMPLE: [Self; 10] = [
         Self::Error,
         Self::ErrorIn200,
         Self::StreamError,
@@ -134,6 +136,7 @@ impl AnswerFault {
         Self::Mislabelled,
         Self::Redirect,
         Self::Unfinished,
+        Self::Retried,
     ];
 
     /// Whether it came in the place of an answer, as long as none of it has gone on.
@@ -153,6 +156,7 @@ impl AnswerFault {
             Self::Mislabelled => "mislabelled",
             Self::Redirect => "redirect",
             Self::Unfinished => "unfinished",
+            Self::Retried => "retried",
             Self::Repaired(repair) => repair.as_str(),
         }
     }

@@ -6,6 +6,7 @@ use openai_gateway_filter::policy::{Config, Positions, Provider};
 use super::clusters;
 use super::discovery;
 use super::document::Node;
+use super::loggers;
 use super::neighbours;
 use super::positions;
 use super::ratelimit;
@@ -168,6 +169,7 @@ impl Position<'_> {
         clusters::check(report, self.document, gateway, self.gateways);
         self.mirrors(report);
         if let Some(config) = gateway.config {
+            loggers::check(report, self.document, self.manager, config, gateway.places);
             ratelimit::check(
                 report,
                 self.document,

@@ -23,6 +23,8 @@ mod finding;
 #[cfg(not(target_arch = "wasm32"))]
 mod led_to;
 #[cfg(not(target_arch = "wasm32"))]
+mod loggers;
+#[cfg(not(target_arch = "wasm32"))]
 mod mesh;
 #[cfg(not(target_arch = "wasm32"))]
 mod neighbours;

@@ -18,6 +18,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::model::Allowlist;
 use crate::policy::operation::{self, Operation, RequestTarget};
 use crate::policy::{Outside, Provider, presented_key};
+use crate::telemetry::counters::{self, AnswerFault};
 use crate::telemetry::usage;
 use crate::wire::headers::Headers;
 
@@ -119,6 +120,11 @@ impl Exchange {
         self.face = Face::of_operation(attempt.operation);
         self.read_clock(attempt.operation, around);
         self.read_place(around);
+        if around.attempt() > 1 {
+            let provider = self.config.providers.get(attempt.provider());
+            let name = provider.map(|provider| &*provider.name);
+            self.counted.push(counters::answers(AnswerFault::Retried, name));
+        }
         // The declared length may be that of the first attempt's body: the end will tell.
         Some(self.read_body(RequestHead::Rewritten(attempt), reader, None, end))
     }

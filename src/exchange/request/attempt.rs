@@ -14,7 +14,7 @@ use crate::exchange::decision::{Decision, sealer};
 use crate::policy::key::VirtualKey;
 use crate::policy::model::{Plan, Target, Way};
 use crate::policy::operation::Operation;
-use crate::policy::{CacheMode, Config};
+use crate::policy::{CacheMode, Config, ProviderId};
 use crate::wire::json::scan::BodyFacts;
 use crate::wire::model_span::ModelSpan;
 
@@ -54,6 +54,11 @@ impl Attempt {
             has_version: fields.has_version,
             key,
         })
+    }
+
+    /// Whom the earlier instance has asked.
+    pub fn provider(&self) -> ProviderId {
+        self.target.provider
     }
 
     /// The same decision again. Whatever id the body names (the client's, or the upstream's if the body

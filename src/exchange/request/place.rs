@@ -14,6 +14,7 @@ use crate::exchange::trail::{AttemptEnd, Trail};
 use crate::exchange::{Exchange, Note, Release, RequestStep, Surroundings};
 use crate::policy::Authority;
 use crate::policy::model::Target;
+use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, Headers};
 use crate::wire::splice;
 
@@ -60,11 +61,23 @@ impl Exchange {
         if number == 2 && trail.len() == 0 && decision.plan.rest.is_empty() {
             trail.begin(provider.map_or("-", |provider| &*provider.name));
         }
+        if let Some(last) = trail.last() {
+            let name = Some(&*last.provider).filter(|name| *name != "-");
+            self.counted.push(counters::answers(AnswerFault::Retried, name));
+        }
         trail.begin(provider.map_or("-", |provider| &*provider.name));
         self.trail = Some(trail);
         let (Some(target), Some(provider)) = (target, provider) else {
             let why = "Envoy chose a host that belongs to none of the request's providers, or may belong \
                        to several: nothing was sent.";
+            let why = match around.host_provider_kind() {
+                Some(kind) => {
+                    format!(
+                        "{why} The provider in the host's metadata is {kind}, and must be a string."
+                    )
+                }
+                None => why.to_owned(),
+            };
             return self.refuse(&GatewayError::new(Code::InternalError, why));
         };
         if end {

@@ -114,6 +114,7 @@ impl Exchange {
             }),
         };
         self.asked_nobody = matches!(no_answer, Some(NoAnswer::Limited(_) | NoAnswer::Unrouted));
+        self.note_provider();
         if headers.get("retry-after").is_none() {
             self.retry_after = limit.and_then(RateLimit::retry_after);
         }

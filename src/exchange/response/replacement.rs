@@ -6,7 +6,7 @@ use super::head::{content_length, kept};
 use super::phase::ResponsePhase;
 use crate::error::{Code, ErrorAnswer};
 use crate::exchange::budget::RETRY_AFTER_SECONDS;
-use crate::exchange::{BodyOut, Exchange, Reply, ResponseStep};
+use crate::exchange::{BodyOut, Exchange, Note, Reply, ResponseStep};
 use crate::policy::{AnswerHeader, CacheMode};
 use crate::telemetry::counters::{self, AnswerFault};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
@@ -53,6 +53,15 @@ impl Exchange {
             edits.push(HeaderEdit::add(&names.request_id, id));
         }
         edits
+    }
+
+    /// Who answered, where the answer's head does not say it: metrics are about providers.
+    pub(super) fn note_provider(&mut self) {
+        if self.answers_have(AnswerHeader::Provider) || self.asked_nobody || !self.is_metered() {
+            return;
+        }
+        let provider = self.request.provider().and_then(|id| self.config.providers.get(id));
+        self.notes.extend(provider.map(|it| (Note::Provider, it.name.to_string())));
     }
 
     pub(super) fn answers_have(&self, header: AnswerHeader) -> bool {

@@ -74,6 +74,22 @@ fn an_answer_that_is_not_as_it_should_be_counts_once() {
     }
 }
 
+/// As an upstream filter alone: an attempt behind the first one tells that the one before was for nothing.
+#[test]
+fn an_attempt_that_another_one_follows_counts_for_its_provider() {
+    let first = send(&config(), CHAT, &[], r#"{"model":"quick"}"#);
+    assert!(first.counted.is_empty());
+    for (attempt, want) in [(0, None), (1, None), (2, Some("openai_gateway.answers.retried.alpha"))]
+    {
+        let around = Around { notes: &first.notes, attempt, ..Around::default() };
+        let host = Host::new(&config());
+        let chunks = [br#"{"model":"quick"}"#.as_slice()];
+        let host = host.asked(&first.request.head, &chunks, End::Alone, &around);
+        assert!(host.request.ended, "{:?}", host.reply);
+        assert_eq!(host.counted, Vec::from_iter(want.map(str::to_owned)), "{attempt}");
+    }
+}
+
 #[test]
 fn a_refusal_counts_once_for_its_key() {
     for (key, body, name) in [

@@ -350,3 +350,34 @@ fn compressed_text_is_text_that_nobody_reads() {
     let host = answered(CHAT, asked, &zipped, &[0x1f; 40], 3);
     assert_eq!(counts(&host), ESTIMATED);
 }
+
+/// Metrics are about providers: where no header names one, a fact does, of answers that a provider has given.
+#[test]
+fn the_provider_is_a_fact_where_no_header_tells_it() {
+    let config = |mode: &str, answer_headers: &[&str]| {
+        config_with(json!({
+            "usage": {"mode": mode},
+            "answer_headers": answer_headers,
+            "providers": [{"name": "alpha", "base_url": "https://alpha.test/v1"}],
+            "virtual_keys": [{"id": "team", "key": "vk-team"}],
+        }))
+    };
+    let (upstream, limited) = ("via_upstream", "request_rate_limited");
+    for (config, details, want) in [
+        (config("observe", &["model"]), upstream, Some("alpha")),
+        (config("observe", &[]), upstream, Some("alpha")),
+        (config("observe", &["provider"]), upstream, None),
+        (config("off", &[]), upstream, None),
+        // Envoy's own limit is no provider's doing.
+        (config("observe", &[]), limited, None),
+    ] {
+        let mut host = send(&config, CHAT, &[], r#"{"model":"alpha/m","messages":[]}"#);
+        let around = Around { details: Some(details), ..Around::default() };
+        let fields = fields(&[(":status", "429"), ("content-type", JSON)]);
+        host.respond_at(&fields, &[b"busy"], End::Alone, &around);
+        let note = host.notes.iter().find(|(note, _)| *note == Note::Provider);
+        assert_eq!(note.map(|(_, name)| name.as_str()), want, "{details}");
+        let told = get(&host.answer.head, "x-langwatch-provider");
+        assert!(told.is_none() || note.is_none());
+    }
+}

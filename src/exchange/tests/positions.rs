@@ -268,6 +268,7 @@ fn a_hidden_error_becomes_a_status_and_the_listener_leaves_what_is_done() {
     assert_eq!(get(&first.answer.head, "x-langwatch-provider"), Some("alpha"));
     assert!(first.answer.body.starts_with(b"{\"error\":{"));
     let mut host = between.attempt(Some("beta"), None, 1_000);
+    assert_eq!(host.counted, ["openai_gateway.answers.retried.alpha"]);
     let good = br#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
     between.answered(&mut host, &json_head("200"), good);
     assert_eq!(between.trail(), Some("alpha=429, beta=200"));
@@ -278,6 +279,25 @@ fn a_hidden_error_becomes_a_status_and_the_listener_leaves_what_is_done() {
     // Nobody tries again after a good answer.
     let around = Around { notes: &between.notes, ..Around::default() };
     assert!(listener().exchange.leaves_answer(&around));
+}
+
+/// Whoever is asked again, and whether an answer came at all: each attempt counts once.
+#[test]
+fn an_attempt_that_another_one_follows_counts_for_its_provider() {
+    let config = two(json!({}));
+    for (body, hosts) in [
+        (BODY, [Some("alpha"), Some("beta"), Some("beta")]),
+        (r#"{"model":"gamma/m"}"#, [Some("gamma"); 3]),
+    ] {
+        let mut between = Between::new(&config, &listener(&config, CHAT, &[], body));
+        let mut before = None;
+        for provider in hosts {
+            let host = between.attempt(provider, None, 1_000);
+            let want = before.map(|name| format!("openai_gateway.answers.retried.{name}"));
+            assert_eq!(host.counted, Vec::from_iter(want), "{body} {provider:?}");
+            before = provider;
+        }
+    }
 }
 
 #[test]
