@@ -234,6 +234,34 @@ def test_envoy_takes_what_the_config_map_holds(tmp_path: Path) -> None:
     validate(json.dumps(config), tmp_path, GROQ_API_KEY="x")
 
 
+def test_the_config_map_has_what_the_example_has() -> None:
+    """What a gateway that faces clients needs, and its operator: no less here than in envoy/envoy.yaml."""
+    (data,) = (item["data"] for item in manifests() if item["kind"] == "ConfigMap")
+    here = yaml.load(data["envoy.yaml"], Loader)
+    example = yaml.load((ROOT / "envoy" / "envoy.yaml").read_text(), Loader)
+
+    def manager(config: dict) -> dict:
+        (listener,) = (one for one in config["static_resources"]["listeners"] if one["name"] == "gateway")
+        return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+    for same in ("stats_config", "overload_manager"):
+        assert here[same] == example[same]
+    ours, theirs = manager(here), manager(example)
+    for same in ("local_reply_config", "access_log", "use_remote_address", "early_header_mutation_extensions"):
+        assert ours[same] == theirs[same], same
+    left_out = {"codec_type", "max_request_headers_kb"}  # Envoy's defaults
+    assert set(theirs) - set(ours) <= left_out
+    # Prometheus gets one path of the admin interface, and the pods say where.
+    assert here["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    (metrics,) = (one for one in here["static_resources"]["listeners"] if one["name"] == "metrics")
+    routes = metrics["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
+    assert [route["match"]["path"] for route in routes] == ["/stats/prometheus"]
+    template = next(item for item in manifests() if item["kind"] == "Deployment")["spec"]["template"]
+    port = metrics["address"]["socket_address"]["port_value"]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    assert {"name": "metrics", "containerPort": port} in template["spec"]["containers"][0]["ports"]
+
+
 def test_the_module_is_fetched_since_a_config_map_cannot_hold_it() -> None:
     assert Path(MODULE).stat().st_size > 1 << 20, "then say so: docs/kubernetes.md, envoy/istio"
 
