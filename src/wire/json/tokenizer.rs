@@ -6,13 +6,15 @@
 
 mod block;
 mod inside;
+mod look;
 mod numbers;
 mod strings;
 
 pub use strings::{plain_run, string_end};
 
 use inside::{Inside, Number, is_literal};
-use strings::{Run, short_string, string_rest};
+use look::string_rest;
+use strings::{Run, short_string};
 
 use super::{JsonError, MAX_DEPTH};
 

@@ -1,7 +1,8 @@
 //! Tokens that are not read in one go: those that a chunk's end cuts, and wrong ones, whose wrong byte
 //! is to be found.
 
-use super::strings::{Run, is_escape, string_rest};
+use super::look::string_rest;
+use super::strings::{Run, is_escape};
 use super::{Expected, JsonError, Kind, Token, Tokenizer, TokenizerState};
 
 /// Where in a token the text stands.

@@ -1,9 +1,11 @@
 //! Strings, a block of bytes at a time.
 
-use super::block::{LARGE, LEN, first_special, is_plain, specials};
+use super::block::{LARGE, LEN, first_special, specials};
 use super::inside::Inside;
+use super::look::{Look, string_rest};
 
 /// How a string goes on, by offsets in the chunk.
+#[derive(Debug, PartialEq)]
 pub(super) enum Run {
     /// To its end: the byte behind the closing quote.
     Ends(usize),
@@ -33,13 +35,6 @@ fn long_plain_run(bytes: &[u8]) -> usize {
         at += wide.len();
     }
     at + short_plain_run(bytes.get(at..).unwrap_or_default())
-}
-
-/// How many bytes at the start of `bytes` are plain, in large blocks.
-#[inline]
-fn plain_blocks(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<LARGE>();
-    blocks.iter().take_while(|block| is_plain(block)).count() * LARGE
 }
 
 /// For fewer bytes than are looked at together.
@@ -80,16 +75,19 @@ pub(super) fn short_string(chunk: &[u8], at: usize) -> Option<usize> {
     (block.get(first) == Some(&b'"')).then_some(at + first + 1)
 }
 
-/// Reads a string from `at`, inside of it.
-pub(super) fn string_rest(chunk: &[u8], mut at: usize) -> Run {
+/// Reads a string from `at`, inside of it, with what looks at its bytes. Always a part of its caller, which decides which
+/// instructions it is made of.
+#[inline(always)]
+pub(super) fn string_rest_with(look: impl Look, chunk: &[u8], mut at: usize) -> Run {
     let mut plain = 0;
     while let Some(wide) = chunk.get(at..).and_then(<[u8]>::first_chunk::<64>) {
-        let mut hits = specials(wide);
+        let mut hits = look.specials(wide);
         let mut read = wide.len();
         // A file in JSON goes on like this for long, a text does not.
         plain = if hits == 0 { plain + read } else { 0 };
         if plain >= LARGE {
-            read += plain_blocks(chunk.get(at + read..).unwrap_or_default());
+            let (blocks, _) = chunk.get(at + read..).unwrap_or_default().as_chunks::<LARGE>();
+            read += blocks.iter().take_while(|block| look.is_plain(block)).count() * LARGE;
         }
         // Texts have many escapes: those of one block are found by one look at it.
         while hits != 0 {
