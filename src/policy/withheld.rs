@@ -11,10 +11,9 @@ use crate::wire::percent;
 /// Names that are withheld as they stand: what the client is, whom it wants to be billed, which model it wants to have, and
 /// what would make another request of this one, and digests of a body that does not go on as it came. `accept-encoding` is among them because what comes back has to be
 /// readable. Beside OpenAI's, these are what the SDKs, the clouds and the proxies in front of gateways write.
-const WITHHELD: [&str; 38] = [
+const WITHHELD: [&str; 31] = [
     "accept-encoding",
     "api-key",
-    "apikey",
     "auth",
     "authorization",
     "bearer",
@@ -24,19 +23,13 @@ const WITHHELD: [&str; 38] = [
     "content-md5",
     "cookie",
     "cookie2",
-    "credentials",
     "digest",
     "forwarded",
-    "jwt",
     "key",
-    "model",
-    "model-id",
-    "model-name",
     "openai-organization",
     "openai-project",
     "remote-user",
     "repr-digest",
-    "secret",
     "token",
     "x-amz-target",
     "x-api-key",
@@ -73,53 +66,80 @@ fn withheld_beginnings(first: u8) -> &'static [&'static str] {
 /// What begins so and stays: the addresses on the way, which Envoy writes itself.
 const KEPT: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"];
 
-/// How names end that are withheld, whoever has thought of them, by their last two bytes: those that carry a credential
-/// (`proxy-authorization`, `x-goog-api-key`, `x-amz-security-token`, `ocp-apim-subscription-key`, `helicone-auth`), and those
-/// by which a gateway behind this one is told another host (`helicone-target-url`, `x-portkey-custom-host`) or another model
-/// (`azureml-model-deployment`, `x-ai-eg-model`, `x-amzn-sagemaker-inference-component`).
-fn withheld_ends(last: [u8; 2]) -> &'static [&'static str] {
+/// How names end that carry a credential, whoever has thought of them, by their last two bytes.
+fn credential_ends(last: [u8; 2]) -> &'static [&'static str] {
     match &last {
-        b"al" => &["-credential"],
-        b"am" => &["-upstream"],
-        b"ck" => &["-model-fallback"],
-        b"de" => &["-model-override"],
-        b"el" => &["-model"],
         b"en" => &["-token"],
-        b"er" => &["-bearer", "-provider"],
-        b"et" => &["-secret"],
-        b"ey" => &[
-            "api-key",
-            "apikey",
-            "access-key",
-            "auth-key",
-            "functions-key",
-            "secret-key",
-            "subscription-key",
-            "virtual-key",
-        ],
-        b"id" => &["-model-id"],
+        b"er" => &["-bearer"],
+        b"ey" => &["auth-key", "functions-key", "subscription-key", "virtual-key"],
         b"ie" => &["cookie"],
-        b"ks" => &["-fallbacks"],
-        b"ls" => &["-credentials"],
-        b"me" => &["-model-name", "-deployment-name"],
-        b"nd" => &["-backend"],
-        b"nt" => &["-endpoint", "-deployment", "-target-variant", "-inference-component"],
-        b"on" => &["authorization", "-assertion"],
-        b"rd" => &["password"],
-        b"ri" => &["-uri"],
-        b"rl" => &["-url"],
         b"rt" => &["-client-cert"],
-        b"se" => &["-passphrase", "-api-base"],
-        b"st" => &["-host"],
         b"th" => &["-auth"],
-        b"wd" => &["passwd"],
-        b"wt" => &["-jwt"],
-        b"ys" => &["api-keys", "apikeys", "-access-keys"],
         _ => &[],
     }
 }
 
-/// Whether a name begins or ends as one that is withheld.
+/// What a name holds that carries a credential, by its first byte (`proxy-authorization`, `x-goog-api-key`,
+/// `x-portkey-aws-access-key-id`).
+fn credential_parts(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["access-key", "api-key", "apikey", "assertion", "authorization"],
+        b'c' => &["credential"],
+        b'j' => &["jwt"],
+        b'p' => &["passphrase", "passwd", "password"],
+        b's' => &["secret", "service-account"],
+        _ => &[],
+    }
+}
+
+/// How names end by which a server or a gateway behind this one is told another host (`helicone-target-url`,
+/// `x-portkey-custom-host`) or another model (`x-amzn-sagemaker-inference-component`).
+fn choosing_ends(last: [u8; 2]) -> &'static [&'static str] {
+    match &last {
+        b"am" => &["-upstream"],
+        b"er" => &["-adapter", "-provider"],
+        b"ks" => &["-fallbacks"],
+        b"nd" => &["-backend"],
+        b"nt" => &["-endpoint", "-target-variant", "-inference-component"],
+        b"ra" => &["-lora"],
+        b"ri" => &["-uri"],
+        b"rl" => &["-url"],
+        b"se" => &["-api-base"],
+        b"st" => &["-host"],
+        _ => &[],
+    }
+}
+
+/// What a name holds by which another model is asked for (`azureml-model-deployment`, `x-gateway-model-name-rewrite`,
+/// `mm-vmodel-id`, `x-portkey-azure-deployment-id`).
+fn choosing_parts(first: u8) -> &'static [&'static str] {
+    match first {
+        b'd' => &["deployment"],
+        b'm' => &["model"],
+        _ => &[],
+    }
+}
+
+/// Whether `name` ends with one of `ends`, which are found by its last two bytes.
+fn ends_with_one(name: &[u8], ends: fn([u8; 2]) -> &'static [&'static str]) -> bool {
+    let last = name.last_chunk().copied().unwrap_or_default();
+    ends(last).iter().any(|end| name.ends_with(end.as_bytes()))
+}
+
+/// Whether `name` holds one of `parts`, which are found by their first byte.
+fn holds_one(name: &[u8], parts: fn(u8) -> &'static [&'static str]) -> bool {
+    name.iter().enumerate().any(|(at, &first)| {
+        let rest = || name.get(at..).unwrap_or_default();
+        parts(first).iter().any(|part| rest().starts_with(part.as_bytes()))
+    })
+}
+
+/// Whether a header or a parameter of this name (lower case, words parted by `-`) carries a credential.
+fn is_credential(name: &[u8]) -> bool {
+    ends_with_one(name, credential_ends) || holds_one(name, credential_parts)
+}
+
+/// Whether a name is withheld for what it begins with, ends with or holds.
 fn is_withheld_by_affix(name: &[u8]) -> bool {
     let begins = || match name {
         [b'x', b'-', rest @ ..] => {
@@ -129,11 +149,10 @@ fn is_withheld_by_affix(name: &[u8]) -> bool {
         }
         _ => false,
     };
-    let ends = || {
-        let last = name.last_chunk().copied().unwrap_or_default();
-        withheld_ends(last).iter().any(|end| name.ends_with(end.as_bytes()))
-    };
-    begins() || ends()
+    begins()
+        || is_credential(name)
+        || ends_with_one(name, choosing_ends)
+        || holds_one(name, choosing_parts)
 }
 
 /// What requests usually have, and Envoy adds to them: most names end at one of these, before all other rules.
@@ -256,30 +275,54 @@ pub fn repeats_key(text: &[u8], presented: &[u8]) -> bool {
     !presented.is_empty() && memchr::memmem::find(text, presented).is_some()
 }
 
-/// Whether a query parameter of this name (as written) or with this value carries a credential of the client's.
+/// Whether a query parameter of this name (as written) or with this value carries a credential of the client's: by the names of
+/// [`WithheldHeaders`], however they are written, and those that only a query has (Azure's `code`).
 #[must_use]
 pub fn is_credential_parameter(name: &str, value: &str, presented: &[u8]) -> bool {
-    const NAMES: [&str; 13] = [
-        "key",
+    const NAMES: [&str; 12] = [
         "api_key",
-        "access_key",
-        "access_token",
-        "api_token",
-        "auth_token",
+        "apikeys",
+        "auth",
         "authorization",
-        "bearer_token",
+        "bearer",
+        "code",
+        "cookie",
+        "key",
         "password",
         "secret",
-        "subscription_key",
+        "sig",
         "token",
-        "x_api_key",
     ];
+    /// What a list goes on with.
+    const PAGES: [&str; 4] = ["page", "next", "continuation", "skip"];
     let holds_key = |text: &str| {
         percent::decode_fully(text.as_bytes()).is_none_or(|text| repeats_key(&text, presented))
     };
+    let words = || {
+        let words = dashed(&percent::decode_leniently(name.as_bytes()));
+        is_credential(&words) && !PAGES.iter().any(|page| words.starts_with(page.as_bytes()))
+    };
     NAMES.iter().any(|known| is_nearly(name.as_bytes(), known))
+        || words()
         || holds_key(name)
         || holds_key(value)
+}
+
+/// A name in lower case with its words parted by `-`, however it was written (`clientSecret`, `client_secret`).
+fn dashed(name: &[u8]) -> Vec<u8> {
+    let mut words = Vec::with_capacity(name.len());
+    for &byte in name {
+        let is_capital = byte.is_ascii_uppercase();
+        if (is_capital && words.last().is_some_and(u8::is_ascii_lowercase))
+            || !byte.is_ascii_alphanumeric()
+        {
+            words.push(b'-');
+        }
+        if byte.is_ascii_alphanumeric() {
+            words.push(byte.to_ascii_lowercase());
+        }
+    }
+    words
 }
 
 impl HeaderNames {
@@ -305,15 +348,78 @@ mod tests {
     #[test]
     fn ends_stand_where_they_are_looked_for() {
         let mut count = 0;
-        for (first, second) in
-            (0..=u8::MAX).flat_map(|first| (0..=u8::MAX).map(move |second| (first, second)))
-        {
-            for end in withheld_ends([first, second]) {
+        for first in 0..=u8::MAX {
+            for part in [credential_parts(first), choosing_parts(first)].concat() {
                 count += 1;
-                assert!(end.as_bytes().ends_with(&[first, second]), "{end}");
+                assert_eq!(part.as_bytes().first(), Some(&first), "{part}");
+            }
+            for second in 0..=u8::MAX {
+                let last = [first, second];
+                for end in [credential_ends(last), choosing_ends(last)].concat() {
+                    count += 1;
+                    assert!(end.as_bytes().ends_with(&last), "{end}");
+                }
             }
         }
-        assert!(count > 40);
+        assert!(count > 30);
+    }
+
+    #[test]
+    fn credentials_in_a_query() {
+        for name in [
+            "key",
+            "api_key",
+            "apiKey",
+            "APIKEY",
+            "x-api-key",
+            "x-goog-api-key",
+            "client_secret",
+            "clientSecret",
+            "id_token",
+            "idToken",
+            "access%5Ftoken",
+            "access_token",
+            "token",
+            "ocp-apim-subscription-key",
+            "functions_key",
+            "code",
+            "auth",
+            "jwt",
+            "bearer",
+            "credentials",
+            "cookie",
+            "x_auth",
+            "aws_access_key_id",
+            "X-Amz-Security-Token",
+            "X-Amz-Credential",
+            "\u{ff4b}ey",
+        ] {
+            assert!(is_credential_parameter(name, "v", b""), "{name}");
+        }
+        for name in [
+            "api-version",
+            "beta",
+            "limit",
+            "after",
+            "before",
+            "order",
+            "after_id",
+            "page_token",
+            "pageToken",
+            "next_token",
+            "include",
+            "include[]",
+            "purpose",
+            "max_tokens",
+            "base-url",
+            "deployment",
+            "keys",
+            "stream",
+            "",
+        ] {
+            assert!(!is_credential_parameter(name, "v", b""), "{name}");
+        }
+        assert!(is_credential_parameter("x", "vk-1", b"vk-1"));
     }
 
     #[test]
@@ -364,6 +470,19 @@ mod tests {
             "content-md5",
             "x-amzn-sagemaker-inference-component",
             "x_upstream",
+            "x-gateway-model-name-rewrite",
+            "x-llm-d-model-name-rewrite",
+            "x-portkey-azure-deployment-id",
+            "x-portkey-aws-access-key-id",
+            "x-portkey-vertex-service-account-json",
+            "mm-vmodel-id",
+            "mm-vmodel-id-bin",
+            "x-azure-deployment",
+            "x-model-override",
+            "x-lora",
+            "x-secret-name",
+            "apikey",
+            "jwt",
         ] {
             assert!(is_withheld(name), "{name}");
         }
@@ -394,6 +513,11 @@ mod tests {
             "sec-websocket-key",
             "session_id",
             "chatgpt-account-id",
+            "x-exploration-id",
+            "x-gateway-inference-fairness-id",
+            "x-app",
+            "originator",
+            "x-codex-turn-state",
         ] {
             assert!(!is_withheld(name), "{name}");
         }

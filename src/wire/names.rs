@@ -47,38 +47,60 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
 pub const EXTRA_BODY: &str = "extra_body";
 
 /// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
-/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, the adapters of SGLang and TGI, LM Studio's
-/// `draft_model`; and by which LiteLLM takes another server, another configuration, or members that replace those of the body. By
-/// their first letter, so that hardly any name is compared with one.
+/// `fallbacks`, Azure's engines and deployments, faster-whisper-server's `model_name`, LM Studio's
+/// `draft_model`; and by which LiteLLM takes another server, another configuration, or members that replace those of the body, LocalAI
+/// another backend. By their first letter, so that hardly any name is compared with one.
 fn further(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["adapter_id", "api_base"],
-        b'b' => &["base_url"],
+        b'b' => &["backend", "base_url"],
         b'c' => &["context_window_fallbacks", "content_policy_fallbacks", "custom_llm_provider"],
         b'd' => &["deployment", "deployment_id", "deployment_name", "draft_model"],
         b'e' => &["engine", "engine_id", EXTRA_BODY],
         b'f' => &["fallbacks", "fallback_model", "fallback_models"],
-        b'l' => &["lora_path"],
+        b'l' => &["litellm_params", "lora_path"],
         b'm' => &["models", "model_id", "model_list", "model_name", "model_fallbacks"],
         b'p' => &["preset"],
+        b'r' => &["router_settings", "router_settings_override"],
         b'u' => &["user_config"],
         _ => &[],
     }
 }
 
+/// Names that are about models, or about what changes one (the adapters of SGLang, TGI and mlx-lm), by one of their words: whoever
+/// reads `judge_model` or `image_loras` runs another one than `model` names.
+const ABOUT_MODELS: [(&str, &str); 3] =
+    [("model", "*model*"), ("adapter", "*adapter*"), ("lora", "*lora*")];
+
 /// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is
-/// not `model`.
+/// not `model`. For those that are known by a word, a pattern.
 #[must_use]
 pub fn further_model(written: &[u8]) -> Option<&'static str> {
     // Names are as a rule written as they are meant.
     if written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') {
         let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
-        return further(first)
-            .iter()
-            .copied()
-            .find(|known| is_same_ascii(written, known.as_bytes()));
+        let mut known = further(first).iter().copied();
+        return known
+            .find(|known| is_same_ascii(written, known.as_bytes()))
+            .or_else(|| written.split(|byte| *byte == b'_').find_map(about_models));
     }
-    (b'a'..=b'z').flat_map(further).copied().find(|known| is_nearly(written, known))
+    let mut known = (b'a'..=b'z').flat_map(further).copied();
+    known.find(|known| is_nearly(written, known)).or_else(|| {
+        // Where words end is not told by all that write names like this.
+        let letters: String = folded(signs(&percent::decode_leniently(written))).collect();
+        let is_about = |(word, _): &&(&str, &str)| match *word {
+            "lora" => {
+                letters.starts_with("lora") || letters.trim_end_matches('s').ends_with("lora")
+            }
+            word => letters.contains(word),
+        };
+        ABOUT_MODELS.iter().find(is_about).map(|(_, pattern)| *pattern)
+    })
+}
+
+fn about_models(word: &[u8]) -> Option<&'static str> {
+    let word = word.strip_suffix(b"s").unwrap_or(word);
+    ABOUT_MODELS.iter().find(|(known, _)| known.as_bytes() == word).map(|(_, pattern)| *pattern)
 }
 
 /// Refuses a top-level member of a request that is converted, where some server may take it for one of `own`: the names
@@ -199,6 +221,48 @@ mod tests {
     }
 
     #[test]
+    fn names_about_models() {
+        for (written, want) in [
+            ("models", "models"),
+            ("model_name", "model_name"),
+            ("mo-del_id", "model_id"),
+            ("adapters", "*adapter*"),
+            ("adapter_path", "*adapter*"),
+            ("lora", "*lora*"),
+            ("lora_request", "*lora*"),
+            ("image_loras", "*lora*"),
+            ("imageLoras", "*lora*"),
+            ("model_base_name", "*model*"),
+            ("judge_model", "*model*"),
+            ("judgeModel", "*model*"),
+            ("mod\u{e9}l-x", "*model*"),
+            ("%6dodel_x", "*model*"),
+            ("router_settings_override", "router_settings_override"),
+            ("routerSettingsOverride", "router_settings_override"),
+            ("backend", "backend"),
+        ] {
+            assert_eq!(further_model(written.as_bytes()), Some(want), "{written}");
+        }
+        for written in [
+            "",
+            "_",
+            "messages",
+            "modalities",
+            "exploration",
+            "explorationMode",
+            "guided_decoding_backend",
+            "user",
+            "n",
+            "remodeling",
+            "top_p",
+            "stream_options",
+            "mode",
+        ] {
+            assert_eq!(further_model(written.as_bytes()), None, "{written}");
+        }
+    }
+
+    #[test]
     fn a_variant_is_refused_and_named() {
         let own = ["model", "messages", "stream_options"];
         for name in own {
@@ -235,7 +299,8 @@ mod laws {
             let name = parts.concat();
             let all = (b'a'..=b'z').flat_map(further);
             let careful = all.copied().find(|known| is_nearly(name.as_bytes(), known));
-            prop_assert_eq!(further_model(name.as_bytes()), careful);
+            let quick = further_model(name.as_bytes());
+            prop_assert!(quick == careful || careful.is_none(), "{:?} {:?}", quick, careful);
         }
 
         /// Whatever is put between the letters of a name and however they are written, it is recognised.

@@ -5,6 +5,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::{JsonError, string};
+use crate::wire::names::variant_of;
 
 /// How many names [`Dropped`] holds. They go into a header.
 const MAX_DROPPED: usize = 32;
@@ -25,6 +26,12 @@ pub(crate) fn must_be(param: impl Into<String>, wanted: &str) -> GatewayError {
     let param = param.into();
     let message = format!("\"{param}\" must be {wanted}.");
     refuse(param, message)
+}
+
+/// Two members of one name.
+pub(crate) fn duplicate(name: &str) -> GatewayError {
+    let message = format!("The parameter \"{name}\" is there twice.");
+    GatewayError::new(Code::DuplicateParameter, message).with_param(name.to_owned())
 }
 
 /// The body stops being JSON somewhere. Who calls has scanned it, so this is not expected.
@@ -115,14 +122,17 @@ impl<'a> ChatRequestBody<'a> {
         self.value(value);
     }
 
-    /// The members of `object` that `known` does not name, and that the server takes.
+    /// The members of `object` that `known` does not name, and that the server takes. What some server may take for one of
+    /// `known` would be a second one of that name, so it is left out and noted.
     pub(crate) fn extras(&mut self, object: Option<Value<'_>>, known: &[&str]) {
         for (key, value) in object.iter().flat_map(Value::members) {
             if known.iter().any(|name| key.is(name)) || value.is_null() {
                 continue;
             }
             let name = key.as_str().unwrap_or_default();
-            if self.takes(&name, &name) {
+            if variant_of(name.as_bytes(), known).is_some() {
+                self.dropped.add(&name);
+            } else if self.takes(&name, &name) {
                 self.copy(key, value);
             }
         }

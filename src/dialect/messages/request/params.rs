@@ -1,6 +1,6 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use crate::dialect::chat::write::{given, must_be, refuse};
+use crate::dialect::chat::write::{duplicate, given, must_be, refuse};
 use crate::dialect::messages::error::THREAD;
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
@@ -205,12 +205,6 @@ impl<'a> MessageParams<'a> {
         }
         Ok(())
     }
-}
-
-/// Two members of one name.
-pub(super) fn duplicate(name: &str) -> GatewayError {
-    let message = format!("The parameter \"{name}\" is there twice.");
-    GatewayError::new(Code::DuplicateParameter, message).with_param(name.to_owned())
 }
 
 fn not_unicode() -> GatewayError {

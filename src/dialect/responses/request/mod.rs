@@ -104,8 +104,14 @@ fn convert(
     let mut dropped = Dropped::default();
     let mut names = RequestTools::default();
     let keep_reasoning = options.reasoning_field.is_some();
-    let items =
-        items::read(params.input, keep_reasoning, options.sealer, &mut names, &mut dropped)?;
+    let items = items::read(
+        params.input,
+        keep_reasoning,
+        options.compacts,
+        options.sealer,
+        &mut names,
+        &mut dropped,
+    )?;
     let form = match (options.compacts, items.trigger) {
         (true, _) => AnswerForm::CompactionObject,
         (false, Some(_)) => AnswerForm::Compaction,

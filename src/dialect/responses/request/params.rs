@@ -1,6 +1,6 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use crate::dialect::chat::write::{Dropped, given, must_be, refuse};
+use crate::dialect::chat::write::{Dropped, duplicate, given, must_be, refuse};
 use crate::dialect::responses::AnswerForm;
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
@@ -59,8 +59,6 @@ const READ: &[&str] = &[
 ];
 
 /// The members that mean something to the conversion, `null` being absent, and the rest in order.
-///
-/// A name that is given twice counts as its last value, as in most parsers.
 #[derive(Default)]
 pub(super) struct ResponseParams<'a> {
     pub(super) background: Option<Value<'a>>,
@@ -143,6 +141,10 @@ impl<'a> ResponseParams<'a> {
                     continue;
                 }
             };
+            // Servers differ in which of two counts.
+            if slot.is_some() {
+                return Err(duplicate(&name));
+            }
             *slot = given(value);
         }
         params.refuse_state()?;

@@ -126,8 +126,7 @@ fn facts() {
 #[test]
 fn an_extra_body_that_chooses_no_model_is_none_of_ours() {
     let further = |value: &str, step: usize| {
-        let body =
-            format!("{{\"model\":\"m\",\"extra_body\":{value},\"models2\":{{\"model\":1}}}}");
+        let body = format!("{{\"model\":\"m\",\"extra_body\":{value},\"mode\":{{\"model\":1}}}}");
         let mut scanner = JsonScanner::new(false, check_in_tests);
         for bytes in body.as_bytes().chunks(step) {
             scanner.push(bytes).unwrap();

@@ -72,8 +72,8 @@ pub(super) struct Items<'a> {
     pub(super) opened: Vec<Vec<u8>>,
     /// Where the conversation ends with the wish for a compaction.
     pub(super) trigger: Option<usize>,
-    /// The place of the last item that the client has made: what the user said, or what a tool answered. What stands
-    /// before it is history: to refuse it now would end the session.
+    /// The place of the last item that the client has made: what the user said, what a tool answered, or the wish for a
+    /// compaction. What stands before it is history: to refuse it now would end the session.
     pub(super) newest: usize,
 }
 
@@ -122,7 +122,8 @@ struct ItemMembers<'a> {
     chat_calls: Option<(&'static str, Value<'a>)>,
 }
 
-/// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out. `sealer`
+/// Reads `input`. With `keep_reasoning`, reasoning items are entries, else they are left out; where the answer is a
+/// compaction (`compacts`, or `input` asks for one), all of it is history. `sealer`
 /// opens what was sealed; what it can't open is left out and named.
 ///
 /// # Errors
@@ -131,6 +132,7 @@ struct ItemMembers<'a> {
 pub(super) fn read<'a>(
     input: Option<Value<'a>>,
     keep_reasoning: bool,
+    compacts: bool,
     sealer: Option<&Sealer>,
     names: &mut RequestTools<'a>,
     dropped: &mut Dropped,
@@ -154,6 +156,9 @@ pub(super) fn read<'a>(
                 reader.item(item, index, keep_reasoning)?;
             }
         }
+    }
+    if compacts || reader.items.trigger.is_some() {
+        reader.made(usize::MAX);
     }
     if let Some(&(index, _)) = reader.unknown.first() {
         return Err(refuse(

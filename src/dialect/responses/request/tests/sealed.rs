@@ -152,6 +152,27 @@ fn a_compaction_is_asked_of_the_model() {
 }
 
 #[test]
+fn a_compaction_is_made_of_history_alone() {
+    let mine = sealer("team");
+    let unknown = json!({"type": "item_of_tomorrow", "id": "x"});
+    let part = json!({"type": "part_of_tomorrow"});
+    let said =
+        |role: &str| json!({"role": role, "content": [{"type": "input_text", "text": "a"}, part]});
+    for last in [unknown, said("assistant"), said("user")] {
+        for (compacts, trigger) in [(false, true), (true, false), (false, false)] {
+            let mut input = vec![user("one"), last.clone()];
+            input.extend(trigger.then(|| json!({"type": "compaction_trigger"})));
+            let options = ChatRequestOptions { sealer: Some(&mine), compacts, ..OPTIONS };
+            let got = convert(&json!({"input": input}), &options);
+            assert_eq!(got.is_ok(), compacts || trigger, "{last}");
+            if let Ok(got) = got {
+                assert!(got.dropped[0].ends_with("_of_tomorrow"), "{:?}", got.dropped);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_compaction() {
     let mine = sealer("team");
     let trigger = json!({"type": "compaction_trigger"});

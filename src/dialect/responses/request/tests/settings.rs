@@ -137,14 +137,32 @@ fn numbers_and_names_stay_as_they_were_written() {
 }
 
 #[test]
-fn a_name_given_twice_counts_once() {
-    let body = br#"{"input":"x","input":"y","temperature":1,"temperature":2,
-        "text":{"verbosity":"low","verbosity":"high"},"reasoning":{"effort":"a","effort":"b"}}"#;
+fn a_name_given_twice_is_refused() {
+    for name in ["input", "temperature", "max_output_tokens", "stream"] {
+        let body = format!(
+            r#"{{"input":"x","temperature":1,"max_output_tokens":1,"stream":true,"{name}":2}}"#
+        );
+        let error = super::to_chat(body.as_bytes(), &OPTIONS).unwrap_err();
+        assert_eq!((error.code, error.param.as_deref()), (Code::DuplicateParameter, Some(name)));
+    }
+    // Inside of one the last counts, as in most parsers.
+    let body = br#"{"input":"y","top_p":null,"top_p":1,"text":{"verbosity":"low","verbosity":"high"},"reasoning":{"effort":"a","effort":"b"}}"#;
     let chat = super::to_chat(body, &OPTIONS).unwrap();
     assert_eq!(
         String::from_utf8(chat.body).unwrap(),
-        r#"{"model":"m","messages":[{"role":"user","content":"y"}],"reasoning_effort":"b","temperature":2}"#
+        r#"{"model":"m","messages":[{"role":"user","content":"y"}],"reasoning_effort":"b","top_p":1}"#
     );
+}
+
+#[test]
+fn a_second_wish_for_usage_is_left_out() {
+    for name in ["Include_Usage", "includeUsage", "include_usage\u{0}", "INCLUDE-USAGE"] {
+        let request =
+            json!({"input": "x", "stream": true, "stream_options": {name: false, "x": 1}});
+        let got = convert(&request, &OPTIONS).unwrap();
+        assert_eq!(tree(&got)["stream_options"], json!({"include_usage": true, "x": 1}), "{name}");
+        assert_eq!(got.dropped.len(), 1, "{:?}", got.dropped);
+    }
 }
 
 #[test]
