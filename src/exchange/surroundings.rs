@@ -26,7 +26,10 @@ pub trait Surroundings {
 
     /// What [`Self::host_provider`] reads, where that is there and no text. Asked where no provider was found.
     fn host_provider_kind(&self) -> Option<&'static str> {
-        None
+        // A number comes as its eight bytes.
+        let name = self.host_provider()?;
+        let is_text = str::from_utf8(&name).is_ok_and(|name| !name.contains(char::is_control));
+        (!is_text).then_some("no string")
     }
 
     /// The cluster of the chosen host.

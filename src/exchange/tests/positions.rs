@@ -203,6 +203,13 @@ fn nothing_is_sent_that_can_not_be_placed() {
         assert!(!host.request.head_sent);
         assert_eq!(between.trail(), Some("-=refused"));
     }
+    // What an operator wrote as a number, as the proxy-wasm host gives it: said, since it looks right in a file.
+    for (provider, is_told) in [("\0\0\0\0\0\0\u{1c}@", true), ("delta", false)] {
+        let mut between = Between::new(&config, &listener(&config, CHAT, &[], BODY));
+        let host = between.attempt(Some(provider), Some("alpha"), 1_000);
+        let body = String::from_utf8(host.reply.unwrap().body).unwrap();
+        assert_eq!(body.contains("is no string, and must be a string"), is_told, "{body}");
+    }
     // A cluster that two of them share: either could get the other's credential.
     let shared = two(json!({"providers": [
         {"name": "alpha", "base_url": "https://alpha.test/openai/v1", "auth": {"key": "sk-alpha"},

@@ -123,6 +123,19 @@ def test_envoys_own_replies_count_for_their_provider(gateway, rise):
     assert rise() == answers("error", "down")
 
 
+def test_an_attempt_that_another_one_follows(start_envoy, upstreams):
+    """Every client is served: nothing else shows that the first provider is down."""
+    fallback = {"fallback": ["down/x", "gamma/second"], "cluster": "dead-first"}
+    config = plugin.configuration(model_aliases={"both": fallback})
+    envoy = start_envoy(config=config, positions=2, fallbacks={"dead-first": ["down", "gamma-cluster"]})
+    before = counted(envoy)
+    for _ in range(2):
+        reply = expect.good(envoy.post(body={"model": "both", "messages": []}))
+        assert reply.header("x-langwatch-attempts") == "down=none, gamma=200"
+    name = "answers kind=retried provider=down"
+    assert counted(envoy)[name] - before.get(name, 0) == 2
+
+
 def test_a_native_stream_that_fails(start_envoy, upstreams):
     """Its last event passes as it is, but for the provider's key."""
     config = plugin.configuration()
