@@ -17,9 +17,9 @@ use serde_json::Value;
 
 use super::choices::Choice;
 use super::document::{self, Document, Keys};
-use super::field::{Field, Integer, OneOf};
+use super::field::{Field, Integer, OneOf, Variable};
 use super::problems::{Path, Problems, ROOT};
-use super::raw::{RawCache, RawConfig, RawLimits, RawUsage};
+use super::raw::{MAX_HELD_BYTES, RawCache, RawConfig, RawLimits, RawUsage};
 use super::text::{self, CREDENTIAL_HEADERS};
 use crate::policy::key::VirtualKeys;
 use crate::policy::model::{AliasTable, AliasTargets};
@@ -29,18 +29,16 @@ use crate::policy::{
 };
 use names::ProviderNames;
 
+pub use virtual_key::{digest_problem, key_id_problem};
+
 /// The variables of the VM's environment, by name.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The most that may be held in memory at once, in bytes: a quarter of what wasm32 can address.
-const MAX_HELD_BYTES: u64 = 1 << 30;
 /// What the VM's 1 GiB (`proxy-wasm-cpp-host`, `limits.h`) leaves beside code, tables and what every stream needs.
 const WORKER_BYTES: u64 = 960 << 20;
 /// How much of a body exists at the most while it is converted, in its own length: the body itself, and a rewritten one of
 /// twice its length (every character escaped) while it grows from half into whole.
 const COPIES: u64 = 6;
-/// The longest that a fetched model list may be kept, in seconds: a year.
-const MAX_CACHE_SECONDS: u64 = 31_536_000;
 
 impl Config {
     /// Compiles the plugin configuration that Envoy hands over: JSON text, or the protobuf bytes of
@@ -169,13 +167,10 @@ fn compile(
         cache: cache(raw.cache, &ROOT.field("cache"), problems).unwrap_or(CacheMode::Respect),
         usage,
         limits: limits(raw.limits, problems),
-        models_cache_seconds: integer(
-            raw.models_cache_seconds,
-            (0, MAX_CACHE_SECONDS),
-            60,
-            &ROOT.field("models_cache_seconds"),
-            problems,
-        ),
+        models_cache_seconds: raw
+            .models_cache_seconds
+            .number(&ROOT.field("models_cache_seconds"), problems)
+            .unwrap_or(60),
         response_model: raw
             .response_model
             .choice(&ROOT.field("response_model"), problems)
@@ -246,7 +241,7 @@ fn headers(
 
 /// `falls_back`: an alias has a fallback, which takes both positions.
 fn routing(
-    positions: Field<Integer>,
+    positions: Field<Integer<1, 2>>,
     authority: Field<OneOf<Authority>>,
     falls_back: bool,
     problems: &mut Problems,
@@ -254,7 +249,7 @@ fn routing(
     let at = ROOT.field("routing");
     let at_positions = at.field("positions");
     let default = if falls_back { Positions::Two } else { Positions::One };
-    let positions = match positions.given(&at_positions, problems).map(|Integer(number)| number) {
+    let positions = match positions.number(&at_positions, problems) {
         None => default,
         Some(1) => {
             if falls_back {
@@ -265,10 +260,7 @@ fn routing(
             Positions::One
         }
         Some(2) => Positions::Two,
-        Some(_) => {
-            problems.add(&at_positions, "must be 1 or 2");
-            default
-        }
+        Some(_) => default,
     };
     let at_authority = at.field("authority");
     let authority = match (authority.choice(&at_authority, problems), positions) {
@@ -299,7 +291,7 @@ fn own_header(name: &str, at: &Path<'_>, problems: &mut Problems) -> Option<Stri
 }
 
 /// The secret of what is sealed; `None` where none is given.
-fn seal_secret(raw: Field<String>, env: Env<'_>, problems: &mut Problems) -> Option<Secret> {
+fn seal_secret(raw: Field<Variable>, env: Env<'_>, problems: &mut Problems) -> Option<Secret> {
     let at = ROOT.field("seal_key_env");
     let name = raw.given(&at, problems)?;
     let secret = from_env(&name, &at, env, problems)?;
@@ -332,36 +324,25 @@ fn limits(raw: Field<RawLimits>, problems: &mut Problems) -> Limits {
     let raw = raw.given(&at, problems).unwrap_or_default();
     raw.unknown.report(&at, problems);
     let default = Limits::default();
-    let held = (1, MAX_HELD_BYTES);
-    let given_held = !matches!(raw.max_held_bytes, Field::Absent);
-    let mut limit =
-        |raw, range, default, name| integer(raw, range, default, &at.field(name), problems);
+    let given_held = raw.max_held_bytes.is_there();
+    let max_request_bytes = raw.max_request_bytes.number(&at.field("max_request_bytes"), problems);
+    let mut held = |raw: Field<Integer<1, MAX_HELD_BYTES>>, name, default| {
+        raw.number(&at.field(name), problems).unwrap_or(default)
+    };
     let mut limits = Limits {
-        max_request_bytes: limit(
-            raw.max_request_bytes,
-            (1, u64::MAX),
-            default.max_request_bytes,
-            "max_request_bytes",
-        ),
-        max_buffered_bytes: limit(
+        max_request_bytes: max_request_bytes.unwrap_or(default.max_request_bytes),
+        max_buffered_bytes: held(
             raw.max_buffered_bytes,
-            held,
-            default.max_buffered_bytes,
             "max_buffered_bytes",
+            default.max_buffered_bytes,
         ),
-        max_answer_bytes: limit(
-            raw.max_answer_bytes,
-            held,
-            default.max_answer_bytes,
-            "max_answer_bytes",
-        ),
-        max_sse_event_bytes: limit(
+        max_answer_bytes: held(raw.max_answer_bytes, "max_answer_bytes", default.max_answer_bytes),
+        max_sse_event_bytes: held(
             raw.max_sse_event_bytes,
-            held,
-            default.max_sse_event_bytes,
             "max_sse_event_bytes",
+            default.max_sse_event_bytes,
         ),
-        max_held_bytes: limit(raw.max_held_bytes, held, default.max_held_bytes, "max_held_bytes"),
+        max_held_bytes: held(raw.max_held_bytes, "max_held_bytes", default.max_held_bytes),
     };
     fit_memory(&mut limits, given_held, &at, problems);
     limits
@@ -394,24 +375,6 @@ fn fit_memory(limits: &mut Limits, given: bool, at: &Path<'_>, problems: &mut Pr
     );
 }
 
-/// A whole number within `range`, both ends included.
-fn integer(
-    raw: Field<Integer>,
-    range: (u64, u64),
-    default: u64,
-    at: &Path<'_>,
-    problems: &mut Problems,
-) -> u64 {
-    let value = raw.given(at, problems).map_or(default, |Integer(value)| value);
-    let (least, most) = range;
-    if value < least {
-        problems.add(at, format!("must be {least} or more"));
-    } else if value > most {
-        problems.add(at, format!("must be {most} or less"));
-    }
-    value
-}
-
 /// `{mode: …}`; `None` if no mode is given.
 fn cache(raw: Field<RawCache>, at: &Path<'_>, problems: &mut Problems) -> Option<CacheMode> {
     let raw = raw.given(at, problems)?;
@@ -428,16 +391,11 @@ fn usage(
 ) -> UsageSettings {
     let raw = raw.given(at, problems).unwrap_or_default();
     raw.unknown.report(at, problems);
-    let most = integer(
-        raw.default_max_tokens,
-        (0, u64::from(u32::MAX)),
-        u64::from(default.default_max_tokens),
-        &at.field("default_max_tokens"),
-        problems,
-    );
+    let most = raw.default_max_tokens.number(&at.field("default_max_tokens"), problems);
     UsageSettings {
         mode: raw.mode.choice(&at.field("mode"), problems).unwrap_or(default.mode),
-        default_max_tokens: u32::try_from(most).unwrap_or(u32::MAX),
+        default_max_tokens: most
+            .map_or(default.default_max_tokens, |most| u32::try_from(most).unwrap_or(u32::MAX)),
     }
 }
 
@@ -470,9 +428,21 @@ fn strings(
 
 /// The value of an environment variable. The variable's name is not repeated: where a name should
 /// be, people put the key itself.
-fn from_env(name: &str, at: &Path<'_>, env: Env<'_>, problems: &mut Problems) -> Option<Secret> {
-    // `std::env::var` may not be asked for such names.
-    let value = if name.is_empty() || name.contains(['=', '\0']) { None } else { env(name) };
+fn from_env(
+    Variable(name): &Variable,
+    at: &Path<'_>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Option<Secret> {
+    if !text::is_variable(name) {
+        problems.add(
+            at,
+            "must be the name of a variable: letters, digits and _, and no digit in front. Is it the key itself? That belongs \
+             into the variable's value",
+        );
+        return None;
+    }
+    let value = env(name);
     if value.is_none() {
         problems.add(
             at,

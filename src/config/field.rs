@@ -31,6 +31,11 @@ pub(super) enum Field<T> {
 pub(super) trait Object {
     /// The names of its members.
     const MEMBERS: &'static [&'static str];
+    /// Of these members exactly one must be there; no rule where it is empty.
+    const ONE_OF: &'static [&'static str];
+
+    /// How many of them are there.
+    fn given_of(&self) -> usize;
 }
 
 /// Members that the object `T` does not have.
@@ -49,8 +54,56 @@ impl<T> Default for Unknown<T> {
 #[serde(transparent)]
 pub(super) struct OneOf<T>(String, PhantomData<T>);
 
-/// A whole number, also when it is written as a double (all numbers of a Struct are).
-pub(super) struct Integer(pub u64);
+/// A whole number, also when it is written as a double (all numbers of a Struct are), from `LEAST` to `MOST`, both included.
+pub(super) struct Integer<const LEAST: u64 = 0, const MOST: u64 = { u64::MAX }>(pub u64);
+
+/// A member that must be there.
+#[derive(Deserialize)]
+#[serde(transparent, bound(deserialize = "T: Deserialize<'de> + Shape"))]
+pub(super) struct Needed<T>(pub Field<T>);
+
+impl<T> Default for Needed<T> {
+    fn default() -> Self {
+        Self(Field::Absent)
+    }
+}
+
+/// A member of an object.
+pub(super) trait ObjectMember: Shape {
+    /// Whether the object is wrong without it.
+    const IS_NEEDED: bool;
+
+    /// Whether it is there, right or wrong.
+    fn is_there(&self) -> bool;
+}
+
+impl<T: Shape> ObjectMember for Field<T> {
+    const IS_NEEDED: bool = false;
+
+    fn is_there(&self) -> bool {
+        self.is_there()
+    }
+}
+
+impl<T: Shape> ObjectMember for Needed<T> {
+    const IS_NEEDED: bool = true;
+
+    fn is_there(&self) -> bool {
+        self.0.is_there()
+    }
+}
+
+impl<T> Needed<T> {
+    /// The value. `None` if the member is absent or wrong, which is reported.
+    pub(super) fn given(self, at: &Path<'_>, problems: &mut Problems) -> Option<T> {
+        self.0.required(at, problems)
+    }
+}
+
+/// The name of an environment variable.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Variable(pub String);
 
 /// What a type looks like in JSON, for messages.
 pub(super) trait Shape {
@@ -205,15 +258,43 @@ impl<T: Choice> Field<OneOf<T>> {
         let found = T::NAMES.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<&str> = T::NAMES.iter().map(|(name, _)| *name).collect();
-            problems.add(at, format!("must be one of: {}", names.join(", ")));
+            let rule = format!("must be one of: {}", names.join(", "));
+            problems.add(at, T::never(&given).map_or(rule, str::to_owned));
         }
         found
     }
 }
 
-impl<'de> Deserialize<'de> for Integer {
+impl<const LEAST: u64, const MOST: u64> Integer<LEAST, MOST> {
+    /// Why it is none of those that may be written here.
+    pub(super) fn problem(&self) -> Option<String> {
+        let value = self.0;
+        if (LEAST..=MOST).contains(&value) {
+            None
+        } else if MOST.checked_sub(LEAST) == Some(1) {
+            Some(format!("must be {LEAST} or {MOST}"))
+        } else if value < LEAST {
+            Some(format!("must be {LEAST} or more"))
+        } else {
+            Some(format!("must be {MOST} or less"))
+        }
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> Field<Integer<LEAST, MOST>> {
+    /// The number, also one that is out of its range, which is reported.
+    pub(super) fn number(self, at: &Path<'_>, problems: &mut Problems) -> Option<u64> {
+        let number = self.given(at, problems)?;
+        if let Some(why) = number.problem() {
+            problems.add(at, why);
+        }
+        Some(number.0)
+    }
+}
+
+impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Integer<LEAST, MOST> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_any(IntegerVisitor)
+        input.deserialize_any(IntegerVisitor).map(Self)
     }
 }
 
@@ -222,22 +303,24 @@ struct IntegerVisitor;
 /// 2^53: up to here a double holds every whole number.
 const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
+const WHOLE: &str = "a whole number, not negative";
+
 impl Visitor<'_> for IntegerVisitor {
-    type Value = Integer;
+    type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Integer::EXPECTED)
+        f.write_str(WHOLE)
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Integer, E> {
-        Ok(Integer(value))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<u64, E> {
+        Ok(value)
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Integer, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<u64, E> {
         if value.fract() == 0.0 && (0.0..=EXACT_DOUBLE).contains(&value) {
-            Ok(Integer(value as u64))
+            Ok(value as u64)
         } else {
-            Err(E::custom(Integer::EXPECTED))
+            Err(E::custom(WHOLE))
         }
     }
 }
@@ -259,7 +342,28 @@ shapes! {
     String: "a string", {"type": "string"};
     Secret: "a string", {"type": "string"};
     bool: "true or false", {"type": "boolean"};
-    Integer: "a whole number, not negative", {"type": "integer", "minimum": 0};
+    Variable: "a string", {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"};
+}
+
+impl<const LEAST: u64, const MOST: u64> Shape for Integer<LEAST, MOST> {
+    const EXPECTED: &'static str = WHOLE;
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn schema() -> Schema {
+        match MOST {
+            u64::MAX => serde_json::json!({"type": "integer", "minimum": LEAST}),
+            _ => serde_json::json!({"type": "integer", "minimum": LEAST, "maximum": MOST}),
+        }
+    }
+}
+
+impl<T: Shape> Shape for Needed<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn schema() -> Schema {
+        T::schema()
+    }
 }
 
 impl<T: Shape> Shape for Field<T> {

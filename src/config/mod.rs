@@ -16,11 +16,12 @@ mod structpb;
 mod summary;
 mod text;
 
-pub use compile::SharedConfig;
+pub use compile::{SharedConfig, digest_problem, key_id_problem};
 pub use problems::{Path, Problems, ROOT};
 #[cfg(not(target_arch = "wasm32"))]
 pub use raw::schema;
 pub use spelling::closest;
+pub use summary::ConfigWarning;
 
 #[cfg(test)]
 mod tests;

@@ -18,17 +18,28 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::choices::AuthMode;
-use super::field::{Field, Integer, Object, OneOf, Shape, Unknown};
+use super::field::{Field, Integer, Needed, Object, ObjectMember, OneOf, Shape, Unknown, Variable};
 #[cfg(not(target_arch = "wasm32"))]
 use super::schema::{self, Schema};
+use crate::policy::operation::Operation;
 use crate::policy::{
     AnswerHeader, Authority, CacheMode, MessagesApi, Outside, ProviderKind, ResponseModel,
     ResponsesApi, Secret, UsageMode,
 };
 
-/// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones.
+/// The most that may be held in memory at once, in bytes: a quarter of what wasm32 can address.
+pub(super) const MAX_HELD_BYTES: u64 = 1 << 30;
+/// The longest that a fetched model list may be kept, in seconds: a year.
+const MAX_CACHE_SECONDS: u64 = 31_536_000;
+const MAX_U32: u64 = u32::MAX as u64;
+
+/// What a limit of held bytes may be.
+type HeldBytes = Integer<1, MAX_HELD_BYTES>;
+
+/// Declares objects: each a struct whose members are [`Field`]s, with room for unknown ones. Of those behind `one of` exactly one
+/// must be there.
 macro_rules! objects {
-    ($($(#[doc = $about:literal])* $name:ident {
+    ($($(#[doc = $about:literal])* $name:ident $((one of $($one:ident)+))? {
         $($(#[doc = $doc:literal])+ pub $member:ident: $type:ty,)*
     })*) => {$(
         $(#[doc = $about])*
@@ -42,6 +53,12 @@ macro_rules! objects {
 
         impl Object for $name {
             const MEMBERS: &'static [&'static str] = &[$(stringify!($member)),*];
+            const ONE_OF: &'static [&'static str] = &[$($(stringify!($one)),+)?];
+
+            fn given_of(&self) -> usize {
+                let there: &[bool] = &[$($(ObjectMember::is_there(&self.$one)),+)?];
+                there.iter().filter(|is_there| **is_there).count()
+            }
         }
 
         impl Shape for $name {
@@ -49,10 +66,13 @@ macro_rules! objects {
 
             #[cfg(not(target_arch = "wasm32"))]
             fn schema() -> Schema {
-                let members: [(&str, &[&str], Schema); _] = [
-                    $((stringify!($member), &[$($doc),+], <$type as Shape>::schema())),*
-                ];
-                schema::object(&members)
+                let members = vec![$(schema::Property {
+                    name: stringify!($member),
+                    about: &[$($doc),+],
+                    schema: <$type as Shape>::schema(),
+                    is_needed: <$type as ObjectMember>::IS_NEEDED,
+                }),*];
+                schema::object(members, Self::ONE_OF)
             }
         }
     )*};
@@ -62,7 +82,7 @@ objects! {
     /// The whole configuration.
     RawConfig {
         /// The upstream servers; at least one.
-        pub providers: Field<Vec<Field<RawProvider>>>,
+        pub providers: Needed<Vec<Field<RawProvider>>>,
         /// The keys that clients hold. Without one, every request is refused with 401.
         pub virtual_keys: Field<Streamed<RawVirtualKey>>,
         /// Names for models, for every virtual key; a key's own entry wins.
@@ -83,7 +103,7 @@ objects! {
         /// What may be sent, held and answered.
         pub limits: Field<RawLimits>,
         /// How long a worker keeps a fetched model list, in seconds. Default: 60.
-        pub models_cache_seconds: Field<Integer>,
+        pub models_cache_seconds: Field<Integer<0, MAX_CACHE_SECONDS>>,
         /// The `model` in answers: as the server wrote it (upstream, the default), or the id that the
         /// client asked for (requested).
         pub response_model: Field<OneOf<ResponseModel>>,
@@ -91,13 +111,13 @@ objects! {
         pub answer_headers: Field<Vec<Field<OneOf<AnswerHeader>>>>,
         /// A variable of vm_config.environment_variables that holds the secret under which clients bring
         /// back what only the gateway may read: reasoning and compactions. Absent: each virtual key itself.
-        pub seal_key_env: Field<String>,
+        pub seal_key_env: Field<Variable>,
     }
 
     /// One upstream server.
     RawProvider {
         /// The prefix in `provider/model`; unique. Required.
-        pub name: Field<String>,
+        pub name: Needed<String>,
         /// What the server is, which decides its operations. Default: openai.
         pub kind: Field<OneOf<ProviderKind>>,
         /// Where its API is, without /chat/completions. Required; kind vllm: http://localhost:8000.
@@ -111,7 +131,7 @@ objects! {
         /// The curated list of its model ids: what /v1/models shows, and all that can be reached.
         pub models: Field<Vec<Field<String>>>,
         /// The operations that it is offered for, in place of the kind's own.
-        pub operations: Field<Vec<Field<String>>>,
+        pub operations: Field<Vec<Field<OneOf<Operation>>>>,
         /// How Responses API requests reach it: converted to chat completions, or forwarded.
         pub responses_api: Field<OneOf<ResponsesApi>>,
         /// How Messages API requests reach it: converted to chat completions, or forwarded.
@@ -154,19 +174,19 @@ objects! {
         /// The key itself. Prefer key_env.
         pub key: Field<Secret>,
         /// A variable of vm_config.environment_variables that holds the key.
-        pub key_env: Field<String>,
+        pub key_env: Field<Variable>,
     }
 
     /// A key that clients hold.
-    RawVirtualKey {
+    RawVirtualKey (one of key key_sha256 key_env) {
         /// What logs, metrics and headers show; unique. Required.
-        pub id: Field<String>,
+        pub id: Needed<String>,
         /// The key itself. Prefer key_sha256.
         pub key: Field<Secret>,
         /// The key's SHA-256, 64 hexadecimal digits; or a list of them, while one key takes over from another.
         pub key_sha256: Field<OneOrMany<Secret>>,
         /// A variable of vm_config.environment_variables that holds the key.
-        pub key_env: Field<String>,
+        pub key_env: Field<Variable>,
         /// The bound providers, the first is the primary. Default: all, in order.
         pub providers: Field<Vec<Field<String>>>,
         /// Patterns of models that it may use, * for any run of characters. Default: all; []: none.
@@ -195,7 +215,7 @@ objects! {
         /// them, too.
         pub mode: Field<OneOf<UsageMode>>,
         /// Tokens that an answer is estimated to have where the request sets no limit. Default: 1024.
-        pub default_max_tokens: Field<Integer>,
+        pub default_max_tokens: Field<Integer<0, MAX_U32>>,
     }
 
     /// How Envoy's route follows the filter.
@@ -204,7 +224,7 @@ objects! {
         pub cluster_header: Field<String>,
         /// 1: the filter stands in the listener's http_filters; 2: in the router's upstream_http_filters,
         /// too. Default: 2 where an alias has a fallback, else 1.
-        pub positions: Field<Integer>,
+        pub positions: Field<Integer<1, 2>>,
         /// Who sets :authority for the provider: the filter in the listener (filter), Envoy's route
         /// (route), or the filter's second position (upstream). Default: upstream in two positions, else
         /// filter.
@@ -214,19 +234,19 @@ objects! {
     /// What may be sent, held and answered.
     RawLimits {
         /// A request body, declared or counted. Default: 33554432.
-        pub max_request_bytes: Field<Integer>,
+        pub max_request_bytes: Field<Integer<1>>,
         /// What may be held of one request body. Default: 33554432.
-        pub max_buffered_bytes: Field<Integer>,
+        pub max_buffered_bytes: Field<HeldBytes>,
         /// What may be held of one answer. Default: 16777216.
-        pub max_answer_bytes: Field<Integer>,
+        pub max_answer_bytes: Field<HeldBytes>,
         /// One event or line of a stream. Default: 10485760.
-        pub max_sse_event_bytes: Field<Integer>,
+        pub max_sse_event_bytes: Field<HeldBytes>,
         /// What one worker may hold for all requests together. Default: 536870912.
-        pub max_held_bytes: Field<Integer>,
+        pub max_held_bytes: Field<HeldBytes>,
     }
 
     /// One choice of a weighted split.
-    RawChoice {
+    RawChoice (one of target fallback) {
         /// provider/model. Required, unless there is a fallback.
         pub target: Field<String>,
         /// Two or more provider/model, tried in this order.
@@ -234,13 +254,13 @@ objects! {
         /// The Envoy cluster over those of the fallback's providers. Required with a fallback.
         pub cluster: Field<String>,
         /// Its share, 1 or more. Required.
-        pub weight: Field<Integer>,
+        pub weight: Needed<Integer<1>>,
     }
 
     /// Targets that are tried one after the other.
     RawFallback {
         /// Two or more provider/model, in this order. Required.
-        pub fallback: Field<Vec<Field<String>>>,
+        pub fallback: Needed<Vec<Field<String>>>,
         /// The Envoy cluster over those of the providers. Default: the alias's name.
         pub cluster: Field<String>,
     }
@@ -354,7 +374,7 @@ impl<'de> Visitor<'de> for TargetsVisitor {
     }
 }
 
-/// The plugin configuration as a JSON Schema (2020-12). It knows names and types; the rules that go further
+/// The plugin configuration as a JSON Schema (2020-12). It knows names, types, ranges and what must be there; the rules that go further
 /// are those of [`Config::from_plugin_configuration`](crate::policy::Config::from_plugin_configuration).
 #[must_use]
 #[cfg(not(target_arch = "wasm32"))]

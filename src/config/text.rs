@@ -2,10 +2,20 @@
 
 use std::net::Ipv6Addr;
 
+use crate::error::Code;
+use crate::policy::operation::{Operation, classify};
+
 /// `[A-Za-z0-9._-]+`
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*`: what a shell and Kubernetes take for the name of a variable.
+pub(super) fn is_variable(text: &str) -> bool {
+    !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Printable ASCII without spaces: safe in a header value, a log line and a metric's tag.
@@ -101,14 +111,42 @@ impl BaseUrl {
         if path.contains('\\') {
             return Err("must not hold a backslash");
         }
-        if path.ends_with("/chat/completions") {
-            return Err("must end before /chat/completions");
+        if ends_at_an_operation(path) {
+            return Err(
+                "must end before /chat/completions, /embeddings and the like: a request adds what it asks for, often to /v1",
+            );
         }
         Ok(Self {
             authority: authority.to_ascii_lowercase(),
             path: if path.is_empty() { "/v1" } else { path }.to_owned(),
         })
     }
+}
+
+/// Whether a path goes on to an operation, or half of the way (`/v1/chat`). Behind a version alone a word such as `models` is
+/// plain: it may also be a server's own first segment.
+fn ends_at_an_operation(path: &str) -> bool {
+    let is_version = |segment: &str| {
+        let rest = segment.strip_prefix('v').unwrap_or_default();
+        rest.starts_with(|first: char| first.is_ascii_digit())
+    };
+    path.match_indices('/').filter_map(|(at, _)| path.split_at_checked(at)).any(|(before, rest)| {
+        let is_behind_version = is_version(before.rsplit('/').next().unwrap_or_default());
+        if ["/chat", "/audio", "/images"].contains(&rest) {
+            return is_behind_version;
+        }
+        // What stands behind these is no operation's, but a name.
+        if ["/models/", "/files/", "/batches/"].iter().any(|start| rest.starts_with(start)) {
+            return false;
+        }
+        match classify(b"POST", rest) {
+            Ok(found) => {
+                is_behind_version
+                    || !matches!(found.operation, Operation::Files | Operation::Batches)
+            }
+            Err(error) => is_behind_version && error.code == Code::MethodNotAllowed,
+        }
+    })
 }
 
 fn check_authority(authority: &str) -> Result<(), &'static str> {
@@ -150,6 +188,13 @@ mod tests {
             ("http://10.0.0.1:80/a%20b", "10.0.0.1:80", "/a%20b"),
             ("http://[::1]:8000/x", "[::1]:8000", "/x"),
             ("http://vllm_svc.ns", "vllm_svc.ns", "/v1"),
+            // No operation's, though a segment is called like one.
+            ("https://a.services.ai.azure.com/models", "a.services.ai.azure.com", "/models"),
+            ("https://a/hf/models/meta/llama/v1", "a", "/hf/models/meta/llama/v1"),
+            ("https://a/batches/v1", "a", "/batches/v1"),
+            ("https://a/chat", "a", "/chat"),
+            ("https://a/v1beta/openai/models/", "a", "/v1beta/openai/models"),
+            ("https://a/v1/chatter", "a", "/v1/chatter"),
         ] {
             let want = BaseUrl { authority: authority.to_owned(), path: path.to_owned() };
             assert_eq!(BaseUrl::parse(url), Ok(want), "{url}");
@@ -179,6 +224,19 @@ mod tests {
             ("http://a/#f", "fragment"),
             ("http://a/v1\\x", "backslash"),
             ("https://api.openai.com/v1/chat/completions/", "/chat/completions"),
+            ("https://a/chat/completions", "must end before"),
+            ("https://a/openai/v1/completions", "must end before"),
+            ("https://a/v1/embeddings", "must end before"),
+            ("https://a/v1/responses", "must end before"),
+            ("https://a/v1/responses/compact", "must end before"),
+            ("https://a/v1/messages", "must end before"),
+            ("https://a/v1/messages/count_tokens", "must end before"),
+            ("https://a/v1/models", "must end before"),
+            ("https://a/v1/audio/speech", "must end before"),
+            ("https://a/v2/rerank", "must end before"),
+            ("https://a/v1/chat", "must end before"),
+            ("https://a/v1/images", "must end before"),
+            ("https://a/v1/files", "must end before"),
         ] {
             let error = BaseUrl::parse(url).unwrap_err();
             assert!(error.contains(want), "{url}: {error}");
@@ -199,6 +257,10 @@ mod tests {
 
     #[test]
     fn names() {
+        assert!(is_variable("_a9") && is_variable("GROQ_API_KEY"));
+        for text in ["", "9a", "a-b", "a.b", "a b", "a=b", "\u{e4}", "a\n"] {
+            assert!(!is_variable(text), "{text:?}");
+        }
         assert!(is_name("a.B_9-") && !is_name("") && !is_name("a/b") && !is_name("\u{e4}"));
         assert!(is_visible("alice@example.com") && !is_visible("a b") && !is_visible(""));
         assert!(is_printable("ü b") && !is_printable("a\u{85}") && !is_printable(""));

@@ -42,9 +42,9 @@ impl Budget {
     /// The budget that a configuration gives. `total`: what all configurations of this worker hold.
     #[must_use]
     pub fn new(config: &Config, total: Rc<Cell<usize>>) -> Self {
-        let limit = usize::try_from(config.limits.max_held_bytes).unwrap_or(usize::MAX);
-        // One alone needs no room left for others, only for what is new.
-        let share = |count: usize| if count > 1 { limit / 4 } else { limit / 4 * 3 };
+        let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let limit = size(config.limits.max_held_bytes);
+        let share = |count| size(config.limits.share(count));
         Self {
             limit,
             key_share: share(config.virtual_keys.len()),

@@ -17,13 +17,22 @@ pub type Digest = [u8; 32];
 /// The longest virtual key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_BYTES: usize = 4_096;
 
+/// What an operator should hear about a key that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weakness {
+    /// Its literal has so few characters that it could be guessed.
+    Short,
+    /// Its digest is that of no key, or of one that everybody knows.
+    Placeholder,
+}
+
 /// One virtual key: who may use what.
 #[derive(Debug)]
 pub struct VirtualKey {
     /// Shown in logs, metrics and headers; never the key.
     pub id: Arc<str>,
-    /// Its literal has so few characters that it could be guessed.
-    pub is_short: bool,
+    /// Why it is a weak one, as far as that can be told.
+    pub weakness: Option<Weakness>,
     /// The providers that it may use.
     pub bound: Arc<Bound>,
     /// `models_allowed`.
@@ -263,7 +272,7 @@ fn prefix(digest: &Digest) -> [u8; 8] {
 pub(crate) fn test_key(id: &str) -> VirtualKey {
     VirtualKey {
         id: id.into(),
-        is_short: false,
+        weakness: None,
         bound: Arc::new(Bound::new([ProviderId(0)])),
         allowed: Allowlist::All,
         aliases: AliasTable::default(),

@@ -94,6 +94,16 @@ pub struct Limits {
     pub max_held_bytes: u64,
 }
 
+impl Limits {
+    /// What one of `count` virtual keys, or of `count` providers, may hold of `max_held_bytes`. One alone needs no room left for
+    /// others, only for what is new.
+    #[must_use]
+    pub fn share(&self, count: usize) -> u64 {
+        let quarter = self.max_held_bytes / 4;
+        if count > 1 { quarter } else { quarter * 3 }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

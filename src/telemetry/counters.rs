@@ -216,6 +216,9 @@ mod tests {
         counted.extend(Repair::ALL.iter().map(|repair| repair.as_str().to_owned()));
         counted.sort_unstable();
         assert_eq!(told(include_str!("../../docs/repairs.md"), "## What is counted\n"), counted);
+        let mut operating = told(include_str!("../../docs/operating.md"), "## Metrics\n");
+        operating.retain(|name| !name.starts_with("openai_gateway_"));
+        assert_eq!(operating, counted);
     }
 
     #[test]

@@ -3,24 +3,37 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use openai_gateway_filter::config::ROOT;
+use openai_gateway_filter::error::Code;
 use openai_gateway_filter::policy::key::VirtualKey;
 use openai_gateway_filter::policy::model::id_problem;
+use openai_gateway_filter::policy::operation::Operation;
 use openai_gateway_filter::policy::{Config, Models, Provider, UsageMode};
 
 use super::document::Node;
+use super::endpoints::is_near;
+use super::explain::{self, Question};
 use super::report::Report;
+use super::routes::without_port;
 use super::settings::Lines;
 
 /// Warnings about settings that are valid.
 pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Lines) {
-    for warning in config.warnings() {
-        report.warning(places.line(""), "configuration", warning);
-    }
     let keys = tree.get("virtual_keys").map(Node::items).unwrap_or_default();
+    for warning in config.warnings() {
+        let whose = |id: String| keys.iter().position(|key| key.text_of("id") == id);
+        let path = match warning.key.and_then(whose) {
+            Some(index) => format!("virtual_keys[{index}].{}", warning.path),
+            None => warning.path.to_owned(),
+        };
+        report.warning(places.line(&path), path, warning.message);
+    }
+    pasted(report, tree, places);
+    shared_keys(report, config, tree, places);
     for (index, key) in keys.iter().enumerate() {
         let at = format!("virtual_keys[{index}]");
         literal(report, key, &at, places, "key_sha256 (openai-gateway vk new prints one)");
-        splits(report, tree, key, &at, places);
+        splits(report, config, tree, key, &at, places);
         useless(report, config, key, &at, places);
     }
     let providers = tree.get("providers").map(Node::items).unwrap_or_default();
@@ -29,6 +42,8 @@ pub fn check(report: &mut Report<'_>, tree: &Node, config: &Config, places: &Lin
         if let Some(auth) = provider.get("auth") {
             literal(report, auth, &at, places, "key_env");
             in_the_clear(report, provider, auth, index, places);
+        } else {
+            without_auth(report, provider, index, places);
         }
         unasked(report, config, provider, index, places);
         by_alias_only(report, provider, index, places);
@@ -46,41 +61,106 @@ fn literal(report: &mut Report<'_>, node: &Node, at: &str, places: &Lines, inste
     }
 }
 
-/// An allowlist that lets some draws of a split pass and not others.
-fn splits(report: &mut Report<'_>, tree: &Node, key: &Node, at: &str, places: &Lines) {
-    let Some(allowed) = key.get("models_allowed") else { return };
-    let entries: Vec<&str> = allowed.items().iter().filter_map(Node::text).collect();
-    let matches = |entry: &str, id: &str| matches_pattern(entry, id);
-    let aliases = [key.get("model_aliases"), tree.get("model_aliases")];
-    for alias in aliases.into_iter().flatten().flat_map(Node::members) {
-        if alias.node.items().is_empty() || entries.iter().any(|entry| matches(entry, &alias.name))
-        {
-            continue;
+/// A key where the name of its variable belongs. That it is no variable shows where the file tells the VM's environment.
+fn pasted(report: &mut Report<'_>, tree: &Node, places: &Lines) {
+    const LONGER_THAN_A_NAME: usize = 24;
+    let list = |name: &str| tree.get(name).map(Node::items).unwrap_or_default().iter().enumerate();
+    let auths = list("providers").map(|(index, it)| {
+        (format!("providers[{index}].auth.key_env"), it.at(&["auth", "key_env"]))
+    });
+    let keys = list("virtual_keys")
+        .map(|(index, it)| (format!("virtual_keys[{index}].key_env"), it.get("key_env")));
+    let seal = ("seal_key_env".to_owned(), tree.get("seal_key_env"));
+    for (path, node) in auths.chain(keys).chain([seal]) {
+        let name = node.and_then(Node::text).unwrap_or_default();
+        let has_digits = name.contains(|letter: char| letter.is_ascii_digit());
+        if name.len() >= LONGER_THAN_A_NAME && has_digits && !explain::is_surely_a_name(name) {
+            let why = "looks like the key itself: put it into a variable of the VM, and the variable's name here";
+            report.warning(places.line(&path), path, why);
         }
-        let targets: Vec<&str> = alias.node.items().iter().map(first_target).collect();
-        let passes = |target: &&str| {
-            let model = target.split_once('/').map_or(*target, |(_, model)| model);
-            entries.iter().any(|entry| matches(entry, target) || matches(entry, model))
-        };
-        let passing = targets.iter().filter(|target| passes(target)).count();
-        if passing > 0 && passing < targets.len() {
+    }
+}
+
+/// An allowlist that lets some draws of a split pass and not others.
+fn splits(
+    report: &mut Report<'_>,
+    config: &Config,
+    tree: &Node,
+    raw: &Node,
+    at: &str,
+    places: &Lines,
+) {
+    let Some(key) = config.virtual_keys.by_id(raw.text_of("id")) else { return };
+    let names = |node: &'_ Node| -> Vec<String> {
+        let aliases = node.get("model_aliases").map(Node::members).unwrap_or_default().iter();
+        aliases.filter(|it| !it.node.items().is_empty()).map(|it| it.name.clone()).collect()
+    };
+    let mut all = names(raw);
+    all.extend(names(tree));
+    all.sort();
+    all.dedup();
+    for alias in &all {
+        let draws = of_alias(config, key, alias);
+        if draws.are_mixed() && draws.refused.iter().any(is_denied) {
             let path = format!("{at}.models_allowed");
             let why = format!(
-                "alias {} is a split of which only some targets are allowed: name the alias itself in models_allowed, \
-                 or its requests are refused now and then",
-                alias.name
+                "alias {alias} is a split of which only some targets are allowed: name the alias itself in models_allowed, \
+                 or its requests are refused now and then"
+            );
+            report.warning(places.line(&path), path, why);
+        }
+    }
+    // What leads nowhere at all.
+    for alias in raw.get("model_aliases").map(Node::members).unwrap_or_default() {
+        let draws = of_alias(config, key, &alias.name);
+        if draws.are_all_refused() && draws.refused.iter().all(is_denied) {
+            let path = ROOT.field("model_aliases").field(&alias.name).to_string();
+            let why = "models_allowed of this key refuses every request for it: add the alias's name there";
+            report.warning(alias.line, format!("{at}.{path}"), why);
+        }
+    }
+}
+
+fn of_alias(config: &Config, key: &VirtualKey, alias: &str) -> explain::Draws {
+    let question = Question { key: &key.id, model: alias, operation: Operation::ChatCompletions };
+    explain::draws(config, key, &question)
+}
+
+fn is_denied(lost: &explain::Lost) -> bool {
+    lost.code == Code::ModelNotAllowed
+}
+
+/// One variable for servers of different owners: one of them gets the other's key.
+fn shared_keys(report: &mut Report<'_>, config: &Config, tree: &Node, places: &Lines) {
+    let raw = tree.get("providers").map(Node::items).unwrap_or_default();
+    let all: Vec<(usize, &str, &str, &str)> = config
+        .providers
+        .iter()
+        .zip(raw)
+        .enumerate()
+        .filter_map(|(index, ((_, provider), raw))| {
+            let variable = raw.at(&["auth", "key_env"])?.text()?;
+            let host = without_port(&provider.authority);
+            (!is_near(host)).then(|| (index, variable, owner_of(host), &*provider.name))
+        })
+        .collect();
+    for (at, (index, variable, owner, name)) in all.iter().enumerate() {
+        let other = all.iter().take(at).find(|(_, other, of, _)| other == variable && of != owner);
+        if let Some((_, _, _, other)) = other {
+            let path = format!("providers[{index}].auth.key_env");
+            let why = format!(
+                "the same variable as that of provider {other}, whose host is another's: {name} gets the key of {other}, or the other way \
+                 about"
             );
             report.warning(places.line(&path), path, why);
         }
     }
 }
 
-/// The target that decides whether a split's entry passes: a fallback is refused where its first one is.
-fn first_target(entry: &Node) -> &str {
-    match entry.get("fallback") {
-        Some(fallback) => fallback.items().first().and_then(Node::text).unwrap_or_default(),
-        None => entry.text_of("target"),
-    }
+/// The end of a host's name by which owners are told apart, roughly: its last two labels.
+fn owner_of(host: &str) -> &str {
+    let second = host.rmatch_indices('.').nth(1).map(|(at, _)| at.saturating_add(1));
+    second.and_then(|at| host.get(at..)).unwrap_or(host)
 }
 
 /// Entries that match nothing that the key could ask for: of a provider that it is not bound to, or of none of the models that
@@ -153,15 +233,19 @@ fn in_the_clear(
     let has_key = auth.get("key").is_some() || auth.get("key_env").is_some();
     let Some(rest) = provider.text_of("base_url").strip_prefix("http://") else { return };
     let host = rest.split(['/', ':']).next().unwrap_or_default();
-    let is_near = host == "localhost"
-        || !host.contains('.')
-        || host.ends_with(".local")
-        || host.ends_with(".internal")
-        || host.ends_with(".svc")
-        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback() || ip.is_private());
-    if has_key && !is_near {
+    if has_key && !is_near(host) {
         let path = format!("providers[{index}].base_url");
         let why = "the credential goes to a public host in the clear: use https, and transport_socket on the cluster";
+        report.warning(places.line(&path), path, why);
+    }
+}
+
+/// A server out on the internet that gets no credential, and nobody has said that it needs none.
+fn without_auth(report: &mut Report<'_>, provider: &Node, index: usize, places: &Lines) {
+    let Some(rest) = provider.text_of("base_url").strip_prefix("https://") else { return };
+    if !is_near(rest.split(['/', ':']).next().unwrap_or_default()) {
+        let path = format!("providers[{index}].auth");
+        let why = "no credential is sent: set auth: {key_env: NAME}, or auth: {mode: none} where the server needs none";
         report.warning(places.line(&path), path, why);
     }
 }

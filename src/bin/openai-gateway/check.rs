@@ -12,7 +12,7 @@ use super::report::Report;
 use super::settings::{self, Compiled, OwnEnvironment};
 use super::site::{self, Holder, Site};
 use super::version::{self, EnvoyVersion};
-use super::{advice, envoy, mesh, plugin, ratelimit};
+use super::{advice, discovery, durations, envoy, mesh, plugin, positions, ratelimit, twice};
 
 /// What a check came to.
 pub struct CheckOutcome {
@@ -29,6 +29,8 @@ struct File<'a> {
     name: &'a str,
     text: String,
     documents: Vec<Node>,
+    /// What it holds and can't be read.
+    unreadable: Vec<Unreadable>,
 }
 
 /// Checks files, together: a filter that one of them discovers may stand in another. `version` is that of the Envoy they
@@ -64,6 +66,10 @@ pub fn check(
     }
     let gateways: Vec<GatewayFilter<'_>> =
         sites.iter().filter_map(|(_, _, site, compiled)| gateway(site, compiled)).collect();
+    // What can't be read may hold what another file discovers.
+    let is_whole = !outcome.unreadable && files.iter().all(|file| file.unreadable.is_empty());
+    let own_parts: Vec<&Node> =
+        sites.iter().filter_map(|(_, _, site, _)| site.settings.as_ref()?.tree()).collect();
     let mut documents = files.iter().flat_map(|file| &file.documents);
     let version = version.or_else(|| documents.find_map(version::of_image));
     for (index, file) in files.iter().enumerate() {
@@ -75,7 +81,12 @@ pub fn check(
         });
         let budgets: Vec<&Node> =
             file.documents.iter().filter(|it| ratelimit::is_mesh(it)).collect();
-        if here.is_empty() && !is_discovered && (budgets.is_empty() || sites.is_empty()) {
+        for Unreadable { line, reason } in &file.unreadable {
+            report.error(*line, "data", reason.clone());
+            outcome.unreadable = true;
+        }
+        let is_silent = file.unreadable.is_empty() && here.is_empty() && !is_discovered;
+        if is_silent && (budgets.is_empty() || sites.is_empty()) {
             report.error(1, "file", "holds no configuration of openai-gateway-filter");
             outcome.unreadable = true;
         }
@@ -94,6 +105,12 @@ pub fn check(
         }
         for document in &file.documents {
             envoy::check(&mut report, document, &gateways, version);
+            durations::spelled(&mut report, document);
+            positions::refused(&mut report, document);
+            twice::check(&mut report, document, &own_parts);
+            if is_whole {
+                discovery::filters(&mut report, document, &gateways);
+            }
         }
         report.findings.sort_by(Finding::order);
         // Settings that an anchor repeats are found once.
@@ -191,6 +208,6 @@ fn read(name: &str) -> Result<File<'_>, Unreadable> {
     }
     let bytes = fs::read(name).map_err(|error| unreadable(format!("can't be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8 text".to_owned()))?;
-    let documents = site::documents(&text)?;
-    Ok(File { name, text, documents })
+    let (documents, unreadable) = site::documents(name, &text)?;
+    Ok(File { name, text, documents, unreadable })
 }

@@ -155,6 +155,14 @@ fn sentences(question: &Question<'_>, answer: &serde_json::Value) -> String {
             of(&credential, "from")
         ));
     }
+    for lost in answer.get("refused").and_then(|lost| lost.as_array()).into_iter().flatten() {
+        let weight = lost.get("weight").cloned().unwrap_or_default();
+        lines.push(format!(
+            "refused     {} for {}, weight {weight}",
+            of(lost, "code"),
+            of(lost, "target")
+        ));
+    }
     for plan in answer.get("fallbacks").and_then(|plans| plans.as_array()).into_iter().flatten() {
         let list = |name: &str| {
             let items = plan.get(name).and_then(|list| list.as_array()).into_iter().flatten();

@@ -5,7 +5,7 @@ use openai_gateway_filter::config::ROOT;
 use super::document::Node;
 use super::envoy::{FallbackRoute, GatewayFilter};
 use super::report::Report;
-use super::{led_to, order, positions, tls};
+use super::{durations, endpoints, led_to, order, positions, tls};
 
 /// Whether Envoy has them, and each is one to which its providers' credentials may go.
 pub fn check(
@@ -48,6 +48,7 @@ pub fn check(
             ));
         }
     }
+    endpoints::twice(report, document, clusters.items());
     let clusters: Vec<&Node> = clusters.items().iter().collect();
     led(report, document, &clusters, gateway, gateways);
 }
@@ -64,6 +65,8 @@ pub fn led(
     let led_to = led_to::led_to(clusters, gateway, &fallbacks);
     for cluster in &led_to {
         tls::check(report, document, cluster, gateway);
+        endpoints::check(report, document, cluster, gateway);
+        durations::cluster(report, document, cluster.cluster);
     }
     if positions::is_upstream(document, gateways) {
         positions::check(report, document, clusters, &led_to, gateways);

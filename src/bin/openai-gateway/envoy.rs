@@ -6,12 +6,14 @@ use openai_gateway_filter::policy::{Config, Positions, Provider};
 use super::clusters;
 use super::discovery;
 use super::document::Node;
+use super::durations;
 use super::loggers;
 use super::neighbours;
 use super::positions;
 use super::ratelimit;
 use super::report::Report;
 use super::retries;
+use super::rewrites;
 use super::routes::{self, Request, RouteMatch};
 use super::settings::Lines;
 use super::site::{self, HCM, type_of};
@@ -19,8 +21,6 @@ use super::version::{self, EnvoyVersion};
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`, and what it reads at once.
 const DEFAULT_BUFFER_BYTES: f64 = 1_048_576.0;
-/// A model may think for minutes before its first byte.
-const SHORTEST_SECONDS: f64 = 60.0;
 
 /// A filter's settings, from wherever Envoy gets them.
 pub struct GatewayFilter<'a> {
@@ -124,7 +124,7 @@ pub fn check(
             for (index, filter) in filters.iter().enumerate() {
                 if let Some(gateway) = gateway_of(filter, gateways) {
                     checked.push(filter);
-                    let at = Position { document, listener, manager, filters, index, gateways };
+                    let at = Position { document, listener, manager, index, gateways };
                     at.check(report, filter, gateway);
                     if let Some(version) = version {
                         let is_upstream = positions::is_upstream(document, gateways);
@@ -154,16 +154,15 @@ struct Position<'a> {
     document: &'a Node,
     listener: &'a Node,
     manager: &'a Node,
-    filters: &'a [Node],
     index: usize,
     gateways: &'a [GatewayFilter<'a>],
 }
 
 impl Position<'_> {
     fn check(&self, report: &mut Report<'_>, filter: &Node, gateway: &GatewayFilter<'_>) {
-        neighbours::check(report, self.document, self.filters, self.index, gateway.positions());
+        neighbours::check(report, self.document, self.manager, self.index, gateway);
         discovery::check(report, self.document, self.manager);
-        self.idle_timeout(report);
+        durations::manager(report, self.document, self.manager);
         self.per_route(report, filter);
         self.positions(report, gateway);
         clusters::check(report, self.document, gateway, self.gateways);
@@ -182,14 +181,6 @@ impl Position<'_> {
         if let Some(routes) = self.manager.get("route_config") {
             self.routes(report, routes, gateway);
             self.buffers(report, routes, gateway);
-        }
-    }
-
-    fn idle_timeout(&self, report: &mut Report<'_>) {
-        let set = self.manager.get("stream_idle_timeout").and_then(Node::text).and_then(seconds);
-        if set.is_some_and(|seconds| seconds > 0.0 && seconds < SHORTEST_SECONDS) {
-            let why = "set stream_idle_timeout: 600s: a model may be silent for minutes before it answers";
-            report.warning_at(self.document, self.manager, "stream_idle_timeout", why);
         }
     }
 
@@ -239,6 +230,7 @@ impl Position<'_> {
     fn routes(&self, report: &mut Report<'_>, routes: &Node, gateway: &GatewayFilter<'_>) {
         let Some(config) = gateway.config else { return };
         let header = &*config.headers.cluster;
+        self.first_route(report, routes, config);
         let mut told: Vec<String> = Vec::new();
         let mut timed: Vec<*const Node> = Vec::new();
         let fallbacks = gateway.fallbacks();
@@ -259,9 +251,14 @@ impl Position<'_> {
                     routes,
                     "virtual_hosts",
                     format!(
-                        "no virtual host has the domain {}, which the filter puts into :authority: set domains: [\"*\"], \
+                        "no virtual host has the domain {}, which the filter puts into :authority{}: set domains: [\"*\"], \
                      or routing.authority: route in the filter's settings",
-                        authority.unwrap_or_default()
+                        authority.unwrap_or_default(),
+                        match authority {
+                            Some(it) if routes::without_port(it) != it =>
+                                " with its port (which counts, unless ignore_port_in_host_matching is set)",
+                            _ => "",
+                        }
                     ),
                 ),
                 RouteMatch::NoRoute(host) => (
@@ -284,7 +281,7 @@ impl Position<'_> {
                         }
                         if !timed.contains(&std::ptr::from_ref(route)) {
                             timed.push(std::ptr::from_ref(route));
-                            self.timeout(report, host, route);
+                            self.follows(report, routes, host, route, gateway);
                         }
                         continue;
                     }
@@ -297,24 +294,33 @@ impl Position<'_> {
         }
     }
 
-    fn timeout(&self, report: &mut Report<'_>, _host: &Node, route: &Node) {
-        let Some(action) = route.get("route") else { return };
-        match action.get("timeout").and_then(Node::text).map(seconds) {
-            None => {
-                let why = "set timeout: 0s: Envoy's default ends every answer after 15 seconds";
-                report.warning_at(self.document, action, "timeout", why);
-            }
-            Some(Some(seconds)) if seconds > 0.0 && seconds < SHORTEST_SECONDS => {
-                let why = "set timeout: 0s: it ends an answer that is still streaming";
-                report.warning_at(self.document, action, "timeout", why);
-            }
-            _ => {}
+    /// The route that a request has while the filter reads it.
+    fn first_route(&self, report: &mut Report<'_>, routes: &Node, config: &Config) {
+        let path = format!("{}/chat/completions", config.path_prefix);
+        let request =
+            Request { authority: None, path: &path, header: (&config.headers.cluster, "") };
+        if let RouteMatch::Route(_, route) = routes::follow(routes, &request)
+            && route.get("direct_response").is_some()
+        {
+            let why = "lead these requests to a cluster that is not there: while the filter reads a body, its route is this one, and Envoy \
+                       knows no request_body_buffer_limit for a direct_response";
+            report.warning_at(self.document, route, "direct_response", why);
         }
-        let idle = action.get("idle_timeout").and_then(Node::text).and_then(seconds);
-        if idle.is_some_and(|seconds| seconds > 0.0 && seconds < SHORTEST_SECONDS) {
-            let why = "set idle_timeout: 600s, or leave it out: a model may be silent for minutes";
-            report.warning_at(self.document, action, "idle_timeout", why);
+    }
+
+    /// A route that requests take behind the filter.
+    fn follows(
+        &self,
+        report: &mut Report<'_>,
+        routes: &Node,
+        host: &Node,
+        route: &Node,
+        gateway: &GatewayFilter<'_>,
+    ) {
+        if let Some(action) = route.get("route") {
+            durations::route(report, self.document, host, action);
         }
+        rewrites::check(report, self.document, (routes, host, route), gateway);
     }
 
     fn buffers(&self, report: &mut Report<'_>, routes: &Node, gateway: &GatewayFilter<'_>) {
@@ -408,9 +414,4 @@ fn leads_elsewhere(
             "requests of {what} take this route and do not follow the filter: set cluster_header: {header}"
         ),
     ))
-}
-
-/// A protobuf duration: `1.5s`.
-fn seconds(text: &str) -> Option<f64> {
-    text.strip_suffix('s')?.parse().ok()
 }

@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openai_gateway_filter::error::GatewayError;
+use openai_gateway_filter::error::{Code, GatewayError};
 use openai_gateway_filter::exchange::{offered, upstream_path};
 use openai_gateway_filter::policy::key::VirtualKey;
 use openai_gateway_filter::policy::model::{
-    AliasTable, Allowlist, Plan, Target, Targets, Way, resolve,
+    AliasTable, AliasTarget, Allowlist, Plan, Target, Targets, Way, resolve,
 };
 use openai_gateway_filter::policy::operation::{Operation, classify};
 use openai_gateway_filter::policy::{Config, Provider, ProviderId, UsageMode};
@@ -28,6 +28,41 @@ pub struct Question<'a> {
 struct Route {
     plan: Plan,
     weight: u64,
+}
+
+/// What the draws of a model come to.
+#[derive(Default)]
+pub struct Draws {
+    routes: Vec<Route>,
+    /// Those that are refused.
+    pub refused: Vec<Lost>,
+}
+
+impl Draws {
+    /// Whether none passes.
+    pub fn are_all_refused(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// Whether some requests pass and some do not.
+    pub fn are_mixed(&self) -> bool {
+        !self.routes.is_empty() && !self.refused.is_empty()
+    }
+}
+
+/// A share of a split's requests that is refused.
+pub struct Lost {
+    /// How.
+    pub code: Code,
+    /// Its first target, `provider/model`.
+    target: Option<String>,
+    weight: u64,
+}
+
+impl Lost {
+    fn json(&self) -> Value {
+        json!({"code": self.code.as_str(), "target": self.target, "weight": self.weight})
+    }
 }
 
 impl Route {
@@ -82,10 +117,10 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         .iter()
         .find(|raw| raw.text_of("id") == &*key.id);
     let alias = alias(config, key, question.model);
-    let routes = match routes(config, key, question) {
-        Ok(routes) => routes,
-        Err(error) => return refused(error.code.as_str(), alias.as_deref(), None),
-    };
+    let Draws { routes, refused: lost } = draws(config, key, question);
+    if let ([], Some(lost)) = (&*routes, lost.first()) {
+        return refused(lost.code.as_str(), alias.as_deref(), None);
+    }
     let first = routes.iter().flat_map(Route::targets).find_map(|target| {
         let provider = config.providers.get(target.provider)?;
         Some((provider, &*target.model))
@@ -93,7 +128,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
     let asked = alias.is_some().then_some(question.model);
     let allowed_by =
         first.and_then(|(provider, model)| allowed_by(config, raw_key, asked, provider, model));
-    let is_split = routes.len() > 1;
+    let is_split = routes.len().saturating_add(lost.len()) > 1;
     let targets: Vec<Value> = routes
         .iter()
         .flat_map(|route| {
@@ -109,6 +144,7 @@ pub fn explain(config: &Config, tree: &Node, question: &Question<'_>) -> Value {
         "alias": alias,
         "allowed_by": allowed_by,
         "targets": targets,
+        "refused": lost.iter().map(Lost::json).collect::<Vec<_>>(),
         "fallbacks": fallbacks(config, &routes, alias_entry(raw_key, tree, alias.as_deref())),
         "usage": usage(key),
     })
@@ -162,41 +198,40 @@ fn refused(code: &str, alias: Option<&str>, allowed_by: Option<&str>) -> Value {
     json!({"decision": "refuse", "code": code, "alias": alias, "allowed_by": allowed_by, "targets": []})
 }
 
-/// Every way that a model's draws lead to, each with its share.
-fn routes(
-    config: &Config,
-    key: &VirtualKey,
-    question: &Question<'_>,
-) -> Result<Vec<Route>, GatewayError> {
-    let mut routes: Vec<Route> = Vec::new();
-    let mut refusal = None;
+/// Every way that a model's draws lead to, each with its share, and those that lead nowhere.
+pub fn draws(config: &Config, key: &VirtualKey, question: &Question<'_>) -> Draws {
+    let mut draws = Draws::default();
     let mut draw: u64 = 0;
-    for weight in weights(config, key, question.model) {
+    for (weight, target) in shares(config, key, question.model) {
+        let routes = &mut draws.routes;
         match plan(config, key, question, draw) {
             Ok(plan) => match routes.iter_mut().find(|route| route.plan == plan) {
                 Some(route) => route.weight = route.weight.saturating_add(weight),
                 None => routes.push(Route { plan, weight }),
             },
-            Err(error) => refusal = Some(error),
+            Err(error) => draws.refused.push(Lost { code: error.code, target, weight }),
         }
         draw = draw.saturating_add(weight);
     }
-    match refusal {
-        Some(error) if routes.is_empty() => Err(error),
-        _ => Ok(routes),
-    }
+    draws
 }
 
-/// The shares of what a draw decides between, in order: the first of them is drawn by 0, the next by the first's weight. Like
-/// the filter, without what leads to providers alone that the key is not bound to.
-fn weights(config: &Config, key: &VirtualKey, model: &str) -> Vec<u64> {
+/// The shares of what a draw decides between, in order, each with its first target: the first of them is drawn by 0, the next by
+/// the first's weight. Like the filter, without what leads to providers alone that the key is not bound to.
+fn shares(config: &Config, key: &VirtualKey, model: &str) -> Vec<(u64, Option<String>)> {
     let targets = AliasTable::resolve(&key.aliases, &config.aliases, model);
     let choices = targets.into_iter().flat_map(Targets::choices);
-    let weights: Vec<u64> = choices
-        .filter(|(_, choice)| choice.targets().iter().any(|it| key.bound.contains(it.provider)))
-        .map(|(weight, _)| weight)
+    let name = |target: &AliasTarget| {
+        let provider = config.providers.get(target.provider)?;
+        Some(format!("{}/{}", provider.name, target.model))
+    };
+    let shares: Vec<(u64, Option<String>)> = choices
+        .filter_map(|(weight, choice)| {
+            let mut bound = choice.targets().iter().filter(|it| key.bound.contains(it.provider));
+            Some((weight, name(bound.next()?)))
+        })
         .collect();
-    if weights.is_empty() { vec![1] } else { weights }
+    if shares.is_empty() { vec![(1, None)] } else { shares }
 }
 
 /// What the filter decides for one draw.
@@ -268,6 +303,11 @@ fn target(
     Some(shown)
 }
 
+/// Whether the name of a variable is written as such names are: what has small letters may be a key that was pasted there.
+pub fn is_surely_a_name(variable: &str) -> bool {
+    !variable.contains(|letter: char| letter.is_ascii_lowercase())
+}
+
 /// Which header carries a credential and where it is from; never the credential.
 fn credential(config: &Config, tree: &Node, id: ProviderId, provider: &Provider) -> Value {
     let Some(credential) = &provider.credential else {
@@ -276,7 +316,11 @@ fn credential(config: &Config, tree: &Node, id: ProviderId, provider: &Provider)
     let index = config.providers.iter().position(|(other, _)| other == id);
     let raw = index.and_then(|index| tree.get("providers")?.items().get(index));
     let variable = raw.and_then(|raw| raw.at(&["auth", "key_env"])).and_then(Node::text);
-    let from = variable.map_or_else(|| "literal".to_owned(), |name| format!("key_env {name}"));
+    let from = match (variable, index) {
+        (Some(name), _) if is_surely_a_name(name) => format!("key_env {name}"),
+        (Some(_), Some(index)) => format!("providers[{index}].auth.key_env"),
+        _ => "literal".to_owned(),
+    };
     json!({"header": &*credential.header, "from": from})
 }
 

@@ -15,11 +15,19 @@ mod discovery;
 #[cfg(not(target_arch = "wasm32"))]
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
+mod durations;
+#[cfg(not(target_arch = "wasm32"))]
+mod endpoints;
+#[cfg(not(target_arch = "wasm32"))]
 mod envoy;
 #[cfg(not(target_arch = "wasm32"))]
 mod explain;
 #[cfg(not(target_arch = "wasm32"))]
 mod finding;
+#[cfg(not(target_arch = "wasm32"))]
+mod gateway_api;
+#[cfg(not(target_arch = "wasm32"))]
+mod istio;
 #[cfg(not(target_arch = "wasm32"))]
 mod led_to;
 #[cfg(not(target_arch = "wasm32"))]
@@ -41,6 +49,8 @@ mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod retries;
 #[cfg(not(target_arch = "wasm32"))]
+mod rewrites;
+#[cfg(not(target_arch = "wasm32"))]
 mod routes;
 #[cfg(not(target_arch = "wasm32"))]
 mod settings;
@@ -48,6 +58,8 @@ mod settings;
 mod site;
 #[cfg(not(target_arch = "wasm32"))]
 mod tls;
+#[cfg(not(target_arch = "wasm32"))]
+mod twice;
 #[cfg(not(target_arch = "wasm32"))]
 mod version;
 #[cfg(not(target_arch = "wasm32"))]

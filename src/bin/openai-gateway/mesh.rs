@@ -5,6 +5,9 @@ use openai_gateway_filter::policy::Config;
 use super::clusters;
 use super::document::Node;
 use super::envoy::{FallbackRoute, GatewayFilter};
+use super::gateway_api;
+use super::istio;
+use super::plugin;
 use super::report::Report;
 use super::retries::{self, Policy};
 use super::site::Holder;
@@ -16,62 +19,16 @@ pub fn holder(report: &mut Report<'_>, document: &Node, holder: Holder<'_>, all:
             let why = "a WasmPlugin has no field for allow_on_headers_stop_iteration, and every request with a body \
                        waits for ever: use an EnvoyFilter (envoy/istio/gateway.yaml)";
             report.warning_at(document, spec, "", why);
+            if spec.get("sha256").is_some() {
+                plugin::module_digest(report, document, spec);
+            }
             if spec.text_of("failStrategy") == "FAIL_OPEN" {
                 let why = "leave out failStrategy: FAIL_OPEN lets requests pass unchecked once the module has failed";
                 report.warning_at(document, spec, "failStrategy", why);
             }
         }
-        Holder::ExtensionPolicy(wasm) => extension_policy(report, document, wasm, all),
+        Holder::ExtensionPolicy(wasm) => gateway_api::extension_policy(report, document, wasm, all),
         Holder::File | Holder::Wasm(_) | Holder::Native(_) => {}
-    }
-}
-
-fn extension_policy(report: &mut Report<'_>, document: &Node, wasm: &Node, all: &[Node]) {
-    let patches = |field: &str| {
-        all.iter()
-            .filter(|other| other.text_of("kind") == "EnvoyPatchPolicy")
-            .any(|policy| policy.json().contains(field))
-    };
-    if !patches("allow_on_headers_stop_iteration") {
-        let why = "an EnvoyExtensionPolicy has no field for allow_on_headers_stop_iteration, and every request with a \
-                   body waits for ever: add it by an EnvoyPatchPolicy (envoy/envoy-gateway)";
-        report.warning_at(document, wasm, "", why);
-    }
-    if !patches("request_body_buffer_limit") && !patches("per_connection_buffer_limit_bytes") {
-        let why = "Envoy Gateway's listener buffers 32 KiB: set request_body_buffer_limit on the virtual host by an \
-                   EnvoyPatchPolicy";
-        report.warning_at(document, wasm, "", why);
-    }
-    if wasm.get("failOpen").is_some_and(Node::is_true) {
-        let why = "leave out failOpen: requests would pass unchecked once the module has failed";
-        report.warning_at(document, wasm, "failOpen", why);
-    }
-    for provider in wasm.at(&["config", "providers"]).map(Node::items).unwrap_or_default() {
-        // One that names the rule's cluster itself needs no further name for it.
-        let is_named = provider.text_of("cluster").starts_with("httproute/");
-        if provider.get("upstream_clusters").is_none() && !is_named {
-            let why = "set upstream_clusters: [httproute/NAMESPACE/NAME/rule/NUMBER], as Envoy Gateway calls the cluster of \
-                       the provider's rule: else its answers are refused as misrouted";
-            report.warning_at(document, provider, "upstream_clusters", why);
-        }
-    }
-    for backend in all.iter().filter(|other| other.text_of("kind") == "Backend") {
-        for endpoint in backend.at(&["spec", "endpoints"]).map(Node::items).unwrap_or_default() {
-            if let Some(ip) = endpoint.get("ip")
-                && ip.text_of("address").parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback())
-            {
-                let why = "in a cluster Envoy Gateway refuses loopback addresses, and the routes that lead here answer 500";
-                report.warning_at(backend, ip, "address", why);
-            }
-        }
-    }
-    let Some(spec) = document.get("spec") else { return };
-    let several = spec.get("targetRefs").map(Node::items).unwrap_or_default();
-    for target in several.iter().chain(spec.get("targetRef")) {
-        if target.text_of("kind") != "Gateway" {
-            let why = "target the Gateway: what counts is the route that a request has before the filter has named one";
-            report.warning_at(document, target, "kind", why);
-        }
     }
 }
 
@@ -131,10 +88,11 @@ pub fn istio(
             _ => {}
         }
     }
+    istio::check(report, all, own, gateway);
 }
 
 /// The values of a header that a route asks for.
-fn matched<'a>(route: &'a Node, header: &'a str) -> impl Iterator<Item = &'a str> {
+pub fn matched<'a>(route: &'a Node, header: &'a str) -> impl Iterator<Item = &'a str> {
     let matches = route.get("match").map(Node::items).unwrap_or_default().iter();
     matches.filter_map(move |it| it.at(&["headers", header, "exact"]).and_then(Node::text))
 }

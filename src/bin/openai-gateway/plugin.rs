@@ -1,6 +1,6 @@
 //! Envoy's own fields around the settings: the Wasm message.
 
-use openai_gateway_filter::config::closest;
+use openai_gateway_filter::config::{closest, digest_problem};
 
 use super::document::{Node, camel_case};
 use super::report::Report;
@@ -60,10 +60,32 @@ pub fn check(report: &mut Report<'_>, root: &Node, config: &Node) {
             }
         }
     }
+    variables(report, root, config);
     stops(report, root, config);
     failure(report, root, config);
     configuration(report, root, config, "configuration");
     code(report, root, config);
+}
+
+/// Variables that Envoy refuses: named in both places, or with a value that is no text.
+fn variables(report: &mut Report<'_>, root: &Node, config: &Node) {
+    let Some(variables) = config.at(&["vm_config", "environment_variables"]) else { return };
+    let host = variables.get("host_env_keys").map(Node::items).unwrap_or_default();
+    let Some(values) = variables.get("key_values") else { return };
+    for member in values.members() {
+        if host.iter().any(|name| name.text() == Some(&member.name)) {
+            let why = "also in host_env_keys: Envoy refuses a variable that is given twice";
+            report.error_at(root, values, &member.name, why);
+        }
+        if member.node.text().is_none() {
+            report.error_at(
+                root,
+                values,
+                &member.name,
+                "Envoy refuses a value that is no text: put it in quotes",
+            );
+        }
+    }
 }
 
 fn stops(report: &mut Report<'_>, root: &Node, config: &Node) {
@@ -143,16 +165,24 @@ fn code(report: &mut Report<'_>, root: &Node, config: &Node) {
     match vm.get("code") {
         None => report.error_at(root, vm, "code", "missing: where the module is"),
         Some(code) => {
-            if let Some(remote) = code.get("remote")
-                && remote.get("sha256").and_then(Node::text).is_none_or(str::is_empty)
-            {
-                report.warning_at(
-                    root,
-                    remote,
-                    "sha256",
-                    "set sha256: without it whatever the address gives is run",
-                );
-            }
+            let Some(remote) = code.get("remote") else { return };
+            module_digest(report, root, remote);
         }
     }
+}
+
+/// What is wrong with the digest of a module that comes from elsewhere.
+pub fn module_digest(report: &mut Report<'_>, root: &Node, source: &Node) {
+    let why = match source.text_of("sha256") {
+        "" => "set sha256: without it whatever the address gives is run".to_owned(),
+        hex => match digest_problem(hex) {
+            None => return,
+            Some(why) => {
+                format!(
+                    "{why}: write the SHA-256 of the module, or nothing that the address gives is taken"
+                )
+            }
+        },
+    };
+    report.warning_at(root, source, "sha256", why);
 }

@@ -16,6 +16,33 @@ pub fn is_upstream(document: &Node, gateways: &[GatewayFilter<'_>]) -> bool {
             .any(|cluster| own_filters(cluster).is_some_and(|own| holds(own.filters(), gateways)))
 }
 
+/// What Envoy refuses of a list of upstream filters, and of a cluster over others.
+pub fn refused(report: &mut Report<'_>, document: &Node) {
+    const CODEC: &str = "upstream_codec";
+    for map in document.maps() {
+        let is_cluster = type_of(map).ends_with("HttpProtocolOptions");
+        let member = if is_cluster { "http_filters" } else { "upstream_http_filters" };
+        let filters = map.get(member).map(Node::items).unwrap_or_default();
+        let is_codec = |filter: &Node| {
+            filter.text_of("name").ends_with(CODEC)
+                || filter
+                    .get("typed_config")
+                    .is_some_and(|typed| type_of(typed).ends_with("UpstreamCodec"))
+        };
+        if filters.last().is_some_and(|last| !is_codec(last)) {
+            let why =
+                "Envoy refuses this list without envoy.filters.http.upstream_codec at its end";
+            report.error_at(document, map, member, why);
+        }
+        let kind = map.at(&["cluster_type", "name"]).and_then(Node::text).unwrap_or_default();
+        let is_over = matches!(kind, "envoy.clusters.composite" | "envoy.clusters.aggregate");
+        if is_over && map.text_of("lb_policy") != "CLUSTER_PROVIDED" {
+            let why = "Envoy refuses this cluster without lb_policy: CLUSTER_PROVIDED";
+            report.error_at(document, map, "lb_policy", why);
+        }
+    }
+}
+
 /// The clusters that the filter leads to, in two positions.
 pub fn check(
     report: &mut Report<'_>,

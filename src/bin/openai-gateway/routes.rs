@@ -28,7 +28,11 @@ pub enum RouteMatch<'a> {
 pub fn follow<'a>(configuration: &'a Node, request: &Request<'_>) -> RouteMatch<'a> {
     let hosts = configuration.get("virtual_hosts").map(Node::items).unwrap_or_default();
     let chosen = match request.authority {
-        Some(authority) => best_host(hosts, authority),
+        Some(authority) => {
+            let by_host =
+                configuration.get("ignore_port_in_host_matching").is_some_and(Node::is_true);
+            best_host(hosts, if by_host { without_port(authority) } else { authority })
+        }
         // The client's own: any host that leads to the cluster is as good as another.
         None => hosts
             .iter()
@@ -41,23 +45,31 @@ pub fn follow<'a>(configuration: &'a Node, request: &Request<'_>) -> RouteMatch<
     }
 }
 
-/// Exact, then the longest `*.suffix`, then the longest `prefix.*`, then `*`.
+/// An authority's host.
+pub fn without_port(authority: &str) -> &str {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    authority.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(authority, |(host, _)| host)
+}
+
+/// Exact, then the longest `*.suffix`, then the longest `prefix.*`, then `*`. The port counts: that Envoy strips the client's
+/// (`strip_any_host_port`) is before the filter has set the provider's.
 fn best_host<'a>(hosts: &'a [Node], authority: &str) -> Option<&'a Node> {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let rank = |domain: &str| {
         let domain = domain.to_ascii_lowercase();
-        if domain == authority || domain == host {
+        if domain == authority {
             return Some((3, domain.len()));
         }
         if domain == "*" {
             return Some((0, 0));
         }
         if let Some(suffix) = domain.strip_prefix('*') {
-            return authority.ends_with(suffix).then_some((2, suffix.len()));
+            let is_longer = authority.len() > suffix.len();
+            return (is_longer && authority.ends_with(suffix)).then_some((2, suffix.len()));
         }
         domain
             .strip_suffix('*')
-            .and_then(|prefix| authority.starts_with(prefix).then_some((1, prefix.len())))
+            .filter(|prefix| authority.len() > prefix.len() && authority.starts_with(prefix))
+            .map(|prefix| (1, prefix.len()))
     };
     hosts
         .iter()
@@ -128,7 +140,7 @@ fn header_matches(header: &Node, request: &Request<'_>) -> Told {
         _ => return Err(format!("the header {name}")),
     };
     let is_match = if let Some(present) = header.get("present_match") {
-        present.is_true()
+        present.is_true() != value.is_empty()
     } else {
         let wanted = header.get("string_match").unwrap_or(header);
         let text = |name: &str| wanted.get(name).and_then(Node::text);

@@ -74,24 +74,50 @@ impl FilterSettings<'_> {
     }
 }
 
-/// The documents of a file, and those that its ConfigMaps hold.
+/// The documents of a file, and those that its ConfigMaps and Secrets hold; and what of these can't be read.
 ///
 /// # Errors
-/// The first place at which it is no YAML.
-pub fn documents(text: &str) -> Result<Vec<Node>, Unreadable> {
-    let mut documents = document::read(text, 1)?;
-    let mut inner = Vec::new();
-    for document in &documents {
-        for map in document.maps().into_iter().filter(|map| map.text_of("kind") == "ConfigMap") {
-            for member in map.get("data").map(Node::members).unwrap_or_default() {
-                if let NodeValue::Text(text, line) = &member.node.value {
-                    inner.extend(document::read(text, *line).unwrap_or_default());
+/// The first place at which the file itself is no YAML, or no JSON where its name ends so.
+pub fn documents(name: &str, text: &str) -> Result<(Vec<Node>, Vec<Unreadable>), Unreadable> {
+    let mut documents = read(name, text, 1)?;
+    let (mut inner, mut unreadable) = (Vec::new(), Vec::new());
+    for map in documents.iter().flat_map(Node::maps) {
+        let data = match map.text_of("kind") {
+            "ConfigMap" => map.get("data"),
+            "Secret" => map.get("stringData"),
+            _ => None,
+        };
+        for member in data.map(Node::members).unwrap_or_default() {
+            let NodeValue::Text(text, line) = &member.node.value else { continue };
+            match read(&member.name, text, *line) {
+                Ok(found) => inner.extend(found),
+                // A script or a page may be anything.
+                Err(_) if !is_ours_to_read(&member.name, text) => {}
+                Err(Unreadable { line, reason }) => {
+                    unreadable
+                        .push(Unreadable { line, reason: format!("{}: {reason}", member.name) });
                 }
             }
         }
     }
     documents.extend(inner);
-    Ok(documents)
+    Ok((documents, unreadable))
+}
+
+/// Whether a member of a ConfigMap must be YAML.
+fn is_ours_to_read(name: &str, text: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end)) || speaks_of_us(text)
+}
+
+/// Envoy reads what is called `.json` by JSON's rules: a comma too many is none of YAML's mistakes.
+fn read(name: &str, text: &str, first_line: usize) -> Result<Vec<Node>, Unreadable> {
+    if name.ends_with(".json")
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        let line = first_line.saturating_add(error.line()).saturating_sub(1);
+        return Err(Unreadable { line, reason: format!("not valid JSON: {error}") });
+    }
+    document::read(text, first_line)
 }
 
 /// Every configuration of the filter in a document.

@@ -4,6 +4,7 @@ use super::document::Node;
 use super::envoy::GatewayFilter;
 use super::led_to::{self, LedTo};
 use super::report::Report;
+use super::routes::without_port;
 use super::site::type_of;
 
 const SDS: &str = "validation_context_sds_secret_config";
@@ -54,8 +55,12 @@ pub fn check(
     }
     let is_validated = auto.is_some_and(|auto| auto.validates) && wrong.is_none();
     speaks_plain_text(report, document, led_to, gateway);
+    let hosts = hosts_of(led_to, gateway);
+    let is_named = auto_sni_of(cluster);
     for context in contexts {
         context_of(report, document, context, (name, host), is_validated);
+        sni(report, document, context, (name, &hosts), is_named);
+        subjects(report, document, context, (name, &hosts));
     }
 }
 
@@ -90,6 +95,80 @@ fn speaks_plain_text(
 
 fn is_tls(map: &Node) -> bool {
     type_of(map).ends_with("transport_sockets.tls.v3.UpstreamTlsContext")
+}
+
+/// Whether a host has a name that a certificate is held against.
+fn is_dns(host: &str) -> bool {
+    host.contains('.') && host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err()
+}
+
+/// The name that the server is asked for. `hosts`: of the providers whose cluster it is.
+fn sni(
+    report: &mut Report<'_>,
+    document: &Node,
+    context: &Node,
+    (name, hosts): (&str, &[&str]),
+    is_named: bool,
+) {
+    let Some(host) = hosts.first().filter(|_| hosts.iter().all(|host| is_dns(host))) else {
+        return;
+    };
+    let why = match context.text_of("sni") {
+        "" if is_named || context.get("auto_host_sni").is_some_and(Node::is_true) => return,
+        "" => format!(
+            "set sni: {host}: without it the server behind cluster {name} is not told which certificate is wanted, and most refuse"
+        ),
+        sni if hosts.iter().any(|host| host.eq_ignore_ascii_case(sni)) => return,
+        sni => format!(
+            "the server of cluster {name} is asked for {sni}, and base_url says {host}: set sni: {host}"
+        ),
+    };
+    report.warning_at(document, context, "sni", why);
+}
+
+/// The names that a certificate may have.
+fn subjects(
+    report: &mut Report<'_>,
+    document: &Node,
+    context: &Node,
+    (name, hosts): (&str, &[&str]),
+) {
+    let Some(host) = hosts.first().filter(|_| hosts.iter().all(|host| is_dns(host))) else {
+        return;
+    };
+    const MEMBER: &str = "match_typed_subject_alt_names";
+    for holder in context.maps().into_iter().filter(|map| is_set(map.get(MEMBER))) {
+        let matchers = holder.get(MEMBER).map(Node::items).unwrap_or_default();
+        let mut names = matchers.iter().filter(|it| it.text_of("san_type") == "DNS").peekable();
+        let set = format!("set {MEMBER}: [{{san_type: DNS, matcher: {{exact: {host}}}}}]");
+        if names.peek().is_none() {
+            let why = format!(
+                "no certificate of cluster {name} passes, since it names its host by DNS: {set}"
+            );
+            report.warning_at(document, holder, MEMBER, why);
+            continue;
+        }
+        // What is no exact name may mean anything.
+        let fits = |it: &Node| {
+            let exact = it.at(&["matcher", "exact"]).and_then(Node::text);
+            exact.is_none_or(|exact| hosts.iter().any(|host| covers(exact, host)))
+        };
+        if !names.any(fits) {
+            let why = format!(
+                "no certificate of {host} passes, where base_url of cluster {name} leads: {set}"
+            );
+            report.warning_at(document, holder, MEMBER, why);
+        }
+    }
+}
+
+/// Whether a certificate's name is that of a host: the same, or `*` for its first label.
+pub fn covers(name: &str, host: &str) -> bool {
+    let parent = || host.split_once('.').map(|(_, parent)| parent);
+    name.eq_ignore_ascii_case(host)
+        || name
+            .strip_prefix("*.")
+            .is_some_and(|rest| parent().is_some_and(|it| it.eq_ignore_ascii_case(rest)))
 }
 
 /// What one TLS context checks. `is_validated`: the certificate's name is checked by `auto_san_validation`.
@@ -179,11 +258,23 @@ fn static_secret<'a>(document: &'a Node, name: &str) -> Option<&'a Node> {
 
 /// The host that the certificate must name: that of the provider whose cluster it is.
 fn host_of<'a>(led_to: &LedTo<'a>, gateway: &'a GatewayFilter<'_>) -> Option<&'a str> {
-    let owner = led_to::whose(gateway, led_to.cluster).or(led_to.owners.first().copied())?;
-    let (_, provider) = gateway.config?.providers.iter().find(|(_, it)| *it.name == *owner)?;
-    let authority = &*provider.authority;
-    let port = |(_, port): &(&str, &str)| port.bytes().all(|byte| byte.is_ascii_digit());
-    Some(authority.rsplit_once(':').filter(port).map_or(authority, |(host, _)| host))
+    hosts_of(led_to, gateway).first().copied()
+}
+
+/// Those of all whose cluster it is.
+fn hosts_of<'a>(led_to: &LedTo<'a>, gateway: &'a GatewayFilter<'_>) -> Vec<&'a str> {
+    let named = led_to::whose(gateway, led_to.cluster);
+    let owners: Vec<&str> = named.map_or_else(|| led_to.owners.clone(), |only| vec![only]);
+    let host = |owner: &&str| {
+        let (_, provider) = gateway.config?.providers.iter().find(|(_, it)| *it.name == **owner)?;
+        Some(without_port(&provider.authority))
+    };
+    owners.iter().filter_map(host).collect()
+}
+
+/// Whether Envoy takes the name in the handshake from the request.
+fn auto_sni_of(cluster: &Node) -> bool {
+    auto_names(cluster).is_some_and(|auto| auto.member == "auto_sni")
 }
 
 fn auto_names(cluster: &Node) -> Option<AutoNames<'_>> {

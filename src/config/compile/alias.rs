@@ -1,6 +1,6 @@
 //! `model_aliases`, global and of a virtual key.
 
-use super::super::field::Field;
+use super::super::field::{Field, Needed};
 use super::super::problems::{Path, Problems};
 use super::super::raw::{RawAliases, RawChoice, RawFallback, RawTargets};
 use super::super::text;
@@ -86,7 +86,7 @@ fn split(
                 problems.add(&at_target, "there is a fallback beside it; write one of the two");
             }
             let raw = RawFallback {
-                fallback: choice.fallback,
+                fallback: Needed(choice.fallback),
                 cluster: choice.cluster,
                 ..RawFallback::default()
             };
@@ -103,16 +103,18 @@ fn split(
         };
         let at_weight = at.field("weight");
         let weight = match choice.weight {
-            Field::Wrong(reason) => {
+            Needed(Field::Wrong(reason)) => {
                 let shares = "weights are shares of their sum: write 1 and 1 for halves";
                 problems.add(&at_weight, format!("{reason}; {shares}"));
                 None
             }
-            weight => weight.required(&at_weight, problems).map(|weight| weight.0),
+            weight => weight.given(&at_weight, problems).map(|weight| {
+                if let Some(why) = weight.problem() {
+                    problems.add(&at_weight, why);
+                }
+                weight.0
+            }),
         };
-        if weight == Some(0) {
-            problems.add(&at_weight, "must be 1 or more");
-        }
         choices.extend(weight.filter(|weight| *weight > 0).zip(compiled));
     }
     let complete = choices.len() == given;
@@ -141,7 +143,7 @@ fn fallback(
         (true, _) => provider::cluster(raw.cluster, &at_cluster, problems),
     };
     let at_targets = at.field("fallback");
-    let raw = raw.fallback.required(&at_targets, problems)?;
+    let raw = raw.fallback.given(&at_targets, problems)?;
     if raw.len() < 2 {
         problems.add(&at_targets, "needs two targets or more");
         return None;

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::super::choices::AuthMode;
-use super::super::field::Field;
+use super::super::choices::{AuthMode, Choice as _};
+use super::super::field::{Field, Needed, Variable};
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{RawAuth, RawProvider};
 use super::super::text::{self, BaseUrl};
-use super::{Env, ProviderNames, own_header, request_headers, strings};
+use super::{Env, ProviderNames, choices, own_header, request_headers, strings};
 use crate::policy::model::{own_id_problem, pattern_problem};
 use crate::policy::operation::{Operation, OperationSet};
 use crate::policy::pattern::Pattern;
@@ -19,14 +19,14 @@ use crate::policy::{
 
 /// The providers that are good, and the names of all.
 pub(super) fn compile(
-    raw: Field<Vec<Field<RawProvider>>>,
+    raw: Needed<Vec<Field<RawProvider>>>,
     headers: Option<&HeaderNames>,
     env: Env<'_>,
     problems: &mut Problems,
 ) -> (Vec<Provider>, ProviderNames) {
     let at = ROOT.field("providers");
     let (mut compiled, mut names) = (Vec::new(), ProviderNames::default());
-    let Some(raw) = raw.required(&at, problems) else { return (compiled, names) };
+    let Some(raw) = raw.given(&at, problems) else { return (compiled, names) };
     if raw.is_empty() {
         problems.add(&at, "needs at least one provider");
     }
@@ -62,7 +62,7 @@ fn provider(
     }
     let at_operations = at.field("operations");
     let operations = match raw.operations.given(&at_operations, problems) {
-        Some(list) => operations(list, &at_operations, problems),
+        Some(list) => choices(list, &at_operations, problems).into_iter().collect(),
         None => default_operations(kind),
     };
     let responses_api = raw
@@ -190,13 +190,13 @@ fn upstream_clusters(
 }
 
 fn name(
-    raw: Field<String>,
+    raw: Needed<String>,
     id: ProviderId,
     names: &mut ProviderNames,
     at: &Path<'_>,
     problems: &mut Problems,
 ) -> Option<String> {
-    let name = raw.required(at, problems)?;
+    let name = raw.given(at, problems)?;
     if !text::is_name(&name) {
         problems.add(at, "must be a name of A-Z, a-z, 0-9, `.`, `_` and `-`");
         return None;
@@ -234,37 +234,10 @@ fn default_operations(kind: ProviderKind) -> OperationSet {
         Operation::ImageEdit,
         Operation::Moderations,
     ];
-    Operation::ALL
-        .into_iter()
-        .filter(|operation| !is_unroutable(*operation))
+    let offered = Operation::NAMES.iter().map(|(_, operation)| *operation);
+    offered
         .filter(|operation| kind == ProviderKind::Openai || !beyond_vllm.contains(operation))
         .collect()
-}
-
-/// No model names the provider that a request of these should go to.
-fn is_unroutable(operation: Operation) -> bool {
-    matches!(operation, Operation::Files | Operation::Batches)
-}
-
-fn operations(raw: Vec<Field<String>>, at: &Path<'_>, problems: &mut Problems) -> OperationSet {
-    let mut operations = Vec::new();
-    for (index, item) in raw.into_iter().enumerate() {
-        let at = at.item(index);
-        let Some(name) = item.given(&at, problems) else { continue };
-        match Operation::from_name(&name) {
-            Some(operation) if is_unroutable(operation) => problems.add(
-                &at,
-                "files and batches can't be offered: no model in the request tells the provider",
-            ),
-            Some(operation) => operations.push(operation),
-            None => {
-                let known = Operation::ALL.into_iter().filter(|known| !is_unroutable(*known));
-                let names: Vec<&str> = known.map(Operation::as_str).collect();
-                problems.add(&at, format!("must be one of: {}", names.join(", ")));
-            }
-        }
-    }
-    operations.into_iter().collect()
 }
 
 /// The custom header of mode `header`, and the credential to send.
@@ -329,7 +302,7 @@ fn auth(
 /// The provider's key; `None` if there is none, or it is empty: then no credential is sent.
 fn key(
     literal: Field<Secret>,
-    variable: Field<String>,
+    variable: Field<Variable>,
     at: &Path<'_>,
     env: Env<'_>,
     problems: &mut Problems,

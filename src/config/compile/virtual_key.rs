@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::document::Keys;
-use super::super::field::Field;
+use super::super::field::{Field, Object as _};
 use super::super::problems::{Path, Problems, ROOT};
 use super::super::raw::{OneOrMany, RawVirtualKey, Streamed};
 use super::super::text;
 use super::{Env, ProviderNames, alias, cache, strings, usage};
 use crate::policy::intern::Interner;
 use crate::policy::key::{
-    self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder,
+    self, Bound, Digest, MAX_KEY_BYTES, VirtualKey, VirtualKeys, VirtualKeysBuilder, Weakness,
 };
 use crate::policy::model::{AliasTable, Allowlist, Interned, pattern_problem};
 use crate::policy::{Secret, UsageSettings};
@@ -65,11 +65,24 @@ pub(super) fn compile(
         let at = at.item(index);
         let Some(key) = key.given(&at, problems) else { return };
         key.unknown.report(&at, problems);
-        let hashed = digest(&key.key, &key.key_sha256, &key.key_env, &at, env, problems);
-        let (digests, is_short) =
-            hashed.map_or((None, false), |(digests, short)| (Some(digests), short));
-        let compiled_key =
-            virtual_key(key, is_short, beside, &every_provider, &mut shared, &at, problems);
+        let (digests, weakness) = digest(&key, &at, env, problems).unzip();
+        let compiled_key = virtual_key(
+            key,
+            weakness.flatten(),
+            beside,
+            &every_provider,
+            &mut shared,
+            &at,
+            problems,
+        );
+        if let (Some(digests), Some(key)) = (&digests, &compiled_key)
+            && is_its_own_id(&key.id, digests)
+        {
+            problems.add(
+                &at.field("id"),
+                "must not be the key itself: logs, metrics and headers show it",
+            );
+        }
         for digest in digests.iter().flatten() {
             if let Some(first) = first_seen(&mut seen.digests, *digest, index) {
                 problems.add(&at, format!("the same key as virtual_keys[{first}]"));
@@ -87,6 +100,11 @@ pub(super) fn compile(
     compiled.build()
 }
 
+/// Whether somebody has written a key where its name belongs. A short one is no key that is worth the hashing of every id.
+fn is_its_own_id(id: &str, digests: &[Digest]) -> bool {
+    id.len() >= SAFE_KEY_BYTES && digests.contains(&key::digest(id.as_bytes()))
+}
+
 /// The index at which `value` was seen before, if it was.
 fn first_seen<T: std::hash::Hash + Eq>(
     seen: &mut HashMap<T, usize>,
@@ -99,7 +117,7 @@ fn first_seen<T: std::hash::Hash + Eq>(
 
 fn virtual_key(
     raw: RawVirtualKey,
-    is_short: bool,
+    weakness: Option<Weakness>,
     beside: &Beside<'_>,
     every_provider: &Arc<Bound>,
     shared: &mut SharedByKeys,
@@ -108,12 +126,9 @@ fn virtual_key(
 ) -> Option<VirtualKey> {
     let names = beside.names;
     let at_id = at.field("id");
-    let id = raw.id.required(&at_id, problems);
-    if id.as_deref().is_some_and(|id| !text::is_visible(id) || id.len() > MAX_ID_BYTES) {
-        problems.add(
-            &at_id,
-            format!("must be 1 to {MAX_ID_BYTES} characters of printable ASCII without spaces"),
-        );
+    let id = raw.id.given(&at_id, problems);
+    if let Some(why) = id.as_deref().and_then(key_id_problem) {
+        problems.add(&at_id, why);
     }
     let bound = match raw.providers.is_there() {
         true => bound(raw.providers, names, &at.field("providers"), problems)
@@ -142,7 +157,7 @@ fn virtual_key(
     let expires_at = expiry(raw.expires_at, &at.field("expires_at"), problems);
     Some(VirtualKey {
         id: id?.into(),
-        is_short,
+        weakness,
         bound: bound?,
         allowed,
         aliases: AliasTable::interned(aliases, &mut shared.models),
@@ -201,24 +216,40 @@ fn expiry(raw: Field<String>, at: &Path<'_>, problems: &mut Problems) -> Option<
     }
 }
 
-/// The key's digests, and whether the key is so short that it could be guessed, as far as that can be told.
+/// What is wrong with a virtual key's id: the one rule of the configuration and of what mints keys.
+///
+/// ```
+/// use openai_gateway_filter::config::key_id_problem;
+///
+/// assert_eq!(key_id_problem("search-team"), None);
+/// assert!(key_id_problem("search team").is_some());
+/// ```
+#[must_use]
+pub fn key_id_problem(id: &str) -> Option<String> {
+    (!text::is_visible(id) || id.len() > MAX_ID_BYTES).then(|| {
+        format!("must be 1 to {MAX_ID_BYTES} characters of printable ASCII without spaces")
+    })
+}
+
+/// The key's digests, and what makes the key a weak one, as far as that can be told.
 fn digest(
-    literal: &Field<Secret>,
-    sha256: &Field<OneOrMany<Secret>>,
-    variable: &Field<String>,
+    raw: &RawVirtualKey,
     at: &Path<'_>,
     env: Env<'_>,
     problems: &mut Problems,
-) -> Option<(Vec<Digest>, bool)> {
-    let given = [literal.is_there(), sha256.is_there(), variable.is_there()];
-    if given.into_iter().filter(|is_there| *is_there).count() != 1 {
+) -> Option<(Vec<Digest>, Option<Weakness>)> {
+    if raw.given_of() != 1 {
         problems.add(at, "needs exactly one of key, key_sha256 and key_env");
         return None;
     }
+    let RawVirtualKey { key: literal, key_sha256: sha256, key_env: variable, .. } = raw;
     let (at_key, at_sha256, at_env) =
         (at.field("key"), at.field("key_sha256"), at.field("key_env"));
     if let Some(given) = sha256.get(&at_sha256, problems) {
-        return hashes(given, &at_sha256, problems).map(|digests| (digests, false));
+        return hashes(given, &at_sha256, problems).map(|digests| {
+            let weakness = digests.iter().any(is_placeholder).then_some(Weakness::Placeholder);
+            (digests, weakness)
+        });
     }
     if let Some(name) = variable.get(&at_env, problems) {
         let key = super::from_env(name, &at_env, env, problems)?;
@@ -236,7 +267,7 @@ fn hashes(
     let read = |hex: &Secret, at: &Path<'_>, problems: &mut Problems| {
         let digest = from_hex(hex.expose());
         if digest.is_none() {
-            problems.add(at, "must be 64 hexadecimal digits: the key's SHA-256");
+            problems.add(at, "must be 64 hexadecimal digits: the key's SHA-256, without a prefix, a file's name or a line feed");
         }
         digest
     };
@@ -261,7 +292,11 @@ fn hashes(
 }
 
 /// Refuses a key that no request could present.
-fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Vec<Digest>, bool)> {
+fn hash(
+    key: &Secret,
+    at: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<(Vec<Digest>, Option<Weakness>)> {
     let key = key.expose();
     if key.len() > MAX_KEY_BYTES || !text::is_visible(key) || key.contains(',') {
         problems.add(
@@ -273,7 +308,64 @@ fn hash(key: &Secret, at: &Path<'_>, problems: &mut Problems) -> Option<(Vec<Dig
         );
         return None;
     }
-    Some((vec![key::digest(key.as_bytes())], key.len() < SAFE_KEY_BYTES))
+    let weakness = (key.len() < SAFE_KEY_BYTES).then_some(Weakness::Short);
+    Some((vec![key::digest(key.as_bytes())], weakness))
+}
+
+/// Texts that are hashed in the place of a key: nothing, what a command prints that found nothing, a variable that no shell
+/// replaced, an example's word. Each also with the line feed that `echo` adds.
+const NO_KEYS: [&str; 24] = [
+    "",
+    " ",
+    "-n",
+    "-n ",
+    "null",
+    "undefined",
+    "None",
+    "none",
+    "nil",
+    "EMPTY",
+    "changeme",
+    "change-me",
+    "secret",
+    "password",
+    "test",
+    "key",
+    "api-key",
+    "your-api-key",
+    "YOUR_API_KEY",
+    "YOUR_KEY",
+    "$KEY",
+    "$VK",
+    "vk-...",
+    "sk-...",
+];
+/// The longest pattern, in digits, that is taken for a repeated one.
+const PERIOD: usize = 16;
+/// How many equal digits of 64 are no accident.
+const EQUAL: usize = 40;
+
+/// Whether a digest is none of a key's: no SHA-256 of a random key repeats itself, or is of one digit for the most part.
+fn is_placeholder(digest: &Digest) -> bool {
+    static HASHED: LazyLock<Vec<Digest>> = LazyLock::new(|| {
+        let lines = NO_KEYS.iter().flat_map(|text| [(*text).to_owned(), format!("{text}\n")]);
+        lines.map(|text| key::digest(text.as_bytes())).collect()
+    });
+    let digits: Vec<u8> = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).collect();
+    let repeats = |period| digits.iter().zip(digits.iter().skip(period)).all(|(a, b)| a == b);
+    let equal = |digit: u8| digits.iter().filter(|other| **other == digit).count();
+    HASHED.contains(digest)
+        || (1..=PERIOD).any(repeats)
+        || (0..16).any(|digit| equal(digit) >= EQUAL)
+}
+
+/// What is wrong with the SHA-256 of a file that somebody has written down in hexadecimal digits.
+#[must_use]
+pub fn digest_problem(hex: &str) -> Option<&'static str> {
+    match from_hex(hex) {
+        None => Some("must be 64 hexadecimal digits"),
+        Some(digest) => is_placeholder(&digest).then_some("is a placeholder"),
+    }
 }
 
 fn from_hex(hex: &str) -> Option<Digest> {

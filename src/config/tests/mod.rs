@@ -5,6 +5,9 @@ mod large;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod problems;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
+mod slips;
 mod valid;
 
 use serde_json::{Value, json};

@@ -88,6 +88,7 @@ fn top_level() {
         ("/answer_headers", json!("model"), "answer_headers", "a list"),
         ("/answer_headers", json!(["s3cret"]), "answer_headers[0]", "provider, model, request_id"),
         ("/seal_key_env", json!("NO_SUCH"), "seal_key_env", "no environment variable"),
+        ("/seal_key_env", json!("s3cret/Zm9v=="), "seal_key_env", "must be the name of a variable"),
         ("/seal_key_env", json!(1), "seal_key_env", "a string"),
     ]);
 }
@@ -176,7 +177,8 @@ fn auth() {
         (json!({"key_env": "LINE"}), "key_env", "control character"),
         (json!({"key_env": "ABSENT"}), "key_env", "vm_config.environment_variables"),
         (json!({"key_env": "gsk_s3cret"}), "key_env", "vm_config.environment_variables"),
-        (json!({"key_env": ""}), "key_env", "vm_config.environment_variables"),
+        (json!({"key_env": "sk-s3cret"}), "key_env", "must be the name of a variable"),
+        (json!({"key_env": ""}), "key_env", "must be the name of a variable"),
         (json!({"header": "x-key", "key": "s3cret"}), "header", "only mode header"),
         (json!({"prefix": "s3cret"}), "prefix", "only mode header"),
         (json!({"mode": "header", "key": "s3cret"}), "header", "missing"),
@@ -237,7 +239,8 @@ fn virtual_keys() {
         (json!({"id": "b", "key_env": "EMPTY"}), ".key_env", "1 to 4096"),
         (json!({"id": "b", "key_env": "LINE"}), ".key_env", "line feed"),
         (json!({"id": "b", "key_env": "vk_s3cret"}), ".key_env", "no environment variable"),
-        (json!({"id": "b", "key_env": "A=B"}), ".key_env", "no environment variable"),
+        (json!({"id": "b", "key_env": "A=B"}), ".key_env", "must be the name of a variable"),
+        (json!({"id": "b", "key_env": "vk-s3cret"}), ".key_env", "must be the name of a variable"),
         (json!({"id": "b", "key_sha256": "s3cret"}), ".key_sha256", "64 hexadecimal"),
         (json!({"id": "b", "key_sha256": "g".repeat(64)}), ".key_sha256", "64 hexadecimal"),
         (json!({"id": "b", "key_sha256": "a".repeat(65)}), ".key_sha256", "64 hexadecimal"),

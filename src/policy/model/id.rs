@@ -89,6 +89,17 @@ mod tests {
     use crate::test;
 
     #[test]
+    fn the_reference_names_the_signs() {
+        let page = include_str!("../../../docs/reference.md");
+        let row = page.lines().find(|line| line.starts_with("| `invalid_model` |")).unwrap();
+        for sign in b'!'..=b'~' {
+            let sign = char::from(sign);
+            let shown = if sign == '|' { "`\\|`".to_owned() } else { format!("`{sign}`") };
+            assert_eq!(row.contains(&shown), lists_or_ends(&sign.to_string()), "{sign}");
+        }
+    }
+
+    #[test]
     fn patterns() {
         for good in [
             "*",

@@ -411,3 +411,19 @@ impl SseNormalizer {
         errors::invalid(format!("The upstream sent an event of more than {limit} bytes."))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn the_reference_tells_how_many_comments_are_held() {
+        let page = include_str!("../../../../docs/reference.md");
+        assert_eq!(MAX_HELD_BYTES, 4_096);
+        let row = format!(
+            "| comments before a stream's first event | {MAX_HELD_COMMENTS}, or 4,096 bytes |"
+        );
+        assert!(page.contains(&row), "{row}");
+    }
+}
