@@ -62,6 +62,8 @@ pub enum HeaderEdit {
     Add(HeaderText, HeaderText),
     /// The header goes, with all its values.
     Remove(HeaderText),
+    /// The header gets the values that a client sent, one a line: HTTP does not promise UTF-8. None: it goes.
+    Restore(HeaderText, Vec<Vec<u8>>),
 }
 
 impl HeaderEdit {
@@ -89,7 +91,8 @@ impl HeaderEdit {
     /// The header that changes.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name)) = self;
+        let (Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name) | Self::Restore(name, _)) =
+            self;
         name
     }
 }
@@ -168,6 +171,9 @@ impl fmt::Debug for HeaderEdit {
             Self::Set(name, value) => write!(f, "Set({:?}, {} bytes)", &**name, value.len()),
             Self::Add(name, value) => write!(f, "Add({:?}, {} bytes)", &**name, value.len()),
             Self::Remove(name) => write!(f, "Remove({:?})", &**name),
+            Self::Restore(name, values) => {
+                write!(f, "Restore({:?}, {} values)", &**name, values.len())
+            }
         }
     }
 }

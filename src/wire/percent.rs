@@ -1,5 +1,18 @@
 //! Percent-encoding (RFC 3986 section 2.1).
 
+/// Encodes what is no visible ASCII, so that [`decode`] gives the same bytes again.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    out
+}
+
 /// Decodes once. A broken escape stands for itself, as most servers read it.
 #[must_use]
 pub fn decode(text: &[u8]) -> Vec<u8> {

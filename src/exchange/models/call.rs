@@ -187,7 +187,7 @@ fn head(provider: &Provider) -> Vec<(String, String)> {
         HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) => {
             Some((name.to_string(), value.to_string()))
         }
-        HeaderEdit::Remove(_) => None,
+        HeaderEdit::Remove(_) | HeaderEdit::Restore(..) => None,
     };
     edits.into_iter().filter_map(set).collect()
 }

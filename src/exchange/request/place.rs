@@ -68,8 +68,8 @@ impl Exchange {
         trail.begin(provider.map_or("-", |provider| &*provider.name));
         self.trail = Some(trail);
         let (Some(target), Some(provider)) = (target, provider) else {
-            let why = "Envoy chose a host that belongs to none of the request's providers, or may belong \
-                       to several: nothing was sent.";
+            let why = "Envoy chose a host that belongs to none of the providers that this request may go to (they may have \
+                       no healthy host), or may belong to several: nothing was sent.";
             let why = match around.host_provider_kind() {
                 Some(kind) => {
                     format!(

@@ -68,7 +68,7 @@ pub(super) fn head(headers: &Headers) -> Vec<HeaderEdit> {
     let mut edits = new_head();
     edits.retain(|edit| match edit {
         HeaderEdit::Set(name, value) => headers.get(name) != Some(value.as_bytes()),
-        HeaderEdit::Add(..) => true,
+        HeaderEdit::Add(..) | HeaderEdit::Restore(..) => true,
         HeaderEdit::Remove(name) => headers.get(name).is_some(),
     });
     edits

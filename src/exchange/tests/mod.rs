@@ -80,7 +80,12 @@ fn edit(fields: &mut Fields, edits: &[HeaderEdit]) {
             HeaderEdit::Add(..) => {
                 assert!(!fields.iter().any(is_there), "{edit:?}: is there already")
             }
-            HeaderEdit::Set(..) | HeaderEdit::Remove(_) => fields.retain(|field| !is_there(field)),
+            HeaderEdit::Set(..) | HeaderEdit::Remove(_) | HeaderEdit::Restore(..) => {
+                fields.retain(|field| !is_there(field));
+            }
+        }
+        if let HeaderEdit::Restore(name, values) = edit {
+            fields.extend(values.iter().map(|value| (name.to_string(), value.clone())));
         }
         if let HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) = edit {
             fields.push((name.to_string(), value.as_bytes().to_vec()));

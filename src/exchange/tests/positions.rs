@@ -427,3 +427,56 @@ fn what_the_body_says_late_reaches_the_attempt() {
     assert_eq!(get(&host.answer.head, "content-type"), Some("text/event-stream"));
     assert!(host.answer.body.ends_with(b"data: [DONE]\n\n"));
 }
+
+/// Values that are no UTF-8, several of them, and none: the next attempt starts from the client's own head.
+#[test]
+fn what_one_attempt_changes_of_a_head_is_there_again_for_the_next() {
+    let mut all = json!([
+        {"name": "alpha", "base_url": "https://alpha.test/openai/v1", "auth": {"key": "sk-alpha"},
+         "request_headers": {
+            "set": {"x-text": "alpha", "x-bytes": "alpha", "x-none": "alpha"}, "remove": ["x-many", "x-pair"]}},
+        {"name": "beta", "base_url": "http://beta.test:8080"},
+        {"name": "gamma", "base_url": "http://gamma.test/v1"},
+    ]);
+    all[2]["request_headers"] = json!({"remove": ["x-bytes"]});
+    let config = two(json!({"providers": all}));
+    let mut host = listener(&config, CHAT, &[("x-text", "a\tb % c")], BODY);
+    let own: [(&str, &[u8]); 6] = [
+        ("x-bytes", b"caf\xe9 %e9"),
+        ("x-many", b"1,2"),
+        ("x-many", b""),
+        ("x-many", b"\xff\xfe"),
+        ("x-pair", b"a=b"),
+        ("x-pair", b"c=\xe9"),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_vec()));
+    host.request.head.extend(own.clone());
+    let values = |host: &Host, wanted: &str| -> Vec<Vec<u8>> {
+        let found = host.request.head.iter().filter(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone()).collect()
+    };
+    let mut between = Between::new(&config, &host);
+    let first = between.attempt(Some("alpha"), None, 1_000);
+    assert_eq!(values(&first, "x-bytes"), [b"alpha"]);
+    assert!(values(&first, "x-many").is_empty() && values(&first, "x-pair").is_empty());
+    let third = between.attempt(Some("gamma"), None, 1_000);
+    assert!(values(&third, "x-bytes").is_empty());
+    for host in [
+        third,
+        between.attempt(Some("beta"), None, 1_000),
+        between.attempt(Some("beta"), None, 1_000),
+    ] {
+        for (name, _) in &own {
+            if name == "x-bytes" && values(&host, "x-bytes").is_empty() {
+                continue;
+            }
+            let want: Vec<_> =
+                own.iter().filter(|own| own.0 == *name).map(|own| own.1.clone()).collect();
+            assert_eq!(values(&host, name), want, "{name}");
+        }
+        assert_eq!(get(&host.request.head, "x-text"), Some("a\tb % c"));
+        assert_eq!(get(&host.request.head, "x-none"), None);
+    }
+    let last = between.attempt(Some("beta"), None, 1_000);
+    assert_eq!(values(&last, "x-bytes"), [b"caf\xe9 %e9"]);
+}

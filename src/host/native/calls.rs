@@ -87,30 +87,19 @@ impl Filter {
     pub fn edit(self, map: Map, edits: &[HeaderEdit]) {
         for edit in edits {
             let name = Slice::of(edit.name().as_bytes());
-            let is_done = unsafe {
-                match edit {
-                    HeaderEdit::Set(_, value) => {
-                        abi::envoy_dynamic_module_callback_http_set_header(
-                            self.0,
-                            map,
-                            name,
-                            Slice::of(value.as_bytes()),
-                        )
-                    }
-                    HeaderEdit::Add(_, value) => {
-                        abi::envoy_dynamic_module_callback_http_add_header(
-                            self.0,
-                            map,
-                            name,
-                            Slice::of(value.as_bytes()),
-                        )
-                    }
-                    HeaderEdit::Remove(_) => abi::envoy_dynamic_module_callback_http_set_header(
-                        self.0,
-                        map,
-                        name,
-                        Slice::NONE,
-                    ),
+            let set = |value: Slice<'_>| unsafe {
+                abi::envoy_dynamic_module_callback_http_set_header(self.0, map, name, value)
+            };
+            let add = |value: &[u8]| unsafe {
+                let value = Slice::of(value);
+                abi::envoy_dynamic_module_callback_http_add_header(self.0, map, name, value)
+            };
+            let is_done = match edit {
+                HeaderEdit::Set(_, value) => set(Slice::of(value.as_bytes())),
+                HeaderEdit::Add(_, value) => add(value.as_bytes()),
+                HeaderEdit::Remove(_) => set(Slice::NONE),
+                HeaderEdit::Restore(_, values) => {
+                    values.iter().fold(set(Slice::NONE), |done, value| add(value) && done)
                 }
             };
             if !is_done {

@@ -154,28 +154,27 @@ pub fn headers(head: HeaderMapType) -> Result<Headers, Status> {
 
 /// Applies one edit to a head that has not been handed on yet.
 pub fn edit(head: HeaderMapType, edit: &HeaderEdit) -> Result<(), Status> {
+    let map = head as u32;
+    let name = edit.name();
+    let (name, length) = (name.as_ptr(), name.len());
     // SAFETY: names and values are valid for the call; the host copies them.
-    check(unsafe {
-        match edit {
-            HeaderEdit::Set(name, value) => proxy_replace_header_map_value(
-                head as u32,
-                name.as_ptr(),
-                name.len(),
-                value.as_ptr(),
-                value.len(),
-            ),
-            HeaderEdit::Add(name, value) => proxy_add_header_map_value(
-                head as u32,
-                name.as_ptr(),
-                name.len(),
-                value.as_ptr(),
-                value.len(),
-            ),
-            HeaderEdit::Remove(name) => {
-                proxy_remove_header_map_value(head as u32, name.as_ptr(), name.len())
-            }
+    let add = |value: &[u8]| unsafe {
+        proxy_add_header_map_value(map, name, length, value.as_ptr(), value.len())
+    };
+    // SAFETY: as above.
+    let remove = || unsafe { proxy_remove_header_map_value(map, name, length) };
+    match edit {
+        // SAFETY: as above.
+        HeaderEdit::Set(_, value) => check(unsafe {
+            proxy_replace_header_map_value(map, name, length, value.as_ptr(), value.len())
+        }),
+        HeaderEdit::Add(_, value) => check(add(value.as_bytes())),
+        HeaderEdit::Remove(_) => check(remove()),
+        HeaderEdit::Restore(_, values) => {
+            check(remove())?;
+            values.iter().try_for_each(|value| check(add(value)))
         }
-    })
+    }
 }
 
 /// Writes filter state `wasm.<key>`, which an access log can show.
