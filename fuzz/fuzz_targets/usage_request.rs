@@ -4,13 +4,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use openai_gateway_filter::dialect::stream_usage;
+use openai_gateway_filter::policy::operation::Operation;
 use openai_gateway_filter::telemetry::usage::RequestText;
 use openai_gateway_filter::wire::json::cursor;
 use openai_gateway_filter::wire::splice;
 use openai_gateway_filter_fuzz::{MAX_INPUT, chunks};
 
 fn count<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (u64, u64) {
-    let mut text = RequestText::default();
+    let mut text = RequestText::new(Operation::Completions);
     for chunk in chunks {
         text.push(chunk);
     }

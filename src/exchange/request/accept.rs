@@ -146,7 +146,8 @@ impl Exchange {
             counted: 0,
             trailers: false,
             has_default_model: operation.has_default_model(),
-            text: (self.is_metered() && usage::has_text(operation)).then(Box::default),
+            text: (self.is_metered() && usage::has_text(operation))
+                .then(|| Box::new(usage::RequestText::new(operation))),
             is_restricted,
         };
         self.request = RequestPhase::Reading(Box::new(Reading { head, body, chosen: None }));

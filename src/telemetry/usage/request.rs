@@ -1,7 +1,7 @@
 //! The text of a JSON request and the limits of its answer, read as the body arrives: what the exchange is estimated to
 //! take. It reads beside the scanner that checks the body, and decides nothing: what is no JSON is refused there.
 
-use std::borrow::Cow;
+mod members;
 
 use super::TextLength;
 use super::tokens_of;
@@ -9,35 +9,10 @@ use crate::policy::operation::{BodyKind, Operation};
 use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
+use members::{Named, Says, count, is_text, named, says};
 
 /// Bytes that are kept of a name or a number: more than those have that are known, however they are escaped.
 const MAX_KEPT: usize = 256;
-
-/// What a top-level member says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Says {
-    /// Text, at any depth, or tokens.
-    Text,
-    /// How many tokens the answer may have.
-    Most,
-    /// How many answers there are to be.
-    Answers,
-    /// Nothing of interest.
-    Nothing,
-}
-
-/// What the name of a member further in says of its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Named {
-    Text,
-    NoText,
-    /// What something is.
-    Type,
-    /// Where the content of a document or picture stands.
-    Source,
-    /// That content, as the member beside it says that names its type.
-    Data,
-}
 
 /// The source of a document whose members are being read: only one that says it is text has any in its `data`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +42,11 @@ pub struct RequestText {
     tokens: u64,
     most: Option<u64>,
     answers: u64,
+    /// Prompts that are answered each for itself, and those of the member that is read now.
+    prompts: u64,
+    listed: u64,
+    /// Each element of a list of prompts is one.
+    lists_prompts: bool,
     /// It is no JSON.
     has_failed: bool,
 }
@@ -85,12 +65,21 @@ impl Default for RequestText {
             tokens: 0,
             most: None,
             answers: 1,
+            prompts: 1,
+            listed: 0,
+            lists_prompts: false,
             has_failed: false,
         }
     }
 }
 
 impl RequestText {
+    /// Reads a body of this operation.
+    #[must_use]
+    pub fn new(operation: Operation) -> Self {
+        Self { lists_prompts: operation == Operation::Completions, ..Self::default() }
+    }
+
     /// Reads the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.has_failed {
@@ -99,7 +88,7 @@ impl RequestText {
         let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut at = 0;
         loop {
-            let depth = if self.says == Says::Text { u32::MAX } else { 1 };
+            let depth = if self.is_text() { u32::MAX } else { 1 };
             match self.tokenizer.next(bytes, &mut at, depth) {
                 Ok(Some(token)) => self.token(token, chunk),
                 Ok(None) => break,
@@ -130,12 +119,18 @@ impl RequestText {
     /// body that is complete has not.
     #[must_use]
     pub fn most(&self, default: Option<u64>) -> u64 {
-        self.most.or(default).unwrap_or(0).saturating_mul(self.answers)
+        let each = self.most.or(default).unwrap_or(0).saturating_mul(self.answers);
+        each.saturating_mul(self.prompts)
+    }
+
+    /// Whether the member that is read now holds text.
+    fn is_text(&self) -> bool {
+        matches!(self.says, Says::Text | Says::Prompts)
     }
 
     /// Whether a string that is read now is text.
     fn counts(&self) -> bool {
-        self.says == Says::Text
+        self.is_text()
             && match self.named {
                 Some(Named::NoText | Named::Type) => false,
                 Some(Named::Data) => self.is_in_source(),
@@ -168,10 +163,14 @@ impl RequestText {
             self.depth = token.depth;
             if token.depth == 1 {
                 (self.says, self.named) = (says(name), None);
+                self.listed = 0;
             } else {
                 self.named = Some(named(name));
             }
             return;
+        }
+        if self.says == Says::Prompts && token.depth == 2 {
+            self.prompt(token.kind);
         }
         match token.kind {
             Kind::String if self.counts() => {
@@ -208,10 +207,19 @@ impl RequestText {
         self.named = None;
     }
 
+    /// An element of a list of prompts. Numbers are tokens, all of them one prompt.
+    fn prompt(&mut self, kind: Kind) {
+        let ends = matches!(kind, Kind::EndArray | Kind::EndObject);
+        if self.lists_prompts && !ends && (kind != Kind::Number || self.listed == 0) {
+            self.listed = self.listed.saturating_add(1);
+            self.prompts = self.prompts.max(self.listed);
+        }
+    }
+
     fn number(&mut self, token: Token, chunk: Chunk<'_>) {
         match self.says {
             // In a list of tokens, or of such lists.
-            Says::Text if token.depth > 1 && self.named.is_none() => {
+            Says::Text | Says::Prompts if token.depth > 1 && self.named.is_none() => {
                 self.tokens = self.tokens.saturating_add(1);
             }
             Says::Most if token.depth == 1 => {
@@ -238,65 +246,6 @@ pub fn writes_text(operation: Operation) -> bool {
 #[must_use]
 pub fn has_text(operation: Operation) -> bool {
     operation.body_kind() == BodyKind::Json
-}
-
-/// What the top-level member of a name says, for servers that ignore case (Go's) as well.
-fn says(name: &[u8]) -> Says {
-    match name {
-        _ if name.iter().any(u8::is_ascii_uppercase) => says(&name.to_ascii_lowercase()),
-        b"messages" | b"input" | b"prompt" | b"suffix" | b"system" | b"instructions" | b"tools"
-        | b"functions" | b"query" | b"documents" => Says::Text,
-        b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => Says::Most,
-        b"n" | b"best_of" => Says::Answers,
-        _ => Says::Nothing,
-    }
-}
-
-fn named(name: &[u8]) -> Named {
-    match name {
-        b"type" => Named::Type,
-        b"source" => Named::Source,
-        b"data" => Named::Data,
-        _ if is_no_text(name) => Named::NoText,
-        _ => Named::Text,
-    }
-}
-
-/// Whether a string, with its quotes, is `text`.
-fn is_text(raw: &[u8]) -> bool {
-    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    string::decode(inner).is_some_and(|text| text.as_bytes() == b"text")
-}
-
-/// Whether the value of a member of this name is no text for the model: what things are, where they are, and what they
-/// look like.
-fn is_no_text(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"role"
-            | b"id"
-            | b"url"
-            | b"file_data"
-            | b"media_type"
-            | b"signature"
-            | b"encrypted_content"
-            | b"ttl"
-            | b"detail"
-            | b"status"
-            | b"format"
-    ) || name.ends_with(b"_id")
-        || name.ends_with(b"_url")
-}
-
-/// What a number, or a text that holds one, says that counts something. A negative one is none; where it is too large, it is the
-/// largest.
-fn count(raw: &[u8]) -> Option<u64> {
-    let inner = raw.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
-    let text =
-        inner.map_or_else(|| std::str::from_utf8(raw).ok().map(Cow::Borrowed), string::decode)?;
-    let number: f64 = text.trim().parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    (number >= 0.0).then_some(number as u64)
 }
 
 #[cfg(test)]
@@ -379,6 +328,36 @@ mod tests {
     }
 
     #[test]
+    fn each_prompt_of_a_text_completion_is_answered() {
+        for (body, most) in [
+            (r#"{"prompt":"ab","max_tokens":5}"#, 5),
+            (r#"{"prompt":["ab"],"max_tokens":5}"#, 5),
+            (r#"{"prompt":[],"max_tokens":5}"#, 5),
+            (r#"{"prompt":["ab","cd",""],"max_tokens":5}"#, 15),
+            (r#"{"max_tokens":5,"n":2,"prompt":["ab","cd"]}"#, 20),
+            (r#"{"prompt":["ab","cd"],"best_of":3,"n":2}"#, 2 * 3 * 1024),
+            // One list of tokens, and several.
+            (r#"{"prompt":[1,2,3],"max_tokens":5}"#, 5),
+            (r#"{"prompt":[[1,2],[3]],"max_tokens":5}"#, 10),
+            (r#"{"prompt":[[[1],[2]],["a","b"],{"prompt_token_ids":[1,2]}],"max_tokens":5}"#, 15),
+            // Whichever counts.
+            (r#"{"prompt":["ab","cd","ef"],"prompt":["ab"],"max_tokens":5}"#, 15),
+            (r#"{"prompt":["ab"],"Prompt":["ab","cd"],"max_tokens":5}"#, 10),
+            (r#"{"pr\u006fmpt":["ab","cd"],"max_tokens":5}"#, 10),
+            (r#"{"input":["ab","cd"],"max_tokens":5}"#, 5),
+            (r#"{"prompt":"ab","n_predict":50,"max_tokens":5}"#, 50),
+        ] {
+            for size in [1, 3, body.len()] {
+                let mut text = RequestText::new(Operation::Completions);
+                body.as_bytes().chunks(size).for_each(|bytes| text.push(bytes));
+                assert_eq!(text.most(Some(1024)), most, "{body} {size}");
+            }
+        }
+        // To other operations it is a text.
+        assert_eq!(read(r#"{"prompt":["ab","cd"],"max_tokens":5}"#).most(None), 5);
+    }
+
+    #[test]
     fn the_largest_limit_counts_for_each_answer() {
         for (body, most) in [
             ("{}", 1024),
@@ -411,7 +390,7 @@ mod laws {
     use proptest::prelude::*;
 
     fn read(body: &[u8], cuts: &[usize]) -> (u64, u64) {
-        let mut text = RequestText::default();
+        let mut text = RequestText::new(Operation::Completions);
         let mut start = 0;
         for &cut in cuts.iter().chain([&body.len()]) {
             let end = cut.max(start).min(body.len());
