@@ -10,6 +10,7 @@ use super::{Exchange, Note, Surroundings};
 use crate::policy::model::{self, Target};
 use crate::policy::operation::Operation;
 use crate::policy::{Positions, UsageMode, UsageSettings};
+use crate::telemetry::counters::AnswerFault;
 use crate::telemetry::usage::{Counts, Meter, Reading};
 
 /// The `gateway_model` of one that the configuration does not name: no client can make new labels.
@@ -49,6 +50,8 @@ pub(super) struct Tally {
     written: Option<Counts>,
     /// What is final is written.
     is_told: bool,
+    /// Whether its counts can be has been looked at.
+    is_judged: bool,
 }
 
 impl Tally {
@@ -167,6 +170,10 @@ impl Exchange {
     /// The end of the answer goes on, so that what is counted now is final. Envoy ends its span right after that, and
     /// before its access loggers.
     pub fn on_answered(&mut self, around: &dyn Surroundings) {
+        let is_new = self.tally.is_released && !std::mem::replace(&mut self.tally.is_judged, true);
+        if is_new && self.tally.meter.is_miscounted() {
+            self.count_answer(AnswerFault::Miscounted);
+        }
         if !self.tally.is_attempt {
             self.on_done(around);
         }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::drift::trim_drift;
-use super::error::means_failure;
 use super::loose;
 use super::mend::{Infinite, rescue};
 use super::proxied;
+use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::tokenizer::Kind;
 

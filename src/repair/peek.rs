@@ -35,6 +35,8 @@ pub enum Classification {
 
 /// Longer than any name and any value that is looked at.
 const MAX_TEXT: usize = 32;
+/// No token count has more digits.
+const MAX_COUNT_DIGITS: usize = 15;
 
 /// Before the value: white space, comments, a byte order mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,10 +341,15 @@ impl Peek {
                 }
             }
             AnswerContainer::Usage => {
-                let is_text = token.kind == Kind::String;
-                let is_float =
-                    token.kind == Kind::Number && self.text.read(token, chunk).contains(&b'.');
-                self.drifts |= is_text || is_float;
+                let is_digits = |raw: &[u8]| {
+                    raw.len() <= MAX_COUNT_DIGITS && raw.iter().all(u8::is_ascii_digit)
+                };
+                let is_drift = match token.kind {
+                    Kind::String => true,
+                    Kind::Number => !is_digits(self.text.read(token, chunk)),
+                    _ => false,
+                };
+                self.drifts |= is_drift;
                 if let (AnswerMember::Count(bit), Kind::Number) = (self.member, token.kind) {
                     self.seen.see(bit);
                 }

@@ -34,6 +34,8 @@ pub enum AnswerFault {
     Unfinished,
     /// None that counts: Envoy has asked again, here or elsewhere.
     Retried,
+    /// Token counts that can't be, where tokens are counted.
+    Miscounted,
     /// A good answer of which something had to be repaired.
     Repaired(Repair),
 }
@@ -126,7 +128,7 @@ impl Repairs {
 impl AnswerFault {
     /// All but the repairs.
     #[cfg(test)]
-    const SIMPLE: [Self; 10] = [
+    const SIMPLE: [Self; 11] = [
         Self::Error,
         Self::ErrorIn200,
         Self::StreamError,
@@ -137,6 +139,7 @@ impl AnswerFault {
         Self::Redirect,
         Self::Unfinished,
         Self::Retried,
+        Self::Miscounted,
     ];
 
     /// Whether it came in the place of an answer, as long as none of it has gone on.
@@ -157,6 +160,7 @@ impl AnswerFault {
             Self::Redirect => "redirect",
             Self::Unfinished => "unfinished",
             Self::Retried => "retried",
+            Self::Miscounted => "miscounted",
             Self::Repaired(repair) => repair.as_str(),
         }
     }

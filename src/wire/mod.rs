@@ -1,6 +1,7 @@
 //! Bytes read where they stand: JSON, forms, heads, and edits of them. Knows nothing of models, keys or servers.
 
 pub mod bytes;
+pub mod failure;
 pub mod headers;
 pub mod json;
 pub mod model_span;

@@ -68,7 +68,7 @@ impl Exchange {
         self.config.headers.answers.has(header)
     }
 
-    pub(super) fn count_answer(&mut self, fault: AnswerFault) {
+    pub(in crate::exchange) fn count_answer(&mut self, fault: AnswerFault) {
         if fault.is_in_place_of_answer() && !self.response_head_sent {
             self.tally.meter.void();
         }

@@ -29,28 +29,35 @@ fn metering() -> Rc<Config> {
 }
 
 /// An answer to a request, whose body comes in pieces of this size.
-fn answered(path: &str, asked: &str, head: &[(&str, &str)], body: &[u8], size: usize) -> Host {
+pub(super) fn answered(
+    path: &str,
+    asked: &str,
+    head: &[(&str, &str)],
+    body: &[u8],
+    size: usize,
+) -> Host {
     let mut host = send(&metering(), path, &[("anthropic-version", "2023-06-01")], asked);
     assert!(host.request.ended, "{:?}", host.reply);
     host.respond(&fields(head), &cut(body, size), End::Alone);
     host
 }
 
-fn counts(host: &Host) -> Option<(Source, [u64; 4])> {
+pub(super) fn counts(host: &Host) -> Option<(Source, [u64; 4])> {
     let Counts { input, output, cached, total, source } = host.exchange.counts()?;
     Some((source, [input, output, cached, total]))
 }
 
-const UPSTREAM: Option<(Source, [u64; 4])> = Some((Source::Upstream, [7, 3, 2, 10]));
-const ESTIMATED: Option<(Source, [u64; 4])> = Some((Source::Estimated, [ASKED, 10, 0, ASKED + 10]));
+pub(super) const UPSTREAM: Option<(Source, [u64; 4])> = Some((Source::Upstream, [7, 3, 2, 10]));
+pub(super) const ESTIMATED: Option<(Source, [u64; 4])> =
+    Some((Source::Estimated, [ASKED, 10, 0, ASKED + 10]));
 
-const CHAT_USAGE: &str = r#""usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2}}"#;
+pub(super) const CHAT_USAGE: &str = r#""usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2}}"#;
 const INPUT_USAGE: &str = r#""usage":{"input_tokens":7,"output_tokens":3,"total_tokens":10,"input_tokens_details":{"cached_tokens":2}}"#;
 const MESSAGES_USAGE: &str =
     r#""usage":{"input_tokens":5,"cache_read_input_tokens":2,"output_tokens":3}"#;
 
 /// Answers of each reader, with the place where their usage stands: what is asked, and what comes.
-fn answers() -> Vec<(&'static str, String, &'static str, String)> {
+pub(super) fn answers() -> Vec<(&'static str, String, &'static str, String)> {
     let ask = |model: &str, more: &str| {
         format!(r#"{{"model":"{model}","max_tokens":9,"messages":[{{"role":"user","content":"a"}}],"input":"","prompt":""{more}}}"#)
             .replace(r#","input":"","prompt":"""#, "")
@@ -123,7 +130,7 @@ fn answers() -> Vec<(&'static str, String, &'static str, String)> {
     .collect()
 }
 
-fn head(kind: &'static str) -> [(&'static str, &'static str); 2] {
+pub(super) fn head(kind: &'static str) -> [(&'static str, &'static str); 2] {
     [(":status", "200"), ("content-type", kind)]
 }
 

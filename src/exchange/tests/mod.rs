@@ -7,6 +7,7 @@ mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod metered;
+mod odd_usage;
 mod pieces;
 mod positions;
 mod reports;

@@ -216,10 +216,12 @@ fn whole(
     root.set_head(object, text, &mut edits);
     let inner = seen.iter().find_map(|seen| seen.usage);
     let nested = inner.or(root.nested_usage());
-    if root.usage.is_none_or(|usage| !super::usage::counts(&usage)) && nested.is_none() {
-        // Zeros stay as they are: nothing came before that they could hide.
-    } else {
-        counts(value, root.usage, nested, &mut edits, &mut progress);
+    // Zeros stay as they are: nothing came before that they could hide.
+    let is_placeholder = root
+        .usage
+        .is_none_or(|usage| !super::usage::counts(&usage) && !super::usage::is_bad(&usage));
+    if !is_placeholder || nested.is_some() || root.counts_beside(value).is_some() {
+        counts(value, &root, nested, &mut edits, &mut progress);
     }
     // It says that all went well, which clients would take for an error all the same.
     if let Some(error) = root.error.filter(|error| !error.is_null()) {

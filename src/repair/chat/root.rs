@@ -7,10 +7,10 @@ use super::container;
 use super::edits::Edits;
 use super::progress::Progress;
 use super::usage;
-use crate::repair::error::means_failure;
 use crate::repair::usage::cached;
 use crate::telemetry::counters::Repair;
 use crate::telemetry::usage::Tokens;
+use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
@@ -31,6 +31,8 @@ pub(in super::super) struct Root<'a> {
     pub(in super::super) reason: Option<Value<'a>>,
     /// Token counts under the names of other APIs.
     other_usage: Option<Value<'a>>,
+    /// Token counts may stand among its members or their details.
+    has_beside: bool,
     has_code: bool,
     /// It says something that no other member of a chunk says.
     has_others: bool,
@@ -53,6 +55,10 @@ impl<'a> Root<'a> {
                 "x_groq" => &mut this.x_groq,
                 "type" => &mut this.kind,
                 "finish_reason" => &mut this.reason,
+                other if usage::is_beside(other.as_bytes()) => {
+                    this.has_beside = true;
+                    continue;
+                }
                 other if usage::is_other_name(other.as_bytes()) => {
                     this.other_usage = Some(value.get("usage").unwrap_or(value));
                     continue;
@@ -127,6 +133,12 @@ impl<'a> Root<'a> {
         groq.or(self.other_usage.filter(usage::counts)).or(first.filter(usage::counts))
     }
 
+    /// Token counts that stand beside the choices themselves.
+    pub(in super::super) fn counts_beside(&self, root: &Value<'_>) -> Option<Tokens> {
+        let tokens = self.has_beside.then(|| Tokens::beside(root)).flatten();
+        tokens.filter(|tokens| !tokens.is_zero())
+    }
+
     /// Whether there is an `id` that is none.
     pub(in super::super) fn lacks_id(&self) -> bool {
         self.id.is_some_and(|id| !matches!(id.kind, Kind::String | Kind::Number))
@@ -186,25 +198,31 @@ pub(in super::super) fn is_zero(usage: &Value<'_>) -> bool {
     Tokens::read(usage).is_some_and(|tokens| tokens.is_zero())
 }
 
-/// Puts the token counts where clients look, as numbers. Returns whether they say "cached".
+/// Puts the token counts where clients look, as numbers. `nested`: where else they may stand. Returns whether they say "cached".
 pub(in super::super) fn counts(
-    root: &Value<'_>,
-    own: Option<Value<'_>>,
+    value: &Value<'_>,
+    root: &Root<'_>,
     nested: Option<Value<'_>>,
     edits: &mut Edits<'_>,
     progress: &mut Progress,
 ) -> Option<bool> {
-    let nested = nested.filter(usage::counts);
-    let counts = own.filter(usage::counts).or(nested);
-    let Some(counts) = counts else {
-        progress.counts_zero |= own.is_some_and(|own| is_zero(&own));
-        // A placeholder must not hide counts that came before.
-        if let Some(own) = own.filter(|own| !own.is_null()) {
-            edits.replace(&own, &b"null"[..]);
+    let own = root.usage;
+    let told = own.filter(usage::counts).or(nested.filter(usage::counts));
+    let (numbers, cached) = match (told, root.counts_beside(value)) {
+        (Some(told), _) => (usage::canonical(&told), Some(cached(&told))),
+        (None, Some(beside)) => (usage::written(&beside).into(), Some(false)),
+        (None, None) => {
+            progress.counts_zero |= own.is_some_and(|own| is_zero(&own));
+            if own.is_some_and(|own| usage::is_bad(&own)) {
+                progress.repairs.insert(Repair::Usage);
+            }
+            // A placeholder must not hide counts that came before.
+            if let Some(own) = own.filter(|own| !own.is_null()) {
+                edits.replace(&own, &b"null"[..]);
+            }
+            return None;
         }
-        return None;
     };
-    let numbers = usage::canonical(&counts);
     match own {
         Some(own) if own.raw() == &*numbers => {}
         Some(own) => {
@@ -213,8 +231,8 @@ pub(in super::super) fn counts(
         }
         None => {
             progress.repairs.insert(Repair::Usage);
-            edits.insert(root, &[b"\"usage\":", &numbers[..]].concat());
+            edits.insert(value, &[b"\"usage\":", &numbers[..]].concat());
         }
     }
-    Some(cached(&counts))
+    cached
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::telemetry::usage::names;
+use crate::telemetry::usage::{NoCount, Tokens, ToldCounts, names};
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::splice::{self, Edit};
@@ -14,15 +14,47 @@ const MAX_NESTING: u8 = 3;
 #[inline]
 pub(in super::super) fn is_other_name(name: &[u8]) -> bool {
     matches!(name, b"usageMetadata" | b"usage_metadata" | b"token_usage" | b"meta")
+        || is_beside(name)
 }
 
-/// Whether a token count other than zero is given. Servers put `{0,0,0}` or nulls where they know
-/// nothing yet.
+/// Whether a member of the answer itself may hold counts ([`Tokens::beside`]).
+pub(super) fn is_beside(name: &[u8]) -> bool {
+    matches!(name, b"prompt_eval_count" | b"eval_count" | b"details")
+}
+
+/// Whether a token count other than zero is given, and none that is no count. Servers put `{0,0,0}` or nulls where they
+/// know nothing yet.
 pub(in super::super) fn counts(usage: &Value<'_>) -> bool {
-    usage.members().any(|(key, value)| {
-        number(&value).is_some_and(|count| count > 0.0)
-            && key.as_str().is_some_and(|key| key.contains("token") || key.contains("Token"))
-    })
+    let names_one = || {
+        usage.members().any(|(key, value)| {
+            number(&value).is_some_and(|count| count > 0.0)
+                && key.as_str().is_some_and(|key| key.contains("token") || key.contains("Token"))
+        })
+    };
+    match Tokens::look(usage) {
+        Ok(tokens) => tokens.is_some_and(|tokens| !tokens.is_zero()) || names_one(),
+        Err(NoCount) => false,
+    }
+}
+
+/// Whether token counts are given that are none, so that no client may see them: some can't even read the answer then.
+pub(in super::super) fn is_bad(usage: &Value<'_>) -> bool {
+    Tokens::look(usage).is_err()
+}
+
+/// The three counts under OpenAI's names, each as far as it is known; the total is the sum where nobody tells it.
+fn three(tokens: &Tokens) -> [Option<u64>; 3] {
+    let ToldCounts { input, output, total, .. } = tokens.told();
+    [input, output, total.or_else(|| Some(input?.saturating_add(output?)))]
+}
+
+/// A usage object that holds these and nothing else.
+pub(in super::super) fn written(tokens: &Tokens) -> Vec<u8> {
+    let members = names::MAIN.iter().zip(three(tokens)).filter_map(|(names, count)| {
+        let (name, count) = (names.first()?, count?);
+        Some(format!("\"{name}\":{count}"))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(",")).into_bytes()
 }
 
 /// The counts under OpenAI's three names, with numbers where there were numeric texts (`"3"`) or whole floats
@@ -30,38 +62,12 @@ pub(in super::super) fn counts(usage: &Value<'_>) -> bool {
 pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
     let mut edits = Vec::new();
     let base = usage.span().start;
-    let count = |name: &str| usage.get(name).and_then(|value| number(&value));
-    let [prompt, completion, total] = names::MAIN
-        .map(|names| names.iter().find_map(|name| count(name).map(|count| (*name, count))));
-    let sum = |names: &[&str]| -> f64 { names.iter().filter_map(|name| count(name)).sum() };
-    let completion = completion.map(|(name, count)| match names::leaves_out_thoughts(name) {
-        true => count + sum(&names::THOUGHTS),
-        false => count,
-    });
-    let total = total.map(|(_, count)| count);
-    let prompt = prompt.map(|(name, count)| {
-        let all = match names::leaves_out_cache(name) {
-            true => count + sum(&names::CACHE_READ) + sum(&names::CACHE_WRITTEN),
-            false => count,
-        };
-        // A total that is smaller says that they were counted already.
-        let fits = total.is_none_or(|total| all + completion.unwrap_or(0.0) <= total);
-        if fits { all } else { count }
-    });
-    let found = [prompt, completion, total];
-    // Two of them tell the third.
-    let counts = match found {
-        [Some(prompt), None, Some(total)] => {
-            [Some(prompt), Some((total - prompt).max(0.0)), Some(total)]
-        }
-        [None, Some(completion), Some(total)] => {
-            [Some((total - completion).max(0.0)), Some(completion), Some(total)]
-        }
-        [Some(prompt), Some(completion), None] => {
-            [Some(prompt), Some(completion), Some(prompt + completion)]
-        }
-        found => found,
-    };
+    let tokens = Tokens::read(usage).unwrap_or_default();
+    let is_nested = || names::MAIN.iter().copied().flatten().all(|name| usage.get(name).is_none());
+    if !tokens.is_zero() && is_nested() {
+        return Cow::Owned(written(&tokens));
+    }
+    let counts = three(&tokens);
     // A null where another count is told says that nothing was counted.
     let is_told = counts.iter().any(Option::is_some);
     let is_null = |names: &[&str]| {
@@ -72,20 +78,19 @@ pub(in super::super) fn canonical<'a>(usage: &Value<'a>) -> Cow<'a, [u8]> {
         ([prompt, completion, None], [no_prompt, no_completion])
             if (prompt.is_some() || no_prompt) && (completion.is_some() || no_completion) =>
         {
-            let (prompt, completion) = (prompt.unwrap_or(0.0), completion.unwrap_or(0.0));
-            [Some(prompt), Some(completion), Some(prompt + completion)]
+            let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+            [Some(prompt), Some(completion), Some(prompt.saturating_add(completion))]
         }
         (counts, _) => counts,
     };
     let mut missing = Vec::new();
     for (names, count) in names::MAIN.iter().zip(counts) {
         let (Some(name), Some(count)) = (names.first(), count) else { continue };
-        let count = (count as u64).to_string();
         match usage.get(name) {
             Some(value) if value.is_null() => {
                 let span = value.span();
                 let span = span.start.saturating_sub(base)..span.end.saturating_sub(base);
-                edits.push(Edit { span, with: count.into_bytes() });
+                edits.push(Edit { span, with: count.to_string().into_bytes() });
             }
             Some(_) => {}
             None => missing.push(format!("\"{name}\":{count}")),
@@ -114,7 +119,8 @@ fn collect(object: &Value<'_>, base: usize, nesting: u8, edits: &mut Vec<Edit>) 
         }
         let is_count = key.as_str().is_some_and(|key| key.contains("token"));
         let is_text = value.kind == Kind::String;
-        let is_float = value.kind == Kind::Number && value.raw().contains(&b'.');
+        let is_float =
+            value.kind == Kind::Number && value.raw().iter().any(|byte| b".eE".contains(byte));
         let whole =
             number(&value).filter(|count| (0.0..=9e15).contains(count) && count.fract() == 0.0);
         if is_count

@@ -5,7 +5,7 @@ use super::recognise::is_decimal;
 use super::vector::{MAX_NUMBER, ToBase64, ToFloats, VectorError, parse_f32};
 use super::{EmbeddingsFacts, Format, invalid};
 use crate::error::GatewayError;
-use crate::repair::error::says_failure;
+use crate::wire::failure::says_failure;
 use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};

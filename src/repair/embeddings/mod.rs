@@ -64,7 +64,7 @@ pub fn answer<'a>(
         };
     }
     let fault = match rebuild::rebuild(body, facts) {
-        // Vectors are no error, whatever else is said beside them.
+        // Vectors are no error, whatever is said beside them but under `error`.
         Ok((vectors, out)) if vectors > 0 => return Ok(out),
         Ok((_, out)) => {
             return from_ok(Operation::Embeddings, body)

@@ -9,6 +9,7 @@ use crate::error::GatewayError;
 use crate::repair::drift::trim_drift;
 use crate::repair::loose;
 use crate::repair::mend::{Infinite, rescue};
+use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;
@@ -47,6 +48,9 @@ pub(super) fn rebuild<'a>(
         }
     };
     let members = AnswerObject::read(&top)?;
+    if members.get("error").is_some_and(means_failure) {
+        return Err(invalid("it holds an error"));
+    }
     let found = find(&top, &members, facts.inputs)?;
     let out = Vec::with_capacity(text.len().saturating_add(256));
     let changed = text != body.trim_ascii();

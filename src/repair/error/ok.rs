@@ -17,6 +17,7 @@ use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::drift::trim_drift;
 use crate::repair::mend::{Infinite, rescue};
 use crate::repair::proxied;
+use crate::wire::failure::{is_success, means_failure, says_failure};
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -286,7 +287,7 @@ impl AnswerFacts {
                     Kind::String => seen.result |= value.raw().len() > 2,
                     _ => {}
                 },
-                "error" if !words::means_failure(&value) => {}
+                _ if names::ERRORS.contains(&&*name) && !means_failure(&value) => {}
                 // What tells an error there is read below, as any other member.
                 _ if container::is_name(&name) && holds_result(&value) => {
                     seen.holds_result = true;
@@ -317,7 +318,7 @@ impl AnswerFacts {
                     let failed = word.filter(|word| finish::meaning(word) == FinishReading::Failed);
                     failure.reason = failure.reason.or(failed.map(Cow::into_owned));
                 } else if key.is("error")
-                    && words::means_failure(&value)
+                    && means_failure(&value)
                     && value.raw().len() <= MAX_MEMBER_BYTES
                 {
                     failure.cause = Some(value.raw().to_vec());
@@ -333,8 +334,9 @@ impl AnswerFacts {
     fn wrapper(&mut self, value: &cursor::Value<'_>) {
         self.wrapped |= value.members().next().is_some();
         let error = value.get("error").filter(|error| error.raw().len() <= MAX_MEMBER_BYTES);
+        let error = error.filter(means_failure);
         let error = error.and_then(|error| serde_json::from_slice::<Value>(error.raw()).ok());
-        if let Some(error) = error.filter(truthy)
+        if let Some(error) = error
             && !self.truthy("error")
         {
             self.rest.insert("error".to_owned(), error);
@@ -388,7 +390,7 @@ fn is_error(seen: &AnswerFacts) -> bool {
     let vendor = seen.get("base_resp").and_then(|resp| resp.get("status_code")).is_some_and(truthy)
         && seen.get("base_resp").and_then(|resp| resp.get("status_code")).and_then(status::integer)
             != Some(0);
-    let groq = seen.get("x_groq").and_then(|groq| groq.get("error")).is_some_and(truthy);
+    let groq = seen.get("x_groq").and_then(|groq| groq.get("error")).is_some_and(fails);
     if vendor || groq {
         return true;
     }
@@ -397,13 +399,12 @@ fn is_error(seen: &AnswerFacts) -> bool {
     };
     let has_failed = ["error", "fail", "failed", "failure"].iter().any(|what| says("status", what));
     if seen.choices || seen.result {
-        return seen.get("error").is_some_and(|error| truthy(error) && !says_success(error))
-            || (has_failed && !seen.choices);
+        return seen.truthy("error") || (has_failed && !seen.choices);
     }
     let nested =
         ["header", "response", "Response", "ResponseMetadata", "status"].iter().any(|name| {
             seen.get(name).is_some_and(|value| {
-                value.get("error").or_else(|| value.get("Error")).is_some_and(truthy)
+                value.get("error").or_else(|| value.get("Error")).is_some_and(fails)
                     || value.get("code").is_some_and(is_failure_code)
             })
         });
@@ -449,52 +450,20 @@ fn is_error(seen: &AnswerFacts) -> bool {
     })
 }
 
-/// Whether the value of an `error` beside a result, as JSON, says that there is one. What can't be read does.
-#[must_use]
-pub fn says_failure(error: &[u8]) -> bool {
-    let Ok(walked) = cursor::parse(error) else { return true };
-    if !words::means_failure(&walked) {
-        return false;
-    }
-    let value: Option<Value> = serde_json::from_slice(error).ok();
-    // Neither a list nor `true` says that all went well.
-    value.is_none_or(|error| {
-        truthy(&error) && (error.is_array() || error.is_boolean() || !says_success(&error))
-    })
-}
-
-/// An `error` that is only there to say that there is none: 0, 200, `ok`, `{"code":0,"message":"success"}`.
-fn says_success(error: &Value) -> bool {
-    match error {
-        Value::Object(map) => ["code", "status_code", "error_code"]
-            .iter()
-            .find_map(|name| map.get(*name).filter(|code| !code.is_null()))
-            .is_some_and(|code| !is_failure_code(code)),
-        Value::String(text) => {
-            !is_failure_code(error) || text.trim().eq_ignore_ascii_case("no error")
-        }
-        _ => !is_failure_code(error),
-    }
+/// Whether a member that was read already says that there is an error.
+fn fails(error: &Value) -> bool {
+    says_failure(error.to_string().as_bytes())
 }
 
 fn truthy_or_zero(code: &Value) -> bool {
     truthy(code) || code.is_number()
 }
 
-/// A code that is neither nothing, nor a success (0, 200, `ok`, `success`).
+/// A code that is neither nothing, nor a success.
 fn is_failure_code(code: &Value) -> bool {
-    if matches!(status::integer(code), Some(0 | 200..=299 | 20_000)) {
-        return false;
-    }
     match code {
-        Value::String(text) => {
-            let text = text.trim();
-            !text.is_empty()
-                && !["ok", "success", "succeeded", "null", "none", "false"]
-                    .iter()
-                    .any(|good| text.eq_ignore_ascii_case(good))
-        }
-        Value::Number(_) => true,
+        Value::String(text) => !text.trim().is_empty() && !is_success(text),
+        Value::Number(number) => !is_success(&number.to_string()),
         _ => false,
     }
 }

@@ -5,49 +5,9 @@ use serde_json::Value;
 use super::ok::of_cause;
 use super::{Code, ErrorAnswer, of_text, own, settle, shape};
 use crate::repair::loose;
-use crate::wire::json::cursor;
-use crate::wire::json::tokenizer::Kind;
 
 /// What an answer that is broken off or no answer stands for.
 const BAD_GATEWAY: u16 = 502;
-
-/// Whether the value of an `error` member says that there is an error: something, and not that all went
-/// well.
-#[must_use]
-pub fn means_failure(value: &cursor::Value<'_>) -> bool {
-    match value.kind {
-        Kind::BeginObject => {
-            let code = ["code", "status", "error_code"].iter().find_map(|name| value.get(name));
-            let is_success = code.is_some_and(|code| says_success(&code));
-            !is_success && value.members().any(|(_, member)| says_something(&member))
-        }
-        _ => says_something(value) && !says_success(value),
-    }
-}
-
-/// Not null, false, 0, or empty.
-fn says_something(value: &cursor::Value<'_>) -> bool {
-    match value.kind {
-        Kind::BeginObject => value.members().any(|(_, member)| !member.is_null()),
-        Kind::BeginArray => value.elements().next().is_some(),
-        Kind::String => !value.inner().trim_ascii().is_empty(),
-        Kind::Number => value.as_f64() != Some(0.0),
-        Kind::True => true,
-        _ => false,
-    }
-}
-
-/// 0, 200, `ok`, `success` and their like.
-fn says_success(code: &cursor::Value<'_>) -> bool {
-    let word = match code.kind {
-        Kind::Number => String::from_utf8_lossy(code.raw()),
-        Kind::String => code.as_str().unwrap_or_default(),
-        _ => return false,
-    };
-    ["0", "200", "20000", "ok", "success", "succeeded", "none", "null", "no error"]
-        .iter()
-        .any(|good| word.trim().eq_ignore_ascii_case(good))
-}
 
 /// The error of a choice that was broken off: with `reason` as its finish reason, and `cause` (JSON) under
 /// `error`.
@@ -111,32 +71,6 @@ pub fn no_answer(body: &[u8], lack: &str) -> ErrorAnswer {
 mod tests {
     use super::*;
     use crate::test;
-
-    #[test]
-    fn what_says_that_all_went_well_is_no_error() {
-        for (value, want) in [
-            ("null", false),
-            ("false", false),
-            ("0", false),
-            ("\"\"", false),
-            ("\"ok\"", false),
-            ("\"Success\"", false),
-            ("{}", false),
-            ("[]", false),
-            (r#"{"code":0,"message":"success"}"#, false),
-            (r#"{"code":"0","message":""}"#, false),
-            (r#"{"code":200,"message":"OK"}"#, false),
-            (r#"{"code":null,"message":null}"#, false),
-            ("true", true),
-            ("\"no worker\"", true),
-            (r#"{"message":"no worker"}"#, true),
-            (r#"{"code":1302,"message":"busy"}"#, true),
-            (r#"[{"message":"no worker"}]"#, true),
-        ] {
-            let parsed = cursor::parse(value.as_bytes()).unwrap();
-            assert_eq!(means_failure(&parsed), want, "{value}");
-        }
-    }
 
     #[test]
     fn words_are_the_message() {

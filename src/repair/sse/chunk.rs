@@ -81,7 +81,7 @@ pub(super) fn repair(
     head(&value, &root, progress, &mut edits, about);
     let inner = seen.iter().find_map(|seen| seen.usage);
     let nested = inner.or(root.nested_usage());
-    facts.cached = counts(&value, root.usage, nested, &mut edits, progress);
+    facts.cached = counts(&value, &root, nested, &mut edits, progress);
     let failure = seen.iter().find_map(|seen| seen.failure.as_ref());
     let answer = match failure {
         // What the whole chunk says tells more than one choice of it.
@@ -132,6 +132,9 @@ fn without_choices(
         return ChunkOutcome::Error(Box::new(answer), None);
     }
     progress.counts_zero |= root.usage.is_some_and(|usage| is_zero(&usage));
+    if root.usage.is_some_and(|usage| usage::is_bad(&usage)) {
+        progress.repairs.insert(Repair::Usage);
+    }
     if counted.is_none() && !root.has_own_members() {
         return ChunkOutcome::Drop;
     }
@@ -141,7 +144,7 @@ fn without_choices(
         None => edits.insert(value, b"\"choices\":[]"),
     }
     head(value, root, progress, edits, about);
-    let cached = counts(value, root.usage, nested, edits, progress);
+    let cached = counts(value, root, nested, edits, progress);
     ChunkOutcome::Emit(edits.apply(), ChunkFacts { cached, ..ChunkFacts::default() })
 }
 

@@ -16,6 +16,8 @@ const MAX_DEPTH: u32 = 32;
 
 /// More seconds than any clock shows: these would be milliseconds.
 const MAX_SECONDS: u64 = 100_000_000_000;
+/// More tokens than any answer has.
+const MAX_COUNT: u64 = 1 << 53;
 
 /// What a payload that may leave as it is says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,7 +277,10 @@ impl<'a> PayloadScanner<'a> {
                     b"total_tokens" => 4,
                     _ => return None,
                 };
-                counted |= reader.integer()? > 0;
+                let count = reader.integer()?;
+                counted |= count > 0;
+                // More is no count.
+                (count <= MAX_COUNT).then_some(())?;
                 Some(())
             }
             _ => None,

@@ -13,8 +13,9 @@
 
 use crate::error::ErrorAnswer;
 use crate::repair::chat::{container, finish};
-use crate::repair::error::{Event, from_choice, from_event, means_failure};
+use crate::repair::error::{Event, from_choice, from_event};
 use crate::repair::transcription;
+use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::Kind;

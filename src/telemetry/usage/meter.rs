@@ -1,7 +1,8 @@
 //! Counts an answer while it goes to the client.
 
 use super::events::EventReader;
-use super::payload::{PayloadFacts, PayloadReader, TextTally};
+use super::payload::{PayloadFacts, PayloadReader};
+use super::tally::TextTally;
 use super::tokens::{Tokens, ToldCounts};
 use super::{Reading, Source, tokens_of, writes_text};
 use crate::policy::operation::Operation;
@@ -24,6 +25,11 @@ enum AnswerForm {
 const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// Bytes of text that a server may hold back after it has counted them (part of a character, what may be a stop sequence).
+const MOST_WAITING: u64 = 256;
+/// No text has tokens of more bytes than that, one with the other.
+const MOST_BYTES_A_TOKEN: u64 = 16;
+
 /// What the payloads of an answer have said.
 #[derive(Debug, Clone, Copy, Default)]
 struct AnswerFacts {
@@ -31,19 +37,38 @@ struct AnswerFacts {
     tokens: Option<Tokens>,
     /// Bytes of text when the answer's tokens were counted last.
     counted_at: u64,
+    /// The most tokens of the answer that were told so far, and the bytes of text then.
+    most: u64,
+    most_at: u64,
     failed: bool,
+    /// Token counts were told that are none, or did not grow with the text.
+    miscounted: bool,
 }
 
 impl AnswerFacts {
     fn add(&mut self, payload: PayloadFacts) {
         self.text = self.text.and(payload.text);
         self.failed |= payload.failed;
+        self.miscounted |= payload.miscounted;
         if let Some(later) = payload.tokens {
             self.tokens.get_or_insert_default().update(&later);
-            if later.has_output() {
-                self.counted_at = self.text.bytes();
+            if let Some(output) = later.told().output.filter(|output| *output > 0) {
+                self.count(output);
             }
         }
+    }
+
+    /// The answer is told to have `output` tokens so far.
+    fn count(&mut self, output: u64) {
+        let bytes = self.text.bytes();
+        if output > self.most {
+            (self.most, self.most_at) = (output, bytes);
+        }
+        // Some text may have waited in the server, or all of it was counted before. Else each count is of its piece alone.
+        let is_whole = bytes.saturating_sub(self.most_at) <= MOST_WAITING
+            || bytes / MOST_BYTES_A_TOKEN <= output;
+        self.miscounted |= !is_whole;
+        self.counted_at = if is_whole { bytes } else { self.most_at };
     }
 }
 
@@ -118,20 +143,39 @@ impl Meter {
         self.seen.failed = true;
     }
 
-    /// What has been found so far; `None` for an answer that costs nothing.
-    #[must_use]
-    pub fn reading(&self) -> Option<Reading> {
+    fn facts(&self) -> AnswerFacts {
         let mut seen = self.seen;
         match &self.form {
             AnswerForm::Json(payload) => seen.add(payload.facts()),
             AnswerForm::Events(events) => seen.add(events.facts()),
             AnswerForm::Plain(_) | AnswerForm::Unknown(_) | AnswerForm::Off => {}
         }
-        let said = match &self.form {
+        seen
+    }
+
+    fn said(&self, seen: &AnswerFacts) -> u64 {
+        match &self.form {
             _ if !self.generates => 0,
             AnswerForm::Plain(count) => *count,
             _ => seen.text.bytes(),
-        };
+        }
+    }
+
+    /// Whether the answer tells token counts that can't be: no numbers, zeros beside a text, parts that are more than their
+    /// whole, counts that stand still while the text goes on.
+    #[must_use]
+    pub fn is_miscounted(&self) -> bool {
+        let seen = self.facts();
+        let said = self.said(&seen);
+        let is_wrong = |tokens: Tokens| tokens.told().contradicts || (tokens.is_zero() && said > 0);
+        seen.miscounted || seen.tokens.is_some_and(is_wrong)
+    }
+
+    /// What has been found so far; `None` for an answer that costs nothing.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        let seen = self.facts();
+        let said = self.said(&seen);
         if seen.failed && said == 0 {
             return None;
         }
@@ -167,12 +211,12 @@ fn form(text: &[u8]) -> Option<AnswerForm> {
 fn reading(tokens: Option<Tokens>, said: u64, goes_on: bool) -> Reading {
     let estimate = tokens_of(said);
     let Some(tokens) = tokens else { return Reading::estimated(said) };
-    let ToldCounts { input, output, total, cached } = tokens.told();
+    let ToldCounts { input, output, total, cached, thoughts, .. } = tokens.told();
     let is_counted = output.is_some_and(|output| output > 0) && !goes_on;
     let output = match output {
         Some(output) if is_counted || said == 0 => output,
         Some(output) => output.max(estimate),
-        None => estimate,
+        None => estimate.max(thoughts),
     };
     // A total alone.
     let input = input.or(total.map(|total| total.saturating_sub(output)));

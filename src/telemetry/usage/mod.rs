@@ -6,6 +6,7 @@ pub mod names;
 mod payload;
 mod repeated;
 mod request;
+mod tally;
 mod text;
 mod tokens;
 
@@ -14,7 +15,7 @@ use std::fmt;
 pub use meter::Meter;
 pub use request::{RequestText, has_text, writes_text};
 pub use text::TextLength;
-pub use tokens::Tokens;
+pub use tokens::{NoCount, Tokens, ToldCounts};
 
 /// Bytes of text that are taken for one token where nobody counted.
 pub const BYTES_A_TOKEN: u64 = 4;

@@ -12,7 +12,9 @@
 use std::ops::Range;
 
 use super::TextLength;
-use super::tokens::Tokens;
+use super::tally::{TextTally, Voice};
+use super::tokens::{NoCount, Tokens};
+use crate::wire::failure::says_failure;
 use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::cursor::checked_object;
 use crate::wire::json::string;
@@ -20,8 +22,8 @@ use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 /// The longest name that is looked for, each letter written as `\u0061`.
 const MAX_NAME_RAW: usize = 256;
-/// A larger usage object is none.
-const MAX_USAGE_BYTES: usize = 16 * 1024;
+/// A larger usage object is none, and a larger `error` is one.
+const MAX_KEPT_BYTES: usize = 16 * 1024;
 /// Arrays and objects around the deepest text.
 const MAX_PLACES: usize = 10;
 
@@ -50,21 +52,6 @@ enum AnswerPlace {
     Item,
     ItemParts,
     ItemPart,
-    /// An object that holds token counts (`x_groq`, `meta`).
-    Holder,
-}
-
-/// Texts that are counted each for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Voice {
-    Said,
-    /// The same thoughts may stand under two names.
-    Reasoning,
-    ReasoningContent,
-    /// All that an answer says: events may have said it before.
-    Whole,
-    /// What an event adds, unless its type says that it is audio.
-    Delta,
 }
 
 /// What becomes of a value.
@@ -86,25 +73,34 @@ struct MemberUse {
     object: ValueUse,
     array: ValueUse,
     string: ValueUse,
+    /// A number, or `true`.
+    other: ValueUse,
 }
 
 impl MemberUse {
+    const NONE: Self = Self {
+        object: ValueUse::Skip,
+        array: ValueUse::Skip,
+        string: ValueUse::Skip,
+        other: ValueUse::Skip,
+    };
+
     const fn object(object: ValueUse) -> Self {
-        Self { object, array: ValueUse::Skip, string: ValueUse::Skip }
+        Self { object, ..Self::NONE }
     }
 
     const fn array(array: AnswerPlace) -> Self {
-        Self { object: ValueUse::Skip, array: ValueUse::Enter(array), string: ValueUse::Skip }
+        Self { array: ValueUse::Enter(array), ..Self::NONE }
     }
 
     const fn text(voice: Voice) -> Self {
-        Self { object: ValueUse::Skip, array: ValueUse::Skip, string: ValueUse::Text(voice) }
+        Self { string: ValueUse::Text(voice), ..Self::NONE }
     }
 
     /// As text it stands in some APIs, as JSON in others.
     const fn json(voice: Voice) -> Self {
         let text = ValueUse::Text(voice);
-        Self { object: text, array: text, string: text }
+        Self { object: text, array: text, string: text, ..Self::NONE }
     }
 
     fn of(place: AnswerPlace, name: &[u8]) -> Self {
@@ -115,29 +111,25 @@ impl MemberUse {
                 At::Root | At::Answer,
                 b"usage" | b"usageMetadata" | b"usage_metadata" | b"token_usage",
             )
-            | (At::Holder, b"usage" | b"tokens" | b"billed_units") => Self::object(ValueUse::Usage),
+            | (At::Root, b"x_groq" | b"meta" | b"details") => Self::object(ValueUse::Usage),
             (At::Root, b"choices") => Self::array(At::Choices),
-            (At::Root, b"delta") => Self {
-                object: Enter(At::Said),
-                string: ValueUse::Text(Voice::Delta),
-                array: ValueUse::Skip,
-            },
+            (At::Root, b"delta") => {
+                Self { object: Enter(At::Said), string: ValueUse::Text(Voice::Delta), ..Self::NONE }
+            }
             (At::Root, b"type") => Self { string: ValueUse::Type, ..Self::default() },
             (At::Root, b"text") => Self::text(Voice::Whole),
             (At::Root, b"content_block") => Self::object(Enter(At::Part)),
             (At::Root, b"response" | b"message") => Self::object(Enter(At::Answer)),
-            (At::Root, b"x_groq" | b"meta") => Self::object(Enter(At::Holder)),
             (At::Root | At::Answer, b"output") => Self::array(At::Output),
             (At::Root | At::Answer, b"content") => Self::array(At::Parts),
             (At::Root | At::Answer, b"error") => {
-                Self { object: ValueUse::Error, string: ValueUse::Error, array: ValueUse::Skip }
+                let error = ValueUse::Error;
+                Self { object: error, array: error, string: error, other: error }
             }
             (At::Choice, b"message" | b"delta") => Self::object(Enter(At::Said)),
-            (At::Said, b"content") => Self {
-                object: ValueUse::Skip,
-                array: Enter(At::Parts),
-                string: ValueUse::Text(Voice::Said),
-            },
+            (At::Said, b"content") => {
+                Self { array: Enter(At::Parts), string: ValueUse::Text(Voice::Said), ..Self::NONE }
+            }
             (At::Said, b"reasoning") => Self::text(Voice::Reasoning),
             (At::Said, b"reasoning_content") => Self::text(Voice::ReasoningContent),
             (At::Said, b"tool_calls") => Self::array(At::Calls),
@@ -176,46 +168,6 @@ impl AnswerPlace {
     }
 }
 
-/// Bytes of text, by where they stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct TextTally {
-    said: u64,
-    reasoning: u64,
-    reasoning_content: u64,
-    whole: u64,
-    delta: u64,
-}
-
-impl TextTally {
-    fn add(&mut self, voice: Voice, bytes: u64) {
-        let count = match voice {
-            Voice::Said => &mut self.said,
-            Voice::Reasoning => &mut self.reasoning,
-            Voice::ReasoningContent => &mut self.reasoning_content,
-            Voice::Whole => &mut self.whole,
-            Voice::Delta => &mut self.delta,
-        };
-        *count = count.saturating_add(bytes);
-    }
-
-    /// With what a further payload of the same answer says.
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            said: self.said.saturating_add(other.said),
-            reasoning: self.reasoning.saturating_add(other.reasoning),
-            reasoning_content: self.reasoning_content.saturating_add(other.reasoning_content),
-            whole: self.whole.max(other.whole),
-            delta: self.delta.saturating_add(other.delta),
-        }
-    }
-
-    /// Bytes of text, each counted once.
-    pub(super) fn bytes(self) -> u64 {
-        let thoughts = self.reasoning.max(self.reasoning_content);
-        [self.said, thoughts, self.delta].into_iter().fold(0, u64::saturating_add).max(self.whole)
-    }
-}
-
 /// What a payload has said so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PayloadFacts {
@@ -223,6 +175,8 @@ pub(super) struct PayloadFacts {
     pub(super) tokens: Option<Tokens>,
     /// It is or holds an error.
     pub(super) failed: bool,
+    /// It has token counts that are none.
+    pub(super) miscounted: bool,
 }
 
 /// The one text of a payload that says nothing else that counts.
@@ -252,6 +206,8 @@ enum OpenValue {
     Json(Voice, u64),
     /// A usage object that began at this offset.
     Usage(u64),
+    /// An `error` that began at this offset.
+    Error(u64),
 }
 
 /// Reads one payload. See the module's table.
@@ -266,8 +222,8 @@ pub(super) struct PayloadReader {
     /// Deeper tokens are of no interest.
     depth: u32,
     open: OpenValue,
-    /// Bytes of a usage object that earlier chunks had.
-    usage: Vec<u8>,
+    /// Bytes of what is open, a usage object or an `error`, that earlier chunks had.
+    kept: Vec<u8>,
     facts: PayloadFacts,
     /// Its first text, as long as it has said nothing else.
     first_text: Option<OneText>,
@@ -293,6 +249,7 @@ impl PayloadReader {
                 Ok(None) => break,
                 Err(_) => {
                     // What began before is no value.
+                    self.facts.failed |= matches!(self.open, OpenValue::Error(_));
                     self.open = OpenValue::None;
                     self.is_broken = true;
                     return;
@@ -315,10 +272,12 @@ impl PayloadReader {
             OpenValue::Json(voice, start) => {
                 facts.text.add(voice, self.tokenizer.base().saturating_sub(start));
             }
+            // What it says is not known yet, or will never be.
+            OpenValue::Error(_) => facts.failed = true,
             OpenValue::Usage(_) | OpenValue::None => {}
         }
         if self.is_audio {
-            facts.text.delta = 0;
+            facts.text.leave_out_deltas();
         }
         facts
     }
@@ -335,7 +294,7 @@ impl PayloadReader {
         self.tokenizer = Tokenizer::new();
         self.depth = 0;
         self.open = OpenValue::None;
-        self.usage.clear();
+        self.kept.clear();
         self.facts = PayloadFacts::default();
         (self.first_text, self.seen) = (None, 0);
         (self.is_audio, self.is_broken) = (false, false);
@@ -356,6 +315,7 @@ impl PayloadReader {
             Kind::BeginObject => self.member.object,
             Kind::BeginArray => self.member.array,
             Kind::String => self.member.string,
+            Kind::Number | Kind::True => self.member.other,
             _ => ValueUse::Skip,
         }
     }
@@ -366,7 +326,8 @@ impl PayloadReader {
             Kind::BeginObject | Kind::BeginArray => self.enter(token),
             Kind::EndObject | Kind::EndArray => self.leave(token, chunk),
             Kind::String => self.string(token, chunk),
-            Kind::Number | Kind::True | Kind::False | Kind::Null => {}
+            Kind::Number | Kind::True => self.scalar(token, chunk),
+            Kind::False | Kind::Null => {}
         }
     }
 
@@ -393,10 +354,11 @@ impl PayloadReader {
             }
             ValueUse::Usage => self.open = OpenValue::Usage(token.start),
             ValueUse::Text(voice) => self.open = OpenValue::Json(voice, token.start),
-            ValueUse::Error => self.facts.failed = true,
+            ValueUse::Error => self.open = OpenValue::Error(token.start),
             ValueUse::Type | ValueUse::Skip => return,
         }
-        if !matches!(self.open, OpenValue::None) || self.facts.failed {
+        if !matches!(self.open, OpenValue::None) {
+            self.kept.clear();
             self.seen = self.seen.saturating_add(1);
         }
     }
@@ -411,18 +373,15 @@ impl PayloadReader {
                     self.facts.text.add(voice, length);
                 }
             }
-            OpenValue::Usage(start) => {
-                let part = chunk.get(start, token.end);
-                let tokens = if self.usage.is_empty() {
-                    tokens(part)
-                } else {
-                    self.usage.extend_from_slice(part);
-                    tokens(&self.usage)
-                };
-                self.usage.clear();
-                if let Some(tokens) = tokens {
-                    self.facts.tokens.get_or_insert_default().update(&tokens);
-                }
+            OpenValue::Usage(start) => match tokens(self.whole(start, token, chunk)) {
+                Ok(Some(tokens)) => self.facts.tokens.get_or_insert_default().update(&tokens),
+                Ok(None) => {}
+                Err(NoCount) => self.facts.miscounted = true,
+            },
+            OpenValue::Error(start) => {
+                let raw = self.whole(start, token, chunk);
+                let failed = raw.len() > MAX_KEPT_BYTES || says_failure(raw);
+                self.facts.failed |= failed;
             }
             OpenValue::Text(..) | OpenValue::None => {}
         }
@@ -448,21 +407,45 @@ impl PayloadReader {
                 self.is_audio = name == b"\"response.audio.delta\"";
                 self.facts.failed |= name == b"\"error\"";
             }
-            ValueUse::Error => {
-                self.seen = self.seen.saturating_add(1);
-                self.facts.failed |= token.end.saturating_sub(token.start) > 2;
-            }
+            ValueUse::Error => self.scalar(token, chunk),
             ValueUse::Enter(_) | ValueUse::Usage | ValueUse::Skip => {}
         }
+    }
+
+    /// A value of one token, which matters only where it says whether there is an error.
+    fn scalar(&mut self, token: Token, chunk: Chunk<'_>) {
+        if self.use_of(token.kind, token.depth) != ValueUse::Error {
+            return;
+        }
+        self.seen = self.seen.saturating_add(1);
+        // `true` has no text of its own.
+        let raw =
+            if token.kind == Kind::True { &b"true"[..] } else { self.texts.read(token, chunk) };
+        // Longer words say something.
+        let failed = raw.len() >= MAX_NAME_RAW || says_failure(raw);
+        self.facts.failed |= failed;
+    }
+
+    /// All of an object or array that began at this offset and ends with `token`; of a large one its beginning.
+    fn whole<'c>(&'c mut self, start: u64, token: Token, chunk: Chunk<'c>) -> &'c [u8] {
+        let part = chunk.get(start, token.end);
+        if self.kept.is_empty() {
+            return part;
+        }
+        self.keep_part(part);
+        &self.kept
+    }
+
+    fn keep_part(&mut self, part: &[u8]) {
+        let room = (MAX_KEPT_BYTES + 1).saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(part.get(..room).unwrap_or(part));
     }
 
     /// The end of a chunk: what is open goes on in the next.
     fn keep(&mut self, chunk: Chunk<'_>) {
         self.texts.keep(&self.tokenizer, chunk, self.depth);
-        if let OpenValue::Usage(start) = self.open {
-            let room = (MAX_USAGE_BYTES + 1).saturating_sub(self.usage.len());
-            let part = chunk.get(start, u64::MAX);
-            self.usage.extend_from_slice(part.get(..room).unwrap_or(part));
+        if let OpenValue::Usage(start) | OpenValue::Error(start) = self.open {
+            self.keep_part(chunk.get(start, u64::MAX));
         }
         if let Some((Kind::String, start, depth)) = self.tokenizer.open_text()
             && depth <= self.depth
@@ -479,6 +462,9 @@ impl PayloadReader {
 }
 
 /// What a usage object says that the tokenizer has seen the end of.
-fn tokens(raw: &[u8]) -> Option<Tokens> {
-    (raw.len() <= MAX_USAGE_BYTES).then(|| Tokens::read(&checked_object(raw))).flatten()
+fn tokens(raw: &[u8]) -> Result<Option<Tokens>, NoCount> {
+    if raw.len() > MAX_KEPT_BYTES {
+        return Err(NoCount);
+    }
+    Tokens::look(&checked_object(raw))
 }

@@ -163,6 +163,20 @@ def test_a_native_stream_that_fails(start_envoy, upstreams):
     assert counted(gateway) == answers("stream_error")
 
 
+@pytest.mark.parametrize("positions", [1, 2])
+def test_counts_that_can_not_be_are_named(start_envoy, upstreams, positions):
+    """Where tokens are counted: once an answer, in the position that reads it."""
+    gateway = start_envoy(config=plugin.configuration(usage={"mode": "observe"}), positions=positions)
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    for told, want in ((usage, {}), ({**usage, "total_tokens": 8}, answers("miscounted"))):
+        upstreams["alpha"].next(answer({**openai_shapes.completion(), "usage": told}))
+        expect.good(gateway.post(body=CHAT))
+        assert counted(gateway) == want
+    upstreams["alpha"].next(answer({**openai_shapes.completion(), "usage": {**usage, "completion_tokens": -2}}))
+    assert gateway.post(body=CHAT).json()["usage"] is None
+    assert counted(gateway) == answers("miscounted") | answers("repaired_usage")
+
+
 def test_names_hold_no_secret(gateway):
     gateway.post(body=CHAT, vk="none")
     assert counted(gateway)["refused code=model_not_allowed virtual_key=id-none"] > 0

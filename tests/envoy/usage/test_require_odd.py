@@ -239,3 +239,47 @@ def test_the_last_of_two_usages_counts(start_envoy: Any, upstreams: Any) -> None
     upstreams["alpha"].next(answer(whole))
     _, mark = ask(envoy, {**STREAM, "stream": False})
     assert metering.counts(envoy, mark) == TOLD
+
+
+DENIALS = [
+    "{}", "null", "false", "true", "[]", '"include_usage"', "5", '{"include_usage":false}', '{"include_usage":null}',
+    '{"include_usage":"no"}', '{"include_usage":[true]}', '{"include_usage":true,"include_usage":false}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", DENIALS)
+def test_who_does_not_ask_rightly_gets_none(start_envoy: Any, upstreams: Any, options: str) -> None:
+    """Options that do not ask: the server is asked all the same, and the client's stream is what it would have been."""
+    body = text({**STREAM, "stream_options": "@"}).replace('"@"', options).encode()
+
+    def handle(request: Any) -> Any:
+        asked = request.json().get("stream_options")
+        return sse(*ODD["null, then last"](isinstance(asked, dict) and asked.get("include_usage") is True))
+
+    upstreams["alpha"].handler = handle
+    before, _ = ask(gateway(start_envoy, "off", 1), body)
+    after, mark = ask(require := gateway(start_envoy, "require", 1), body)
+    assert after.body == before.body
+    assert metering.counts(require, mark) == TOLD
+    upstreams["alpha"].reset()
+    upstreams["alpha"].handler = handle
+    observed, _ = ask(gateway(start_envoy, "observe", 1), body)
+    assert upstreams["alpha"].only.json().get("stream_options") == json.loads(body).get("stream_options")
+    assert observed.body == before.body
+
+
+@pytest.mark.parametrize("error", ["null", "false", "0", '""', '"ok"', '"success"', "{}", "[]", '{"code":0,"message":"ok"}'])
+def test_an_error_that_says_success_costs_nobody_their_counts(start_envoy: Any, upstreams: Any, error: str) -> None:
+    envoy = gateway(start_envoy, "observe", 1)
+    whole = text({**openai_shapes.completion(), "usage": USAGE, "error": "@"}).replace('"@"', error)
+    last = text({**COUNTS, "error": "@"}).replace('"@"', error)
+    listed = '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"m","error":@,"usage":{"prompt_tokens":7,"total_tokens":7}}'
+    for reply, path, body, told in (
+        (answer(whole), "/v1/chat/completions", {**STREAM, "stream": False}, TOLD),
+        (sse(*PIECES, last, "[DONE]"), "/v1/chat/completions", STREAM, TOLD),
+        (answer(listed.replace("@", error)), "/v1/embeddings", {"model": "alpha/m", "input": "x"}, ("upstream", [7, 0, 0, 7])),
+    ):
+        upstreams["alpha"].next(reply)
+        seen, mark = ask(envoy, body, path)
+        assert seen.status == 200, (path, seen.body)
+        assert metering.counts(envoy, mark) == told, path

@@ -61,15 +61,15 @@ mod tests {
             ),
             (
                 r#"{"prompt_tokens":9,"cached_tokens":8,"reasoning_tokens":1}"#,
-                want(9, 8, 0, 0, 1, 9),
+                want(9, 8, 0, 1, 1, 10),
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"completion_tokens_details":{"reasoning_tokens":90},"prompt_tokens_details":{"cached_tokens":90}}"#,
+                want(9, 9, 0, 3, 3, 12),
             ),
             (
                 r#"{"input_tokens":9,"cache_read_input_tokens":8,"cache_creation_input_tokens":1}"#,
-                want(9, 8, 1, 0, 0, 9),
-            ),
-            (
-                r#"{"prompt_tokens":1,"completion_tokens":-4,"total_tokens":1e99}"#,
-                want(1, 0, 0, 0, 0, 1),
+                want(18, 8, 1, 0, 0, 18),
             ),
         ] {
             assert_eq!(converted(usage).unwrap(), want, "{usage}");
@@ -78,7 +78,14 @@ mod tests {
 
     #[test]
     fn nothing_counted_is_no_usage() {
-        for usage in ["null", "{}", "[]", r#"{"prompt_tokens":0,"total_tokens":0}"#, "7"] {
+        for usage in [
+            "null",
+            "{}",
+            "[]",
+            r#"{"prompt_tokens":0,"total_tokens":0}"#,
+            r#"{"prompt_tokens":1,"completion_tokens":-4,"total_tokens":1e99}"#,
+            "7",
+        ] {
             assert_eq!(converted(usage), None, "{usage}");
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::chat::usage;
-use crate::repair::error::means_failure;
+use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
 

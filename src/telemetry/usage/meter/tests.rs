@@ -1,3 +1,5 @@
+mod odd;
+
 use super::*;
 use crate::telemetry::usage::Counts;
 use crate::test;

@@ -98,7 +98,7 @@ fn token_counts() {
             json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 10, "completion_tokens": 2}),
             [0, 10, 2],
         ),
-        (json!({"prompt_tokens": 10, "cached_tokens": 12, "completion_tokens": 2}), [0, 12, 2]),
+        (json!({"prompt_tokens": 10, "cached_tokens": 12, "completion_tokens": 2}), [0, 10, 2]),
         (
             json!({"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}, "prompt_cache_hit_tokens": 4}),
             [6, 4, 2],
