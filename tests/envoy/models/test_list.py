@@ -49,8 +49,8 @@ VIRTUAL_KEYS = [
 
 
 def configuration(**changes: Any) -> plugin.Json:
-    changes = {"virtual_keys": VIRTUAL_KEYS, "models_cache_seconds": 0, **changes}
-    return plugin.configuration(model_aliases={"fast": "listed/listed-1"}, **changes)
+    aliases = {"fast": "listed/listed-1"}
+    return plugin.configuration(**{"virtual_keys": VIRTUAL_KEYS, "models_cache_seconds": 0, "model_aliases": aliases, **changes})
 
 
 @pytest.fixture
