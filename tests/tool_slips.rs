@@ -133,6 +133,10 @@ fn what_is_no_slip_has_no_finding() {
         ("envoy.yaml", "timeout: 0s}", "timeout: 600s, retry_policy: {retry_on: reset, per_try_idle_timeout: 60s}}"),
         ("envoy.yaml", "          stat_prefix: gateway\n", "          stat_prefix: gateway\n          upgrade_configs: [{upgrade_type: websocket}]\n"),
         ("fallback.yaml", "cluster_header: x-gateway-cluster, timeout: 0s}", "cluster_header: x-gateway-cluster, timeout: 0s, auto_host_rewrite: true, prefix_rewrite: /v1}"),
+        ("envoy.yaml", "          stat_prefix: gateway\n",
+         "          stat_prefix: gateway\n          access_log: [{name: x, typed_config: {log_format: {json_format: {idle_timeout: \"%DURATION%\", a_timeout: 5}}}}]\n"),
+        ("envoy.yaml", "    type: STRICT_DNS\n", "    type: STRICT_DNS\n    metadata: {filter_metadata: {other: {a_timeout: 5, b_duration: long}}}\n"),
+        ("fallback.yaml", "          - name: envoy.filters.http.local_ratelimit\n", "          - name: envoy.filters.http.decompressor\n          - name: envoy.filters.http.local_ratelimit\n"),
         ("istio.yaml", "port: {number: 443}}", "port: {number: 443}}\n      weight: 100"),
         ("istio.yaml", "    retries: {attempts: 0}   #", "    timeout: 1h\n    retries: {attempts: 0}   #"),
     ]

@@ -71,6 +71,7 @@ impl<T> Default for Needed<T> {
 /// A member of an object.
 pub(super) trait ObjectMember: Shape {
     /// Whether the object is wrong without it.
+    #[cfg(not(target_arch = "wasm32"))]
     const IS_NEEDED: bool;
 
     /// Whether it is there, right or wrong.
@@ -78,6 +79,7 @@ pub(super) trait ObjectMember: Shape {
 }
 
 impl<T: Shape> ObjectMember for Field<T> {
+    #[cfg(not(target_arch = "wasm32"))]
     const IS_NEEDED: bool = false;
 
     fn is_there(&self) -> bool {
@@ -86,6 +88,7 @@ impl<T: Shape> ObjectMember for Field<T> {
 }
 
 impl<T: Shape> ObjectMember for Needed<T> {
+    #[cfg(not(target_arch = "wasm32"))]
     const IS_NEEDED: bool = true;
 
     fn is_there(&self) -> bool {

@@ -68,13 +68,18 @@ fn total(report: &mut Report<'_>, root: &Node, node: Option<&Node>) {
     long_enough(report, root, node, ("max_stream_duration", SHORTEST_ANSWER_SECONDS), why);
 }
 
+/// Members that hold what is not Envoy's own: another's settings, or the fields of a log.
+const NOT_ENVOYS: [&str; 6] =
+    ["filter_metadata", "typed_filter_metadata", "value", "filter_config", "json_format", "fields"];
+
 /// Durations in a file of Envoy's that it can't read: `5m`, `15`.
 pub fn spelled(report: &mut Report<'_>, document: &Node) {
     if document.get("static_resources").is_none() {
         return;
     }
-    for map in document.maps() {
-        for member in map.members() {
+    let mut left = vec![document];
+    while let Some(node) = left.pop() {
+        for member in node.members() {
             let is_one = member.name.ends_with("timeout") || member.name.ends_with("_duration");
             let is_wrong = match &member.node.value {
                 NodeValue::Text(text, _) => seconds(text).is_none(),
@@ -83,8 +88,12 @@ pub fn spelled(report: &mut Report<'_>, document: &Node) {
             };
             if is_one && is_wrong {
                 let why = "Envoy refuses this: write seconds, as 15s, 0.5s or 300s";
-                report.error_at(document, map, &member.name, why);
+                report.error_at(document, node, &member.name, why);
+            }
+            if !NOT_ENVOYS.contains(&member.name.as_str()) {
+                left.push(&member.node);
             }
         }
+        left.extend(node.items());
     }
 }

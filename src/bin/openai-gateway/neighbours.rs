@@ -19,7 +19,8 @@ const READS_CREDENTIALS: [&str; 7] = [
 /// Whether a filter is of a kind, by its type or its name.
 fn is(filter: &Node, what: &str) -> bool {
     let kind = filter.get("typed_config").map(type_of).unwrap_or_default();
-    kind.contains(&format!(".{what}.")) || filter.text_of("name").ends_with(what)
+    let name = filter.text_of("name").rsplit('.').next();
+    kind.contains(&format!(".{what}.")) || name == Some(what)
 }
 
 /// Checks the filter at `index` of a connection manager, and those around it.

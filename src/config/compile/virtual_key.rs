@@ -239,7 +239,7 @@ fn digest(
     problems: &mut Problems,
 ) -> Option<(Vec<Digest>, Option<Weakness>)> {
     if raw.given_of() != 1 {
-        problems.add(at, "needs exactly one of key, key_sha256 and key_env");
+        problems.add(at, format!("needs exactly one of {}", RawVirtualKey::ONE_OF.join(", ")));
         return None;
     }
     let RawVirtualKey { key: literal, key_sha256: sha256, key_env: variable, .. } = raw;

@@ -61,6 +61,18 @@ REFUSED = {
         with_provider(auth={"key": "k", "key_env": "ALPHA_KEY"}),
         ["providers[0].auth"],
     ),
+    "base_url of an operation": (
+        with_provider(base_url="http://alpha.test/v1/embeddings"),
+        ["providers[0].base_url"],
+    ),
+    "a key in the place of key_env": (
+        with_provider(auth={"key_env": "sk-not/shown"}),
+        ["providers[0].auth.key_env"],
+    ),
+    "a key as its own id": (
+        with_top(virtual_keys=[{"id": "vk-0123456789abcdef", "key": "vk-0123456789abcdef"}]),
+        ["virtual_keys[0].id"],
+    ),
     "key_env not there": (
         with_provider(auth={"key_env": "NOT_SET_ANYWHERE"}),
         ["providers[0].auth.key_env"],
@@ -169,7 +181,7 @@ def test_a_refusal_shows_no_secret(offer):
     """Wrong values that may be keys are not quoted."""
     secret = plugin.VK["main"]
     config = with_top(
-        virtual_keys=[{"id": "a", "key_sha256": secret}, {"id": "b", "key": [secret]}],
+        virtual_keys=[{"id": "a", "key_sha256": secret}, {"id": "b", "key": [secret]}, {"id": "c", "key_env": secret}],
         providers=[{**PROVIDER, "auth": {"key": {"x": secret}}}],
     )
     log = offer(config)
