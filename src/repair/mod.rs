@@ -15,6 +15,7 @@ pub mod model_list;
 pub mod peek;
 pub mod proxied;
 pub mod rerank;
+mod spelling;
 pub mod sse;
 pub mod transcription;
 pub mod usage;

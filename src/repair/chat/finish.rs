@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::repair::spelling;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
@@ -19,24 +20,30 @@ pub(in super::super) enum FinishReading {
     Failed,
 }
 
-/// Words that stand for each of OpenAI's, without case and without what joins their parts.
-const MEANINGS: [(FinishReading, &[&str]); 7] = [
+/// Whole reasons that no rule on their parts would read so, as [`Parts`] spells them.
+const MEANINGS: [(FinishReading, &[&str]); 5] = [
     (
         FinishReading::Unfinished,
         &[
             "",
             "null",
+            "nil",
             "none",
+            "undefined",
+            "unset",
             "unfinished",
             "inprogress",
-            "finishreasonunspecified",
             "unspecified",
+            "notspecified",
             "notfinished",
             "running",
             "generating",
+            "processing",
             "streaming",
             "continue",
             "pending",
+            // xAI's `REASON_INVALID`, the zero of its list.
+            "invalid",
         ],
     ),
     (
@@ -44,159 +51,168 @@ const MEANINGS: [(FinishReading, &[&str]); 7] = [
         // TGI, Together, Anthropic, Cohere, Gemini, Reka, and what their proxies let through.
         &[
             "stop",
-            "eos",
-            "eostoken",
             "endturn",
-            "stopsequence",
-            "stopstring",
             "endoftext",
             "endofsequence",
-            "end",
-            "complete",
-            "completed",
             "completion",
-            "done",
             "finish",
-            "finished",
             "success",
             "normal",
-            "stopped",
-            "finishreasonstop",
             "pauseturn",
             "endid",
             "stopid",
+            "eostoken",
+            "stopsequence",
+            "stopstring",
             "stopwords",
+            "delimiter",
+        ],
+    ),
+    // Cohere's `ERROR_LIMIT`.
+    (FinishReading::As("length"), &["errorlimit"]),
+    (FinishReading::As("content_filter"), &["spii", "pii", "riskcontrol"]),
+    (FinishReading::As("function_call"), &["functioncall"]),
+];
+
+/// What reasons mean by a part of them. The first of these that has one counts: what was held back for what it says, what was
+/// broken off, what was held back by a filter, what ended at a limit, what calls.
+const PARTS: [(FinishReading, &[&str]); 5] = [
+    // Also beside a failure's: Cohere's `ERROR_TOXIC`.
+    (FinishReading::As("content_filter"), &["toxic", "prohibited", "recitation", "armor"]),
+    (
+        FinishReading::Failed,
+        &[
+            "error",
+            "abort",
+            "fail",
+            "exception",
+            "timeout",
+            "timedout",
+            "deadline",
+            "unavailable",
+            "outofmemory",
+            "cancel",
+            "interrupt",
+            "disconnect",
+            "crash",
+            "overload",
+            "killed",
+            "preempt",
+            "evicted",
+            "insufficient",
+            "resource",
+            "ratelimit",
+            "quota",
+            "billing",
+            "usagelimit",
+            // Bedrock's `malformed_model_output` and `malformed_tool_use`, Gemini's `MALFORMED_RESPONSE`.
+            "malformed",
+            // Gemini's `UNEXPECTED_TOOL_CALL`, `TOO_MANY_TOOL_CALLS` and `MISSING_THOUGHT_SIGNATURE`.
+            "unexpected",
+            "toomany",
+            "missing",
+            "invalid",
+        ],
+    ),
+    (
+        FinishReading::As("content_filter"),
+        &[
+            "filter",
+            "safety",
+            "blocked",
+            "blocklist",
+            "sensitive",
+            "moderation",
+            "moderated",
+            "guardrail",
+            "refus",
+            "flagged",
+            "policy",
+            "censor",
+            "spii",
         ],
     ),
     (
         FinishReading::As("length"),
         &[
             "length",
-            "maxtokens",
-            "modellength",
-            "maxoutputtokens",
-            "maxlength",
-            "maxnewtokens",
-            "tokenlimit",
-            "contextlength",
-            "contextwindow",
-            "modelcontextwindowexceeded",
-            "contextwindowexceeded",
-            "contextlengthexceeded",
-            "finishreasonmaxtokens",
-            "truncated",
-            "lengthlimit",
-            // Cohere's `ERROR_LIMIT`.
-            "errorlimit",
+            "limit",
+            "maximum",
+            "maxtoken",
+            "maxlen",
+            "maxnew",
+            "maxoutput",
+            "maxcompletion",
+            "modellen",
+            "truncat",
+            "incomplete",
+            "context",
+            "budget",
+            "exceed",
+            "exhaust",
+            "cutoff",
         ],
     ),
-    (FinishReading::As("tool_calls"), &["toolcalls", "tooluse", "toolcall", "functioncalls"]),
+    (FinishReading::As("tool_calls"), &["toolcall", "tooluse", "functioncall"]),
+];
+
+/// Words that say so where they stand alone between others: `<FinishReason.STOP: 'STOP'>`, `Some(Stop)`.
+const WORDS: [(FinishReading, &[&str]); 2] = [
+    (FinishReading::As("length"), &["max", "len"]),
     (
-        FinishReading::As("content_filter"),
-        &[
-            "contentfilter",
-            "contentfiltered",
-            "sensitive",
-            "safety",
-            "finishreasonsafety",
-            "recitation",
-            "blocklist",
-            "prohibitedcontent",
-            "spii",
-            "imagesafety",
-            "moderation",
-            "guardrail",
-            "guardrails",
-            "guardrailintervened",
-            "refusal",
-            "blocked",
-            "flagged",
-            "riskcontrol",
-        ],
-    ),
-    (FinishReading::As("function_call"), &["functioncall"]),
-    (
-        FinishReading::Failed,
-        &[
-            "abort",
-            "aborted",
-            "insufficientsystemresource",
-            "insufficientsystemresources",
-            "cancel",
-            "cancelled",
-            "canceled",
-            "interrupted",
-            "overloaded",
-            "unavailable",
-            "unexpectedtoolcall",
-            "crashed",
-            "killed",
-            "preempted",
-            "evicted",
-        ],
+        FinishReading::As("stop"),
+        &["stop", "stopped", "eos", "end", "complete", "completed", "done", "finished"],
     ),
 ];
 
-/// Parts of words that no finished answer has.
-const FAILURES: [&str; 14] = [
-    "error",
-    "abort",
-    "fail",
-    "exception",
-    "timeout",
-    "timedout",
-    "unavailable",
-    "outofmemory",
-    "cancel",
-    "interrupt",
-    "disconnect",
-    "crash",
-    "overload",
-    // Bedrock's `malformed_model_output` and `malformed_tool_use`, Gemini's `MALFORMED_RESPONSE`.
-    "malformed",
-];
+/// A reason without its spelling: case, what joins its words, and what it is called where it is printed.
+struct Parts {
+    /// The words, in lower case.
+    words: Vec<String>,
+    /// All of them, with nothing between.
+    joined: String,
+}
 
-/// Parts of words that say what was held back, also beside a failure's: Cohere's `ERROR_TOXIC`.
-const FILTERS: [&str; 4] = ["toxic", "prohibited", "recitation", "armor"];
-
-/// How words begin that name the limit at which an answer ended: `max_tokens_reached`, watsonx' `time_limit`.
-const LIMITS: [&str; 6] =
-    ["maxtoken", "maxcompletion", "maxlength", "maxcontext", "tokenlimit", "timelimit"];
-
-/// What `reason` means.
-pub(in super::super) fn meaning(reason: &str) -> FinishReading {
-    if let Some(own) = own(reason) {
-        return FinishReading::As(own);
+impl Parts {
+    fn of(reason: &str) -> Self {
+        let mut words = spelling::words(reason);
+        // `FINISH_REASON_LENGTH`, `CompletionsFinishReason.TOKEN_LIMIT_REACHED`: behind its name stands what it is.
+        let named = words.iter().rposition(|word| word.ends_with("reason"));
+        if let Some(named) = named.filter(|at| at + 1 < words.len()) {
+            words.drain(..=named);
+        }
+        // `<FinishReason.STOP: 1>`.
+        if words.iter().any(|word| !is_number(word)) {
+            words.retain(|word| !is_number(word));
+        }
+        let joined = words.concat();
+        let value = joined.strip_prefix("finishreason").filter(|value| !value.is_empty());
+        let joined = value.unwrap_or(&joined).to_owned();
+        Self { words, joined }
     }
-    // The longest word of the table has 27 letters.
-    let letters = reason.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
-    let word: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
-    let known = MEANINGS.iter().find(|(_, words)| words.contains(&word.as_str()));
-    match (known, reason.split_once(':')) {
-        (Some((meaning, _)), _) => *meaning,
-        (None, _) if FILTERS.iter().any(|part| word.contains(part)) => {
-            FinishReading::As("content_filter")
-        }
-        (None, _) if FAILURES.iter().any(|part| word.contains(part)) => FinishReading::Failed,
-        (None, _) if LIMITS.iter().any(|start| word.starts_with(start)) => {
-            FinishReading::As("length")
-        }
-        // Gemini's `content_filter: PROHIBITED_CONTENT`: what it is, and which.
-        (None, Some((what, which))) => match (meaning_of_word(what), meaning_of_word(which)) {
-            (_, FinishReading::Failed) => FinishReading::Failed,
-            (FinishReading::Other | FinishReading::Unfinished, which) => which,
-            (what, _) => what,
-        },
-        (None, None) => FinishReading::Other,
+
+    fn meaning(&self) -> FinishReading {
+        let is_whole = |known: &[&str]| known.contains(&self.joined.as_str());
+        let has_part = |parts: &[&str]| parts.iter().any(|part| self.joined.contains(part));
+        let has_word =
+            |known: &[&str]| self.words.iter().any(|word| known.contains(&word.as_str()));
+        let found = MEANINGS.iter().find(|(_, known)| is_whole(known));
+        let found = found.or_else(|| PARTS.iter().find(|(_, parts)| has_part(parts)));
+        let found = found.or_else(|| WORDS.iter().find(|(_, known)| has_word(known)));
+        found.map_or(FinishReading::Other, |(meaning, _)| *meaning)
     }
 }
 
-/// What one word of a reason means.
-fn meaning_of_word(word: &str) -> FinishReading {
-    let letters = word.chars().filter(|c| c.is_ascii_alphanumeric()).take(64);
-    let word: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
-    let known = MEANINGS.iter().find(|(_, words)| !word.is_empty() && words.contains(&&*word));
-    known.map_or(FinishReading::Other, |(meaning, _)| *meaning)
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What `reason` means.
+pub(in super::super) fn meaning(reason: &str) -> FinishReading {
+    match own(reason) {
+        Some(own) => FinishReading::As(own),
+        None => Parts::of(reason).meaning(),
+    }
 }
 
 /// OpenAI's own words.
@@ -261,6 +277,17 @@ mod tests {
                     "max_tokens_error",
                     "time_limit_error",
                     "ERROR",
+                    "FINISH_REASON_ERROR",
+                    "FinishReason.UNEXPECTED_TOOL_CALL",
+                    "TOO_MANY_TOOL_CALLS",
+                    "insufficient_system_resource",
+                    "RESOURCE_EXHAUSTED",
+                    "rate_limit_exceeded",
+                    "usage_limit_reached",
+                    "context canceled",
+                    "context deadline exceeded",
+                    "content_filter_error",
+                    "invalid_tool_call",
                 ][..],
             ),
             (
@@ -275,6 +302,29 @@ mod tests {
                     "time_limit",
                     "max_length_reached",
                     "max_context_length",
+                    "FINISH_REASON_LENGTH",
+                    "FinishReason.LENGTH",
+                    "<FinishReason.LENGTH: 'length'>",
+                    "<FinishReason.LENGTH: 2>",
+                    "FinishReason::Length",
+                    "CompletionsFinishReason.TOKEN_LIMIT_REACHED",
+                    "REASON_MAX_LEN",
+                    "REASON_MAX_CONTEXT",
+                    "finishReasonMaxTokens",
+                    "FINISHREASONLENGTH",
+                    "Some(Length)",
+                    "maximum_tokens",
+                    "maxlen",
+                    "MAX",
+                    "limit",
+                    "Limit",
+                    "stopped_limit",
+                    "output-token-budget",
+                    "context_window_full",
+                    "incomplete",
+                    "truncation",
+                    "tool_call_limit",
+                    "STOP_REASON_MAX_TOKENS",
                 ],
             ),
             (
@@ -288,12 +338,105 @@ mod tests {
                     "IMAGE_PROHIBITED_CONTENT",
                     "MODEL_ARMOR",
                     "content_filter: RECITATION",
+                    "content_filter: OTHER",
+                    "FINISH_REASON_BLOCKLIST",
+                    "FINISH_REASON_SPII",
+                    "FinishReason.SPII",
+                    "FinishReason.IMAGE_SAFETY",
+                    "CompletionsFinishReason.CONTENT_FILTERED",
+                    "policy_violation",
+                    "Refused",
                 ],
             ),
-            (FinishReading::Other, &["tired", "limit_of_patience", "time"]),
+            (
+                FinishReading::As("tool_calls"),
+                &[
+                    "FINISH_REASON_TOOL_CALLS",
+                    "REASON_TOOL_CALL",
+                    "FinishReason.ToolUse",
+                    "function_calls",
+                    "STOP_TOOL_CALLS",
+                ],
+            ),
+            (
+                FinishReading::As("function_call"),
+                &["FUNCTION_CALL", "CompletionsFinishReason.FUNCTION_CALL"],
+            ),
+            (
+                FinishReading::As("stop"),
+                &[
+                    "FINISH_REASON_STOP",
+                    "finishreasonstop",
+                    "REASON_STOP",
+                    "<FinishReason.STOP: 'STOP'>",
+                    "<FinishReason.STOP: 1>",
+                    "CompletionsFinishReason.STOPPED",
+                    "StopReason.END_TURN",
+                    "stop_reason_eos",
+                    "Some(Stop)",
+                    "stop: </s>",
+                    "delimiter",
+                ],
+            ),
+            (
+                FinishReading::Unfinished,
+                &[
+                    "",
+                    " ",
+                    "FINISH_REASON_UNSPECIFIED",
+                    "<FinishReason.FINISH_REASON_UNSPECIFIED: 0>",
+                    "FinishReason.NONE",
+                    "REASON_INVALID",
+                    "NOT_FINISHED",
+                ],
+            ),
+            (
+                FinishReading::Other,
+                &[
+                    "tired",
+                    "time",
+                    "7",
+                    "FINISH_REASON_OTHER",
+                    "backend",
+                    "reason",
+                    "finish_reason",
+                ],
+            ),
         ] {
             for word in words {
                 assert_eq!(meaning(word), meant, "{word}");
+            }
+        }
+    }
+
+    fn capitalised(part: &str) -> String {
+        let (first, rest) = part.split_at(1);
+        first.to_uppercase() + rest
+    }
+
+    /// How a reason is written makes no difference to what it means.
+    #[test]
+    fn spelling_makes_no_difference() {
+        for word in
+            ["length", "max_tokens", "tool_calls", "content_filter", "end_turn", "abort", "stop"]
+        {
+            let meant = meaning(word);
+            let pascal: String = word.split('_').map(capitalised).collect();
+            let screaming = word.to_uppercase();
+            for spelled in [
+                screaming.clone(),
+                pascal.clone(),
+                word.replace('_', "-"),
+                word.replace('_', " "),
+                word.replace('_', ""),
+                format!("FINISH_REASON_{screaming}"),
+                format!("FinishReason.{screaming}"),
+                format!("FinishReason::{pascal}"),
+                format!("ChatFinishReason{pascal}"),
+                format!("<StopReason.{screaming}: '{word}'>"),
+                format!("Some({pascal})"),
+            ] {
+                assert_eq!(meaning(&spelled), meant, "{spelled}");
             }
         }
     }
