@@ -65,6 +65,8 @@ pub struct ErrorAnswer {
     pub error: ErrorObject,
     /// Which of the gateway's own errors it is; `None` for an upstream's.
     pub own: Option<Code>,
+    /// It came as a web page: from a proxy or a firewall before the server, which itself writes none.
+    pub is_page: bool,
 }
 
 /// The codes of the gateway's own errors. Names and statuses are a public contract (docs/reference.md,
@@ -248,6 +250,7 @@ impl GatewayError {
                 extra: Map::new(),
             },
             own: Some(self.code),
+            is_page: false,
         }
     }
 }

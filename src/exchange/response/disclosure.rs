@@ -52,6 +52,7 @@ impl ReaderContext<'_> {
                 extra: Map::new(),
             },
             own: None,
+            is_page: false,
         };
         if !self.conceal_models(&mut answer) {
             return None;

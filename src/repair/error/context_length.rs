@@ -56,7 +56,12 @@ pub(super) fn is_said(status: u16, hints: &[Value], message: &str) -> bool {
         let name = hint.as_str().and_then(super::status::key);
         number || name.is_some_and(|name| NAMES.contains(&name.as_str()))
     });
-    named || is_worded(&plain(message))
+    named || is_told(message)
+}
+
+/// Whether a text says so by itself.
+pub(super) fn is_told(message: &str) -> bool {
+    is_worded(&plain(message))
 }
 
 fn is_worded(text: &str) -> bool {

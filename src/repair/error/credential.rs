@@ -3,8 +3,8 @@
 
 use crate::error::ErrorAnswer;
 
-/// What else a 403 is about: what was asked, and from where.
-const OTHER_GROUNDS: [&str; 19] = [
+/// What else a 403 is about: what was asked, from where, and who else refused it.
+const OTHER_GROUNDS: [&str; 31] = [
     "moderat",
     "flagged",
     "content",
@@ -21,13 +21,27 @@ const OTHER_GROUNDS: [&str; 19] = [
     "balance",
     "billing",
     "credits",
+    // Firewalls and their like, where they answer in text or JSON: Cloudflare's `error code: 1020`.
+    "error code: 1",
+    "firewall",
+    "captcha",
+    "cloudflare",
+    "request blocked",
+    "request is blocked",
+    "request was blocked",
+    "request has been blocked",
+    "ip address",
+    "your ip ",
+    "allowlist",
+    "whitelist",
     // Envoy's own.
     "rbac: access denied",
     "rbac_access_denied",
     "jwt",
 ];
 
-/// Whether a server refuses the credential that it was sent: every 401, and a 403 that gives no other ground.
+/// Whether a server refuses the credential that it was sent: every 401, and a 403 that gives no other ground. A web page
+/// is a proxy's or a firewall's, which never looked at a credential.
 #[must_use]
 pub fn refuses_credential(answer: &ErrorAnswer) -> bool {
     let says = |text: &str| {
@@ -36,7 +50,11 @@ pub fn refuses_credential(answer: &ErrorAnswer) -> bool {
     };
     match answer.status {
         401 => !answer.error.message.to_ascii_lowercase().starts_with("jwt "),
-        403 => !says(&answer.error.message) && !answer.error.code.as_deref().is_some_and(says),
+        403 => {
+            !answer.is_page
+                && !says(&answer.error.message)
+                && !answer.error.code.as_deref().is_some_and(says)
+        }
         _ => false,
     }
 }
@@ -46,6 +64,8 @@ mod tests {
     use super::super::read_http;
     use super::*;
     use crate::test;
+
+    const CLOUDFLARE: &str = "<!DOCTYPE html><html lang=\"en-US\"><head><title>Attention Required! | Cloudflare</title></head><body><h1 data-translate=\"block_headline\">Sorry, you have been blocked</h1></body></html>";
 
     #[test]
     fn grounds() {
@@ -75,6 +95,37 @@ mod tests {
             (403, r#"{"error":{"message":"Quota exhausted"}}"#, false),
             (403, r#"{"error":{"message":"Insufficient account balance"}}"#, false),
             (401, "Jwt is missing", false),
+            (403, CLOUDFLARE, false),
+            (
+                403,
+                "<html><head><title>403 Forbidden</title></head><body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body></html>",
+                false,
+            ),
+            (
+                403,
+                "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>",
+                false,
+            ),
+            (
+                403,
+                "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1><H2>The request could not be satisfied.</H2>Request blocked.</BODY></HTML>",
+                false,
+            ),
+            (403, "<!doctype html><meta charset=\"utf-8\"><title>403</title>403 Forbidden", false),
+            (
+                403,
+                r#"{"error":{"message":"<html><title>Attention Required! | Cloudflare</title></html>"}}"#,
+                false,
+            ),
+            (403, "error code: 1020", false),
+            (403, r#"{"message":"Request blocked by the web application firewall"}"#, false),
+            (403, r#"{"error":{"message":"Your IP address is not allowed"}}"#, false),
+            (
+                403,
+                "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+                true,
+            ),
+            (401, "<html><title>401 Authorization Required</title></html>", true),
             (402, "", false),
             (404, r#"{"error":{"message":"API key"}}"#, false),
         ] {

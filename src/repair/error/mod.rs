@@ -115,6 +115,7 @@ fn of_text(text: &str, content_type: Option<&[u8]>) -> Option<Draft> {
         return Some(Draft {
             message: Some(text::clean(&page.message)).filter(|message| !message.is_empty()),
             code: page.code.as_deref().and_then(shape::code_name),
+            is_page: page.is_html,
             ..Draft::default()
         });
     }
@@ -168,6 +169,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
                 extra,
             },
             own: None,
+            is_page: draft.is_page,
         };
     }
     let error = ErrorObject {
@@ -177,7 +179,7 @@ fn settle(status: u16, draft: Option<Draft>, silent: impl FnOnce() -> String) ->
         code,
         extra,
     };
-    ErrorAnswer { status, error, own: None }
+    ErrorAnswer { status, error, own: None, is_page: draft.is_page }
 }
 
 fn is_name(code: &str) -> bool {
@@ -209,6 +211,7 @@ fn own(code: Code, message: String) -> ErrorAnswer {
             extra: Map::new(),
         },
         own: Some(code),
+        is_page: false,
     }
 }
 

@@ -4,29 +4,26 @@
 //! `error`, a `base_resp.status_code` other than 0, `x_groq.error`, a `finish_reason` of `error`, and a `status` of `failed` beside
 //! another result than `choices` count. Where it holds none, any of the usual names of an error does.
 
-use std::borrow::Cow;
-
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::shape::{self, Draft, truthy};
 use super::{context_length, invalid, names, settle, status, text, words};
 use crate::error::ErrorAnswer;
 use crate::policy::operation::Operation;
-use crate::repair::chat::container;
-use crate::repair::chat::finish::{self, FinishReading};
 use crate::repair::drift::trim_drift;
 use crate::repair::mend::{Infinite, rescue};
 use crate::repair::proxied;
-use crate::wire::failure::{is_success, means_failure, says_failure};
+use crate::wire::failure::{is_success, says_failure};
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
+
+use facts::AnswerFacts;
+
+mod facts;
 
 /// The largest member, in bytes, that is read as part of an error: no error is larger, and a good
 /// answer's members need no reading.
 const MAX_MEMBER_BYTES: usize = 65_536;
-
-/// How many members of an answer are looked at.
-const MAX_MEMBERS: usize = 256;
 
 /// The error in the body of an answer with status 200, or `None` when it is none.
 ///
@@ -210,152 +207,6 @@ impl Kin {
     }
 }
 
-/// Members that are results, whose content is never an error's.
-fn is_result(name: &str) -> bool {
-    matches!(
-        name,
-        "choices"
-            | "data"
-            | "results"
-            | "output"
-            | "outputs"
-            | "embeddings"
-            | "embedding"
-            | "models"
-            | "predictions"
-            | "segments"
-            | "images"
-            | "output_text"
-            | "generated_text"
-            | "usage"
-    )
-}
-
-/// Whether an object has a result: a list with elements, or a text.
-fn holds_result(value: &cursor::Value<'_>) -> bool {
-    let is_said = |value: cursor::Value<'_>| match value.kind {
-        Kind::BeginArray => value.elements().next().is_some(),
-        Kind::String => value.raw().len() > 2,
-        _ => false,
-    };
-    value.kind == Kind::BeginObject
-        && value.members().take(MAX_MEMBERS).any(|(key, value)| {
-            key.as_str().is_some_and(|name| is_result(&name) || &*name == "text") && is_said(value)
-        })
-}
-
-/// Why a choice was broken off.
-#[derive(Default)]
-struct AnswerFailure {
-    /// Its finish reason, if that says it.
-    reason: Option<String>,
-    /// What it has under `error`, as JSON.
-    cause: Option<Vec<u8>>,
-}
-
-/// What an answer's members say.
-#[derive(Default)]
-struct AnswerFacts {
-    /// `choices` has an element.
-    choices: bool,
-    /// A choice was broken off.
-    failed: Option<AnswerFailure>,
-    /// Another result that is a list with elements (or, for `text`, any string).
-    result: bool,
-    /// A result that is an object, as in `{"code":0,"data":{…}}`.
-    wrapped: bool,
-    /// An object under a name of a container has a result in it.
-    holds_result: bool,
-    /// Every other member that is small enough to be one of an error.
-    rest: Map<String, Value>,
-}
-
-impl AnswerFacts {
-    fn read(top: &cursor::Value<'_>) -> Self {
-        let mut seen = Self::default();
-        for (key, value) in top.members().take(MAX_MEMBERS) {
-            let Some(name) = key.as_str() else { continue };
-            match &*name {
-                "choices" => seen.choices(&value),
-                "usage" => {}
-                _ if is_result(&name) => match value.kind {
-                    Kind::BeginArray => seen.result |= value.elements().next().is_some(),
-                    Kind::BeginObject => {
-                        seen.holds_result |= holds_result(&value);
-                        seen.wrapper(&value);
-                    }
-                    Kind::String => seen.result |= value.raw().len() > 2,
-                    _ => {}
-                },
-                _ if names::ERRORS.contains(&&*name) && !means_failure(&value) => {}
-                // What tells an error there is read below, as any other member.
-                _ if container::is_name(&name) && holds_result(&value) => {
-                    seen.holds_result = true;
-                    seen.wrapper(&value);
-                }
-                _ if value.raw().len() <= MAX_MEMBER_BYTES => {
-                    let text = String::from_utf8_lossy(value.raw());
-                    if let Ok(value) = serde_json::from_str(&text) {
-                        seen.rest.insert(name.into_owned(), value);
-                    }
-                }
-                _ => {}
-            }
-        }
-        seen
-    }
-
-    fn choices(&mut self, choices: &cursor::Value<'_>) {
-        for choice in choices.elements() {
-            self.choices = true;
-            let mut failure = AnswerFailure::default();
-            for (key, value) in choice.members() {
-                if ["finish_reason", "finishReason", "native_finish_reason"]
-                    .iter()
-                    .any(|name| key.is(name))
-                {
-                    let word = finish::word(&value);
-                    let failed = word.filter(|word| finish::meaning(word) == FinishReading::Failed);
-                    failure.reason = failure.reason.or(failed.map(Cow::into_owned));
-                } else if key.is("error")
-                    && means_failure(&value)
-                    && value.raw().len() <= MAX_MEMBER_BYTES
-                {
-                    failure.cause = Some(value.raw().to_vec());
-                }
-            }
-            if failure.reason.is_some() || failure.cause.is_some() {
-                self.failed.get_or_insert(failure);
-            }
-        }
-    }
-
-    /// A result that is an object; an error in it stands for one beside it: `{"code":500,"data":{"error":…}}`.
-    fn wrapper(&mut self, value: &cursor::Value<'_>) {
-        self.wrapped |= value.members().next().is_some();
-        let error = value.get("error").filter(|error| error.raw().len() <= MAX_MEMBER_BYTES);
-        let error = error.filter(means_failure);
-        let error = error.and_then(|error| serde_json::from_slice::<Value>(error.raw()).ok());
-        if let Some(error) = error
-            && !self.truthy("error")
-        {
-            self.rest.insert("error".to_owned(), error);
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&Value> {
-        self.rest.get(name)
-    }
-
-    fn truthy(&self, name: &str) -> bool {
-        self.get(name).is_some_and(truthy)
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(Value::as_str)
-    }
-}
-
 fn object(top: &cursor::Value<'_>, kin: Kin) -> Option<ErrorAnswer> {
     if let Some(inside) = proxied::read(top).filter(|inside| inside.status >= 400) {
         return Some(super::read_http(inside.status, None, &inside.body).0);
@@ -468,16 +319,6 @@ fn is_failure_code(code: &Value) -> bool {
     }
 }
 
-/// The status that an error under HTTP 200 stands for, by its number, name or vendor's number.
-fn status_of(draft: &Draft) -> Option<u16> {
-    let hints = &draft.hints;
-    hints
-        .iter()
-        .find_map(status::from_number)
-        .or_else(|| hints.iter().filter_map(Value::as_str).find_map(status::from_name))
-        .or_else(|| hints.iter().filter_map(status::integer).find_map(status::from_vendor))
-}
-
 /// The error that a choice has under `error`.
 pub(super) fn of_cause(cause: &Value) -> Option<ErrorAnswer> {
     shape::read(cause).map(|draft| answer(Some(draft), Kin::Event))
@@ -485,7 +326,7 @@ pub(super) fn of_cause(cause: &Value) -> Option<ErrorAnswer> {
 
 fn answer(draft: Option<Draft>, kin: Kin) -> ErrorAnswer {
     let draft = draft.unwrap_or_default();
-    let status = status_of(&draft).unwrap_or_else(|| kin.status());
+    let status = status::of_hints(&draft.hints).unwrap_or_else(|| kin.status());
     settle(status, Some(draft), || {
         "The upstream reported an error without saying which.".to_owned()
     })

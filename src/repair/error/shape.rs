@@ -4,9 +4,20 @@
 
 use serde_json::{Map, Value};
 
-use super::text::{clean, is_markup, page};
-use super::{names, param, printed};
-use crate::repair::loose;
+use super::text::clean;
+use super::{names, param, status};
+use extras::{extras, flat_extras};
+use limit::ReadingLimit;
+use members::{CODE, CONTAINER, GRPC, KIND, MESSAGE, PARAM, RESULT};
+use told::{code, of_text, problem, type_name};
+
+pub(super) use told::code_name;
+
+mod deeper;
+mod extras;
+mod limit;
+mod members;
+mod told;
 
 /// What an error body says, before status and defaults are settled.
 #[derive(Debug, Default)]
@@ -23,150 +34,12 @@ pub struct Draft {
     pub extra: Map<String, Value>,
     /// Everything that may tell the status, the most telling first.
     pub hints: Vec<Value>,
+    /// The message came as a web page.
+    pub is_page: bool,
 }
-
-/// Names of the text, the most specific first. `error` and containers are looked at before.
-const MESSAGE: [&str; 47] = [
-    "message",
-    "msg",
-    "error_message",
-    "errorMessage",
-    "error_msg",
-    "errorMsg",
-    "errmsg",
-    "err_msg",
-    "retmsg",
-    "ret_msg",
-    "resultMsg",
-    "status_desc",
-    "status_msg",
-    "error_description",
-    "detail",
-    "details",
-    "violations",
-    "issues",
-    "problems",
-    "faultstring",
-    "description",
-    "title",
-    "reason",
-    "text",
-    "err",
-    "Message",
-    "ErrorMessage",
-    "errors",
-    "messages",
-    "status_message",
-    "failure_reason",
-    "info",
-    "result_msg",
-    "exception",
-    "failure",
-    "statusDescription",
-    "value",
-    "desc",
-    "errorInfo",
-    "error_info",
-    "failureReason",
-    "failureMessage",
-    "failure_message",
-    "statusText",
-    "status_text",
-    "cause",
-    "fieldErrors",
-];
-
-const KIND: [&str; 5] = ["type", "error_type", "errorType", "__type", "Type"];
-
-const CODE: [&str; 23] = [
-    "code",
-    "error_code",
-    "errorCode",
-    "errorcode",
-    "errcode",
-    "err_code",
-    "retcode",
-    "ret_code",
-    "resultCode",
-    "Code",
-    "ErrorCode",
-    "statusCode",
-    "status_code",
-    "http_status_code",
-    "http_code",
-    "http_status",
-    "httpStatus",
-    "StatusCode",
-    "status",
-    "errno",
-    "err_no",
-    "ret",
-    "rc",
-];
-
-const PARAM: [&str; 3] = ["param", "parameter", "field"];
-
-/// Members that hold the error object itself.
-const CONTAINER: [&str; 14] = [
-    "error",
-    "errors",
-    "fault",
-    "base_resp",
-    "x_groq",
-    "header",
-    "Error",
-    "ResponseMetadata",
-    "response",
-    "Response",
-    "exception",
-    "failure",
-    "requestStatus",
-    "status",
-];
-
-/// Members that hold a result, or what went wrong instead.
-const RESULT: [&str; 4] = ["data", "result", "response", "output"];
-
-/// Names under which servers send the request back; never repeated to the client.
-const ECHO: [&str; 8] =
-    ["input", "inputs", "prompt", "messages", "query", "body", "request", "instructions"];
-
-/// The longest code or type, in characters.
-const MAX_NAME_CHARS: usize = 256;
 
 /// How many findings of a list are told.
 const MAX_FINDINGS: usize = 16;
-
-/// The longest extra field, in bytes of JSON.
-const MAX_EXTRA_BYTES: usize = 16_384;
-
-/// How much reading one body is worth. Servers nest two or three levels; some of the names are looked
-/// at from two sides, so without an end a body nested on purpose would take exponential time.
-struct ReadingLimit {
-    /// Values still to be read.
-    steps: u32,
-    /// Levels still to be gone down.
-    levels: u32,
-}
-
-impl ReadingLimit {
-    fn spend(&mut self, steps: u32) -> bool {
-        let enough = self.steps >= steps;
-        self.steps = self.steps.saturating_sub(steps);
-        enough
-    }
-
-    /// One level further down.
-    fn below<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.levels == 0 || !self.spend(1) {
-            return None;
-        }
-        self.levels -= 1;
-        let found = read(self);
-        self.levels += 1;
-        found
-    }
-}
 
 impl Draft {
     /// Whether anything was found that names the error.
@@ -176,7 +49,10 @@ impl Draft {
 
     /// Fills what is missing from `outer`.
     fn or(mut self, outer: Self) -> Self {
-        self.message = self.message.or(outer.message);
+        if self.message.is_none() {
+            self.message = outer.message;
+            self.is_page = outer.is_page;
+        }
         self.kind = self.kind.or(outer.kind);
         self.param = self.param.or(outer.param);
         self.code = self.code.or(outer.code);
@@ -190,7 +66,7 @@ const MAX_AGAIN: usize = 4;
 
 /// Reads a JSON value that is known to be an error. `None` when it says nothing at all.
 pub fn read(value: &Value) -> Option<Draft> {
-    let mut budget = ReadingLimit { steps: 1_024, levels: 16 };
+    let mut budget = ReadingLimit::of_one_body();
     let mut draft = read_within(value, &mut budget)?;
     // What was joined of several texts may be a body itself: read as it would be when it comes back.
     for _ in 0..MAX_AGAIN {
@@ -234,14 +110,6 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         let list = value.is_array() && name.starts_with("error");
         let mut draft =
             (value.is_object() || list).then(|| within(name, value, budget)).flatten()?;
-        if let Some(deeper) = deepest(value, budget) {
-            draft.message = Some(match draft.message.take() {
-                // Said already, as by this reader itself.
-                Some(outer) if outer.contains(&deeper) => outer,
-                Some(outer) if !deeper.contains(&outer) => clean(&format!("{outer}: {deeper}")),
-                _ => deeper,
-            });
-        }
         if let (Value::Object(inner), "error", true) = (value, *name, budget.spend(64)) {
             draft.extra = extras(inner, &["message", "type", "param", "code"]);
             // A text under `error` is the message where there is no other: said once is enough.
@@ -251,7 +119,7 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         }
         Some(draft)
     });
-    match inner.or_else(|| named(map, budget)) {
+    let mut draft = match inner.or_else(|| named(map, budget)) {
         Some(inner) => inner.or(flat(map, budget)),
         None => {
             let mut draft = flat(map, budget);
@@ -267,13 +135,15 @@ fn object(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
             }
             draft
         }
-    }
+    };
+    deeper::add(map, &mut draft, budget);
+    draft
 }
 
 /// What an exception says that is told under its own name.
 fn named(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Option<Draft> {
     let is_one = |(name, value): &(&String, &Value)| {
-        names::is_exception(name) && value.is_object() && truthy(value)
+        names::is_exception(name) && !deeper::is_one(name) && value.is_object() && truthy(value)
     };
     let (name, value) = map.iter().find(is_one)?;
     let mut draft = read_within(value, budget)?;
@@ -299,22 +169,16 @@ fn flattened(value: &Value) -> &[Value] {
     }
 }
 
-/// What an error object says of the error that it passes on: gateways put a sentence of their own outside,
-/// and the upstream's inside of `value` (Vercel) or `cause`.
-fn deepest(error: &Value, budget: &mut ReadingLimit) -> Option<String> {
-    let inner = ["value", "cause"].iter().find_map(|name| error.get(*name))?;
-    if !inner.is_object() {
-        return None;
-    }
-    read_within(inner, budget)?.message
-}
-
 /// The members of one object, containers aside.
 fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
     let mut draft = Draft::default();
-    for name in KIND {
-        if let Some(kind) = map.get(name).and_then(Value::as_str).and_then(type_name) {
-            draft.kind.get_or_insert(kind);
+    let mut problems = Vec::new();
+    for kind in KIND.iter().filter_map(|name| map.get(*name)?.as_str()) {
+        match type_name(kind) {
+            Some(name) => {
+                draft.kind.get_or_insert(name);
+            }
+            None => problems.extend(problem(kind)),
         }
     }
     for name in CODE {
@@ -322,7 +186,9 @@ fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         draft.hints.push(code.clone());
         draft.code.get_or_insert(code);
     }
+    draft.hints.extend(grpc(map).map(Value::from));
     draft.hints.extend(draft.kind.iter().map(|kind| Value::from(kind.as_str())));
+    draft.hints.extend(problems);
     draft.param = PARAM
         .iter()
         .find_map(|name| param::given(map.get(*name)?.as_str()?))
@@ -338,11 +204,6 @@ fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         let found = read_within(value, budget)?;
         found.message.is_some().then_some((*name, found))
     });
-    // {"faultstring":…,"detail":{"errorcode":…}}: beside a text, an object holds the code.
-    let aside = ["detail", "details"]
-        .iter()
-        .find_map(|name| map.get(*name)?.as_object())
-        .and_then(|aside| budget.below(|budget| Some(flat(aside, budget))));
     match (label, told) {
         // {"error":"Unauthorized","message":"Invalid token"}: the sentence is the message.
         (Some(label), Some((name, found))) if specific(name) => {
@@ -359,10 +220,15 @@ fn flat(map: &Map<String, Value>, budget: &mut ReadingLimit) -> Draft {
         (None, Some((_, found))) => draft = draft.or(found),
         (None, None) => {}
     }
-    match aside {
-        Some(aside) => draft.or(aside),
-        None => draft,
-    }
+    draft
+}
+
+/// The status of a `google.rpc.Status` as JSON, `{"code":8,"message":…,"details":[]}`, or of a number that says whose it is.
+fn grpc(map: &Map<String, Value>) -> Option<u16> {
+    let named = GRPC.iter().find_map(|name| map.get(*name));
+    let is_status = map.get("details").is_some_and(Value::is_array) && map.contains_key("message");
+    let code = named.or_else(|| map.get("code").filter(|_| is_status))?;
+    status::from_grpc(status::integer(code)?)
 }
 
 /// Whether a text under `name` tells more than a string under `error` beside it.
@@ -404,162 +270,4 @@ fn finding(item: &Value, budget: &mut ReadingLimit) -> Option<Draft> {
         }),
         None => read_within(item, budget).map(|found| Draft { extra: Map::new(), ..found }),
     }
-}
-
-fn type_name(kind: &str) -> Option<String> {
-    // Cleaned and cut before it is judged, so that what leaves is read as the same name again.
-    let kind: String = clean(kind).trim().chars().take(MAX_NAME_CHARS).collect();
-    let kind = kind.trim_end();
-    // Anthropic's marker and RFC 9457's problem URIs name no OpenAI type.
-    let generic = kind.is_empty()
-        || kind.eq_ignore_ascii_case("error")
-        || kind == "about:blank"
-        || kind.starts_with("http://")
-        || kind.starts_with("https://");
-    (!generic).then(|| kind.to_owned())
-}
-
-fn code(value: &Value) -> Option<Value> {
-    match value {
-        Value::Number(_) => Some(value.clone()),
-        Value::String(text) => code_name(text),
-        _ => None,
-    }
-}
-
-/// A text as a code, wherever it stood: cleaned and cut, so that what leaves is read as the same code again.
-pub(super) fn code_name(text: &str) -> Option<Value> {
-    let text: String = clean(text).chars().take(MAX_NAME_CHARS).collect();
-    (!text.trim().is_empty()).then(|| Value::from(text))
-}
-
-/// What a nested error object says besides OpenAI's four fields: kept as it is.
-fn extras(map: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
-    map.iter()
-        .filter(|(name, _)| !known.contains(&name.as_str()) && !is_internal(name))
-        .filter_map(|(name, value)| {
-            let value = without_echo(value);
-            // Only a pathological field is measured to the end: texts tell their length at once.
-            let size = value.as_str().map_or_else(|| value.to_string().len(), str::len);
-            (size <= MAX_EXTRA_BYTES).then(|| (name.clone(), value))
-        })
-        .collect()
-}
-
-/// Of a flat error body only plain values that were not used for anything else, such as a request id.
-fn flat_extras(map: &Map<String, Value>) -> Map<String, Value> {
-    let used = |name: &str| {
-        [&MESSAGE[..], &KIND, &CODE, &PARAM, &CONTAINER, &ECHO]
-            .iter()
-            .any(|list| list.contains(&name))
-            || matches!(
-                name,
-                "object"
-                    | "success"
-                    | "isSuccess"
-                    | "is_success"
-                    | "ok"
-                    | "loc"
-                    | "timestamp"
-                    | "path"
-            )
-            || is_internal(name)
-    };
-    map.iter()
-        .filter(|(name, value)| {
-            !used(name)
-                && match value {
-                    Value::String(text) => text.len() <= 1_024,
-                    Value::Number(_) | Value::Bool(_) => true,
-                    _ => false,
-                }
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-/// Members that say where in the server's own source it happened.
-fn is_internal(name: &str) -> bool {
-    matches!(
-        name,
-        "file"
-            | "line"
-            | "trace"
-            | "stack"
-            | "stacktrace"
-            | "stackTrace"
-            | "stack_trace"
-            | "traceback"
-            | "exc_info"
-    )
-}
-
-/// `value` without the `input` and `ctx` of FastAPI's findings, which repeat the request.
-fn without_echo(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(without_echo).collect(),
-        Value::Object(map) => {
-            let finding = map.contains_key("loc") && map.contains_key("msg");
-            map.iter()
-                .filter(|(name, _)| {
-                    let is_echo = finding && matches!(name.as_str(), "input" | "ctx");
-                    !is_echo && !is_internal(name)
-                })
-                .map(|(name, value)| (name.clone(), without_echo(value)))
-                .collect::<Map<_, _>>()
-                .into()
-        }
-        _ => value.clone(),
-    }
-}
-
-/// A text as message. A text that is itself an error body (JSON or a page: gateways put their
-/// upstream's whole answer there) is read in turn, for as long as that says anything.
-fn of_text(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
-    let text = clean(text);
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return None;
-    }
-    if trimmed.starts_with(['{', '[']) {
-        let value = serde_json::from_str::<Value>(trimmed).ok();
-        let inner = value.and_then(|value| read_within(&value, budget));
-        let inner = inner.or_else(|| super::python::findings(trimmed));
-        let inner = inner.or_else(|| {
-            let json = loose::to_json(trimmed.as_bytes())?;
-            read_within(&serde_json::from_slice(&json).ok()?, budget)
-        });
-        if let Some(inner) = inner.filter(|inner| inner.message.is_some()) {
-            return Some(Draft { extra: Map::new(), ..inner });
-        }
-    } else if is_markup(trimmed) {
-        let page = page(trimmed);
-        let message = Some(page.message).filter(|message| !message.is_empty())?;
-        return Some(Draft { message: Some(message), ..Draft::default() });
-    } else if let Some(inner) = super::python::findings(trimmed) {
-        return Some(inner);
-    } else if let Some(inner) = of_exception(trimmed, budget) {
-        return Some(inner);
-    }
-    Some(Draft { message: Some(text), ..Draft::default() })
-}
-
-/// A sentence that a library prints for an exception: what it is around is the error.
-fn of_exception(text: &str, budget: &mut ReadingLimit) -> Option<Draft> {
-    let hints: Vec<Value> = printed::status(text)
-        .map(Value::from)
-        .into_iter()
-        .chain(printed::class(text).map(Value::from))
-        .collect();
-    if let Some(value) = printed::body(text) {
-        let inner = read_within(&value, budget)?;
-        inner.message.as_ref()?;
-        // The words stay as they came; what the body inside names is named.
-        let mut inner = Draft { message: Some(text.to_owned()), extra: Map::new(), ..inner };
-        inner.hints.extend(hints);
-        return Some(inner);
-    }
-    let said = printed::without_address(text);
-    let message = Some(said.unwrap_or(text).to_owned());
-    (!hints.is_empty()).then(|| Draft { message, hints, ..Draft::default() })
 }

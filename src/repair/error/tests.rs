@@ -3,6 +3,10 @@ use crate::policy::operation::Operation;
 use crate::test;
 use serde_json::json;
 
+#[cfg(not(target_arch = "wasm32"))]
+mod laws;
+mod servers;
+
 /// What an error body leaves as, if not as it came.
 fn from_http(status: u16, content_type: Option<&[u8]>, body: &[u8]) -> Option<ErrorAnswer> {
     let (answer, is_canonical) = read_http(status, content_type, body);
@@ -164,9 +168,6 @@ fn types_that_say_nothing() {
         let answer = rewritten(400, &body);
         assert_eq!(answer.error.kind, "invalid_request_error", "{name:?}");
     }
-    let long = format!("{} tail", "x".repeat(255));
-    let body = serde_json::json!({"error": {"message": "m", "type": long}}).to_string();
-    assert_eq!(rewritten(400, &body).error.kind, "x".repeat(255));
 }
 
 #[test]
@@ -459,147 +460,6 @@ fn printed_exceptions_are_read_for_what_they_are_around() {
     assert_eq!(rewritten(500, traced).error.extra, Map::new());
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-mod laws {
-    use super::*;
-    use crate::repair::error::text::MAX_MESSAGE_CHARS;
-    use proptest::prelude::*;
-
-    /// JSON made of the names and values that error bodies are made of.
-    fn body() -> impl Strategy<Value = Value> {
-        let text = prop_oneof![
-            Just("m".to_owned()),
-            Just(String::new()),
-            Just("<html><title>t</title></html>".to_owned()),
-            Just(r#"{"detail":[{"loc":["body","n"],"msg":"no"}]}"#.to_owned()),
-            Just("[{'loc': ('body', 'n'), 'msg': 'no'}]".to_owned()),
-            "[\\PC\u{0}\n]{0,12}",
-        ];
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            (0u32..60_000).prop_map(Value::from),
-            text.prop_map(Value::from),
-        ];
-        let name = prop::sample::select(vec![
-            "error",
-            "message",
-            "type",
-            "param",
-            "code",
-            "detail",
-            "errors",
-            "fault",
-            "base_resp",
-            "status_code",
-            "status_msg",
-            "msg",
-            "loc",
-            "input",
-            "choices",
-            "finish_reason",
-            "x_groq",
-            "data",
-            "object",
-            "status",
-            "error_code",
-            "text",
-            "request_id",
-        ]);
-        leaf.prop_recursive(4, 24, 5, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                prop::collection::vec((name.clone(), inner), 0..6).prop_map(|members| {
-                    members
-                        .into_iter()
-                        .map(|(name, value)| (name.to_owned(), value))
-                        .collect::<Map<_, _>>()
-                        .into()
-                }),
-            ]
-        })
-    }
-
-    fn assert_canonical(answer: &ErrorAnswer) {
-        assert!((400..=599).contains(&answer.status));
-        assert!(!answer.error.message.is_empty() && !answer.error.kind.is_empty());
-        assert!(answer.error.message.chars().count() <= MAX_MESSAGE_CHARS);
-        let again = from_http(answer.status, None, &answer.error.to_envelope());
-        assert_eq!(again, None, "{answer:?}");
-    }
-
-    #[test]
-    fn what_was_joined_is_read_as_when_it_comes_back() {
-        for body in [
-            r#"{"detail":[{"loc":"[{'loc': ('body', 'n'), 'msg': 'no'}]","msg":"m"}]}"#,
-            r#"{"errors":["[{'loc': ('body', 'n'), ","'msg': 'no'}]"]}"#,
-            r#"{"error":{"message":"HTTP 400:","cause":{"message":"{\"message\":\"no\"}"}}}"#,
-            r#"{"errors":["Error code: 400 - {'error': 'a","b'}"]}"#,
-        ] {
-            assert_canonical(&from_http(400, None, body.as_bytes()).expect(body));
-        }
-    }
-
-    #[test]
-    fn a_code_is_the_same_code_on_a_second_look_wherever_it_stood() {
-        let long = "x".repeat(300);
-        for body in [
-            r#"{"error":"\u0000","msg":"no"}"#.to_owned(),
-            r#"{"error":"quota\u0007_left","message":"no"}"#.to_owned(),
-            format!(r#"{{"error":"{long}","message":"no"}}"#),
-            r#"{"detail":[{"error":"/a\u0000|b","message":"no","param":"n"}]}"#.to_owned(),
-            format!("<Error><Code>{long}</Code><Message>no</Message></Error>"),
-            "<Error><Code>a&#7;b</Code><Message>no</Message></Error>".to_owned(),
-            "<Error><Code>&#0;</Code><Message>no</Message></Error>".to_owned(),
-        ] {
-            assert_canonical(&from_http(400, None, body.as_bytes()).expect(&body));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_json_becomes_canonical_and_stays_so(status in 400u16..600, body in body()) {
-            if let Some(answer) = from_http(status, None, body.to_string().as_bytes()) {
-                assert_canonical(&answer);
-            }
-        }
-
-        #[test]
-        fn any_bytes_become_canonical(status in 400u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(answer) = from_http(status, Some(b"text/html"), &body) {
-                assert_canonical(&answer);
-            }
-        }
-
-        #[test]
-        fn any_markup_becomes_canonical_without_it(
-            body in "(<|>|/|!|--|html|title|h1|body|script|&lt;|&#60;|&amp;|a|\n| ){0,30}"
-        ) {
-            let html = format!("<html>{body}");
-            if let Some(answer) = from_http(500, None, html.as_bytes()) {
-                assert_canonical(&answer);
-                prop_assert!(!answer.error.message.contains("<html"));
-                prop_assert!(!answer.error.message.contains("</"));
-            }
-        }
-
-        #[test]
-        fn errors_in_events_are_canonical(event in body(), marked: bool) {
-            let event_about = Event { marked, status: None };
-            if let Some(answer) = from_event(event.to_string().as_bytes(), event_about) {
-                assert_canonical(&answer);
-            }
-        }
-
-        #[test]
-        fn errors_in_200_are_canonical(body in body()) {
-            if let Some(answer) = from_ok(Operation::ChatCompletions, body.to_string().as_bytes()) {
-                assert_canonical(&answer);
-            }
-        }
-    }
-}
-
 #[test]
 fn a_result_in_an_envelope_is_no_error() {
     for (operation, body) in [
@@ -611,4 +471,73 @@ fn a_result_in_an_envelope_is_no_error() {
     ] {
         assert_eq!(from_ok(operation, body.as_bytes()), None, "{body}");
     }
+}
+
+/// Only a short name is a type; an address names none, but may name the status.
+#[test]
+fn types_are_short_names() {
+    for (given, want) in [
+        ("rate_limit_error", "rate_limit_error"),
+        ("Bad Request", "Bad Request"),
+        ("invalid.request-error", "invalid.request-error"),
+        ("com.amazon.coral.availability#ThrottlingException", "ThrottlingException"),
+        ("ThrottlingException:http://internal.test/coral/", "ThrottlingException"),
+        ("about:blank", "api_error"),
+        ("urn:problem-type:rate-limit", "api_error"),
+        ("tag:example.com,2025:no-worker", "api_error"),
+        ("/problems/no-worker", "api_error"),
+        ("https://example.com/problems/no-worker", "api_error"),
+        ("../no-worker", "api_error"),
+        ("#no-worker", "api_error"),
+        ("The server that was asked has no worker", "api_error"),
+        ("{\"a\":1}", "api_error"),
+    ] {
+        let body = json!({"error": {"message": "m", "type": given}}).to_string();
+        let answer = read_http(500, None, body.as_bytes()).0;
+        assert_eq!(answer.error.kind, want, "{given}");
+    }
+    let long = json!({"error": {"message": "m", "type": "x".repeat(65)}}).to_string();
+    assert_eq!(rewritten(500, &long).error.kind, "api_error");
+    for (kind, status) in [
+        ("urn:problem-type:rate-limit-exceeded", 429),
+        ("https://example.com/problems/model-not-found/", 404),
+        ("https://rate-limit.example.com/problems/other", 502),
+    ] {
+        let body = json!({"type": kind, "title": "m", "error": {"message": "m"}}).to_string();
+        let answer = from_ok(Operation::ChatCompletions, body.as_bytes()).unwrap();
+        assert_eq!(answer.status, status, "{kind}");
+    }
+}
+
+/// Wherever an error holds the one that it passes on, that is read; its words are told once.
+#[test]
+fn errors_inside_of_errors() {
+    let inner = json!({"message": "The prompt is too long: 9 tokens > 8 maximum", "type": "t", "code": "c"});
+    let text = json!({"error": inner}).to_string();
+    for name in ["cause", "innererror", "inner_error", "value", "original_error", "details", "raw"]
+    {
+        for held in [inner.clone(), json!({"error": inner}), json!([inner]), json!(text)] {
+            for error in [
+                json!({"message": "Provider returned error", name: held}),
+                json!({"message": "Provider returned error", "metadata": {name: held, "provider_name": "p"}}),
+            ] {
+                for body in [json!({"error": error}), error] {
+                    let answer = rewritten(502, &body.to_string()).error;
+                    assert_eq!(answer.code.as_deref(), Some("context_length_exceeded"), "{body}");
+                    let want =
+                        "Provider returned error: The prompt is too long: 9 tokens > 8 maximum";
+                    assert_eq!(answer.message, want, "{body}");
+                }
+            }
+        }
+        // A text that is no body may be anything: it is not told, and counts for what it means.
+        let body = json!({"error": {"message": "Provider returned error", name: "prompt is too long: 9 > 8"}});
+        let answer = rewritten(502, &body.to_string()).error;
+        assert_eq!(answer.message, "Provider returned error", "{body}");
+        assert_eq!(answer.code.as_deref(), Some("context_length_exceeded"), "{body}");
+    }
+    // What is said outside counts first.
+    let body = json!({"error": {"message": "m", "code": 429, "type": "outer", "cause": inner}});
+    let answer = rewritten(429, &body.to_string()).error;
+    assert_eq!((answer.code.as_deref(), &*answer.kind), (Some("429"), "outer"));
 }

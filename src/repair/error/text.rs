@@ -60,6 +60,8 @@ pub struct ErrorPage {
     pub message: String,
     /// `<Code>` of an XML error (S3 and its kind).
     pub code: Option<String>,
+    /// It is a page for people, not an XML error.
+    pub is_html: bool,
 }
 
 /// Reads an HTML or XML page.
@@ -84,8 +86,10 @@ pub fn page(text: &str) -> ErrorPage {
         }
     });
     // `<Code>` is an error code in XML only; in HTML the element sets type.
-    let xml = !lower.contains("<html") && !lower.contains("<body");
-    ErrorPage { message, code: code.filter(|_| xml) }
+    let is_html = ["<html", "<body", "<!doctype html", "<title", "<center"]
+        .iter()
+        .any(|begin| lower.contains(begin));
+    ErrorPage { message, code: code.filter(|_| !is_html), is_html }
 }
 
 /// Titles that pages carry whatever went wrong.
@@ -327,7 +331,8 @@ mod tests {
             page(xml),
             ErrorPage {
                 message: "Access Denied".to_owned(),
-                code: Some("AccessDenied".to_owned())
+                code: Some("AccessDenied".to_owned()),
+                is_html: false,
             }
         );
     }

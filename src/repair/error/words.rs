@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ok::of_cause;
-use super::{Code, ErrorAnswer, of_text, own, settle, shape};
+use super::{Code, ErrorAnswer, of_text, own, settle, shape, status};
 use crate::repair::loose;
 
 /// What an answer that is broken off or no answer stands for.
@@ -50,7 +50,10 @@ pub fn from_words(words: &[u8]) -> ErrorAnswer {
     let loose = || serde_json::from_slice(&loose::to_json(text.as_bytes())?).ok();
     let json = serde_json::from_str::<Value>(text).ok().or_else(loose);
     let draft = json.as_ref().and_then(shape::read).or_else(|| of_text(text, None));
-    settle(BAD_GATEWAY, draft, || "The upstream reported an error without saying which.".to_owned())
+    let status = draft.as_ref().and_then(|draft| status::of_hints(&draft.hints));
+    settle(status.unwrap_or(BAD_GATEWAY), draft, || {
+        "The upstream reported an error without saying which.".to_owned()
+    })
 }
 
 /// The error of an answer without an answer in it: whatever words are in it are the message. `lack`: what it has not.
