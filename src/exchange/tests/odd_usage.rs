@@ -229,6 +229,29 @@ fn counts_that_are_none_do_not_leave() {
 }
 
 #[test]
+fn nor_do_they_beside_vectors() {
+    let asked = r#"{"model":"alpha/m","input":"a"}"#;
+    for (usage, told) in [
+        (r#"{"prompt_tokens":7,"total_tokens":7}"#, [7, 7]),
+        (r#"{"prompt_tokens":7.0,"total_tokens":7e0}"#, [7, 7]),
+        (r#"{"prompt_tokens":-7,"total_tokens":7}"#, [0, 0]),
+        (r#"{"prompt_tokens":7,"total_tokens":1e30}"#, [0, 0]),
+        (r#"{"prompt_tokens":7.5,"total_tokens":7}"#, [0, 0]),
+    ] {
+        let list = format!(
+            r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":[0.5]}}],"model":"m","usage":{usage}}}"#
+        );
+        for size in [list.len(), 3] {
+            let host = answered("/v1/embeddings", asked, &head(JSON), list.as_bytes(), size);
+            let answer: Value = serde_json::from_slice(&host.answer.body).unwrap();
+            assert_eq!(answer["usage"], json!({"prompt_tokens": told[0], "total_tokens": told[1]}));
+            let source = if told[0] > 0 { Source::Upstream } else { Source::Estimated };
+            assert_eq!(counts(&host).map(|(source, _)| source), Some(source), "{usage}");
+        }
+    }
+}
+
+#[test]
 fn counts_that_contradict_each_other_are_named() {
     let parts = r#"{"prompt_tokens":7,"completion_tokens":3,"total_tokens":4}"#;
     for (usage, is_named) in [(USAGE, false), (parts, true)] {

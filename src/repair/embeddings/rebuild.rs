@@ -9,6 +9,7 @@ use crate::error::GatewayError;
 use crate::repair::drift::trim_drift;
 use crate::repair::loose;
 use crate::repair::mend::{Infinite, rescue};
+use crate::telemetry::usage::Tokens;
 use crate::wire::failure::means_failure;
 use crate::wire::json::cursor::{self, Value};
 use crate::wire::json::string;
@@ -138,13 +139,17 @@ impl EmbeddingsWriter<'_> {
     fn usage(&mut self, top: &AnswerObject<'_>) -> Result<(), GatewayError> {
         let given = top.get("usage").filter(|usage| usage.kind == Kind::BeginObject);
         let usage = given.map(AnswerObject::read).transpose()?;
-        let member = |name: &str| usage.as_ref()?.get(name).and_then(count);
+        // What is no count spoils what stands beside it.
+        let is_told = given.is_some_and(|usage| Tokens::look(usage).is_ok());
+        let member = |name: &str| usage.as_ref().filter(|_| is_told)?.get(name).and_then(count);
         let (prompt, total) = (member("prompt_tokens"), member("total_tokens"));
-        let is_text = |name: &str| {
-            given.and_then(|usage| usage.get(name)).is_some_and(|count| count.kind == Kind::String)
+        // Clients with types read whole numbers alone.
+        let is_plain = |name: &str| {
+            let written = given.and_then(|usage| usage.get(name));
+            written.is_some_and(|count| count.raw().iter().all(u8::is_ascii_digit))
         };
-        let has_text = is_text("prompt_tokens") || is_text("total_tokens");
-        if let (Some(given), Some(_), Some(_), false) = (given, prompt, total, has_text) {
+        let are_plain = is_plain("prompt_tokens") && is_plain("total_tokens");
+        if let (Some(given), Some(_), Some(_), true) = (given, prompt, total, are_plain) {
             self.out.extend_from_slice(given.raw());
             return Ok(());
         }
@@ -278,6 +283,7 @@ fn count(value: &Value<'_>) -> Option<u64> {
     if value.kind == Kind::String {
         return value.as_str()?.trim().parse().ok();
     }
-    // 5.0 is a count as well; beyond 2^53 none is.
-    value.as_f64().filter(|count| (0.0..9e15).contains(count)).map(|count| count as u64)
+    // 5.0 is a count as well; beyond 2^53 none is, nor is a part of one.
+    let is_count = |count: &f64| (0.0..9e15).contains(count) && count.fract() == 0.0;
+    value.as_f64().filter(is_count).map(|count| count as u64)
 }

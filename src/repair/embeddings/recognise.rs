@@ -252,10 +252,12 @@ impl Recogniser {
             };
             return true;
         }
-        let is_number = token.kind == Kind::Number;
+        let is_count = token.kind == Kind::Number
+            && matches!(self.member, ExpectedMember::PromptTokens | ExpectedMember::TotalTokens)
+            && is_count(self.text.read(token, chunk));
         match self.member {
-            ExpectedMember::PromptTokens => self.fields.prompt_tokens = is_number,
-            ExpectedMember::TotalTokens => self.fields.total_tokens = is_number,
+            ExpectedMember::PromptTokens => self.fields.prompt_tokens = is_count,
+            ExpectedMember::TotalTokens => self.fields.total_tokens = is_count,
             _ => {}
         }
         self.member = ExpectedMember::Other;
@@ -324,4 +326,9 @@ impl Recogniser {
         self.place = Place::Data(item);
         fits
     }
+}
+
+/// Whether a number is a count of tokens, as it is written: no answer has more of them than fifteen digits tell.
+fn is_count(number: &[u8]) -> bool {
+    number.len() <= 15 && number.iter().all(u8::is_ascii_digit)
 }

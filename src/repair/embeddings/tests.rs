@@ -166,6 +166,22 @@ fn usage_is_completed_and_other_fields_are_kept() {
             r#""usage":{"prompt_tokens":null,"total_tokens":0}"#,
             json!({"prompt_tokens":0,"total_tokens":0}),
         ),
+        (
+            r#""usage":{"prompt_tokens":5.0,"total_tokens":6e0}"#,
+            json!({"prompt_tokens":5,"total_tokens":6}),
+        ),
+        (
+            r#""usage":{"prompt_tokens":-1,"total_tokens":6}"#,
+            json!({"prompt_tokens":0,"total_tokens":0}),
+        ),
+        (
+            r#""usage":{"prompt_tokens":5,"total_tokens":1e30}"#,
+            json!({"prompt_tokens":0,"total_tokens":0}),
+        ),
+        (
+            r#""usage":{"prompt_tokens":1.5,"total_tokens":-6}"#,
+            json!({"prompt_tokens":0,"total_tokens":0}),
+        ),
     ] {
         let body = format!(r#"{{"id":"x","data":[{{"embedding":[1],"why":"y"}}],{members}}}"#);
         let out = rebuilt(1, &body);
