@@ -38,6 +38,15 @@ def test_a_403_for_what_was_asked_is_no_matter_of_credentials(gateway, upstreams
     assert expect.envelope(gateway.post(body=ASK))["message"] == "Your input was flagged"
 
 
+def test_a_firewalls_403_is_no_matter_of_credentials(gateway, upstreams):
+    page = b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body></body></html>"
+    upstreams["alpha"].next(answer(page, 403, content_type="text/html"))
+    reply = gateway.post(body=ASK)
+    error = expect.envelope(reply)
+    assert (reply.status, error["message"]) == (403, "Attention Required! | Cloudflare")
+    assert error["code"] is None
+
+
 @pytest.mark.parametrize(("status", "message", "hidden"), SAID.values(), ids=SAID)
 @pytest.mark.parametrize("inside", [False, True], ids=["status", "inside 200"])
 def test_a_list_of_models_shows_no_more_than_the_key_may_use(gateway, upstreams, status, message, hidden, inside):
