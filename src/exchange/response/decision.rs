@@ -24,6 +24,8 @@ pub(super) enum BodyDecision {
     Abort(GatewayError),
     /// The body is an event stream: its reader gets all that was collected.
     ReadAsStream(StreamKind, Vec<u8>),
+    /// The body is an event stream of another kind, and no error: what was collected goes on but for the key.
+    Cover(Vec<u8>),
 }
 
 /// Who reads what comes after a [`BodyDecision::Pass`].

@@ -10,7 +10,7 @@
 //! | embeddings | [`embeddings`] | once it is known what they need |
 //! | other JSON | [`json`] | with the whole body, or once it is known to be good |
 //! | 3xx; 202 and 204 where JSON was asked for | nobody: an error takes its place | at once |
-//! | an event stream of another kind (speech, images) | [`covered`] | at once |
+//! | an event stream of another kind (speech, images) | [`speech`], then [`covered`] | with the first event |
 //! | the rest: text, good answers that are compressed (unless they were to be a Response) | nobody | at once |
 
 mod attempt;
@@ -237,6 +237,10 @@ impl Exchange {
                 self.response = ResponsePhase::Stream(Box::new(stream));
                 self.response.push(&collected, end, &context, meter)
             }
+            (BodyDecision::Cover(collected), _) => {
+                self.response = ResponsePhase::Covered(CoveredStream::default());
+                self.response.push(&collected, end, &context, meter)
+            }
             (verdict, _) => verdict,
         };
         if let Err(error) = self.settle() {
@@ -244,7 +248,9 @@ impl Exchange {
         }
         match verdict {
             // A stream is not read as one again.
-            BodyDecision::Hold | BodyDecision::ReadAsStream(..) => ResponseStep::Hold,
+            BodyDecision::Hold | BodyDecision::ReadAsStream(..) | BodyDecision::Cover(_) => {
+                ResponseStep::Hold
+            }
             BodyDecision::Fail(answer) => {
                 match std::mem::replace(&mut self.response, ResponsePhase::Swallowing) {
                     ResponsePhase::Failure(failure)
@@ -284,6 +290,10 @@ impl Exchange {
                 if !self.response_head_sent {
                     self.response_head_sent = true;
                     edits.extend(self.own_headers());
+                    if matches!(self.response, ResponsePhase::Covered(_)) {
+                        // What is covered has another length.
+                        edits.push(HeaderEdit::remove("content-length"));
+                    }
                 }
                 match outcome {
                     Some(outcome) if in_head && self.answers_have(AnswerHeader::Cache) => {

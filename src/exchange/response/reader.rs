@@ -32,7 +32,7 @@ pub(super) fn reader(
         }
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit if is_stream => {
-            ResponsePhase::Passing
+            ResponsePhase::Speech(Box::new(speech::Speech::events(operation)))
         }
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit
             if !(is_json || is_page || content_type.starts_with(b"text/")) =>

@@ -1,15 +1,18 @@
 //! Speech, and pictures that are not labelled as JSON: bytes stream on. A text that is the whole body is an error however it is
-//! labelled, unless it is JSON that holds a picture.
+//! labelled, unless it is JSON that holds a picture. Of events, the first one says whether it is an error.
 
 use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, invalid};
 use super::json::{joined, may_be_text};
+use crate::error::ErrorAnswer;
 use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
+use crate::repair::chat::RequestFacts;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, from_words, no_answer};
 use crate::repair::mend::{Infinite, mend};
+use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind};
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -21,11 +24,52 @@ const MAX_ERROR_BYTES: usize = 16 * 1024;
 pub(in super::super) struct Speech {
     operation: Operation,
     collected: Vec<u8>,
+    /// It is labelled as events: this reads them to the first one.
+    events: Option<SseNormalizer>,
+}
+
+/// What is known of an event stream's beginning.
+enum FirstEvent {
+    Waiting(SseNormalizer),
+    Good,
+    Error(ErrorAnswer),
 }
 
 impl Speech {
     pub(super) fn new(operation: Operation) -> Self {
-        Self { operation, collected: Vec::new() }
+        Self { operation, collected: Vec::new(), events: None }
+    }
+
+    /// Labelled as an event stream: the first event says whether it is an error.
+    pub(super) fn events(operation: Operation) -> Self {
+        let options = Options {
+            kind: StreamKind::Transcription,
+            // It is asked for the head alone, and for no more than the bytes of an error.
+            max_event_bytes: usize::MAX,
+            response_model: None,
+            request: RequestFacts::default(),
+        };
+        Self { events: Some(SseNormalizer::new(options)), ..Self::new(operation) }
+    }
+
+    /// What an event stream does, of which these are the next bytes.
+    fn first_event(mut events: SseNormalizer, all: &[u8], bytes: &[u8], end: bool) -> FirstEvent {
+        let _events = events.push(bytes);
+        let is_undecided = *events.head() == StreamHead::Undecided;
+        let may_end = end || bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        if is_undecided && may_end && has_event(all, end) {
+            return FirstEvent::Good;
+        }
+        if is_undecided && end {
+            let _last = events.finish(StreamEnd::Clean);
+        }
+        match events.head() {
+            StreamHead::Error(answer) => FirstEvent::Error(answer.clone()),
+            StreamHead::Undecided if !end && all.len() <= MAX_ERROR_BYTES => {
+                FirstEvent::Waiting(events)
+            }
+            StreamHead::Undecided | StreamHead::Stream => FirstEvent::Good,
+        }
     }
 
     /// Bytes that are kept of it.
@@ -43,6 +87,18 @@ impl Speech {
         end: bool,
         _context: &ReaderContext<'_>,
     ) -> BodyDecision {
+        if let Some(events) = self.events.take() {
+            let all = joined(&mut self.collected, bytes);
+            return match Self::first_event(events, &all, bytes, end) {
+                FirstEvent::Error(answer) => BodyDecision::Fail(answer),
+                FirstEvent::Good => BodyDecision::Cover(all.into_owned()),
+                FirstEvent::Waiting(events) => {
+                    self.events = Some(events);
+                    self.collected = all.into_owned();
+                    BodyDecision::Hold
+                }
+            };
+        }
         // What was held is text; a character may go on in the next bytes.
         if self.collected.is_empty() && !may_be_text(bytes) {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
@@ -77,4 +133,22 @@ impl Speech {
             _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
         })
     }
+}
+
+/// Whether there is an event with data, that has ended.
+fn has_event(all: &[u8], end: bool) -> bool {
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let is_data =
+        |line: &[u8]| line.strip_prefix(b"data:").is_some_and(|data| !data.trim_ascii().is_empty());
+    let mut from = 0;
+    for line in all.split(is_break) {
+        if is_data(line) {
+            let rest = all.get(from..).unwrap_or_default();
+            let ends = [&b"\n\n"[..], b"\r\r", b"\n\r\n"];
+            return end
+                || ends.iter().any(|&blank| rest.windows(blank.len()).any(|at| at == blank));
+        }
+        from += line.len() + 1;
+    }
+    false
 }

@@ -6,6 +6,7 @@ mod budget;
 mod counted;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
+mod media;
 mod metered;
 mod odd_usage;
 mod pieces;

@@ -8,7 +8,7 @@ use crate::repair::sse::{
     Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, in_canonical_event,
 };
 use crate::telemetry::counters::{Repair, Repairs};
-use crate::wire::json::cursor::{self, Value};
+use crate::wire::json::cursor::{self, Key, Value};
 use crate::wire::json::tokenizer::Kind;
 
 /// The completion that the chunks of `body` add up to.
@@ -124,10 +124,41 @@ struct CollectedChoice {
 #[derive(Default)]
 struct CollectedCall {
     index: u64,
-    /// Its own members (`id`, `type`).
+    /// Its own members (`id`) but for `type`.
     members: Vec<(Vec<u8>, Vec<u8>)>,
+    kind: CollectedKind,
     name: Vec<u8>,
-    arguments: Vec<u8>,
+    /// A function's arguments, or the input of a custom tool.
+    text: Vec<u8>,
+}
+
+/// What is called: where its name and its text stand.
+#[derive(Default, Clone, Copy)]
+enum CollectedKind {
+    #[default]
+    Function,
+    Custom,
+}
+
+impl CollectedKind {
+    fn of(key: &Key<'_>) -> Option<Self> {
+        [Self::Function, Self::Custom].into_iter().find(|kind| key.is(kind.name()))
+    }
+
+    /// Its `type`, and the member that holds the name and the text.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Custom => "custom",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Function => "arguments",
+            Self::Custom => "input",
+        }
+    }
 }
 
 /// Puts a member in its place, or in that of the one with its name.
@@ -227,11 +258,13 @@ impl CollectedChoice {
         });
         let Some(call) = self.calls.get_mut(at) else { return };
         for (key, member) in value.members() {
-            if key.is("function") {
+            if member.is_null() || key.is("index") || key.is("type") {
+            } else if let Some(kind) = CollectedKind::of(&key) {
+                call.kind = kind;
                 let text = |name: &str| member.get(name).map(|text| text.inner().to_vec());
                 call.name.extend(text("name").unwrap_or_default());
-                call.arguments.extend(text("arguments").unwrap_or_default());
-            } else if !key.is("index") && !member.is_null() {
+                call.text.extend(text(kind.text()).unwrap_or_default());
+            } else {
                 put(&mut call.members, super::edits::name_of(value, &key), member.raw());
             }
         }
@@ -290,28 +323,24 @@ impl CollectedChoice {
         out.extend_from_slice(b",\"tool_calls\":[");
         for (position, call) in self.calls.iter().enumerate() {
             out.extend_from_slice(if position > 0 { b",{" } else { b"{" });
-            // A function's call is of that type, whatever its deltas said.
-            let is_function = !call.members.iter().any(|(name, _)| name == b"\"custom\"");
-            if is_function {
-                member(out, b"\"type\"", b"\"function\"");
-            }
+            // What it holds says what it is, whatever its deltas said.
+            let kind = call.kind.name();
+            member(out, b"\"type\"", format!("\"{kind}\"").as_bytes());
             for (key, value) in &call.members {
-                if !(is_function && key == b"\"type\"") {
-                    member(out, key, value);
-                }
+                member(out, key, value);
             }
-            if !is_function {
-                out.push(b'}');
-                continue;
-            }
-            let function = [
-                b"{\"name\":\"",
-                &call.name[..],
-                b"\",\"arguments\":\"",
-                &call.arguments[..],
-                b"\"}",
-            ];
-            member(out, b"\"function\"", &function.concat());
+            // No arguments are an empty object, as in a plain answer; a custom tool's input may be no text.
+            let text = match call.kind {
+                CollectedKind::Function if call.text.is_empty() => &b"{}"[..],
+                _ => &call.text,
+            };
+            let name = [b"\"", &call.name[..], b"\""].concat();
+            let text = [b"\"", text, b"\""].concat();
+            let mut called = vec![b'{'];
+            member(&mut called, b"\"name\"", &name);
+            member(&mut called, format!("\"{}\"", call.kind.text()).as_bytes(), &text);
+            called.push(b'}');
+            member(out, format!("\"{kind}\"").as_bytes(), &called);
             out.push(b'}');
         }
         out.push(b']');

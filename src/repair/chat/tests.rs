@@ -563,3 +563,26 @@ data: [DONE]
     let again = answer(Api::Chat, &collected.body, RequestFacts::default(), 16 * 1024);
     assert_eq!(again.unwrap().body, collected.body);
 }
+
+/// Name and text of a call are put together by one rule, a function's and a custom tool's; no arguments are an empty object.
+#[test]
+fn the_texts_of_collected_calls_are_whole() {
+    let body = br#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"on"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}]}}]}
+
+data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"custom":{"input":"e"}}]}}]}
+
+data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}
+
+data: [DONE]
+
+"#;
+    let collected = answer(Api::Chat, body, RequestFacts::default(), 16 * 1024).unwrap();
+    let collected: Value = serde_json::from_slice(&collected.body).unwrap();
+    assert_eq!(
+        collected["choices"][0]["message"]["tool_calls"],
+        json!([
+            {"type": "custom", "id": "a", "custom": {"name": "f", "input": "one"}},
+            {"type": "function", "id": "b", "function": {"name": "g", "arguments": "{}"}},
+        ])
+    );
+}

@@ -38,7 +38,9 @@ pub fn from_ok(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
             // Also plain text, SRT or VTT, which may be empty: silence was transcribed.
             let head = body.trim_ascii_start();
             if !head.starts_with(b"{") && !head.starts_with(b"<") {
-                return None;
+                // One whole JSON value in the framing of an event may be an error; of several, nothing is read.
+                let framed = body.get(trim_drift(body)).filter(|json| json.starts_with(b"{"))?;
+                return in_value(operation, &cursor::parse(framed).ok()?);
             }
         }
         _ => {}

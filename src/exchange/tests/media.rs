@@ -1,0 +1,89 @@
+//! Answers that are no chat: speech, images, transcripts. An error in a 200 is an error there too.
+
+use super::*;
+use crate::test;
+
+const SPEECH: (&str, &str) = ("/v1/audio/speech", r#"{"model":"alpha/m","input":"a","voice":"v"}"#);
+const IMAGE: (&str, &str) = ("/v1/images/generations", r#"{"model":"alpha/m","prompt":"a"}"#);
+
+fn answered((path, asked): (&str, &str), label: Option<&str>, body: &[u8], size: usize) -> Host {
+    let mut head = vec![(":status", "200")];
+    head.extend(label.map(|label| ("content-type", label)));
+    let mut host = send(&config(), path, &[], asked);
+    assert!(host.request.ended, "{:?}", host.reply);
+    host.respond(&fields(&head), &cut(body, size), End::Alone);
+    host
+}
+
+#[test]
+fn an_error_in_a_200_is_one_whatever_its_label_and_framing() {
+    for asked in [SPEECH, IMAGE] {
+        for label in [
+            None,
+            Some("text/event-stream"),
+            Some("application/json"),
+            Some("audio/mpeg"),
+            Some("application/octet-stream"),
+        ] {
+            for body in [
+                r#"{"error":{"message":"Slow down","code":429}}"#,
+                "data: {\"error\":{\"message\":\"Slow down\",\"code\":429}}\n\n",
+                "data: {\"error\":{\"message\":\"Slow down\",\"code\":429}}\n\ndata: [DONE]\n\n",
+                ": hi\n\nevent: error\ndata: {\"error\":{\"message\":\"Slow down\",\"code\":429}}\n\n",
+            ] {
+                for size in [1, 7, 1_000] {
+                    let host = answered(asked, label, body.as_bytes(), size);
+                    let head = &host.answer.head;
+                    assert_eq!(get(head, ":status"), Some("429"), "{asked:?} {label:?} {body}");
+                    assert_eq!(get(head, "content-type"), Some("application/json"));
+                    let said: Value = serde_json::from_slice(&host.answer.body).unwrap();
+                    assert_eq!(said["error"]["message"], "Slow down", "{label:?} {body}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn good_events_of_media_go_on_as_they_are() {
+    let long = format!(
+        "data: {{\"type\":\"speech.audio.delta\",\"audio\":\"{}\"}}\n\n",
+        "a".repeat(40_000)
+    );
+    for body in [
+        "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"aa\"}\n\n",
+        "data: {\"type\":\"speech.audio.delta\",\"audio\":\"aa\"}\n\ndata: {\"type\":\"speech.audio.done\",\"usage\":{}}\n\n",
+        "data: {\"type\":\"speech.audio.done\"}\r\n\r\n",
+        "data: aGVsbG8=\n\n",
+        &long,
+    ] {
+        for asked in [SPEECH, IMAGE] {
+            for size in [1, 9, 100_000] {
+                let host = answered(asked, Some("text/event-stream"), body.as_bytes(), size);
+                let sent = String::from_utf8_lossy(&host.answer.body);
+                assert_eq!(get(&host.answer.head, ":status"), Some("200"), "{sent}");
+                assert!(sent == body, "{sent}");
+            }
+        }
+    }
+}
+
+#[test]
+fn events_of_media_that_never_come_are_an_error() {
+    for body in ["", ": hi\n\n"] {
+        let host = answered(SPEECH, Some("text/event-stream"), body.as_bytes(), 3);
+        assert_eq!(get(&host.answer.head, ":status"), Some("502"), "{body:?}");
+    }
+}
+
+#[test]
+fn the_first_good_event_of_media_lets_the_head_go() {
+    let mut host = send(&config(), SPEECH.0, &[], SPEECH.1);
+    let head = fields(&[(":status", "200"), ("content-type", "text/event-stream")]);
+    host.answer.head = head.clone();
+    let step = host.exchange.on_response_head(&headers(&head), false, &Around::default());
+    host.answer_step(step, false);
+    assert!(!host.answer.head_sent);
+    host.answer_body(b"data: {\"type\":\"speech.audio.delta\",\"audio\":\"aa\"}\n\n", false);
+    assert!(host.answer.head_sent);
+}
