@@ -25,12 +25,12 @@ pub(in super::super) struct Speech {
     operation: Operation,
     collected: Vec<u8>,
     /// It is labelled as events: this reads them to the first one.
-    events: Option<SseNormalizer>,
+    events: Option<Box<SseNormalizer>>,
 }
 
 /// What is known of an event stream's beginning.
 enum FirstEvent {
-    Waiting(SseNormalizer),
+    Waiting(Box<SseNormalizer>),
     Good,
     Error(ErrorAnswer),
 }
@@ -49,11 +49,16 @@ impl Speech {
             response_model: None,
             request: RequestFacts::default(),
         };
-        Self { events: Some(SseNormalizer::new(options)), ..Self::new(operation) }
+        Self { events: Some(Box::new(SseNormalizer::new(options))), ..Self::new(operation) }
     }
 
     /// What an event stream does, of which these are the next bytes.
-    fn first_event(mut events: SseNormalizer, all: &[u8], bytes: &[u8], end: bool) -> FirstEvent {
+    fn first_event(
+        mut events: Box<SseNormalizer>,
+        all: &[u8],
+        bytes: &[u8],
+        end: bool,
+    ) -> FirstEvent {
         let _events = events.push(bytes);
         let is_undecided = *events.head() == StreamHead::Undecided;
         let may_end = end || bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
