@@ -34,11 +34,21 @@ fuzz_target!(|data: &[u8]| {
                 let FetchProgress::Wait(calls) = fetches.ask(config, 1, needs, known, 0) else {
                     panic!("nothing is asked");
                 };
-                let Some(call) = calls.into_iter().next() else { panic!("nothing is sent") };
-                fetches.sent(call.question, 1);
+                let Some(mut call) = calls.into_iter().next() else { panic!("nothing is sent") };
                 let head = Headers::default();
-                let body = CallAnswer { status: 200, headers: &head, body: data };
-                let mut ready = fetches.answered(1, Some(body), 0);
+                let mut pages = 0;
+                let mut ready = loop {
+                    pages += 1;
+                    assert!(pages <= 20, "a list has no end");
+                    fetches.sent(call, 1);
+                    // Each page is the same.
+                    let body = CallAnswer { status: 200, headers: &head, body: data };
+                    let answered = fetches.answered(1, Some(body), 0);
+                    match answered.next {
+                        Some(next) => call = next,
+                        None => break answered.ready,
+                    }
+                };
                 (_, known) = ready.pop().expect("the request waits for nothing more");
                 if needs(&known).is_empty() {
                     return answer(config, &key, want, &known);

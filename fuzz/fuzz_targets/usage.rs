@@ -30,7 +30,10 @@ fuzz_target!(|data: &[u8]| {
         if counts.source == Source::Upstream {
             assert!(counts.total >= counts.input.saturating_add(counts.output));
         } else if reading.input.is_none()
-            && !data.to_ascii_lowercase().windows(5).any(|five| five == b"token" || five == b"count")
+            && !data
+                .to_ascii_lowercase()
+                .windows(5)
+                .any(|five| five == b"token" || five == b"count")
         {
             // More text than bytes there can't be, but for names that are escaped.
             assert!(
