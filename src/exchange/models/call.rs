@@ -12,7 +12,8 @@ use crate::wire::percent;
 
 /// How long one provider may take for all pages of its list, in milliseconds.
 pub const TIMEOUT_MS: u64 = 5_000;
-/// How many pages of a list are asked for. Together they have at most [`MAX_LIST_BYTES`] and [`MAX_MODELS`].
+/// How many pages of a list are asked for. Together they have at most [`MAX_LIST_BYTES`] and as many models as lists keep
+/// (`MAX_MODELS`).
 pub const MAX_PAGES: usize = 20;
 
 /// A call to make: GET, without a body. `Debug` shows no header: the credential is among them.
