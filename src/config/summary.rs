@@ -73,6 +73,17 @@ impl Config {
                 keys.are()
             )
         }));
+        let keys = self.virtual_keys.iter();
+        let shown = keys.filter(|key| key.weakness == Some(Weakness::Shown)).count();
+        if shown > 0 {
+            // Without their names, which are keys.
+            let which = count(shown, "virtual key is its own id", "virtual keys are their own ids");
+            warnings.push(ConfigWarning {
+                path: "virtual_keys",
+                key: None,
+                message: format!("{which}: logs, metrics and headers show it; give it another"),
+            });
+        }
         warnings
     }
 

@@ -24,6 +24,8 @@ pub enum Weakness {
     Short,
     /// Its digest is that of no key, or of one that everybody knows.
     Placeholder,
+    /// It is its own id.
+    Shown,
 }
 
 /// One virtual key: who may use what.

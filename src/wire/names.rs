@@ -72,20 +72,27 @@ fn further(first: u8) -> &'static [&'static str] {
 const ABOUT_MODELS: [(&str, &str); 3] =
     [("model", "*model*"), ("adapter", "*adapter*"), ("lora", "*lora*")];
 
-/// Which name that chooses models some parser may take `written` for: of a member, a form's field or a query's parameter that is
-/// not `model`. For those that are known by a word, a pattern.
+/// Which name of a table by which some server chooses a model some parser may take `written` for: of a query's parameter that is
+/// not `model`.
+#[must_use]
+pub fn known_further_model(written: &[u8]) -> Option<&'static str> {
+    if is_as_meant(written) {
+        let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
+        return further(first)
+            .iter()
+            .copied()
+            .find(|known| is_same_ascii(written, known.as_bytes()));
+    }
+    (b'a'..=b'z').flat_map(further).copied().find(|known| is_nearly(written, known))
+}
+
+/// The same of a member or a form's field, and, as a pattern, names that are known by a word.
 #[must_use]
 pub fn further_model(written: &[u8]) -> Option<&'static str> {
-    // Names are as a rule written as they are meant.
-    if written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') {
-        let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
-        let mut known = further(first).iter().copied();
-        return known
-            .find(|known| is_same_ascii(written, known.as_bytes()))
-            .or_else(|| written.split(|byte| *byte == b'_').find_map(about_models));
-    }
-    let mut known = (b'a'..=b'z').flat_map(further).copied();
-    known.find(|known| is_nearly(written, known)).or_else(|| {
+    known_further_model(written).or_else(|| {
+        if is_as_meant(written) {
+            return written.split(|byte| *byte == b'_').find_map(about_models);
+        }
         // Where words end is not told by all that write names like this.
         let letters: String = folded(signs(&percent::decode_leniently(written))).collect();
         let is_about = |(word, _): &&(&str, &str)| match *word {
@@ -96,6 +103,11 @@ pub fn further_model(written: &[u8]) -> Option<&'static str> {
         };
         ABOUT_MODELS.iter().find(is_about).map(|(_, pattern)| *pattern)
     })
+}
+
+/// Names are as a rule written as they are meant.
+fn is_as_meant(written: &[u8]) -> bool {
+    written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
 }
 
 fn about_models(word: &[u8]) -> Option<&'static str> {

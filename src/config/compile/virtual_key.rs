@@ -66,7 +66,7 @@ pub(super) fn compile(
         let Some(key) = key.given(&at, problems) else { return };
         key.unknown.report(&at, problems);
         let (digests, weakness) = digest(&key, &at, env, problems).unzip();
-        let compiled_key = virtual_key(
+        let mut compiled_key = virtual_key(
             key,
             weakness.flatten(),
             beside,
@@ -75,13 +75,10 @@ pub(super) fn compile(
             &at,
             problems,
         );
-        if let (Some(digests), Some(key)) = (&digests, &compiled_key)
+        if let (Some(digests), Some(key)) = (&digests, &mut compiled_key)
             && is_its_own_id(&key.id, digests)
         {
-            problems.add(
-                &at.field("id"),
-                "must not be the key itself: logs, metrics and headers show it",
-            );
+            key.weakness = Some(Weakness::Shown);
         }
         for digest in digests.iter().flatten() {
             if let Some(first) = first_seen(&mut seen.digests, *digest, index) {

@@ -12,7 +12,7 @@ use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, RequestTarget};
 use crate::policy::{CacheMode, Config, is_credential_parameter, repeats_key};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
-use crate::wire::names::{further_model, is_nearly};
+use crate::wire::names::{is_nearly, known_further_model};
 use crate::wire::paths::{lenient_segments, resolved};
 use crate::wire::{multipart, percent};
 
@@ -326,7 +326,7 @@ fn names_model(query: &str) -> bool {
         query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
             let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
             is_nearly(name, "model")
-                || further_model(name).is_some()
+                || known_further_model(name).is_some()
                 || std::str::from_utf8(&percent::decode(name)).is_err()
         })
     };

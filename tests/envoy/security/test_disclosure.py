@@ -261,7 +261,10 @@ PASSING = {
 def test_in_streams_that_pass(start_envoy, upstreams, path, cut):
     """However the key is cut into chunks; every other byte is the server's."""
     envoy = start_envoy(config=plugin.configuration())
-    events = 'event: error\ndata: {"type":"error","error":{"type":"x","message":"bad %s"}}\n\n'
+    events = (
+        'event: x\ndata: {"type":"x","audio":"aa"}\n\n'
+        'event: error\ndata: {"type":"error","error":{"type":"x","message":"bad %s"}}\n\n'
+    )
     upstreams["alpha"].next(
         answer(
             events % KEY,
