@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use openai_gateway_filter::repair::native;
 use openai_gateway_filter::repair::sse::{
     Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput,
 };
@@ -55,6 +56,11 @@ fn split(out: &[u8]) -> Vec<&[u8]> {
 fuzz_target!(|data: &[u8]| {
     if data.len() > MAX_INPUT {
         return;
+    }
+    for kind in [StreamKind::Messages, StreamKind::Responses] {
+        if let Ok((answer, _)) = native::answer(kind, data, 16 * 1024) {
+            assert!(cursor::parse(&answer).is_ok(), "{}", String::from_utf8_lossy(&answer));
+        }
     }
     for kind in [StreamKind::Chat, StreamKind::Completions] {
         let (head, out) = run(kind, [data]);

@@ -12,6 +12,7 @@ pub mod error;
 pub mod loose;
 pub mod mend;
 pub mod model_list;
+pub mod native;
 pub mod peek;
 pub mod proxied;
 pub mod rerank;

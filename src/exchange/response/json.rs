@@ -16,7 +16,7 @@ use crate::repair::error::{from_ok, no_answer};
 use crate::repair::mend::{Infinite, Mended, Mender, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
-use crate::repair::{loose, proxied, rerank, transcription, usage};
+use crate::repair::{loose, native, proxied, rerank, transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -157,8 +157,7 @@ impl Json {
             && (seen != peek::Classification::Good || kind == StreamKind::Transcription)
             && detect(&body) == StreamFormat::Sse
         {
-            let is_own = matches!(kind, StreamKind::Responses | StreamKind::Messages);
-            if route.facts.stream || is_own {
+            if route.facts.stream {
                 return BodyDecision::ReadAsStream(kind, body.into_owned());
             }
             self.is_stream = true;
@@ -400,7 +399,13 @@ impl Json {
             return Ok(answer.body);
         }
         if self.is_stream {
-            let (answer, repairs) = collect::transcript(body, context.max_event_bytes())?;
+            let limit = context.max_event_bytes();
+            let (answer, repairs) = match stream_kind(route.operation) {
+                Some(kind @ (StreamKind::Responses | StreamKind::Messages)) => {
+                    native::answer(kind, body, limit)?
+                }
+                _ => collect::transcript(body, limit)?,
+            };
             self.repairs.extend(repairs);
             return Ok(answer.into());
         }

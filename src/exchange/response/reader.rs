@@ -8,7 +8,6 @@ use super::{bridged, embeddings, failure, json, speech, stream};
 use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
 use crate::repair::chat::RequestFacts;
-use crate::repair::sse::StreamKind;
 use crate::wire::headers::{Headers, is_media_type};
 
 /// Who reads an answer with status 2xx.
@@ -59,14 +58,6 @@ pub(super) fn reader(
                 ),
                 false => ResponsePhase::Passing,
             }
-        }
-        // From a server that speaks Anthropic's protocol itself.
-        Operation::Messages if is_stream => {
-            let (kind, head) = (StreamKind::Messages, stream::head(headers));
-            ResponsePhase::Stream(Box::new(stream::RepairedStream::new(kind, context, route, head)))
-        }
-        Operation::Messages => {
-            ResponsePhase::Json(json::Json::new(operation, is_labelled, has_length))
         }
         Operation::Embeddings => ResponsePhase::Embeddings(Box::new(embeddings::Embeddings::new(
             context,

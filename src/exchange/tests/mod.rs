@@ -4,6 +4,7 @@
 mod bridge;
 mod budget;
 mod counted;
+mod crossed;
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
 mod media;

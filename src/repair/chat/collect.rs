@@ -67,12 +67,12 @@ pub fn transcript(
 }
 
 /// What is known of a stream at its end.
-struct Ended {
-    repairs: Repairs,
+pub(in crate::repair) struct Ended {
+    pub(in crate::repair) repairs: Repairs,
     counts_zero: bool,
 }
 
-fn canonical(
+pub(in crate::repair) fn canonical(
     kind: StreamKind,
     body: &[u8],
     request: RequestFacts,
@@ -88,13 +88,17 @@ fn canonical(
     if let StreamHead::Error(answer) = sse.head() {
         return Err(Box::new(answer.clone()));
     }
+    // The Messages API's errors are not written into the stream.
+    if let Some(answer) = sse.take_late_error() {
+        return Err(Box::new(answer));
+    }
     let mut repairs = sse.repairs();
     repairs.insert(Repair::Collected);
     Ok((stream, Ended { repairs, counts_zero: sse.counts_zero() }))
 }
 
 /// The payloads of a canonical stream, without its `[DONE]`.
-fn payloads(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::repair) fn payloads(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = stream.split(|&byte| byte == b'\n');
     lines.filter_map(|line| line.strip_prefix(b"data: ")).filter(|line| line.first() == Some(&b'{'))
 }

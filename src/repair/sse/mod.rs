@@ -33,6 +33,7 @@ mod order;
 mod tests;
 mod transcript;
 mod typed;
+mod whole;
 
 pub use detect::{StreamFormat, detect};
 pub use errors::in_canonical_event;

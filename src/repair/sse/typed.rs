@@ -1,6 +1,6 @@
-//! Events that are named by their `type`: those of the Responses API and of the Messages API, and whole Responses that
-//! become such streams.
+//! Events that are named by their `type`: those of the Responses API and of the Messages API.
 
+use super::whole;
 use crate::error::ErrorAnswer;
 use crate::repair::chat::usage;
 use crate::repair::error::{Event, from_event};
@@ -66,6 +66,9 @@ pub(super) fn repair(text: &[u8], first: bool, event: Event, model: Option<&str>
     };
     let name = root.get("type").and_then(|name| name.as_str());
     let Some(name) = name else { return untyped(text, &root, event, model) };
+    if name == "message" && root.get("content").is_some_and(|it| it.kind == Kind::BeginArray) {
+        return whole::message(&root, model);
+    }
     let sequence = root.get("sequence_number").and_then(|number| number.as_f64());
     let mut facts = EventFacts {
         ends: is_last(name.as_bytes()),
@@ -100,57 +103,10 @@ fn untyped(text: &[u8], root: &Value<'_>, event: Event, model: Option<&str>) -> 
     // A Responses object has `"error": null` and a `usage`; it is an answer, not an error.
     let object = root.get("object").and_then(|object| object.as_str());
     if object.as_deref() == Some("response") {
-        return whole_response(text, root, model);
+        return whole::response(text, root, model);
     }
     match from_event(text, event) {
         Some(answer) => EventOutcome::Error(Box::new(answer)),
         None => EventOutcome::Emit(None, EventFacts::default()),
     }
-}
-
-/// The least that clients read a streamed Response from: the first and the last event, as `responses.stream()` does, and between
-/// them each item of the output, which is all that Codex reads.
-fn whole_response(text: &[u8], root: &Value<'_>, model: Option<&str>) -> EventOutcome {
-    let status = root.get("status").and_then(|status| status.as_str());
-    let last = match status.as_deref() {
-        Some("incomplete") => "response.incomplete",
-        Some("failed") => "response.failed",
-        _ => "response.completed",
-    };
-    let mut response = text.trim_ascii().to_vec();
-    if let (Some(named), Some(with)) = (root.get("model"), model)
-        && let Some(edited) =
-            splice::apply(text, &[Edit { span: named.span(), with: string::encode(with) }])
-    {
-        response = edited;
-    }
-    let event = |name: &str, number: u64, member: &str, value: &[u8]| {
-        let mut event =
-            format!(r#"{{"type":"{name}","sequence_number":{number},{member}:"#).into_bytes();
-        event.extend_from_slice(value);
-        event.push(b'}');
-        event
-    };
-    let whole = |name, number| (name, event(name, number, r#""response""#, &response));
-    let mut events = vec![whole("response.created", 0)];
-    let mut number = 0;
-    let output = root.get("output").filter(|output| output.kind == Kind::BeginArray);
-    let items = output.iter().flat_map(Value::elements);
-    for (index, item) in items.filter(|item| item.kind == Kind::BeginObject).enumerate() {
-        let member = format!(r#""output_index":{index},"item""#);
-        for name in ["response.output_item.added", "response.output_item.done"] {
-            number += 1;
-            events.push((name, event(name, number, &member, item.raw())));
-        }
-    }
-    number += 1;
-    events.push(whole(last, number));
-    let counts = root.get("usage").filter(usage::counts);
-    let facts = EventFacts {
-        ends: true,
-        fails: last == "response.failed",
-        cached: counts.map(|counts| crate::repair::usage::cached(&counts)),
-        sequence: Some(number),
-    };
-    EventOutcome::Events(events, facts)
 }
