@@ -24,55 +24,50 @@ const MAX_ERROR_BYTES: usize = 16 * 1024;
 pub(in super::super) struct Speech {
     operation: Operation,
     collected: Vec<u8>,
-    /// It is labelled as events: this reads them to the first one.
-    events: Option<Box<SseNormalizer>>,
+    /// It is labelled as events, of which the first one has not ended.
+    awaits_event: bool,
 }
 
 /// What is known of an event stream's beginning.
 enum FirstEvent {
-    Waiting(Box<SseNormalizer>),
+    Waiting,
     Good,
     Error(ErrorAnswer),
 }
 
 impl Speech {
     pub(super) fn new(operation: Operation) -> Self {
-        Self { operation, collected: Vec::new(), events: None }
+        Self { operation, collected: Vec::new(), awaits_event: false }
     }
 
     /// Labelled as an event stream: the first event says whether it is an error.
     pub(super) fn events(operation: Operation) -> Self {
-        let options = Options {
+        Self { awaits_event: true, ..Self::new(operation) }
+    }
+
+    /// What an event stream does that begins with `all`, the last of it being `bytes`.
+    fn first_event(all: &[u8], bytes: &[u8], end: bool) -> FirstEvent {
+        let may_end = end || bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        let event = may_end.then(|| event_end(all, end)).flatten();
+        let first = match event {
+            Some(until) => all.get(..until).unwrap_or(all),
+            None if end => all,
+            None if all.len() <= MAX_ERROR_BYTES => return FirstEvent::Waiting,
+            None => return FirstEvent::Good,
+        };
+        // What follows is nothing to it: however the stream is cut, it is the same.
+        let mut events = SseNormalizer::new(Options {
             kind: StreamKind::Transcription,
-            // It is asked for the head alone, and for no more than the bytes of an error.
             max_event_bytes: usize::MAX,
             response_model: None,
             request: RequestFacts::default(),
-        };
-        Self { events: Some(Box::new(SseNormalizer::new(options))), ..Self::new(operation) }
-    }
-
-    /// What an event stream does, of which these are the next bytes.
-    fn first_event(
-        mut events: Box<SseNormalizer>,
-        all: &[u8],
-        bytes: &[u8],
-        end: bool,
-    ) -> FirstEvent {
-        let _events = events.push(bytes);
-        let is_undecided = *events.head() == StreamHead::Undecided;
-        let may_end = end || bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-        if is_undecided && may_end && has_event(all, end) {
-            return FirstEvent::Good;
-        }
-        if is_undecided && end {
+        });
+        let _events = events.push(first);
+        if event.is_none() {
             let _last = events.finish(StreamEnd::Clean);
         }
         match events.head() {
             StreamHead::Error(answer) => FirstEvent::Error(answer.clone()),
-            StreamHead::Undecided if !end && all.len() <= MAX_ERROR_BYTES => {
-                FirstEvent::Waiting(events)
-            }
             StreamHead::Undecided | StreamHead::Stream => FirstEvent::Good,
         }
     }
@@ -92,13 +87,12 @@ impl Speech {
         end: bool,
         _context: &ReaderContext<'_>,
     ) -> BodyDecision {
-        if let Some(events) = self.events.take() {
+        if self.awaits_event {
             let all = joined(&mut self.collected, bytes);
-            return match Self::first_event(events, &all, bytes, end) {
+            return match Self::first_event(&all, bytes, end) {
                 FirstEvent::Error(answer) => BodyDecision::Fail(answer),
                 FirstEvent::Good => BodyDecision::Cover(all.into_owned()),
-                FirstEvent::Waiting(events) => {
-                    self.events = Some(events);
+                FirstEvent::Waiting => {
                     self.collected = all.into_owned();
                     BodyDecision::Hold
                 }
@@ -140,8 +134,8 @@ impl Speech {
     }
 }
 
-/// Whether there is an event with data, that has ended.
-fn has_event(all: &[u8], end: bool) -> bool {
+/// Where the first event with data ends; `end`: so does the stream.
+fn event_end(all: &[u8], end: bool) -> Option<usize> {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let is_data =
         |line: &[u8]| line.strip_prefix(b"data:").is_some_and(|data| !data.trim_ascii().is_empty());
@@ -149,11 +143,14 @@ fn has_event(all: &[u8], end: bool) -> bool {
     for line in all.split(is_break) {
         if is_data(line) {
             let rest = all.get(from..).unwrap_or_default();
-            let ends = [&b"\n\n"[..], b"\r\r", b"\n\r\n"];
-            return end
-                || ends.iter().any(|&blank| rest.windows(blank.len()).any(|at| at == blank));
+            let blanks = [&b"\n\n"[..], b"\r\r", b"\n\r\n"];
+            let ends = blanks.iter().filter_map(|blank| {
+                let at = rest.windows(blank.len()).position(|bytes| bytes == *blank)?;
+                Some(from + at + blank.len())
+            });
+            return ends.min().or_else(|| end.then_some(all.len()));
         }
         from += line.len() + 1;
     }
-    false
+    None
 }

@@ -87,3 +87,17 @@ fn the_first_good_event_of_media_lets_the_head_go() {
     host.answer_body(b"data: {\"type\":\"speech.audio.delta\",\"audio\":\"aa\"}\n\n", false);
     assert!(host.answer.head_sent);
 }
+
+#[test]
+fn an_error_behind_the_first_event_is_an_event() {
+    let body = "event: x\ndata: {\"type\":\"x\",\"audio\":\"aa\"}\n\nevent: error\ndata: {\"error\":{\"message\":\"no\"}}\n\n";
+    for asked in [SPEECH, IMAGE] {
+        for body in [body.to_owned(), body.replace('\n', "\r\n"), body.replace('\n', "\r")] {
+            for size in [1, 2, 7, 41, 42, 43, 1_000] {
+                let host = answered(asked, Some("text/event-stream"), body.as_bytes(), size);
+                assert_eq!(get(&host.answer.head, ":status"), Some("200"), "{size} {body}");
+                assert_eq!(host.answer.body, body.as_bytes(), "{size}");
+            }
+        }
+    }
+}
