@@ -9,6 +9,7 @@ pub mod chat;
 pub mod drift;
 pub mod embeddings;
 pub mod error;
+mod in_order;
 pub mod loose;
 pub mod mend;
 pub mod model_list;

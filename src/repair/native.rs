@@ -1,12 +1,11 @@
 //! Streams of the Responses and the Messages API put together, for a client that did not ask for one.
 
-use std::collections::HashMap;
-
-use crate::error::ErrorAnswer;
+use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::repair::chat::RequestFacts;
 use crate::repair::chat::collect::{canonical, payloads};
 use crate::repair::chat::edits::{member, name_of};
 use crate::repair::error::{Event, no_answer};
+use crate::repair::in_order::{InOrder, Members};
 use crate::repair::sse::{StreamKind, in_canonical_event};
 use crate::telemetry::counters::Repairs;
 use crate::wire::json::cursor::{self, Value};
@@ -40,54 +39,42 @@ pub fn answer(
             response = Some(whole.raw().to_vec());
         }
     }
-    match response.or_else(|| message.write()) {
+    let answer = match kind {
+        StreamKind::Messages => message.write()?,
+        _ => response,
+    };
+    match answer {
         Some(answer) => Ok((answer, end.repairs)),
         None => Err(Box::new(no_answer(body, "no events of an answer"))),
-    }
-}
-
-/// Members in the order in which they came; the newest of one name counts. Values are kept as JSON.
-#[derive(Default)]
-struct CollectedMembers {
-    members: Vec<(Vec<u8>, Vec<u8>)>,
-    places: HashMap<Vec<u8>, usize>,
-}
-
-impl CollectedMembers {
-    fn put_all(&mut self, object: &Value<'_>) {
-        for (key, value) in object.members() {
-            let name = name_of(object, &key);
-            let known = self.places.get(name).and_then(|&at| self.members.get_mut(at));
-            match known {
-                Some((_, known)) => *known = value.raw().to_vec(),
-                None => {
-                    self.places.insert(name.to_vec(), self.members.len());
-                    self.members.push((name.to_vec(), value.raw().to_vec()));
-                }
-            }
-        }
     }
 }
 
 /// A Message as far as it is put together.
 #[derive(Default)]
 struct CollectedMessage {
-    /// All of it, with the content that it began with.
-    members: CollectedMembers,
+    /// All of it, with the content that it began with; the newest counts.
+    members: Members,
     /// Token counts: they come in two parts, each of which is the sum so far.
-    usage: CollectedMembers,
-    blocks: Vec<CollectedBlock>,
-    /// The places of blocks by their `index`, as it was written.
-    places: HashMap<Vec<u8>, usize>,
+    usage: Members,
+    /// By their `index`, as it was written.
+    blocks: InOrder<Vec<u8>, CollectedBlock>,
 }
 
 #[derive(Default)]
 struct CollectedBlock {
     /// The block as it began.
-    members: CollectedMembers,
-    /// What deltas added to its texts, by their names: what stands between the quotes.
-    texts: Vec<(&'static str, Vec<u8>)>,
+    members: Members,
+    /// What deltas added to its texts: what stands between the quotes.
+    texts: Members,
+    /// The text of a tool's input, in the same way.
+    input: Vec<u8>,
     citations: Vec<Vec<u8>>,
+}
+
+fn put_all(members: &mut Members, object: &Value<'_>) {
+    for (key, value) in object.members() {
+        *members.at(name_of(object, &key).to_vec()) = value.raw().to_vec();
+    }
 }
 
 impl CollectedMessage {
@@ -95,18 +82,18 @@ impl CollectedMessage {
         match name {
             "message_start" => {
                 if let Some(message) = event.get("message") {
-                    self.members.put_all(&message);
-                    message.get("usage").iter().for_each(|usage| self.usage.put_all(usage));
+                    put_all(&mut self.members, &message);
+                    message.get("usage").iter().for_each(|usage| put_all(&mut self.usage, usage));
                 }
             }
             "message_delta" => {
-                event.get("delta").iter().for_each(|delta| self.members.put_all(delta));
-                event.get("usage").iter().for_each(|usage| self.usage.put_all(usage));
+                event.get("delta").iter().for_each(|delta| put_all(&mut self.members, delta));
+                event.get("usage").iter().for_each(|usage| put_all(&mut self.usage, usage));
             }
             "content_block_start" => {
                 if let (Some(block), Some(begun)) = (self.block(event), event.get("content_block"))
                 {
-                    block.members.put_all(&begun);
+                    put_all(&mut block.members, &begun);
                 }
             }
             "content_block_delta" => {
@@ -121,111 +108,107 @@ impl CollectedMessage {
     /// The block that an event is about; `None` where it says none.
     fn block(&mut self, event: &Value<'_>) -> Option<&mut CollectedBlock> {
         let index = event.get("index").filter(|index| index.kind == Kind::Number)?.raw();
-        let at = match self.places.get(index) {
-            Some(&at) => at,
-            None => {
-                self.places.insert(index.to_vec(), self.blocks.len());
-                self.blocks.push(CollectedBlock::default());
-                self.blocks.len() - 1
-            }
-        };
-        self.blocks.get_mut(at)
+        Some(self.blocks.at(index.to_vec()))
     }
 
-    fn write(&self) -> Option<Vec<u8>> {
-        if self.members.members.is_empty() {
-            return None;
+    /// `None` where there are no events of a Message.
+    ///
+    /// # Errors
+    /// A call whose input is no object. Of an answer that was cut it is left out, as by the conversion from chat.
+    fn write(&self) -> Result<Option<Vec<u8>>, Box<ErrorAnswer>> {
+        if self.members.is_empty() {
+            return Ok(None);
         }
+        let is_cut =
+            self.members.get(&b"\"stop_reason\""[..]).is_some_and(|it| it == b"\"max_tokens\"");
         let mut out = vec![b'{'];
-        for (name, value) in &self.members.members {
+        for (name, value) in self.members.iter() {
             match &name[..] {
                 b"\"content\"" | b"\"usage\"" => {}
                 _ => member(&mut out, name, value),
             }
         }
         let mut content = vec![b'['];
-        for block in &self.blocks {
+        for (_, block) in self.blocks.iter() {
+            let block = match block.write() {
+                Some(block) => block,
+                None if is_cut => continue,
+                None => {
+                    let what = "The upstream called a tool with arguments that are no JSON object.";
+                    let error = GatewayError::new(Code::InvalidUpstreamResponse, what);
+                    return Err(Box::new(error.to_answer()));
+                }
+            };
             if content.len() > 1 {
                 content.push(b',');
             }
-            block.write(&mut content);
+            content.extend_from_slice(&block);
         }
         content.push(b']');
         member(&mut out, b"\"content\"", &content);
-        if !self.usage.members.is_empty() {
+        if !self.usage.is_empty() {
             let mut usage = vec![b'{'];
-            self.usage.members.iter().for_each(|(name, value)| member(&mut usage, name, value));
+            self.usage.iter().for_each(|(name, value)| member(&mut usage, name, value));
             usage.push(b'}');
             member(&mut out, b"\"usage\"", &usage);
         }
         out.push(b'}');
-        Some(out)
+        Ok(Some(out))
     }
 }
 
 impl CollectedBlock {
     fn delta(&mut self, delta: &Value<'_>) {
-        const TEXTS: [&str; 4] = ["text", "thinking", "signature", "partial_json"];
-        if let Some(citation) = delta.get("citation") {
-            self.citations.push(citation.raw().to_vec());
-        }
-        for name in TEXTS {
-            let Some(text) = delta.get(name).filter(|text| text.kind == Kind::String) else {
-                continue;
-            };
-            match self.texts.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => known.extend_from_slice(text.inner()),
-                None => self.texts.push((name, text.inner().to_vec())),
+        for (key, value) in delta.members().filter(|(key, _)| !key.is("type")) {
+            if key.is("citation") {
+                self.citations.push(value.raw().to_vec());
+            } else if key.is("partial_json") {
+                self.input.extend_from_slice(value.inner());
+            } else if value.kind == Kind::String {
+                let text = self.texts.at(name_of(delta, &key).to_vec());
+                text.extend_from_slice(value.inner());
             }
         }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    /// `None` where its input is no object.
+    fn write(&self) -> Option<Vec<u8>> {
         let mut block = vec![b'{'];
-        let text_of = |name: &[u8]| {
-            let quoted = |known: &str| format!("\"{known}\"").as_bytes() == name;
-            self.texts.iter().find(|(known, _)| quoted(known)).map(|(_, text)| text)
-        };
-        for (name, value) in &self.members.members {
-            match (&name[..], text_of(name)) {
+        for (name, value) in self.members.iter() {
+            match (&name[..], self.texts.get(name)) {
                 // The beginning of a text counts with what was added to it.
                 (_, Some(text)) => {
                     let begun = value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\""));
                     let text = [b"\"", begun.unwrap_or_default(), text, b"\""].concat();
                     member(&mut block, name, &text);
                 }
-                (b"\"input\"", _) => {
-                    let input = self.input();
-                    member(&mut block, name, input.as_deref().unwrap_or(value));
+                (b"\"input\"", _) if !self.input.is_empty() => {
+                    member(&mut block, name, &self.input()?);
                 }
                 (b"\"citations\"", _) if !self.citations.is_empty() => {}
                 _ => member(&mut block, name, value),
             }
         }
-        for (name, text) in &self.texts {
-            let quoted = format!("\"{name}\"");
-            if *name != "partial_json" && !self.has(quoted.as_bytes()) {
-                member(&mut block, quoted.as_bytes(), &[b"\"", &text[..], b"\""].concat());
-            }
+        for (name, text) in self.texts.iter().filter(|(name, _)| self.members.get(*name).is_none())
+        {
+            member(&mut block, name, &[b"\"", &text[..], b"\""].concat());
         }
         if !self.citations.is_empty() {
             let citations = [b"[", &self.citations.join(&b","[..])[..], b"]"].concat();
             member(&mut block, b"\"citations\"", &citations);
         }
         block.push(b'}');
-        out.extend_from_slice(&block);
+        Some(block)
     }
 
-    fn has(&self, name: &[u8]) -> bool {
-        self.members.places.contains_key(name)
-    }
-
-    /// A tool's input, which came as a text that is JSON once it is whole.
+    /// A tool's input, which came as a text that is an object once it is whole.
     fn input(&self) -> Option<Vec<u8>> {
-        let (_, text) = self.texts.iter().find(|(name, _)| *name == "partial_json")?;
-        let text = string::decode(text)?;
+        let text = string::decode(&self.input)?;
+        if matches!(text.trim(), "" | "null") {
+            return Some(b"{}".to_vec());
+        }
         let input = cursor::parse(text.as_bytes()).ok()?;
-        Some(input.raw().to_vec())
+        (input.kind == Kind::BeginObject).then(|| input.raw().to_vec())
     }
 }
 
@@ -314,6 +297,13 @@ mod tests {
                     {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}],
                 "usage": {"input_tokens": 5, "output_tokens": 7}})
         );
+        // A call that the limit has cut is left out; any other needs an object.
+        let cut = stream.replace(r#":1}""#, r#":""#);
+        assert!(answer(StreamKind::Messages, cut.as_bytes(), 1 << 20).is_err());
+        let cut = cut.replace("\"tool_use\",\"stop_sequence\"", "\"max_tokens\",\"stop_sequence\"");
+        let (back, _) = answer(StreamKind::Messages, cut.as_bytes(), 1 << 20).unwrap();
+        let back: Tree = serde_json::from_slice(&back).unwrap();
+        assert_eq!(back["content"], json!([{"type": "text", "text": "A b\n\"c\""}]));
         // What breaks off, or ends in an error, is no answer.
         let cut = stream.split_inclusive("\n\n").take(5).collect::<String>();
         let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no\"}}\n\n";
@@ -321,6 +311,26 @@ mod tests {
         {
             assert!(answer(StreamKind::Messages, broken.as_bytes(), 1 << 20).is_err(), "{broken}");
         }
+    }
+
+    /// A walk over all that came before, for each event, would take minutes.
+    #[test]
+    fn very_many_blocks_and_names_add_up() {
+        const MANY: usize = 20_000;
+        let mut stream =
+            String::from("data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n");
+        for index in 0..MANY {
+            let event = format!(
+                "data: {{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":{{\"type\":\"text\"}}}}\n\n\
+                 data: {{\"type\":\"message_delta\",\"delta\":{{\"x{index}\":1}}}}\n\n"
+            );
+            stream.push_str(&event);
+        }
+        stream.push_str("data: {\"type\":\"message_stop\"}\n\n");
+        let (back, _) = answer(StreamKind::Messages, stream.as_bytes(), 1 << 20).unwrap();
+        let back: Tree = serde_json::from_slice(&back).unwrap();
+        assert_eq!(back["content"].as_array().unwrap().len(), MANY);
+        assert_eq!(back.as_object().unwrap().len(), MANY + 2);
     }
 
     #[test]

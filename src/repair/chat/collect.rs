@@ -1,9 +1,10 @@
 //! A stream put together, for a client that did not ask for one.
 
-use super::edits::member;
+use super::edits::{member, name_of};
 use super::{Api, RequestFacts, completion::Completion};
 use crate::error::ErrorAnswer;
 use crate::repair::error::{Event, no_answer};
+use crate::repair::in_order::{InOrder, Members};
 use crate::repair::sse::{
     Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput, in_canonical_event,
 };
@@ -60,7 +61,7 @@ pub fn transcript(
     }
     let mut out = vec![b'{'];
     for (key, value) in done.members().filter(|(key, _)| !key.is("type")) {
-        member(&mut out, super::edits::name_of(&done, &key), value.raw());
+        member(&mut out, name_of(&done, &key), value.raw());
     }
     out.push(b'}');
     Ok((out, end.repairs))
@@ -108,28 +109,27 @@ pub(in crate::repair) fn payloads(stream: &[u8]) -> impl Iterator<Item = &[u8]> 
 #[derive(Default)]
 struct Collected {
     /// `id`, `created`, `model` and what else stands beside the choices; the newest counts.
-    members: Vec<(Vec<u8>, Vec<u8>)>,
-    choices: Vec<CollectedChoice>,
+    members: Members,
+    /// By their `index`.
+    choices: InOrder<u64, CollectedChoice>,
 }
 
 #[derive(Default)]
 struct CollectedChoice {
-    index: u64,
-    /// Texts by their names.
-    texts: Vec<(Vec<u8>, Vec<u8>)>,
+    texts: Members,
     /// Other members of the deltas; the newest counts.
-    others: Vec<(Vec<u8>, Vec<u8>)>,
-    calls: Vec<CollectedCall>,
+    others: Members,
+    /// By their `index`.
+    calls: InOrder<u64, CollectedCall>,
     /// The lists of `logprobs`: their elements.
-    logprobs: Vec<(Vec<u8>, Vec<u8>)>,
+    logprobs: Members,
     finish_reason: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
 struct CollectedCall {
-    index: u64,
     /// Its own members (`id`) but for `type`.
-    members: Vec<(Vec<u8>, Vec<u8>)>,
+    members: Members,
     kind: CollectedKind,
     name: Vec<u8>,
     /// A function's arguments, or the input of a custom tool.
@@ -165,22 +165,6 @@ impl CollectedKind {
     }
 }
 
-/// Puts a member in its place, or in that of the one with its name.
-fn put(members: &mut Vec<(Vec<u8>, Vec<u8>)>, key: &[u8], value: &[u8]) {
-    match members.iter_mut().find(|(known, _)| known == key) {
-        Some((_, known)) => *known = value.to_vec(),
-        None => members.push((key.to_vec(), value.to_vec())),
-    }
-}
-
-/// Adds to the text with this name.
-fn add(texts: &mut Vec<(Vec<u8>, Vec<u8>)>, key: &[u8], inner: &[u8]) {
-    match texts.iter_mut().find(|(known, _)| known == key) {
-        Some((_, known)) => known.extend_from_slice(inner),
-        None => texts.push((key.to_vec(), inner.to_vec())),
-    }
-}
-
 fn whole_number(value: &Value<'_>) -> u64 {
     value.as_f64().map_or(0, |number| number as u64)
 }
@@ -191,47 +175,43 @@ impl Collected {
             if key.is("choices") {
                 value.elements().for_each(|choice| self.choice(&choice, api));
             } else if !key.is("object") && !value.is_null() {
-                put(&mut self.members, super::edits::name_of(chunk, &key), value.raw());
+                *self.members.at(name_of(chunk, &key).to_vec()) = value.raw().to_vec();
             }
         }
     }
 
     fn choice(&mut self, value: &Value<'_>, api: Api) {
         let index = value.get("index").map_or(0, |index| whole_number(&index));
-        let known = self.choices.iter().position(|choice| choice.index == index);
-        let at = known.unwrap_or_else(|| {
-            self.choices.push(CollectedChoice { index, ..CollectedChoice::default() });
-            self.choices.len() - 1
-        });
-        let Some(choice) = self.choices.get_mut(at) else { return };
+        let choice = self.choices.at(index);
         for (key, member) in value.members() {
             if key.is("finish_reason") && !member.is_null() {
                 choice.finish_reason = Some(member.raw().to_vec());
             } else if key.is("delta") && api == Api::Chat {
                 choice.delta(&member);
             } else if key.is("text") && api == Api::Completions {
-                add(&mut choice.texts, b"\"text\"", member.inner());
+                choice.texts.at(b"\"text\"".to_vec()).extend_from_slice(member.inner());
             } else if key.is("logprobs") {
                 choice.logprobs(&member);
             }
         }
     }
 
-    fn write(mut self, api: Api) -> Vec<u8> {
-        self.choices.sort_by_key(|choice| choice.index);
+    fn write(&self, api: Api) -> Vec<u8> {
+        let mut choices: Vec<_> = self.choices.iter().collect();
+        choices.sort_by_key(|(index, _)| **index);
         let mut out = match api {
             Api::Chat => b"{\"object\":\"chat.completion\"".to_vec(),
             Api::Completions => b"{\"object\":\"text_completion\"".to_vec(),
         };
-        for (key, value) in &self.members {
+        for (key, value) in self.members.iter() {
             member(&mut out, key, value);
         }
         out.extend_from_slice(b",\"choices\":[");
-        for (position, choice) in self.choices.iter().enumerate() {
+        for (position, (index, choice)) in choices.into_iter().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
-            choice.write(api, &mut out);
+            choice.write(*index, api, &mut out);
         }
         out.extend_from_slice(b"]}");
         out
@@ -241,26 +221,21 @@ impl Collected {
 impl CollectedChoice {
     fn delta(&mut self, delta: &Value<'_>) {
         for (key, value) in delta.members() {
-            let name = super::edits::name_of(delta, &key);
+            let name = || name_of(delta, &key).to_vec();
             if key.is("tool_calls") {
                 value.elements().for_each(|call| self.call(&call));
             } else if key.is("role") || value.is_null() {
             } else if value.kind == Kind::String {
-                add(&mut self.texts, name, value.inner());
+                self.texts.at(name()).extend_from_slice(value.inner());
             } else {
-                put(&mut self.others, name, value.raw());
+                *self.others.at(name()) = value.raw().to_vec();
             }
         }
     }
 
     fn call(&mut self, value: &Value<'_>) {
         let index = value.get("index").map_or(0, |index| whole_number(&index));
-        let known = self.calls.iter().position(|call| call.index == index);
-        let at = known.unwrap_or_else(|| {
-            self.calls.push(CollectedCall { index, ..CollectedCall::default() });
-            self.calls.len() - 1
-        });
-        let Some(call) = self.calls.get_mut(at) else { return };
+        let call = self.calls.at(index);
         for (key, member) in value.members() {
             if member.is_null() || key.is("index") || key.is("type") {
             } else if let Some(kind) = CollectedKind::of(&key) {
@@ -269,32 +244,33 @@ impl CollectedChoice {
                 call.name.extend(text("name").unwrap_or_default());
                 call.text.extend(text(kind.text()).unwrap_or_default());
             } else {
-                put(&mut call.members, super::edits::name_of(value, &key), member.raw());
+                *call.members.at(name_of(value, &key).to_vec()) = member.raw().to_vec();
             }
         }
     }
 
     fn logprobs(&mut self, logprobs: &Value<'_>) {
         for (key, list) in logprobs.members().filter(|(_, list)| list.kind == Kind::BeginArray) {
-            let name = super::edits::name_of(logprobs, &key);
+            let elements = self.logprobs.at(name_of(logprobs, &key).to_vec());
             for one in list.elements() {
-                let is_first = self.logprobs.iter().all(|(known, _)| known != name);
-                let element = [if is_first { &b""[..] } else { b"," }, one.raw()].concat();
-                add(&mut self.logprobs, name, &element);
+                if !elements.is_empty() {
+                    elements.push(b',');
+                }
+                elements.extend_from_slice(one.raw());
             }
         }
     }
 
-    fn write(&self, api: Api, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{{\"index\":{}", self.index).as_bytes());
+    fn write(&self, index: u64, api: Api, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{{\"index\":{index}").as_bytes());
         match api {
             Api::Chat => {
                 out.extend_from_slice(b",\"message\":{\"role\":\"assistant\"");
-                if !self.texts.iter().any(|(name, _)| name == b"\"content\"") {
+                if self.texts.get(&b"\"content\""[..]).is_none() {
                     out.extend_from_slice(b",\"content\":null");
                 }
                 self.write_texts(out);
-                for (key, value) in &self.others {
+                for (key, value) in self.others.iter() {
                     member(out, key, value);
                 }
                 self.write_calls(out);
@@ -304,7 +280,7 @@ impl CollectedChoice {
         }
         if !self.logprobs.is_empty() {
             let mut lists = vec![b'{'];
-            for (key, elements) in &self.logprobs {
+            for (key, elements) in self.logprobs.iter() {
                 member(&mut lists, key, &[b"[", &elements[..], b"]"].concat());
             }
             lists.push(b'}');
@@ -315,7 +291,7 @@ impl CollectedChoice {
     }
 
     fn write_texts(&self, out: &mut Vec<u8>) {
-        for (key, inner) in &self.texts {
+        for (key, inner) in self.texts.iter() {
             member(out, key, &[b"\"", &inner[..], b"\""].concat());
         }
     }
@@ -325,12 +301,12 @@ impl CollectedChoice {
             return;
         }
         out.extend_from_slice(b",\"tool_calls\":[");
-        for (position, call) in self.calls.iter().enumerate() {
+        for (position, (_, call)) in self.calls.iter().enumerate() {
             out.extend_from_slice(if position > 0 { b",{" } else { b"{" });
             // What it holds says what it is, whatever its deltas said.
             let kind = call.kind.name();
             member(out, b"\"type\"", format!("\"{kind}\"").as_bytes());
-            for (key, value) in &call.members {
+            for (key, value) in call.members.iter() {
                 member(out, key, value);
             }
             // No arguments are an empty object, as in a plain answer; a custom tool's input may be no text.
