@@ -14,6 +14,7 @@ mod bridge;
 mod budget;
 mod decision;
 mod face;
+mod memory;
 pub mod models;
 mod provider_head;
 mod redact;
@@ -46,7 +47,7 @@ use bridge::Bridge;
 pub use budget::Budget;
 use budget::{Account, RETRY_AFTER_SECONDS};
 use face::Face;
-pub use route_watch::RouteWatch;
+pub use memory::WorkerMemory;
 use trail::Trail;
 use usage::Tally;
 
@@ -244,8 +245,8 @@ pub struct Exchange {
     tally: Tally,
     notes: Vec<(Note, String)>,
     counted: Vec<String>,
-    /// What is known of Envoy's routes.
-    routes: Rc<RouteWatch>,
+    /// What its worker has seen.
+    memory: Rc<WorkerMemory>,
     /// What it holds of the worker's memory.
     account: Account,
 }
@@ -288,9 +289,9 @@ impl Exchange {
 
     /// An exchange before its first event, with what its worker's exchanges share.
     #[must_use]
-    pub fn within(budget: Rc<Budget>, routes: Rc<RouteWatch>, config: Rc<Config>) -> Self {
+    pub fn within(budget: Rc<Budget>, memory: Rc<WorkerMemory>, config: Rc<Config>) -> Self {
         Self {
-            routes,
+            memory,
             account: Account::new(budget),
             config,
             request: request::RequestPhase::Start,
@@ -336,14 +337,14 @@ impl Exchange {
             return None;
         }
         let id = self.request.route()?.provider;
-        if !self.routes.is_open(id) {
+        if !self.memory.routes.is_open(id) {
             return None;
         }
         // Where Envoy has found no cluster, its own reply says so.
         let cluster = around.cluster()?;
         let cluster = std::str::from_utf8(&cluster).ok().filter(|name| !name.is_empty())?;
         let provider = self.config.providers.get(id)?;
-        let error = self.routes.see(id, provider, cluster, || around.now()).err()?;
+        let error = self.memory.routes.see(id, provider, cluster, || around.now()).err()?;
         let line = format!(
             "misrouted: a request for provider {} went to cluster {cluster:?}, which is none of its clusters; its \
              credential was sent there",

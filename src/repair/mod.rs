@@ -17,6 +17,7 @@ pub mod native;
 pub mod peek;
 pub mod proxied;
 pub mod rerank;
+pub mod shape;
 mod spelling;
 pub mod sse;
 pub mod transcription;

@@ -20,6 +20,13 @@ pub fn cached(usage: &Value<'_>) -> bool {
     })
 }
 
+/// Whether a server that sends this counts cached tokens, be they none.
+#[must_use]
+pub fn counts_cached(usage: &Value<'_>) -> bool {
+    let names = || names::DETAILS.iter().chain(&names::CACHED).chain(&names::CACHE_READ);
+    usage.members().any(|(key, _)| names().any(|name| key.is(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use openai_gateway_filter::exchange::{
-    Exchange, Next, Note, RequestStep, ResponseStep, Surroundings,
+    Budget, Exchange, Next, Note, RequestStep, ResponseStep, Surroundings, WorkerMemory,
 };
 use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::wire::headers::Headers;
@@ -66,9 +66,13 @@ fn main() {
         ("content-length", b"605"),
         ("x-envoy-upstream-service-time", b"1"),
     ]);
+    // What the exchanges of a worker share.
+    let budget = Rc::new(Budget::new(&config, Rc::default()));
+    let memory = Rc::new(WorkerMemory::default());
     let began = Instant::now();
     for _ in 0..count {
-        let mut exchange = Exchange::new(Rc::clone(&config));
+        let mut exchange =
+            Exchange::within(Rc::clone(&budget), Rc::clone(&memory), Rc::clone(&config));
         let step = exchange.on_request_head(black_box(&head), false, &Nowhere);
         assert!(matches!(step, RequestStep::Hold));
         black_box(exchange.take_notes());

@@ -66,7 +66,7 @@ impl Exchange {
         self.key = authenticated.as_ref().ok().cloned().or_else(|| keys.known(presented));
         self.note_key();
         let key = authenticated?;
-        if self.routes.has_wrong() {
+        if self.memory.routes.has_wrong() {
             self.now = around.now();
         }
         let rest = std::str::from_utf8(rest)

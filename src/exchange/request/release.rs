@@ -39,7 +39,7 @@ impl Exchange {
             };
             let id = decision.plan.first.provider;
             let provider = self.config.providers.get(id).ok_or_else(internal)?;
-            self.routes.check(id, provider, self.now)?;
+            self.memory.routes.check(id, provider, self.now)?;
             let is_curated = |target: &Target| {
                 let provider = self.config.providers.get(target.provider);
                 provider.is_some_and(|provider| provider.models.is_some())

@@ -8,6 +8,7 @@ use crate::exchange::face::Face;
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::key::VirtualKey;
 use crate::policy::{Config, ProviderKey, ResponseModel};
+use crate::repair::shape::Shapes;
 use crate::repair::sse::StreamKind;
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -52,6 +53,8 @@ pub(super) struct ReaderContext<'a> {
     pub(super) now: u64,
     /// More of the body has come already.
     pub(super) more: bool,
+    /// What good answers have looked like.
+    pub(super) shapes: &'a Shapes,
 }
 
 /// Goes on holding, up to `limits.max_answer_bytes`.

@@ -1,6 +1,8 @@
 //! JSON answers: good ones go on as soon as that is sure and their cache header is known; what may be
 //! an error is held until it is decided.
 
+mod large;
+
 use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, metered, pass};
@@ -13,7 +15,7 @@ use crate::policy::{AnswerHeader, ResponseModel};
 use crate::repair::chat::{Api, collect, completion};
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, no_answer};
-use crate::repair::mend::{Infinite, Mended, Mender, mend};
+use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
 use crate::repair::{loose, native, proxied, rerank, transcription, usage};
@@ -23,6 +25,7 @@ use crate::wire::headers::HeaderEdit;
 use crate::wire::json::tokenizer::Kind;
 use crate::wire::json::{cursor, string};
 use crate::wire::splice::{Edit, apply};
+use large::Remainder;
 
 /// How much of a good answer is held for its `<prefix>-cache` header, and to be mended as a whole. Envoy ends a held answer that
 /// outgrows its buffer limit (1 MiB by default, and a read may add much at once), so this stays well
@@ -56,23 +59,6 @@ pub(in super::super) struct Json {
     repairs: Repairs,
     /// The head and the beginning have gone on: this reads the rest.
     rest: Option<Box<Remainder>>,
-}
-
-/// What is needed for the rest of a large answer.
-#[derive(Debug)]
-struct Remainder {
-    mender: Mender,
-    /// All that has come, of an answer whose choices are looked at; `None` where it is too large.
-    sent: Option<Vec<u8>>,
-    /// The end of what has come: it may be an error, and does not go on before that is decided.
-    waiting: Vec<u8>,
-}
-
-fn text_of<'a>(mended: &'a Mended, given: &'a [u8]) -> &'a [u8] {
-    match mended {
-        Mended::Same => given,
-        Mended::Bytes(mended) => mended,
-    }
 }
 
 impl Json {
@@ -139,6 +125,9 @@ impl Json {
         if let Some(rest) = self.rest.take() {
             return metered(self.go_on(rest, bytes, end, context, route), bytes, meter);
         }
+        if end && let Some(known) = self.known(bytes, context, route) {
+            return metered(known, bytes, meter);
+        }
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
         // Audio without a label flows as labelled audio does, as soon as its first bytes tell it from a text.
@@ -162,12 +151,7 @@ impl Json {
             }
             self.is_stream = true;
         }
-        let is_told = context.config.headers.answers.has(AnswerHeader::Cache);
-        let keep =
-            match (has_usage(route.operation) && is_told) || route.operation == Operation::Rerank {
-                true => HOLD_FOR_USAGE_BYTES,
-                false => HOLD_TO_MEND_BYTES,
-            };
+        let keep = keep(context, route.operation);
         // What must be edited is not let go early.
         let plain =
             context.config.response_model == ResponseModel::Upstream && self.peek.skip() == 0;
@@ -211,105 +195,30 @@ impl Json {
         hold(self.collected.len(), context)
     }
 
-    /// The beginning of a large answer as it goes on, and what reads the rest of it; `None` where it is no
-    /// JSON so far.
-    fn begin(&mut self, body: &[u8], operation: Operation) -> Option<(Box<Remainder>, BodyOut)> {
-        let mut mender = Mender::new(Infinite::Logprob);
-        let mended = mender.push(body);
-        let text = text_of(&mended, body);
-        if self.peek.is_broken() {
-            self.peek = Peek::new(operation);
-            self.peek.push(text);
-            if self.peek.is_broken() || self.peek.drifts() {
-                return None;
-            }
-        }
-        // Of the others, nothing is repaired but what the mender does.
-        let is_chat = matches!(operation, Operation::ChatCompletions | Operation::Completions);
-        let sent = is_chat.then(|| text.to_vec());
-        let body = match mended {
-            Mended::Same => BodyOut::Same,
-            Mended::Bytes(mended) => BodyOut::Replace(mended),
-        };
-        Some((Box::new(Remainder { mender, sent, waiting: Vec::new() }), body))
-    }
-
-    /// The rest of a large answer, whose head and beginning have gone on: nearly JSON is mended. What would
-    /// have to be repaired, or is an error, breaks the answer off, so that nobody takes it for a good one.
-    fn go_on(
+    /// What becomes of an answer that comes in one piece, where good ones have looked like it.
+    fn known(
         &mut self,
-        mut rest: Box<Remainder>,
         bytes: &[u8],
-        end: bool,
         context: &ReaderContext<'_>,
         route: &SentRequest,
-    ) -> BodyDecision {
-        let mut mended = rest.mender.push(bytes);
-        if end {
-            let last = rest.mender.finish();
-            if !last.is_empty() {
-                let mut all = text_of(&mended, bytes).to_vec();
-                all.extend(last);
-                mended = Mended::Bytes(all);
-            }
+    ) -> Option<BodyDecision> {
+        let may_be_known = self.collected.is_empty()
+            && !self.is_text
+            && has_usage(route.operation)
+            && context.config.response_model == ResponseModel::Upstream
+            && bytes.len() < keep(context, route.operation);
+        let known = may_be_known.then(|| context.shapes.known(route.operation, bytes))??;
+        if is_split(known.choices, route) {
+            return None;
         }
-        if self.has_length && rest.mender.has_mended() {
-            return BodyDecision::Abort(invalid(
-                "The upstream's JSON would have to be mended, and its length had been told.",
-            ));
-        }
-        let text = text_of(&mended, bytes);
-        self.peek.push(text);
-        let limit = context.config.limits.max_answer_bytes;
-        rest.sent = rest.sent.filter(|sent| (sent.len() + text.len()) as u64 <= limit);
-        if let Some(sent) = &mut rest.sent {
-            sent.extend_from_slice(text);
-        }
-        if self.peek.is_broken() || (end && self.peek.end().is_none()) {
-            return BodyDecision::Abort(invalid("The upstream's JSON is cut off or broken."));
-        }
-        let drifts = self.peek.drifts();
-        // Where nothing is left to judge it by, the end will not tell more.
-        let is_decided = end || rest.sent.is_none();
-        if drifts && is_decided && !self.is_right(rest.sent.as_deref(), context, route) {
-            return BodyDecision::Abort(invalid(
-                "The upstream's answer has a fault that showed after its beginning had gone on.",
-            ));
-        }
-        if end && rest.mender.has_mended() {
-            self.repairs.insert(Repair::Json);
-        }
-        // An error may repeat the key, or name models: nothing of what may be one goes on.
-        let waits = !end && (drifts || self.peek.is_at_error());
-        let body = if waits {
-            rest.waiting.extend_from_slice(text);
-            BodyOut::Replace(Vec::new())
-        } else if !rest.waiting.is_empty() {
-            rest.waiting.extend_from_slice(text);
-            BodyOut::Replace(std::mem::take(&mut rest.waiting))
-        } else {
-            match mended {
-                Mended::Same => BodyOut::Same,
-                Mended::Bytes(mended) => BodyOut::Replace(mended),
-            }
-        };
-        if end {
-            return BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Pass };
-        }
-        self.rest = Some(rest);
-        BodyDecision::Pass { edits: Vec::new(), body, rest: Rest::Read }
+        self.cached = Some(known.cached);
+        Some(self.unchanged())
     }
 
-    /// Whether an answer that had to be looked at closely is right as it was sent.
-    fn is_right(
-        &mut self,
-        sent: Option<&[u8]>,
-        context: &ReaderContext<'_>,
-        route: &SentRequest,
-    ) -> bool {
-        let Some(sent) = sent else { return false };
-        let repaired = self.repaired(sent, context, route);
-        repaired.is_ok_and(|answer| *answer == *sent.trim_ascii())
+    /// A good answer goes on as it is.
+    fn unchanged(&self) -> BodyDecision {
+        let edits = label(self.labelled_json);
+        BodyDecision::Pass { edits, body: BodyOut::Same, rest: Rest::Pass }
     }
 
     fn finish(
@@ -327,9 +236,8 @@ impl Json {
                 }
             };
         }
-        // Choices that nobody asked for may be parts of one.
-        let is_read = route.operation == Operation::Rerank
-            || (self.peek.choices() > 1 && route.request_facts().choices == 1);
+        let choices = self.peek.choices();
+        let is_read = route.operation == Operation::Rerank || is_split(choices, route);
         if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
@@ -338,13 +246,12 @@ impl Json {
                 .peek
                 .usage()
                 .and_then(|usage| body.get(usage.start as usize..usage.end as usize));
-            self.cached = has_usage(route.operation)
-                .then(|| usage.is_some_and(|usage| usage::cached(&cursor::checked_object(usage))));
-            return BodyDecision::Pass {
-                edits: label(self.labelled_json),
-                body: BodyOut::Same,
-                rest: Rest::Pass,
-            };
+            if has_usage(route.operation) {
+                self.cached =
+                    Some(usage.is_some_and(|usage| usage::cached(&cursor::checked_object(usage))));
+                context.shapes.see(route.operation, body, choices);
+            }
+            return self.unchanged();
         }
         let answer = match self.repaired(body, context, route) {
             Ok(answer) => answer,
@@ -510,6 +417,20 @@ pub(super) fn may_be_text(bytes: &[u8]) -> bool {
         Err(error) => error.error_len().is_none(),
     };
     is_utf8 && !bytes.iter().any(is_control)
+}
+
+/// Whether there are choices that nobody asked for: they may be parts of one.
+fn is_split(choices: u32, route: &SentRequest) -> bool {
+    choices > 1 && route.request_facts().choices == 1
+}
+
+/// How much of an answer is held at the most before it goes on.
+fn keep(context: &ReaderContext<'_>, operation: Operation) -> usize {
+    let is_told = context.config.headers.answers.has(AnswerHeader::Cache);
+    match (has_usage(operation) && is_told) || operation == Operation::Rerank {
+        true => HOLD_FOR_USAGE_BYTES,
+        false => HOLD_TO_MEND_BYTES,
+    }
 }
 
 /// Whether an operation's answers say how many prompt tokens came from a cache.

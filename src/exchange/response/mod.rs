@@ -229,6 +229,7 @@ impl Exchange {
             request_id: self.request_id.as_ref(),
             now: self.now,
             more,
+            shapes: &self.memory.shapes,
         };
         let meter = &mut self.tally.meter;
         let mut verdict = match (self.response.push(bytes, end, &context, meter), context.route) {
@@ -393,6 +394,7 @@ impl Exchange {
             request_id: self.request_id.as_ref(),
             now: self.now,
             more: false,
+            shapes: &self.memory.shapes,
         }
     }
 }

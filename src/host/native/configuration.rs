@@ -10,7 +10,7 @@ use super::abi::{self, Envoy, LogLevel};
 use super::calls::{MainThread, define_counter, log};
 use super::lists::Lists;
 use crate::config::SharedConfig;
-use crate::exchange::{Budget, RouteWatch};
+use crate::exchange::{Budget, WorkerMemory};
 use crate::policy::{Config, Positions};
 use crate::telemetry::counters;
 
@@ -27,8 +27,8 @@ pub struct Worker {
     pub config: Rc<Config>,
     /// What may be held.
     pub budget: Rc<Budget>,
-    /// What is known of Envoy's routes.
-    pub routes: Rc<RouteWatch>,
+    /// What its streams have seen.
+    pub memory: Rc<WorkerMemory>,
 }
 
 /// Envoy hands a configuration from its main thread to all workers, as a bare pointer that no compiler looks behind.
@@ -105,7 +105,7 @@ impl Configuration {
             workers.retain(|(of, _)| of.strong_count() > 0);
             let config = Rc::new(self.shared.of_thread(&env).ok()?);
             let budget = Rc::new(Budget::new(&config, HELD.with(Rc::clone)));
-            let worker = Rc::new(Worker { config, budget, routes: Rc::default() });
+            let worker = Rc::new(Worker { config, budget, memory: Rc::default() });
             workers.push((Arc::downgrade(self), Rc::clone(&worker)));
             Some(worker)
         })

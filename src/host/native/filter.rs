@@ -138,7 +138,7 @@ impl Stream {
             configuration,
             exchange: Exchange::within(
                 worker.budget.clone(),
-                worker.routes.clone(),
+                worker.memory.clone(),
                 worker.config.clone(),
             ),
             worker,

@@ -37,8 +37,8 @@ impl Http {
     /// A context for a new stream. `id` is the context's.
     pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
         let gateway = shared.map(|shared| {
-            let (budget, routes) = (shared.budget.clone(), shared.routes.clone());
-            Gateway { exchange: Exchange::within(budget, routes, shared.config.clone()), shared }
+            let (budget, memory) = (shared.budget.clone(), shared.memory.clone());
+            Gateway { exchange: Exchange::within(budget, memory, shared.config.clone()), shared }
         });
         Self {
             id,

@@ -17,7 +17,7 @@ use super::counters::Counters;
 use super::reply::send;
 use crate::exchange::models::outcome::MAX_LIST_BYTES;
 use crate::exchange::models::{Call, CallAnswer, FetchProgress, Fetches, Outcomes};
-use crate::exchange::{Budget, ModelsQuery, Reply, RouteWatch};
+use crate::exchange::{Budget, ModelsQuery, Reply, WorkerMemory};
 use crate::policy::Config;
 use crate::wire::headers::Headers;
 
@@ -27,8 +27,8 @@ pub struct Shared {
     pub config: Rc<Config>,
     /// What may be held.
     pub budget: Rc<Budget>,
-    /// What is known of Envoy's routes.
-    pub routes: Rc<RouteWatch>,
+    /// What its streams have seen.
+    pub memory: Rc<WorkerMemory>,
     /// What was counted.
     pub counters: Counters,
     lists: RefCell<Lists>,
@@ -54,7 +54,7 @@ impl Shared {
         Self {
             config,
             budget,
-            routes: Rc::default(),
+            memory: Rc::default(),
             counters: Counters::default(),
             lists: RefCell::default(),
         }

@@ -147,6 +147,12 @@ impl<'a> Key<'a> {
         plain_run(inner) < inner.len() && string::decode(inner).is_some_and(|key| key == name)
     }
 
+    /// The name as it is written, without its quotes.
+    #[must_use]
+    pub fn inner(&self) -> &'a [u8] {
+        unquoted(self.raw)
+    }
+
     /// The name; `None` if it is not Unicode.
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
