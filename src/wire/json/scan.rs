@@ -7,27 +7,21 @@
 use super::JsonError;
 use super::chunk::{Chunk, TokenText};
 use super::string;
-use super::tokenizer::{Kind, Token, Tokenizer, plain_run};
+use super::tokenizer::{Kind, Token, Tokenizer};
 use crate::error::{Code, GatewayError};
-use crate::wire::bytes::{is_same, is_utf8};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES, ModelSpan};
 use crate::wire::names;
+use members::{MAX_KEY_RAW, Named, WatchedMember, of_any_name, unquoted, usual};
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod laws;
+mod members;
 #[cfg(test)]
 mod tests;
 
 /// A model id as it may be written: quotes, and six bytes for each (`\u0061`).
 const MAX_MODEL_RAW: usize = 2 + 6 * MAX_MODEL_ID_BYTES;
-
-/// The longest name of a top-level member, in bytes as it is written; real ones have less than 50. A longer one can't be
-/// told from `model` with much put between its letters.
-pub const MAX_NAME_BYTES: usize = 4_096;
-
-/// The same with its quotes.
-const MAX_KEY_RAW: usize = 2 + MAX_NAME_BYTES;
 
 /// What else the answer depends on, as far as it has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,23 +40,6 @@ pub struct BodyFacts {
     pub wants_usage: bool,
     /// `tool_choice` is an object that names a tool.
     pub names_tool: bool,
-}
-
-/// A member whose value is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WatchedMember {
-    Model,
-    Stream,
-    EncodingFormat,
-    Input,
-    Prompt,
-    N,
-    StreamOptions,
-    ToolChoice,
-    /// What some servers put among the other members (LiteLLM), and others read in its place (Gemini's `google`).
-    ExtraBody,
-    /// Of no interest.
-    Other,
 }
 
 /// A top-level value whose members or elements are looked at.
@@ -131,14 +108,12 @@ impl JsonScanner {
             else {
                 break;
             };
-            if let Some(model) = self.token(token, chunk)? {
-                found = Some(model);
-            }
+            self.token(token, chunk, &mut found)?;
         }
-        let kept = self.text.keep(&self.tokenizer, chunk, 2);
-        let is_model = matches!(self.tokenizer.open_text(), Some((Kind::String, _, 1)))
-            && self.member == WatchedMember::Model;
-        if is_model && kept > MAX_MODEL_RAW {
+        if self.text.keep(&self.tokenizer, chunk, 2) > MAX_MODEL_RAW
+            && self.member == WatchedMember::Model
+            && matches!(self.tokenizer.open_text(), Some((Kind::String, _, 1)))
+        {
             return Err(model_too_long());
         }
         Ok(found)
@@ -188,7 +163,14 @@ impl JsonScanner {
         self.facts
     }
 
-    fn token(&mut self, token: Token, chunk: Chunk<'_>) -> Result<Option<ModelSpan>, GatewayError> {
+    /// A token, and in `found` the model id that it may be.
+    #[inline]
+    fn token(
+        &mut self,
+        token: Token,
+        chunk: Chunk<'_>,
+        found: &mut Option<ModelSpan>,
+    ) -> Result<(), GatewayError> {
         match token.depth {
             0 => match token.kind {
                 Kind::BeginObject => self.opened = true,
@@ -198,92 +180,75 @@ impl JsonScanner {
             1 if token.kind == Kind::Key => {
                 self.member = self.name(token, chunk)?;
             }
-            1 => {
-                let member = std::mem::replace(&mut self.member, WatchedMember::Other);
-                return self.value(member, token, chunk);
-            }
+            1 => match std::mem::replace(&mut self.member, WatchedMember::Other) {
+                // Most members.
+                WatchedMember::Other => {
+                    if matches!(token.kind, Kind::EndArray | Kind::EndObject) {
+                        self.container = None;
+                    }
+                }
+                WatchedMember::Model => *found = Some(self.model(token, chunk)?),
+                member => self.value(member, token, chunk),
+            },
             _ => self.inside(token, chunk),
         }
-        Ok(None)
+        Ok(())
     }
 
+    #[inline]
     fn name(&mut self, token: Token, chunk: Chunk<'_>) -> Result<WatchedMember, GatewayError> {
-        let counts_inputs = self.counts_inputs;
         let raw = self.text.read(token, chunk);
-        if raw.len() > MAX_KEY_RAW {
-            return Err(GatewayError::new(
-                Code::InvalidJson,
-                format!(
-                    "The body has a parameter whose name is longer than {MAX_NAME_BYTES} bytes."
-                ),
-            ));
-        }
-        let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-        let decoded;
-        let name = if plain_run(inner) == inner.len() && is_utf8(inner) {
-            inner
-        } else {
-            decoded = string::decode(inner).ok_or_else(not_unicode)?;
-            decoded.as_bytes()
+        let named = match usual(unquoted(raw), self.counts_inputs) {
+            Some(member) => Named::Member(member),
+            None => of_any_name(raw, self.counts_inputs)?,
         };
-        let member = if is_same(name, b"model") {
-            WatchedMember::Model
-        } else if is_same(name, b"stream") {
-            WatchedMember::Stream
-        } else if is_same(name, b"encoding_format") {
-            WatchedMember::EncodingFormat
-        } else if counts_inputs && is_same(name, b"input") {
-            WatchedMember::Input
-        } else if let Some(member) = about_the_answer(name) {
-            member
-        } else {
-            if names::is_nearly(name, "model") {
+        match named {
+            Named::Member(WatchedMember::Model) => {
+                if self.model_seen {
+                    return Err(duplicate_model());
+                }
+                self.model_seen = true;
+                self.refuse_second_model()?;
+                Ok(WatchedMember::Model)
+            }
+            Named::Member(member) => Ok(member),
+            Named::NearlyModel => {
                 self.variant_seen = true;
                 self.refuse_second_model()?;
-            } else if let Some(further) = names::further_model(name) {
-                if further == names::EXTRA_BODY {
-                    return Ok(WatchedMember::ExtraBody);
-                }
+                Ok(WatchedMember::Other)
+            }
+            Named::Further(further) => {
                 self.further_model = Some(further);
-            } else if names::is_nearly(name, "stream") {
-                return Ok(WatchedMember::Stream);
+                Ok(WatchedMember::Other)
             }
-            return Ok(WatchedMember::Other);
-        };
-        if member == WatchedMember::Model {
-            if self.model_seen {
-                return Err(duplicate_model());
-            }
-            self.model_seen = true;
-            self.refuse_second_model()?;
         }
-        Ok(member)
     }
 
     fn refuse_second_model(&self) -> Result<(), GatewayError> {
         if self.model_seen && self.variant_seen { Err(duplicate_model()) } else { Ok(()) }
     }
 
-    fn value(
-        &mut self,
-        member: WatchedMember,
-        token: Token,
-        chunk: Chunk<'_>,
-    ) -> Result<Option<ModelSpan>, GatewayError> {
+    /// The value of `model`.
+    #[inline(never)]
+    fn model(&mut self, token: Token, chunk: Chunk<'_>) -> Result<ModelSpan, GatewayError> {
+        if token.kind != Kind::String {
+            return Err(invalid_model("\"model\" must be a string."));
+        }
+        let raw = self.text.read(token, chunk);
+        if raw.len() > MAX_MODEL_RAW {
+            return Err(model_too_long());
+        }
+        let id = string::decode(unquoted(raw))
+            .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
+            .into_owned();
+        (self.check_id)(&id)?;
+        Ok(ModelSpan { span: token.start..token.end, length: None, id })
+    }
+
+    /// The value of another member that is looked at.
+    #[inline(never)]
+    fn value(&mut self, member: WatchedMember, token: Token, chunk: Chunk<'_>) {
         match (member, token.kind) {
-            (WatchedMember::Model, Kind::String) => {
-                let raw = self.text.read(token, chunk);
-                if raw.len() > MAX_MODEL_RAW {
-                    return Err(model_too_long());
-                }
-                let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-                let id = string::decode(inner)
-                    .ok_or_else(|| invalid_model("\"model\" is not valid Unicode."))?
-                    .into_owned();
-                (self.check_id)(&id)?;
-                return Ok(Some(ModelSpan { span: token.start..token.end, length: None, id }));
-            }
-            (WatchedMember::Model, _) => return Err(invalid_model("\"model\" must be a string.")),
             // However often it is said: servers take the first or the last.
             (WatchedMember::Stream, kind) => {
                 let raw = self.text.read(token, chunk);
@@ -320,10 +285,8 @@ impl JsonScanner {
                 self.container = Some(Container::ExtraBody);
             }
             (WatchedMember::ExtraBody, _) => self.further_model = Some(names::EXTRA_BODY),
-            (WatchedMember::Other, Kind::EndArray | Kind::EndObject) => self.container = None,
             _ => {}
         }
-        Ok(None)
     }
 
     /// A token of the container that is looked at.
@@ -358,7 +321,7 @@ impl JsonScanner {
 
 /// Whether a name in its quotes is `name`, however it is escaped.
 fn names(quoted: &[u8], name: &[u8]) -> bool {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let inner = unquoted(quoted);
     inner == name
         || (inner.contains(&b'\\')
             && string::decode(inner).is_some_and(|decoded| decoded.as_bytes() == name))
@@ -366,7 +329,7 @@ fn names(quoted: &[u8], name: &[u8]) -> bool {
 
 /// Whether some server that puts the member of this name, in its quotes, beside `model` chooses a model by it.
 fn may_choose_model(quoted: &[u8]) -> bool {
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let inner = unquoted(quoted);
     quoted.len() > MAX_KEY_RAW
         || string::decode(inner).is_none_or(|name| {
             let name = name.as_bytes();
@@ -380,8 +343,7 @@ fn reads_as_true(kind: Kind, raw: &[u8]) -> bool {
     match kind {
         Kind::Number => std::str::from_utf8(raw).is_ok_and(|text| text.parse() == Ok(1.0)),
         Kind::String => {
-            let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-            let text = string::decode(inner).unwrap_or_default();
+            let text = string::decode(unquoted(raw)).unwrap_or_default();
             WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
         }
         _ => false,
@@ -397,25 +359,17 @@ fn count_element(count: &mut Option<usize>, kind: Kind) {
     }
 }
 
-/// Members that say when an answer is complete.
-fn about_the_answer(name: &[u8]) -> Option<WatchedMember> {
-    match name {
-        b"n" => Some(WatchedMember::N),
-        b"prompt" => Some(WatchedMember::Prompt),
-        b"stream_options" => Some(WatchedMember::StreamOptions),
-        b"tool_choice" => Some(WatchedMember::ToolChoice),
-        _ => None,
-    }
-}
-
+#[cold]
 fn invalid_model(message: &str) -> GatewayError {
     GatewayError::new(Code::InvalidModel, message).with_param("model")
 }
 
+#[cold]
 fn model_too_long() -> GatewayError {
     invalid_model("\"model\" is too long.")
 }
 
+#[cold]
 fn duplicate_model() -> GatewayError {
     GatewayError::new(
         Code::DuplicateModel,
@@ -424,17 +378,12 @@ fn duplicate_model() -> GatewayError {
     .with_param("model")
 }
 
+#[cold]
 fn invalid_json(error: JsonError) -> GatewayError {
     GatewayError::new(Code::InvalidJson, format!("The body is not valid JSON: {error}."))
 }
 
-fn not_unicode() -> GatewayError {
-    GatewayError::new(
-        Code::InvalidJson,
-        "The body is not valid JSON: the name of a parameter is not valid UTF-8, or has half of a surrogate pair.",
-    )
-}
-
+#[cold]
 fn not_an_object() -> GatewayError {
     GatewayError::new(Code::InvalidJson, "The body must be one JSON object.")
 }

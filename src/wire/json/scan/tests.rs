@@ -1,3 +1,4 @@
+use super::members::MAX_NAME_BYTES;
 use super::*;
 use crate::test;
 use crate::wire::model_span::check_in_tests;
