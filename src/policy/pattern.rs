@@ -31,8 +31,26 @@ impl Pattern {
     /// Only the last `*` is ever tried again (an earlier one could not do better), so the time is at
     /// most the product of the two lengths, and linear for patterns with a final `*` only. Working
     /// on bytes is right for UTF-8: no character's bytes begin inside another's.
+    #[inline]
     pub fn matches(&self, mut subject: impl Iterator<Item = u8> + Clone) -> bool {
         let mut pattern = self.0.as_bytes();
+        // Most subjects differ before the first `*`, where nothing can be tried again.
+        while let Some((&want, rest)) = pattern.split_first() {
+            if want == b'*' {
+                return rest.is_empty() || Self::matches_from_star(pattern, subject);
+            }
+            if subject.next() != Some(want) {
+                return false;
+            }
+            pattern = rest;
+        }
+        subject.next().is_none()
+    }
+
+    fn matches_from_star(
+        mut pattern: &[u8],
+        mut subject: impl Iterator<Item = u8> + Clone,
+    ) -> bool {
         let mut retry = None;
         loop {
             if let Some((b'*', rest)) = pattern.split_first() {

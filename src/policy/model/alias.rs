@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Interned;
 use crate::policy::ProviderId;
+use crate::wire::bytes::is_same;
 
 /// A name and where it leads.
 pub type AliasEntry = (Arc<str>, Arc<Targets>);
@@ -20,6 +21,9 @@ pub struct AliasTable {
     /// The longest first.
     by_prefix: Arc<[AliasEntry]>,
 }
+
+/// Up to so many names are looked at one after the other: by their lengths, which stand in the table, as the letters do not.
+const SHORT_TABLE: usize = 16;
 
 /// Where an alias leads: one choice, or several by weight.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -111,8 +115,14 @@ impl AliasTable {
     /// The targets of an exact name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Targets> {
-        let at = self.by_name.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        self.by_name.get(at).map(|(_, targets)| &**targets)
+        let entry = if self.by_name.len() <= SHORT_TABLE {
+            let is_it = |(known, _): &&AliasEntry| is_same(known.as_bytes(), name.as_bytes());
+            self.by_name.iter().find(is_it)
+        } else {
+            let at = self.by_name.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+            self.by_name.get(at)
+        };
+        entry.map(|(_, targets)| &**targets)
     }
 
     /// The targets of the longest beginning of `name` that is written with a `*`.
@@ -382,6 +392,22 @@ mod tests {
         assert!(table.get("GPT-4o").is_none() && table.get("gpt-4o ").is_none());
         assert_eq!(table.names().collect::<Vec<_>>(), ["gpt-4o"]);
         assert_eq!((table.len(), table.is_empty()), (1, false));
+    }
+
+    #[test]
+    fn every_name_is_found_in_short_and_long_tables() {
+        for count in 0..3 * SHORT_TABLE as u32 {
+            let names = (0..count).map(|number| (format!("{:x}", number * 7), number));
+            let entries = names
+                .clone()
+                .map(|(name, number)| (name, Targets::one(AliasChoice::One(target(number)))));
+            let table = AliasTable::new(entries);
+            for (name, number) in names {
+                assert_eq!(table.get(&name).and_then(|it| it.pick(0)).map(first), Some(number));
+                assert_eq!(table.get(&format!("{name}.")), None);
+            }
+            assert_eq!(table.get(""), None);
+        }
     }
 
     #[test]
