@@ -100,6 +100,15 @@ impl Exchange {
         }
     }
 
+    #[inline(never)]
+    fn release_to_attempts(&mut self, reading: Reading) -> Result<RequestStep, GatewayError> {
+        let Reading { head: RequestHead::Client(head), body, chosen: Some(decision) } = reading
+        else {
+            return Err(internal());
+        };
+        self.hand_over(head, body, decision)
+    }
+
     /// The model is known and allowed: settles head and body. `whole` is the complete body where it is
     /// edited beyond the model.
     pub(super) fn release(
@@ -107,27 +116,27 @@ impl Exchange {
         whole: Option<&[u8]>,
         complete: bool,
     ) -> Result<RequestStep, GatewayError> {
-        let RequestPhase::Reading(reading) =
+        let RequestPhase::Reading(mut reading) =
             std::mem::replace(&mut self.request, RequestPhase::Replied)
         else {
             return Err(internal());
         };
-        let Reading { head, body, chosen } = *reading;
-        let mut decision = chosen.ok_or_else(internal)?;
-        decision.facts = body.reader.facts();
+        // Its parts are large, and stay where they are until each goes to its new place.
+        let decision = reading.chosen.as_mut().ok_or_else(internal)?;
+        decision.facts = reading.body.reader.facts();
         decision.is_complete = complete;
-        let head = match (head, self.config.routing.positions) {
-            (RequestHead::Client(head), Positions::Two) => {
-                return self.hand_over(head, body, decision);
-            }
-            (head, _) => head,
-        };
+        if let RequestHead::Client(_) = reading.head
+            && self.config.routing.positions == Positions::Two
+        {
+            return self.release_to_attempts(*reading);
+        }
+        let (decision, body) = (&*decision, &reading.body);
         let target = decision.plan.first.clone();
-        let rewrite = Rewrite::new(&self.config, &decision, &target).ok_or_else(internal)?;
+        let rewrite = Rewrite::new(&self.config, decision, &target).ok_or_else(internal)?;
         let rewritten = rewrite.body(whole, self.request_id.as_deref())?;
         let mut headers = Vec::new();
         // A head that was rewritten before still is as the first attempt set it, for the same body.
-        if let RequestHead::Client(head) = head {
+        if let RequestHead::Client(head) = reading.head {
             let known = decision.declared.or((complete && !body.trailers).then_some(body.counted));
             let length =
                 known.map(|length| length.saturating_add_signed(splice::growth(&rewritten.edits)));
@@ -137,14 +146,16 @@ impl Exchange {
             rewrite.head(&mut headers, told, authority);
             // Last, since each change makes Envoy choose the route anew.
             headers.push(HeaderEdit::add(&self.config.headers.cluster, &rewrite.provider.cluster));
-            let note = Attempt::note(&decision, &rewrite.provider.name, &target.model);
+            let note = Attempt::note(decision, &rewrite.provider.name, &target.model);
             self.notes.push((Note::Request, note));
             self.is_noted = true;
         }
         let estimate = body.estimate(decision.operation, self.usage(), decision.is_complete);
-        self.note_released(&decision, &target, estimate);
+        self.note_released(decision, &target, estimate);
+        let decision = reading.chosen.ok_or_else(internal)?;
         let (route, edits) = rewritten.sent(decision, target);
-        self.request = RequestPhase::Streaming(Box::new(Streaming::new(body, route, Vec::new())));
+        let streaming = Streaming::new(reading.body, route, Vec::new());
+        self.request = RequestPhase::Streaming(Box::new(streaming));
         Ok(RequestStep::Release(Release { headers, body: edits }))
     }
 }

@@ -163,7 +163,13 @@ impl<'a> Rewrite<'a> {
         let asked = self.decision.path.as_str();
         match self.conversion() {
             Some(conversion) => conversion.path(self.provider, asked),
-            None => [&*self.provider.base_path, asked].concat(),
+            None => {
+                let base = &*self.provider.base_path;
+                let mut path = String::with_capacity(base.len() + asked.len());
+                path.push_str(base);
+                path.push_str(asked);
+                path
+            }
         }
     }
 
@@ -194,13 +200,13 @@ impl<'a> Rewrite<'a> {
             BodyKind::Json => string::encode(model),
             BodyKind::Multipart | BodyKind::None => model.as_bytes().to_vec(),
         };
-        let length =
-            self.decision.length_span.as_ref().map(|span| {
-                Ok(Edit { span: at(span)?, with: with.len().to_string().into_bytes() })
-            });
-        let mut edits = length.into_iter().collect::<Result<Vec<_>, GatewayError>>()?;
-        edits.push(Edit { span: at(&self.decision.span)?, with });
-        Ok(edits)
+        let length = self.decision.length_span.as_ref();
+        let length = length.map(|span| (at(span), with.len().to_string().into_bytes()));
+        let id = Edit { span: at(&self.decision.span)?, with };
+        Ok(match length {
+            None => vec![id],
+            Some((span, with)) => vec![Edit { span: span?, with }, id],
+        })
     }
 
     /// What the provider gets in the place of the request, if it is not the request itself.
