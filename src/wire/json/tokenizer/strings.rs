@@ -15,6 +15,9 @@ pub(super) enum Run {
     Wrong(usize),
 }
 
+/// How many blocks are looked at one by one, before many are together.
+const SHORT_BLOCKS: usize = 4;
+
 /// How many bytes at the start of `bytes` are neither `"`, `\` nor a control character.
 #[inline]
 #[must_use]
@@ -69,10 +72,15 @@ pub fn string_end(text: &[u8]) -> Option<usize> {
 /// The byte behind a string's closing quote, if that is near `at`, inside of it: names and most values
 /// are short.
 #[inline]
-pub(super) fn short_string(chunk: &[u8], at: usize) -> Option<usize> {
-    let block = chunk.get(at..)?.first_chunk()?;
-    let first = first_special(block)?;
-    (block.get(first) == Some(&b'"')).then_some(at + first + 1)
+pub(super) fn short_string(chunk: &[u8], mut at: usize) -> Option<usize> {
+    for _ in 0..SHORT_BLOCKS {
+        let block = chunk.get(at..)?.first_chunk()?;
+        if let Some(first) = first_special(block) {
+            return (block.get(first) == Some(&b'"')).then_some(at + first + 1);
+        }
+        at += LEN;
+    }
+    None
 }
 
 /// Reads a string from `at`, inside of it, with what looks at its bytes. Always a part of its caller, which decides which
