@@ -96,6 +96,8 @@ pub struct Tokenizer {
     /// Where the token that is being read began.
     token_start: u64,
     depth: u32,
+    /// What may follow a value at this depth, as the stack says.
+    after: Expected,
     /// One bit a level: set for an object.
     stack: [u64; STACK_WORDS],
 }
@@ -116,6 +118,7 @@ impl Tokenizer {
             base: 0,
             token_start: 0,
             depth: 0,
+            after: Expected::End,
             stack: [0; STACK_WORDS],
         }
     }
@@ -215,7 +218,7 @@ impl Tokenizer {
                 }
             };
             // A token a turn. What is told from it stays out of memory until the next is wanted.
-            let mut after = self.after_value();
+            let mut after = self.after;
             while let Some(&byte) = chunk.get(here) {
                 let from = here;
                 here += 1;
@@ -270,20 +273,21 @@ impl Tokenizer {
                     (b'{', Expected::Value | Expected::FirstElement) => {
                         self.push(true)?;
                         next = Expected::FirstKey;
-                        after = Expected::AfterMember;
+                        after = self.after;
                         Kind::BeginObject
                     }
                     (b'[', Expected::Value | Expected::FirstElement) => {
                         self.push(false)?;
                         next = Expected::FirstElement;
-                        after = Expected::AfterElement;
+                        after = self.after;
                         Kind::BeginArray
                     }
                     (b'}', Expected::FirstKey | Expected::AfterMember)
                     | (b']', Expected::FirstElement | Expected::AfterElement) => {
                         level = self.depth.saturating_sub(1);
                         self.depth = level;
-                        after = self.after_value();
+                        self.after = self.after_value();
+                        after = self.after;
                         next = after;
                         if byte == b'}' { Kind::EndObject } else { Kind::EndArray }
                     }
@@ -348,7 +352,7 @@ impl Tokenizer {
 
     /// The end of the scalar that is being read.
     fn close(&mut self, end: u64) -> Token {
-        let next = if self.kind == Kind::Key { Expected::Colon } else { self.after_value() };
+        let next = if self.kind == Kind::Key { Expected::Colon } else { self.after };
         self.state = TokenizerState::Between(next);
         Token { kind: self.kind, start: self.token_start, end, depth: self.depth }
     }
@@ -359,14 +363,16 @@ impl Tokenizer {
         let bit = 1 << (self.depth % 64);
         if object {
             *word |= bit;
+            self.after = Expected::AfterMember;
         } else {
             *word &= !bit;
+            self.after = Expected::AfterElement;
         }
         self.depth += 1;
         Ok(())
     }
 
-    /// What may follow a value.
+    /// What may follow a value, as the stack says.
     #[inline]
     fn after_value(&self) -> Expected {
         let Some(level) = self.depth.checked_sub(1) else { return Expected::End };
