@@ -99,16 +99,20 @@ impl JsonScanner {
     /// # Errors
     /// `invalid_json`, `invalid_model`, `duplicate_model`. The scanner must not be used afterwards.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<ModelSpan>, GatewayError> {
+        // A body's end often comes alone.
+        if bytes.is_empty() {
+            return Ok(None);
+        }
         let chunk = Chunk::next(&self.tokenizer, bytes);
         let mut found = None;
         let mut at = 0;
         loop {
             let depth = if self.container.is_some() { 2 } else { 1 };
-            let Some(token) = self.tokenizer.next(bytes, &mut at, depth).map_err(invalid_json)?
-            else {
-                break;
-            };
-            self.token(token, chunk, &mut found)?;
+            match self.tokenizer.next(bytes, &mut at, depth) {
+                Ok(Some(token)) => self.token(token, chunk, &mut found)?,
+                Ok(None) => break,
+                Err(error) => return Err(invalid_json(error)),
+            }
         }
         if self.text.keep(&self.tokenizer, chunk, 2) > MAX_MODEL_RAW
             && self.member == WatchedMember::Model
