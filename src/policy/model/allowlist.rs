@@ -129,13 +129,11 @@ impl Patterns {
     }
 
     fn matches_joined(&self, provider: &str, model: &str) -> bool {
-        let joined = joined(provider, model);
-        self.names_joined(&joined)
-            || self
-                .wild
-                .iter()
-                .chain(&self.wild_qualified)
-                .any(|pattern| pattern.matches(joined.clone()))
+        let pieces = [provider, "/", model];
+        let is_match = |pattern: &Pattern| pattern.matches_joined(&pieces);
+        self.names_joined(&joined(provider, model))
+            || self.wild.iter().any(is_match)
+            || self.wild_qualified.iter().any(is_match)
     }
 }
 
