@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -66,7 +67,7 @@ pub struct VirtualKeys {
     /// Each digest and its key's place in `list`, sorted.
     digests: Vec<(Digest, u32)>,
     /// Where in `digests` those with these first 8 bytes begin; the rest is compared in constant time.
-    by_prefix: HashMap<[u8; 8], u32>,
+    by_prefix: HashMap<u64, u32, BuildHasherDefault<PrefixHasher>>,
     /// Places in `list`, sorted by id.
     by_id: Vec<u32>,
 }
@@ -150,7 +151,8 @@ impl VirtualKeysBuilder {
         list.shrink_to_fit();
         digests.shrink_to_fit();
         digests.sort_unstable();
-        let mut by_prefix = HashMap::with_capacity(digests.len());
+        let mut by_prefix =
+            HashMap::with_capacity_and_hasher(digests.len(), BuildHasherDefault::default());
         for ((digest, _), at) in digests.iter().zip(0..) {
             by_prefix.entry(prefix(digest)).or_insert(at);
         }
@@ -235,7 +237,7 @@ impl VirtualKeys {
             .digests
             .get(first as usize..)?
             .iter()
-            .take_while(|(known, _)| known.starts_with(&prefix))
+            .take_while(|(known, _)| self::prefix(known) == prefix)
             .find(|(known, _)| bool::from(known.ct_eq(&digest)))?;
         self.list.get(*at as usize)
     }
@@ -265,8 +267,26 @@ impl fmt::Debug for VirtualKeys {
     }
 }
 
-fn prefix(digest: &Digest) -> [u8; 8] {
-    digest.first_chunk().copied().unwrap_or_default()
+fn prefix(digest: &Digest) -> u64 {
+    u64::from_le_bytes(digest.first_chunk().copied().unwrap_or_default())
+}
+
+/// What a digest begins with is a hash already.
+#[derive(Default)]
+struct PrefixHasher(u64);
+
+impl Hasher for PrefixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, prefix: u64) {
+        self.0 = prefix;
+    }
 }
 
 /// A key of which nothing is said.
