@@ -48,11 +48,13 @@ pub(super) fn header_without_key(key: &ProviderKey, text: &[u8]) -> Option<Vec<u
     if may_be_told(key, text) || key.traces().may_end(text) { redacted(key, text) } else { None }
 }
 
-/// Whether a head may tell the key: one look at all of it, and hardly any does.
-pub(super) fn may_tell(key: &ProviderKey, headers: &Headers) -> bool {
-    may_be_told(key, headers.block())
-        // Its beginning alone, where a value was cut.
-        || headers.iter().any(|(_, value)| key.traces().may_end(value))
+/// Whether some name or value of a head is one that [`header_without_key`] looks at closely: hardly any is.
+pub(super) fn may_tell(key: &ProviderKey, headers: &Headers<'_>) -> bool {
+    let (traces, harmless) = (key.traces(), key.harmless_names());
+    headers.iter().any(|(name, value)| {
+        let is_harmless = harmless.is_some_and(|names| names.find(name).is_some());
+        (!is_harmless && traces.may_be_in_field(name)) || traces.may_be_in_field(value)
+    })
 }
 
 /// Whether a text of a head tells the key with nothing in between, or has an escape.
@@ -281,7 +283,9 @@ fn unit(text: &[u8], wanted: u8, is_end: bool) -> Unit {
 mod tests {
     use crate::test;
 
+    use super::may_tell;
     use crate::policy::ProviderKey;
+    use crate::wire::headers::Headers;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -320,6 +324,14 @@ mod tests {
         assert_eq!(shown("at the end sk/ab-c").unwrap(), "at the end [redacted]");
         assert_eq!(shown("cut: sk/ab-cde\u{2026}").unwrap(), "cut: [redacted]\u{2026}");
         assert_eq!(shown("s sk/ab-cdefghijklmnop+=").unwrap(), "s [redacted]");
+    }
+
+    #[test]
+    fn a_usual_name_may_be_what_tells() {
+        let head = Headers::from_pairs(&[("x-envoy-upstream-service-time", b"1")]);
+        let told = |key: &str| may_tell(&ProviderKey::of(key).unwrap(), &head);
+        assert!(told("x-envoy-upstream-service-time") && told("upstream-service-time-of-mine"));
+        assert!(!told("sk-another-1234567890abcdef"));
     }
 
     #[test]
@@ -387,6 +399,24 @@ mod laws {
             let piece = &text.as_bytes()[from..];
             out.extend(cover.cover(value, piece, true).unwrap_or_else(|| piece.to_vec()));
             prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&want));
+        }
+
+        /// The first look at a head overlooks nothing that a look at each of its texts covers.
+        #[test]
+        fn a_look_at_a_head_finds_what_is_covered(
+            key in "sk-[a-z]{3,20}",
+            texts in proptest::collection::vec(("[a-z%&\\\\\"]{0,9}", 0_usize..24, "[ -~]{0,9}"), 0..4),
+        ) {
+            let key = ProviderKey::of(&key).unwrap();
+            let texts: Vec<_> = texts.iter().map(|(before, cut, after)| {
+                let told = key.expose().get(..*cut).unwrap_or(key.expose());
+                [before.as_bytes(), told, after.as_bytes()].concat()
+            }).collect();
+            let pairs: Vec<_> = texts.iter().map(|text| ("x", &text[..])).collect();
+            let covers = texts.iter().any(|text| header_without_key(&key, text).is_some());
+            prop_assert!(!covers || may_tell(&key, &Headers::from_pairs(&pairs)));
+            let names = texts.iter().map(|text| (&text[..], &b"x"[..]));
+            prop_assert!(!covers || may_tell(&key, &Headers::from_bytes(names)));
         }
 
         /// Whatever stands around it, a key is not told, and what is no part of it stays.

@@ -12,6 +12,7 @@ mod presented_key;
 mod provider;
 mod secret;
 mod settings;
+mod usual_answers;
 mod withheld;
 
 pub use presented_key::presented_key;
@@ -26,6 +27,7 @@ pub use settings::{
     AnswerHeader, AnswerHeaders, Authority, CacheMode, HeaderNames, Limits, Outside, Positions,
     ResponseModel, Routing, UsageMode, UsageSettings,
 };
+pub use usual_answers::USUAL_ANSWERS;
 pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
 
 use std::sync::Arc;

@@ -10,7 +10,9 @@ use subtle::ConstantTimeEq;
 use super::operation::OperationSet;
 use super::pattern::Pattern;
 use super::secret::Secret;
+use super::usual_answers::{USUAL_ANSWERS, usual_answers};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
+use crate::wire::name_table::NameTable;
 use crate::wire::traces::Traces;
 
 /// Position of a provider in [`super::Config::providers`].
@@ -218,6 +220,7 @@ impl Credential {
 pub struct ProviderKey {
     text: Box<[u8]>,
     traces: Traces,
+    is_in_usual_names: bool,
 }
 
 impl ProviderKey {
@@ -229,13 +232,24 @@ impl ProviderKey {
     #[must_use]
     pub fn of(value: &str) -> Option<Self> {
         let key = value.rsplit(' ').next().unwrap_or_default().as_bytes();
-        (key.len() >= Self::SHORTEST).then(|| Self { text: key.into(), traces: Traces::of(key) })
+        (key.len() >= Self::SHORTEST).then(|| {
+            let traces = Traces::of(key);
+            let is_in = |name: &str| traces.may_be_in_field(name.as_bytes());
+            let is_in_usual_names = USUAL_ANSWERS.into_iter().any(is_in);
+            Self { text: key.into(), traces, is_in_usual_names }
+        })
     }
 
     /// Its bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The names of headers that are known not to tell it.
+    #[must_use]
+    pub fn harmless_names(&self) -> Option<&'static NameTable<&'static str, ()>> {
+        (!self.is_in_usual_names).then(usual_answers)
     }
 
     /// How it is found in a text.

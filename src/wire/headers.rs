@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::slice;
 
 /// A header's name or value. Most are the same for all requests: to use one of those copies nothing.
 #[derive(Clone)]
@@ -97,72 +98,152 @@ impl HeaderEdit {
     }
 }
 
-/// A head as the proxy-wasm ABI serialises a header map: a count, then the lengths of each name and
-/// value (all u32, little-endian), then the names and values, each with a closing NUL. Values are
-/// bytes: HTTP does not promise UTF-8.
-#[derive(Default)]
-pub struct Headers {
-    block: Vec<u8>,
+/// A head: names in lower case, and values as bytes, since HTTP does not promise UTF-8.
+pub struct Headers<'a>(HeadForm<'a>);
+
+/// How a host shows a head.
+enum HeadForm<'a> {
+    /// As the proxy-wasm ABI serialises a header map: a count, then the lengths of each name and value (all u32,
+    /// little-endian), then the names and values, each with a closing NUL.
+    Block(Vec<u8>),
+    /// Where the host has them.
+    InPlace(Vec<(&'a [u8], &'a [u8])>),
 }
 
-impl Headers {
+impl Default for Headers<'_> {
+    fn default() -> Self {
+        Self(HeadForm::InPlace(Vec::new()))
+    }
+}
+
+impl Headers<'static> {
     /// Takes the block as the host gave it.
     #[must_use]
     pub const fn new(block: Vec<u8>) -> Self {
-        Self { block }
+        Self(HeadForm::Block(block))
     }
 
-    /// The block as the host takes it.
-    #[must_use]
-    pub fn block(&self) -> &[u8] {
-        &self.block
-    }
-
-    /// A block of these pairs.
+    /// A copy of these pairs.
     #[must_use]
     pub fn from_pairs(pairs: &[(&str, &[u8])]) -> Self {
-        Self::from_bytes(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+        Self::new(block_of(pairs.iter().map(|(name, value)| (name.as_bytes(), *value))))
     }
 
     /// The same from names as bytes.
     #[must_use]
-    pub fn from_bytes<'a>(
-        pairs: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    pub fn from_bytes<'b>(
+        pairs: impl ExactSizeIterator<Item = (&'b [u8], &'b [u8])> + Clone,
     ) -> Self {
-        let size = pairs.clone().map(|(name, value)| name.len() + value.len() + 10).sum::<usize>();
-        let mut block = Vec::with_capacity(size + 4);
-        block.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
-        for (name, value) in pairs.clone() {
-            block.extend_from_slice(&(name.len() as u32).to_le_bytes());
-            block.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        }
-        for (name, value) in pairs {
-            block.extend_from_slice(name);
-            block.push(0);
-            block.extend_from_slice(value);
-            block.push(0);
-        }
-        Self { block }
+        Self::new(block_of(pairs))
+    }
+}
+
+impl<'a> Headers<'a> {
+    /// Reads pairs where they stand.
+    #[must_use]
+    pub const fn in_place(pairs: Vec<(&'a [u8], &'a [u8])>) -> Self {
+        Self(HeadForm::InPlace(pairs))
     }
 
-    /// All pairs in order; names are lower case. Stops early at a malformed block.
+    /// All pairs in order. Stops early at a malformed block.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (count, rest) = self.block.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
-        let sizes_len = (u32::from_le_bytes(*count) as usize).saturating_mul(8);
-        let (sizes, mut data) = rest.split_at_checked(sizes_len).unwrap_or((&[], &[]));
-        let (sizes, _) = sizes.as_chunks::<8>();
-        sizes.iter().map_while(move |&[a, b, c, d, e, f, g, h]| {
-            let name = take(&mut data, u32::from_le_bytes([a, b, c, d]))?;
-            let value = take(&mut data, u32::from_le_bytes([e, f, g, h]))?;
-            Some((name, value))
-        })
+        match &self.0 {
+            HeadForm::Block(block) => {
+                let (sizes, data) = parts(block);
+                HeadPairs::Block(sizes.iter(), data)
+            }
+            HeadForm::InPlace(pairs) => HeadPairs::InPlace(pairs.iter()),
+        }
     }
 
     /// The first value of `name` (lower case).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(candidate, _)| *candidate == name.as_bytes()).map(|(_, value)| value)
+        let name = name.as_bytes();
+        match &self.0 {
+            HeadForm::Block(block) => get_in_block(block, name),
+            HeadForm::InPlace(pairs) => {
+                pairs.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| *value)
+            }
+        }
     }
+}
+
+/// The pairs of a head.
+enum HeadPairs<'h> {
+    Block(slice::Iter<'h, [u8; 8]>, &'h [u8]),
+    InPlace(slice::Iter<'h, (&'h [u8], &'h [u8])>),
+}
+
+impl<'h> Iterator for HeadPairs<'h> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Block(sizes, data) => {
+                let (name, value) = lengths(sizes.next()?);
+                let pair = take(data, name).and_then(|name| Some((name, take(data, value)?)));
+                if pair.is_none() {
+                    *sizes = [].iter();
+                }
+                pair
+            }
+            Self::InPlace(pairs) => pairs.next().copied(),
+        }
+    }
+}
+
+/// Pairs as [`Headers::new`] takes them, and as a proxy-wasm host does.
+#[must_use]
+pub fn block_of<'b>(pairs: impl ExactSizeIterator<Item = (&'b [u8], &'b [u8])> + Clone) -> Vec<u8> {
+    let size = pairs.clone().map(|(name, value)| name.len() + value.len() + 10).sum::<usize>();
+    let mut block = Vec::with_capacity(size + 4);
+    block.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
+    for (name, value) in pairs.clone() {
+        block.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        block.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    }
+    for (name, value) in pairs {
+        block.extend_from_slice(name);
+        block.push(0);
+        block.extend_from_slice(value);
+        block.push(0);
+    }
+    block
+}
+
+/// The lengths of a block, and what they are the lengths of.
+#[inline]
+fn parts(block: &[u8]) -> (&[[u8; 8]], &[u8]) {
+    let (count, rest) = block.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+    let sizes_len = (u32::from_le_bytes(*count) as usize).saturating_mul(8);
+    let (sizes, data) = rest.split_at_checked(sizes_len).unwrap_or((&[], &[]));
+    (sizes.as_chunks::<8>().0, data)
+}
+
+/// The lengths of a name and its value.
+#[inline]
+fn lengths(&[a, b, c, d, e, f, g, h]: &[u8; 8]) -> (usize, usize) {
+    (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize)
+}
+
+/// Steps from length to length: only names as long as `wanted` are looked at. What stands behind a malformed pair is not there.
+fn get_in_block<'b>(block: &'b [u8], wanted: &[u8]) -> Option<&'b [u8]> {
+    let (sizes, data) = parts(block);
+    let mut at = 0_u64;
+    for size in sizes {
+        let (name, value) = lengths(size);
+        if name == wanted.len() {
+            let mut rest = data.get(usize::try_from(at).ok()?..)?;
+            if take(&mut rest, name)? == wanted {
+                return take(&mut rest, value);
+            }
+        }
+        at += name as u64 + value as u64 + 2;
+    }
+    None
 }
 
 impl fmt::Debug for HeaderEdit {
@@ -178,7 +259,7 @@ impl fmt::Debug for HeaderEdit {
     }
 }
 
-impl fmt::Debug for Headers {
+impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.iter().map(|(name, _)| String::from_utf8_lossy(name));
         f.debug_list().entries(names).finish()
@@ -186,8 +267,9 @@ impl fmt::Debug for Headers {
 }
 
 /// Cuts `len` bytes and the NUL behind them off the front of `data`.
-fn take<'a>(data: &mut &'a [u8], len: u32) -> Option<&'a [u8]> {
-    let (head, rest) = data.split_at_checked(len as usize)?;
+#[inline]
+fn take<'a>(data: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (head, rest) = data.split_at_checked(len)?;
     *data = rest.split_first()?.1;
     Some(head)
 }
@@ -196,6 +278,17 @@ fn take<'a>(data: &mut &'a [u8], len: u32) -> Option<&'a [u8]> {
 /// 8.3.1).
 #[must_use]
 pub fn is_media_type(value: &[u8], media_type: &str) -> bool {
+    // Most are told by their first letter, or written as they are here.
+    let (first, wanted) = (value.first(), media_type.as_bytes().first());
+    if let (Some(first), Some(wanted)) = (first, wanted)
+        && !first.eq_ignore_ascii_case(wanted)
+        && !first.is_ascii_whitespace()
+    {
+        return false;
+    }
+    if value == media_type.as_bytes() {
+        return true;
+    }
     let essence = value.split(|&byte| byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes())
 }
@@ -226,6 +319,49 @@ mod tests {
     #[test]
     fn media_types() {
         assert!(is_media_type(b"application/JSON; charset=utf-8", "application/json"));
-        assert!(!is_media_type(b"application/jsonl", "application/json"));
+        assert!(is_media_type(b" \tTEXT/html ;x", "text/html"));
+        for other in
+            [&b""[..], b" ", b";", b"application/jsonl", b"a", b"text/html", b";application/json"]
+        {
+            assert!(!is_media_type(other, "application/json"), "{other:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However a host shows a head, the same is read; what is looked for is what a walk finds, in malformed blocks too.
+        #[test]
+        fn forms_do_not_matter(
+            pairs in proptest::collection::vec(("[ab]{0,2}", "[ab\0]{0,3}"), 0..6),
+            cut in any::<proptest::sample::Index>(),
+            flip in any::<proptest::sample::Index>(),
+            to in 0_u8..6,
+        ) {
+            let pairs: Vec<(&[u8], &[u8])> =
+                pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            let block = block_of(pairs.iter().copied());
+            let mut broken = block.clone();
+            broken.truncate(cut.index(block.len() + 1));
+            if !broken.is_empty() {
+                let at = flip.index(broken.len());
+                broken[at] = to;
+            }
+            let in_place = Headers::in_place(pairs.clone());
+            let whole = Headers::new(block);
+            prop_assert_eq!(whole.iter().collect::<Vec<_>>(), pairs.clone());
+            prop_assert_eq!(in_place.iter().collect::<Vec<_>>(), pairs);
+            for head in [whole, Headers::new(broken), in_place] {
+                for name in ["", "a", "b", "aa", "ab", "ba", "bb"] {
+                    let found = head.iter().find(|(candidate, _)| *candidate == name.as_bytes());
+                    prop_assert_eq!(head.get(name), found.map(|(_, value)| value));
+                }
+            }
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 pub mod bytes;
 pub mod failure;
+pub mod grams;
 pub mod headers;
 pub mod json;
 pub mod model_span;
 pub mod multipart;
+pub mod name_table;
 pub mod names;
 pub mod paths;
 pub mod percent;

@@ -40,7 +40,7 @@ pub struct Traces {
     /// Every [`GRAM`] bytes of the secret in all its writings, in one case, sorted.
     grams: Box<[u64]>,
     /// Two bits for each gram.
-    filter: Box<[u64]>,
+    filter: Box<[u64; FILTER_BITS / 64]>,
     /// `STRIDE`, or less where the secret is short.
     stride: usize,
 }
@@ -72,7 +72,7 @@ impl Traces {
         }
         let written = [secret, &backwards].into_iter().chain(encoded.iter().map(Vec::as_slice));
         let grams = sorted(written.flat_map(grams_of).collect());
-        let mut filter = vec![0_u64; FILTER_BITS / 64];
+        let mut filter = Box::new([0_u64; FILTER_BITS / 64]);
         for gram in &grams {
             for bit in filter_bits(*gram) {
                 if let Some(word) = filter.get_mut(bit / 64) {
@@ -85,12 +85,13 @@ impl Traces {
             plain: sorted(plain),
             encoded: sorted(hidden),
             grams,
-            filter: filter.into(),
+            filter,
             stride: secret.len().saturating_sub(GRAM - 1).clamp(1, STRIDE),
         }
     }
 
     /// Whether a head may hold traces that nothing interrupts: one quick look at all of it. `false` is certain, but for escapes.
+    #[inline]
     #[must_use]
     pub fn may_be_in(&self, text: &[u8]) -> bool {
         match self.stride {
@@ -106,18 +107,30 @@ impl Traces {
         }
     }
 
+    /// The same of a header's name or value, and whether it ends with what the secret holds, or has an escape (a few other signs
+    /// count as one). What is shorter than [`GRAM`] tells nothing.
+    #[inline]
+    #[must_use]
+    pub fn may_be_in_field(&self, text: &[u8]) -> bool {
+        text.len() >= GRAM && (has_escape(text) || self.may_be_in(text) || self.may_end(text))
+    }
+
     /// Whether a text ends with what the secret holds.
     #[must_use]
     pub fn may_end(&self, text: &[u8]) -> bool {
         text.last_chunk().is_some_and(|last| self.knows(last))
     }
 
+    #[inline]
     fn knows(&self, bytes: &[u8; GRAM]) -> bool {
         let gram = gram(bytes);
-        filter_bits(gram)
-            .into_iter()
-            .all(|bit| self.filter.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
-            && self.grams.binary_search(&gram).is_ok()
+        let [one, other] = filter_bits(gram);
+        self.has(one) && self.has(other) && self.grams.binary_search(&gram).is_ok()
+    }
+
+    #[inline]
+    fn has(&self, bit: usize) -> bool {
+        self.filter.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
     /// Where traces stand in a text, in order. None goes beyond a quote or a line feed that is not escaped: what JSON and events
@@ -206,12 +219,33 @@ fn grams_of(text: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 /// Bytes as a number, in one case (which also makes few signs the same).
+#[inline]
 fn gram(bytes: &[u8; GRAM]) -> u64 {
     const ONE_CASE: u64 = 0x2020_2020_2020;
     let [a, b, c, d, e, f] = *bytes;
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) | ONE_CASE
 }
 
+/// Whether a text may have a backslash, `%` or `&` in it: eight bytes at a time, which overlap at the end. What a byte is xored
+/// with is nothing where it is the same, but for the last two bits of `%` and `&`.
+#[inline]
+fn has_escape(text: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let zeros = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
+    let has = |bytes: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*bytes);
+        let slashes = zeros(bytes ^ (EACH * u64::from(b'\\')));
+        let others = zeros((bytes & !(EACH * 3)) ^ (EACH * u64::from(b'$')));
+        (slashes | others) & (EACH << 7) != 0
+    };
+    match (text.last_chunk(), text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        (Some(last), ..) => has(last) || text.as_chunks().0.iter().any(has),
+        (None, Some([a, b, c, d]), Some([e, f, g, h])) => has(&[*a, *b, *c, *d, *e, *f, *g, *h]),
+        _ => text.iter().any(|byte| matches!(byte, b'\\' | b'%' | b'&')),
+    }
+}
+
+#[inline]
 fn filter_bits(gram: u64) -> [usize; 2] {
     let mixed = gram.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     [mixed >> 50, mixed >> 36].map(|bits| bits as usize % FILTER_BITS)
@@ -412,6 +446,23 @@ mod tests {
             assert!(!traces.may_be_in(b"content-type\0application/json\0x-request-id\0req_1\0"));
             assert!(traces.may_end(&secret.as_bytes()[..6]) && !traces.may_end(b"no-key"));
             assert!(!traces.may_be_in(b"") && !traces.may_end(b"short"));
+        }
+    }
+
+    #[test]
+    fn escapes_are_seen_wherever_they_stand() {
+        let traces = Traces::of(SECRET.as_bytes());
+        for escape in ["\\", "%", "&"] {
+            for (before, after) in
+                (0..13).flat_map(|before| (0..13).map(move |after| (before, after)))
+            {
+                let text = ["=".repeat(before), escape.to_owned(), "=".repeat(after)].concat();
+                assert_eq!(traces.may_be_in_field(text.as_bytes()), text.len() >= GRAM, "{text}");
+            }
+        }
+        for text in ["", "200", "application/json", "Fri, 21 Nov 2025 10:00:00 GMT", "x-request-id"]
+        {
+            assert!(!traces.may_be_in_field(text.as_bytes()), "{text}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct CallAnswer<'a> {
     /// Its HTTP status.
     pub status: u16,
     /// Its head: at least what [`CallAnswer::keeps`] names.
-    pub headers: &'a Headers,
+    pub headers: &'a Headers<'a>,
     /// Its body.
     pub body: &'a [u8],
 }

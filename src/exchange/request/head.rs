@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::body::too_large;
+use super::repetition::is_repeated;
 use super::rewrite::Rewrite;
 use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
@@ -185,7 +186,10 @@ impl ClientHead {
             has_version: fields.has_version,
             is_page: fields.is_page,
             content_type: content_type(target.operation, fields.content_type)?,
-            removals: removals(config, headers, repetition(headers, presented)),
+            removals: {
+                let is_repeated = is_repeated(headers, presented, true);
+                removals(config, headers, |text| is_repeated && repeats_key(text, presented))
+            },
         })
     }
 
@@ -198,13 +202,6 @@ impl ClientHead {
         }
         edits
     }
-}
-
-/// Whether a name or value of the head repeats the virtual key. Hardly any does: one look at the whole head says so.
-fn repetition<'a>(headers: &Headers, presented: &'a [u8]) -> impl Fn(&[u8]) -> bool + use<'a> {
-    // It stands there once.
-    let is_repeated = memchr::memmem::find_iter(headers.block(), presented).nth(1).is_some();
-    move |text| is_repeated && repeats_key(text, presented)
 }
 
 /// What is removed from every governed request. `is_key`: whether a name or value holds the client's virtual key.

@@ -9,6 +9,7 @@ mod head;
 mod phase;
 mod place;
 mod release;
+mod repetition;
 mod rewrite;
 mod undo;
 

@@ -1,10 +1,12 @@
 //! What an answer's head says.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use crate::exchange::redact::redacted;
-use crate::policy::{HeaderNames, ProviderKey};
+use crate::policy::{HeaderNames, ProviderKey, USUAL_ANSWERS};
 use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::name_table::NameTable;
 
 /// Headers of an upstream's answer that stay when its head is replaced, beside those that begin with
 /// `x-ratelimit` or `ratelimit`.
@@ -62,13 +64,23 @@ fn acts_on_others(name: &str) -> bool {
     }
 }
 
+/// What of [`acts_on_others`] is known beforehand.
+fn known_acts() -> &'static NameTable<&'static str, bool> {
+    static KNOWN: LazyLock<NameTable<&str, bool>> = LazyLock::new(|| {
+        NameTable::new(USUAL_ANSWERS.into_iter().map(|name| (name, acts_on_others(name))))
+    });
+    &KNOWN
+}
+
 /// `:status`; 0 where it is none.
-pub(super) fn status(headers: &Headers) -> u16 {
-    headers
-        .get(":status")
-        .and_then(|status| str::from_utf8(status).ok())
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0)
+pub(super) fn status(headers: &Headers<'_>) -> u16 {
+    match headers.get(":status") {
+        Some([a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => {
+            [a, b, c].into_iter().fold(0, |all, digit| all * 10 + u16::from(digit - b'0'))
+        }
+        Some(status) => str::from_utf8(status).ok().and_then(|it| it.parse().ok()).unwrap_or(0),
+        None => 0,
+    }
 }
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
@@ -77,23 +89,28 @@ pub(super) fn status(headers: &Headers) -> u16 {
 /// is looked at.
 pub(super) fn cleaned(
     names: &HeaderNames,
-    headers: &Headers,
+    headers: &Headers<'_>,
     key: Option<&ProviderKey>,
     redact: fn(&ProviderKey, &[u8]) -> Option<Vec<u8>>,
 ) -> Vec<HeaderEdit> {
     let mut edits = Vec::new();
+    let known = known_acts();
     for (name, text) in headers.iter() {
-        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let acts = match known.find(name) {
+            Some((_, acts)) => *acts,
+            None => match str::from_utf8(name) {
+                Ok(name) => acts_on_others(name),
+                Err(_) => continue,
+            },
+        };
         let covered = |text| key.and_then(|key| redact(key, text));
-        if acts_on_others(name)
-            || name.starts_with(&*names.prefix)
-            || name == &*names.cluster
-            || covered(name.as_bytes()).is_some()
+        let owned = || String::from_utf8_lossy(name).into_owned();
+        if acts || names.begins(name) || name == names.cluster.as_bytes() || covered(name).is_some()
         {
-            edits.push(HeaderEdit::remove(name.to_owned()));
+            edits.push(HeaderEdit::remove(owned()));
         } else if let Some(text) = covered(text) {
             let text = String::from_utf8_lossy(&text).into_owned();
-            edits.push(HeaderEdit::set(name.to_owned(), text));
+            edits.push(HeaderEdit::set(owned(), text));
         }
     }
     edits
@@ -135,7 +152,10 @@ const CODINGS: [&[u8]; 9] =
     [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"dcb", b"dcz"];
 
 /// Whether nobody here can read the body: compressed although not asked for.
-pub(super) fn is_encoded(headers: &Headers) -> bool {
+pub(super) fn is_encoded(headers: &Headers<'_>) -> bool {
+    if headers.get("content-encoding").is_none() {
+        return false;
+    }
     let is_coding =
         |coding: &[u8]| CODINGS.iter().any(|known| coding.trim_ascii().eq_ignore_ascii_case(known));
     headers
@@ -162,4 +182,42 @@ pub(super) fn label(is_labelled: bool) -> Vec<HeaderEdit> {
 
 pub(super) fn content_length(length: usize) -> HeaderEdit {
     HeaderEdit::set("content-length", length.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test;
+
+    #[test]
+    fn statuses() {
+        for text in [
+            "200", "000", "099", "999", "", "2", "20", "+20", "2x0", "0200", "65536", " 200", "-20",
+        ] {
+            let head = Headers::from_pairs(&[(":status", text.as_bytes())]);
+            assert_eq!(status(&head), text.parse().unwrap_or(0), "{text}");
+        }
+        assert_eq!(status(&Headers::default()), 0);
+    }
+
+    #[test]
+    fn what_is_usual_acts_as_the_rules_say() {
+        for name in USUAL_ANSWERS {
+            let known = known_acts().find(name.as_bytes());
+            assert_eq!(known.map(|(_, acts)| *acts), Some(acts_on_others(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn usual_and_other_names_alike() {
+        let own = HeaderNames::new("x-own", "x-cluster");
+        let head = Headers::from_bytes(
+            [&b"set-cookie"[..], b"nel", b"x-own-model", b"x-cluster", b"date", b"x-\xff", b"x-o"]
+                .into_iter()
+                .map(|name| (name, &b"1"[..])),
+        );
+        let edits = cleaned(&own, &head, None, |_, _| None);
+        let names: Vec<_> = edits.iter().map(HeaderEdit::name).collect();
+        assert_eq!(names, ["set-cookie", "nel", "x-own-model", "x-cluster"]);
+    }
 }

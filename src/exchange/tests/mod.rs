@@ -71,7 +71,7 @@ fn get<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     Some(std::str::from_utf8(value).unwrap())
 }
 
-fn headers(fields: &Fields) -> Headers {
+fn headers(fields: &Fields) -> Headers<'static> {
     let pairs: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
     Headers::from_pairs(&pairs)
 }

@@ -1,7 +1,7 @@
 //! Envoy's functions for one stream, as safe calls.
 //!
 //! Bytes that Envoy hands out stay valid until the object they belong to is changed. What is read is therefore copied
-//! here at once; only [`super::body`] reads bodies in place.
+//! here at once, but for heads, which are shown in place ([`Filter::read_head`]); [`super::body`] reads bodies in place, too.
 
 use super::abi::{self, Envoy, LogLevel, Map, Pair, Part, Slice};
 use crate::exchange::Reply;
@@ -66,21 +66,27 @@ impl Filter {
         Self(envoy)
     }
 
-    /// A head, copied.
-    pub fn headers(self, map: Map) -> Headers {
+    /// Shows a head to `read`, where Envoy has it.
+    ///
+    /// # Safety
+    /// `read` changes no head.
+    pub unsafe fn read_head<T>(self, map: Map, read: impl FnOnce(&Headers<'_>) -> T) -> T {
         let count =
             unsafe { abi::envoy_dynamic_module_callback_http_get_headers_size(self.0, map) };
-        let mut pairs: Vec<Pair<'_>> = vec![Pair { name: Slice::NONE, value: Slice::NONE }; count];
-        if count == 0
-            || !unsafe {
+        let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(count);
+        if count > 0
+            && unsafe {
                 abi::envoy_dynamic_module_callback_http_get_headers(self.0, map, pairs.as_mut_ptr())
             }
         {
-            return Headers::default();
+            // Sound: Envoy has written as many as it said there are, for which there is room.
+            unsafe { pairs.set_len(count) };
         }
-        // Sound: the map is not changed before they are copied.
-        let bytes = pairs.iter().map(|pair| unsafe { (pair.name.bytes(), pair.value.bytes()) });
-        Headers::from_bytes(bytes)
+        // Sound: nothing changes the map before `read` is over, by this function's contract. The memory stays: both are two
+        // pairs of words.
+        let pairs =
+            pairs.into_iter().map(|pair| unsafe { (pair.name.bytes(), pair.value.bytes()) });
+        read(&Headers::in_place(pairs.collect()))
     }
 
     /// Edits a head. What Envoy refuses is told in the log, by its name.
@@ -103,8 +109,7 @@ impl Filter {
                 }
             };
             if !is_done {
-                let name = edit.name();
-                log(LogLevel::Warn, &format!("Envoy has refused to change {name} of {map:?}"));
+                refused(edit.name(), map);
             }
         }
     }
@@ -346,6 +351,11 @@ pub unsafe fn define_counter(configuration: Envoy, name: &str, labels: &[&str]) 
         )
     };
     (result == abi::SUCCESS).then_some(id)
+}
+
+#[cold]
+fn refused(name: &str, map: Map) {
+    log(LogLevel::Warn, &format!("Envoy has refused to change {name} of {map:?}"));
 }
 
 pub fn log(level: LogLevel, text: &str) {

@@ -3,17 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::abi::{BodyStatus, HeadStatus, LogLevel, Map, Part};
+use super::around::{Around, now_ms};
 use super::body::Visible;
 use super::calls::{self, log};
 use super::configuration::{Configuration, Worker};
 use crate::exchange::models::Outcomes;
-use crate::exchange::{
-    BodyOut, Exchange, ModelsQuery, Next, Note, Reply, RequestStep, ResponseStep, Surroundings,
-};
+use crate::exchange::{BodyOut, Exchange, ModelsQuery, Next, Reply, RequestStep, ResponseStep};
 use crate::telemetry::counters;
+use crate::wire::headers::Headers;
 use crate::wire::splice;
 
 /// How much of a stream of events is read at once, in bytes: as much as in the proxy-wasm host.
@@ -75,57 +74,6 @@ impl From<Verdict> for BodyStatus {
     }
 }
 
-/// Where a host's metadata names its provider: the namespace and the key.
-const HOST_PROVIDER: (&str, &str) = ("openai-gateway", "provider");
-
-/// What an exchange may ask, by Envoy's functions.
-struct Around(calls::Filter);
-
-impl Surroundings for Around {
-    fn now(&self) -> u64 {
-        now_ms() / 1_000
-    }
-
-    fn recall(&self, note: Note) -> Option<Vec<u8>> {
-        self.0.filter_state(note.key())
-    }
-
-    fn attempt(&self) -> u64 {
-        self.0.attempt()
-    }
-
-    fn host_provider(&self) -> Option<Vec<u8>> {
-        self.0.host_metadata(HOST_PROVIDER.0, HOST_PROVIDER.1)
-    }
-
-    fn host_provider_kind(&self) -> Option<&'static str> {
-        let kind = self.0.host_metadata_kind(HOST_PROVIDER.0, HOST_PROVIDER.1)?;
-        let cluster = self.0.cluster().unwrap_or_default();
-        log(
-            LogLevel::Warn,
-            &format!(
-                "metadata openai-gateway.provider of a host is {kind}, and must be a string: cluster {}",
-                String::from_utf8_lossy(&cluster)
-            ),
-        );
-        Some(kind)
-    }
-
-    fn cluster(&self) -> Option<Vec<u8>> {
-        self.0.cluster()
-    }
-
-    fn answer_details(&self) -> Option<Vec<u8>> {
-        self.0.code_details()
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the host tells the core the time; this is the host")]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 fn after(end: bool) -> Next {
     if end { Next::End } else { Next::Later }
 }
@@ -156,8 +104,10 @@ impl Stream {
     }
 
     pub fn request_head(&mut self, filter: calls::Filter, end: bool) -> Verdict {
-        let headers = filter.headers(Map::Request);
-        let step = self.exchange.on_request_head(&headers, end, &Around(filter));
+        let read =
+            |headers: &Headers<'_>| self.exchange.on_request_head(headers, end, &Around(filter));
+        // Sound: what the exchange may ask ([`Around`]) changes no head.
+        let step = unsafe { filter.read_head(Map::Request, read) };
         self.on_request(filter, step, None)
     }
 
@@ -200,8 +150,10 @@ impl Stream {
     }
 
     pub fn request_trailers(&mut self, filter: calls::Filter) -> Verdict {
-        let trailers = filter.headers(Map::RequestTrailers);
-        filter.edit(Map::RequestTrailers, &self.exchange.trailer_removals(&trailers));
+        let removals = |trailers: &Headers<'_>| self.exchange.trailer_removals(trailers);
+        // Sound: the removals are made afterwards.
+        let removals = unsafe { filter.read_head(Map::RequestTrailers, removals) };
+        filter.edit(Map::RequestTrailers, &removals);
         let step = self.exchange.on_request_trailers();
         let body = Visible::at_trailers(filter, Part::RequestBuffered);
         self.on_request(filter, step, Some(body))
@@ -220,8 +172,10 @@ impl Stream {
         if let Some(verdict) = self.misrouted(filter) {
             return verdict;
         }
-        let headers = filter.headers(Map::Response);
-        let step = self.exchange.on_response_head(&headers, end, &Around(filter));
+        let read =
+            |headers: &Headers<'_>| self.exchange.on_response_head(headers, end, &Around(filter));
+        // Sound: as for the request's.
+        let step = unsafe { filter.read_head(Map::Response, read) };
         self.on_response_once(filter, step, None)
     }
 
@@ -259,8 +213,10 @@ impl Stream {
         if self.replied || self.is_made {
             return Verdict::Continue;
         }
-        let trailers = filter.headers(Map::ResponseTrailers);
-        filter.edit(Map::ResponseTrailers, &self.exchange.response_trailer_edits(&trailers));
+        let edits = |trailers: &Headers<'_>| self.exchange.response_trailer_edits(trailers);
+        // Sound: the edits are made afterwards.
+        let edits = unsafe { filter.read_head(Map::ResponseTrailers, edits) };
+        filter.edit(Map::ResponseTrailers, &edits);
         let step = self.exchange.on_response_trailers();
         let body = self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered));
         self.on_response_once(filter, step, body)
@@ -463,7 +419,9 @@ impl Stream {
     fn with_head(&mut self, filter: calls::Filter, step: ResponseStep) -> ResponseStep {
         match step {
             ResponseStep::ReadHead => {
-                self.exchange.on_response_head_again(&filter.headers(Map::Response))
+                let read = |headers: &Headers<'_>| self.exchange.on_response_head_again(headers);
+                // Sound: the exchange asks nothing here.
+                unsafe { filter.read_head(Map::Response, read) }
             }
             step => step,
         }

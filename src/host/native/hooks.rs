@@ -9,10 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair, Slice};
+use super::around::now_ms;
 use super::calls::{self, Filter, log};
 use super::caught::caught;
 use super::configuration::Configuration;
-use super::filter::{Stream, Verdict, now_ms};
+use super::filter::{Stream, Verdict};
 use crate::exchange::Reply;
 use crate::exchange::models::CallAnswer;
 use crate::exchange::models::outcome::MAX_LIST_BYTES;
@@ -316,7 +317,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
 }
 
 /// The status, and what may go on of the head.
-fn read_head(headers: &[Pair<'_>]) -> Option<(u16, Headers)> {
+fn read_head(headers: &[Pair<'_>]) -> Option<(u16, Headers<'static>)> {
     // Sound: as said where they were taken.
     let pairs = || headers.iter().map(|pair| unsafe { (pair.name.bytes(), pair.value.bytes()) });
     let (_, status) = pairs().find(|(name, _)| *name == b":status")?;

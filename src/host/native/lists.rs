@@ -111,7 +111,7 @@ impl Lists {
     pub fn answered(
         &self,
         id: u64,
-        read: impl FnOnce() -> Option<(u16, Headers, Vec<u8>)>,
+        read: impl FnOnce() -> Option<(u16, Headers<'static>, Vec<u8>)>,
         now: u64,
     ) {
         let Some(token) = self.state().calls.remove(&id) else { return };

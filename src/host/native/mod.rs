@@ -1,7 +1,7 @@
 //! Envoy's dynamic modules: the same core as a shared library, without a VM in between.
 //!
 //! [`abi`] declares Envoy's functions, [`calls`] and [`body`] wrap them, [`configuration`] loads what an operator wrote,
-//! [`filter`] turns hooks into events of an [`crate::exchange::Exchange`] and carries out its steps, [`lists`] fetches
+//! [`filter`] turns hooks into events of an [`crate::exchange::Exchange`], which asks [`around`], and carries out its steps, [`lists`] fetches
 //! model lists, and [`hooks`] is what Envoy calls. All `unsafe` of the native module stands in this folder.
 //!
 //! A library can take Envoy down, as a VM can't: no panic leaves a hook (`docs/native.md`).
@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 mod abi;
+mod around;
 mod body;
 mod calls;
 mod caught;

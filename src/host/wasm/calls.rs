@@ -146,7 +146,7 @@ fn set_start(body: BufferType, length: usize, with: &[u8]) -> Result<(), Status>
 }
 
 /// A whole head in one call.
-pub fn headers(head: HeaderMapType) -> Result<Headers, Status> {
+pub fn headers(head: HeaderMapType) -> Result<Headers<'static>, Status> {
     // SAFETY: out-pointers are valid for the call.
     returned(|data, len| unsafe { proxy_get_header_map_pairs(head as u32, data, len) })
         .map(Headers::new)
@@ -230,9 +230,8 @@ pub fn increment(counter: u32) -> Result<(), Status> {
     check(unsafe { proxy_increment_metric(counter, 1) })
 }
 
-/// Answers in the upstream's place. Carried out after the callback has returned.
-pub fn reply(status: u16, details: &str, headers: &Headers, body: &[u8]) -> Result<(), Status> {
-    let headers = headers.block();
+/// Answers in the upstream's place, with a head as [`crate::wire::headers::block_of`] makes it. Carried out after the callback has returned.
+pub fn reply(status: u16, details: &str, headers: &[u8], body: &[u8]) -> Result<(), Status> {
     // SAFETY: all slices are valid for the call; the host copies them. -1: no gRPC status.
     check(unsafe {
         proxy_send_local_response(

@@ -175,7 +175,7 @@ impl Lists {
 }
 
 /// Status, head and body.
-fn read_response(size: usize) -> Option<(u16, Headers, Vec<u8>)> {
+fn read_response(size: usize) -> Option<(u16, Headers<'static>, Vec<u8>)> {
     let headers = calls::headers(HeaderMapType::CallResponse).ok()?;
     let status = std::str::from_utf8(headers.get(":status")?).ok()?.parse().ok()?;
     Some((status, headers, calls::body(BufferType::CallResponse, 0, size).ok()?))

@@ -5,15 +5,13 @@ use proxy_wasm::types::Action;
 
 use super::calls;
 use crate::exchange::Reply;
-use crate::wire::headers::Headers;
+use crate::wire::headers::block_of;
 
 /// Envoy carries the reply out after the callback and forces the stream to stop, so `Pause` says what
 /// happens.
 pub(super) fn send(reply: &Reply) -> Action {
-    let pairs: Vec<_> =
-        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())).collect();
-    if let Err(status) =
-        calls::reply(reply.status, &reply.details(), &Headers::from_pairs(&pairs), &reply.body)
+    let pairs = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    if let Err(status) = calls::reply(reply.status, &reply.details(), &block_of(pairs), &reply.body)
     {
         error!("can't send a reply: {status:?}");
     }

@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 
 use super::{BufferType, set_start};
-use crate::wire::headers::Headers;
+use crate::wire::headers::block_of;
 
 /// A change that is put off.
 struct Growth {
@@ -72,7 +72,7 @@ fn run(context: u32, callback: impl FnOnce() -> u32) -> u32 {
         if let Err(status) = set_start(body, length, &with) {
             log::error!("can't change a body: {status:?}");
             // Nothing more is known of this stream.
-            let _ended = super::reply(500, "", &Headers::from_pairs(&[]), &[]);
+            let _ended = super::reply(500, "", &block_of([].into_iter()), &[]);
         }
     }
     if CHANGING.with_borrow_mut(|changing| changing.pop().flatten().is_none()) {
