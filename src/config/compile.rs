@@ -155,9 +155,9 @@ fn compile(
     let routing = routing(raw_routing.positions, raw_routing.authority, falls_back, problems);
     // Each part is checked before one that is wrong ends the matter: no mistake hides another.
     let path_prefix = path_prefix(raw.path_prefix, problems);
-    let auth_headers = providers.iter().filter_map(|provider| provider.auth_header.clone());
+    let auth_headers: Vec<_> =
+        providers.iter().filter_map(|provider| provider.auth_header.clone()).collect();
     let config = Config {
-        withheld: WithheldHeaders::new(auth_headers),
         outside: raw.outside.choice(&ROOT.field("outside"), problems).unwrap_or(Outside::Pass),
         providers: Providers::new(providers),
         virtual_keys: keys,
@@ -177,6 +177,7 @@ fn compile(
             .unwrap_or(ResponseModel::Upstream),
         path_prefix: path_prefix?,
         seal_secret: seal_secret(raw.seal_key_env, env, problems),
+        withheld: WithheldHeaders::new(headers.as_ref()?, auth_headers),
         headers: headers?,
     };
     Some(config)

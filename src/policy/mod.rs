@@ -15,7 +15,7 @@ mod settings;
 mod usual_answers;
 mod withheld;
 
-pub use presented_key::presented_key;
+pub use presented_key::PresentedKeys;
 #[cfg(test)]
 pub(crate) use provider::test_provider;
 pub use provider::{
@@ -28,7 +28,7 @@ pub use settings::{
     ResponseModel, Routing, UsageMode, UsageSettings,
 };
 pub use usual_answers::USUAL_ANSWERS;
-pub use withheld::{WithheldHeaders, is_credential_parameter, repeats_key};
+pub use withheld::{HeaderUse, KnownHeader, WithheldHeaders, is_credential_parameter, repeats_key};
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Where a request carries its virtual key.
 
 use crate::error::{Code, GatewayError};
+use crate::policy::HeaderUse;
 
 /// A header's values so far.
 #[derive(Default, Clone, Copy)]
@@ -16,49 +17,56 @@ impl<'a> HeaderValues<'a> {
     }
 }
 
-/// The virtual key that a request carries: `authorization: Bearer` (scheme in any case), else
-/// `x-api-key`, else `api-key`. An `authorization` of another scheme and empty values count as
-/// absent. `headers` are (name, value) pairs as Envoy gives them, names in lower case; values may
-/// hold any bytes.
-///
-/// # Errors
-/// `invalid_api_key` when there is no key, or when the deciding header has several values, be it in
-/// several lines or joined by a comma: which of them counts would be a guess.
-pub fn presented_key<'a>(
-    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<&'a [u8], GatewayError> {
-    let mut authorization = HeaderValues::default();
-    let mut x_api_key = HeaderValues::default();
-    let mut api_key = HeaderValues::default();
-    for (name, value) in headers {
-        match name {
-            b"authorization" => authorization.add(value),
-            b"x-api-key" => x_api_key.add(value),
-            b"api-key" => api_key.add(value),
+/// The keys in a request's head: what is added, names in lower case; values may hold any bytes.
+#[derive(Default)]
+pub struct PresentedKeys<'a> {
+    authorization: HeaderValues<'a>,
+    x_api_key: HeaderValues<'a>,
+    api_key: HeaderValues<'a>,
+}
+
+impl<'a> PresentedKeys<'a> {
+    /// Adds a header, where it is read for keys.
+    #[inline]
+    pub fn add(&mut self, read_for: HeaderUse, value: &'a [u8]) {
+        match read_for {
+            HeaderUse::Authorization => self.authorization.add(value),
+            HeaderUse::XApiKey => self.x_api_key.add(value),
+            HeaderUse::ApiKey => self.api_key.add(value),
             _ => {}
         }
     }
-    if authorization.several {
-        return Err(several_keys("authorization"));
-    }
-    let bearer = HeaderValues { first: authorization.first.and_then(bearer_token), several: false };
-    for (header, values) in
-        [("authorization", bearer), ("x-api-key", x_api_key), ("api-key", api_key)]
-    {
-        if values.several {
-            return Err(several_keys(header));
+
+    /// The virtual key that a request carries: `authorization: Bearer` (scheme in any case), else `x-api-key`, else `api-key`.
+    /// An `authorization` of another scheme and empty values count as absent.
+    ///
+    /// # Errors
+    /// `invalid_api_key` when there is no key, or when the deciding header has several values, be it in several lines or joined
+    /// by a comma: which of them counts would be a guess.
+    pub fn one(&self) -> Result<&'a [u8], GatewayError> {
+        if self.authorization.several {
+            return Err(several_keys("authorization"));
         }
-        match values.first.map(<[u8]>::trim_ascii) {
-            None | Some(b"") => {}
-            Some(key) if key.contains(&b',') => return Err(several_keys(header)),
-            Some(key) => return Ok(key),
+        let bearer =
+            HeaderValues { first: self.authorization.first.and_then(bearer_token), several: false };
+        for (header, values) in
+            [("authorization", bearer), ("x-api-key", self.x_api_key), ("api-key", self.api_key)]
+        {
+            if values.several {
+                return Err(several_keys(header));
+            }
+            match values.first.map(<[u8]>::trim_ascii) {
+                None | Some(b"") => {}
+                Some(key) if key.contains(&b',') => return Err(several_keys(header)),
+                Some(key) => return Ok(key),
+            }
         }
+        Err(GatewayError::new(
+            Code::InvalidApiKey,
+            "You didn't provide an API key. Send a virtual key of this gateway in the header \
+             `Authorization: Bearer YOUR_KEY` (`x-api-key` and `api-key` are read, too).",
+        ))
     }
-    Err(GatewayError::new(
-        Code::InvalidApiKey,
-        "You didn't provide an API key. Send a virtual key of this gateway in the header \
-         `Authorization: Bearer YOUR_KEY` (`x-api-key` and `api-key` are read, too).",
-    ))
 }
 
 /// What follows the scheme `Bearer`.
@@ -68,6 +76,7 @@ fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
     (separated && scheme.eq_ignore_ascii_case(b"bearer")).then_some(rest)
 }
 
+#[cold]
 fn several_keys(header: &str) -> GatewayError {
     GatewayError::new(
         Code::InvalidApiKey,
@@ -78,10 +87,16 @@ fn several_keys(header: &str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::HeaderNames;
     use crate::test;
 
     fn presented<'a>(headers: &[(&'a str, &'a [u8])]) -> Result<&'a [u8], GatewayError> {
-        presented_key(headers.iter().map(|(name, value)| (name.as_bytes(), *value)))
+        let own = HeaderNames::new("x-own", "x-cluster");
+        let mut keys = PresentedKeys::default();
+        headers
+            .iter()
+            .for_each(|(name, value)| keys.add(HeaderUse::of(&own, name.as_bytes()), value));
+        keys.one()
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The headers of a client's request, and of its trailers, that no upstream may see.
 
+mod header_use;
 mod tables;
 
-use std::ops::Deref;
 use std::rc::Rc;
 
+pub use self::header_use::HeaderUse;
 use self::tables::{
     KEPT, USUAL, WITHHELD, choosing_ends, choosing_parts, credential_ends, credential_parts,
     withheld_beginnings,
 };
 use crate::policy::HeaderNames;
+use crate::wire::grams::Grams;
 use crate::wire::headers::HeaderText;
+use crate::wire::name_table::NameTable;
 use crate::wire::names::is_nearly;
 use crate::wire::percent;
 
@@ -51,81 +54,96 @@ fn is_withheld_by_affix(name: &[u8]) -> bool {
 
 /// One compiled set for heads and trailers.
 pub struct WithheldHeaders {
-    /// Those of [`USUAL`] that are not withheld.
-    usual: ByLength<&'static str>,
-    /// The names that are withheld as they stand, `auth.header` of every provider among them.
-    names: ByLength<HeaderText>,
+    /// What requests usually have and what is withheld as it stands, `auth.header` of every provider included. All rules have
+    /// been asked about each.
+    known: NameTable<HeaderText, KnownHeader>,
+    /// What their names are made of.
+    grams: Grams<64>,
+    own: HeaderNames,
 }
 
-/// Names by their length: most names of a request are compared with a few at most.
-struct ByLength<T>(Vec<Vec<T>>);
-
-impl<T: Deref<Target = str>> ByLength<T> {
-    fn new(names: impl Iterator<Item = T>) -> Self {
-        let mut all = Self(Vec::new());
-        for name in names {
-            if all.find(name.as_bytes()).is_some() {
-                continue;
-            }
-            if all.0.len() <= name.len() {
-                all.0.resize_with(name.len() + 1, Vec::new);
-            }
-            if let Some(names) = all.0.get_mut(name.len()) {
-                names.push(name);
-            }
-        }
-        all
-    }
-
-    fn find(&self, name: &[u8]) -> Option<&T> {
-        let is_same = |known: &&T| {
-            // Hardly any name is looked at beyond its first letter.
-            known.as_bytes().first() == name.first() && known.as_bytes() == name
-        };
-        self.0.get(name.len())?.iter().find(is_same)
-    }
+/// What is known of a header by its name.
+pub struct KnownHeader {
+    /// What it is read for.
+    pub read_for: HeaderUse,
+    /// No upstream may see it.
+    pub is_withheld: bool,
 }
 
 impl std::fmt::Debug for WithheldHeaders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.names.0.iter().flatten().map(|name| &**name);
-        f.debug_set().entries(names).finish()
+        let known = self.known.iter().filter(|(_, known)| known.is_withheld);
+        f.debug_set().entries(known.map(|(name, _)| &**name)).finish()
     }
 }
 
 impl WithheldHeaders {
-    /// `auth`: the custom headers that carry providers' credentials, in lower case.
+    /// `own`: the gateway's own. `auth`: the custom headers that carry providers' credentials, in lower case.
     #[must_use]
-    pub fn new(auth: impl IntoIterator<Item = Rc<str>>) -> Self {
-        let known = WITHHELD.into_iter().map(HeaderText::Literal);
-        let names = ByLength::new(known.chain(auth.into_iter().map(HeaderText::Shared)));
-        let is_free = |name: &&str| {
-            names.find(name.as_bytes()).is_none() && !is_withheld_by_affix(name.as_bytes())
-        };
-        Self { usual: ByLength::new(USUAL.into_iter().filter(is_free)), names }
+    pub fn new(own: &HeaderNames, auth: impl IntoIterator<Item = Rc<str>>) -> Self {
+        let listed: Vec<HeaderText> = WITHHELD
+            .into_iter()
+            .map(HeaderText::Literal)
+            .chain(auth.into_iter().map(HeaderText::Shared))
+            .collect();
+        let is_listed = |name: &[u8]| listed.iter().any(|known| known.as_bytes() == name);
+        let usual = HeaderUse::NAMES.into_iter().chain(USUAL).map(HeaderText::Literal);
+        let all = usual.chain([HeaderText::from(&own.cache)]).chain(listed.iter().cloned());
+        let known = all.map(|name| {
+            let is_withheld = is_withheld(own, name.as_bytes(), is_listed);
+            let read_for = HeaderUse::of(own, name.as_bytes());
+            (name, KnownHeader { read_for, is_withheld })
+        });
+        let known = NameTable::new(known);
+        let grams = Grams::of(known.iter().map(|(name, _)| name.as_bytes()));
+        Self { known, grams, own: own.clone() }
+    }
+
+    /// What is known of a usual name (lower case), with the name; `None` of others, which are read for nothing.
+    #[inline]
+    #[must_use]
+    pub fn usual(&self, name: &[u8]) -> Option<(&HeaderText, &KnownHeader)> {
+        self.known.find(name)
+    }
+
+    /// Whether a usual name may hold `key`. `false` is certain.
+    #[must_use]
+    pub fn may_hold(&self, key: &[u8]) -> bool {
+        self.grams.may_hold(key)
     }
 
     /// `name` (lower case), where no upstream may see a header of that name, the gateway's own among them. Servers behind
     /// CGI and WSGI read `x_api_key` as `x-api-key`, so signs count as one.
     #[must_use]
-    pub fn find(&self, own: &HeaderNames, name: &[u8]) -> Option<HeaderText> {
-        if self.usual.find(name).is_some() {
-            return own.find(name);
-        }
-        // Names are too short for a search by vectors.
-        if name.contains(&b'_') {
-            let dashed: Vec<u8> =
-                name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
-            return self.find(own, &dashed).and_then(|_| owned(name));
-        }
-        match self.names.find(name) {
-            Some(known) => Some(known.clone()),
-            // `<prefix>-cache` is the client's to send, whatever the prefix is.
-            None if own.cache.as_bytes() == name => None,
-            None if is_withheld_by_affix(name) => owned(name),
-            None => own.find(name),
+    pub fn find(&self, name: &[u8]) -> Option<HeaderText> {
+        match self.usual(name) {
+            Some((name, known)) => known.is_withheld.then(|| name.clone()),
+            None => self.find_unusual(name),
         }
     }
+
+    /// The same of a name that is none of the usual ones.
+    #[inline(never)]
+    #[must_use]
+    pub fn find_unusual(&self, name: &[u8]) -> Option<HeaderText> {
+        let is_known = |name: &[u8]| self.usual(name).is_some_and(|(_, it)| it.is_withheld);
+        if is_withheld(&self.own, name, is_known) { owned(name) } else { None }
+    }
+}
+
+/// Whether no upstream may see a header of this name, by all rules. `is_listed`: whether it is withheld as it stands.
+fn is_withheld(own: &HeaderNames, name: &[u8], is_listed: impl Fn(&[u8]) -> bool) -> bool {
+    let dashed: Vec<u8>;
+    // Names are too short for a search by vectors.
+    let name = if name.contains(&b'_') {
+        dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+        &dashed
+    } else {
+        name
+    };
+    // `<prefix>-cache` is the client's to send, whatever the prefix is.
+    is_listed(name)
+        || (own.cache.as_bytes() != name && (is_withheld_by_affix(name) || own.has(name)))
 }
 
 /// Whether a header's value, or its name, holds the virtual key `presented`, whatever stands around it (`Bearer `, `key=`): under
@@ -190,9 +208,11 @@ impl HeaderNames {
     /// request header by contract.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<HeaderText> {
-        let is_own =
-            name == self.cluster.as_bytes() || (self.begins(name) && name != self.cache.as_bytes());
-        if is_own { owned(name) } else { None }
+        if self.has(name) { owned(name) } else { None }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        name == self.cluster.as_bytes() || (self.begins(name) && name != self.cache.as_bytes())
     }
 
     /// Whether `name` (lower case) begins as the gateway's own do. Hardly any other has the letter where that ends.
@@ -293,10 +313,11 @@ mod tests {
 
     #[test]
     fn what_no_upstream_sees() {
-        let withheld = WithheldHeaders::new(["x-key".into(), "api-key".into(), "x-key".into()]);
         let own = HeaderNames::new("x-langwatch", "x-gateway-cluster");
+        let auth = ["x-key".into(), "api-key".into(), "x-key".into()];
+        let withheld = WithheldHeaders::new(&own, auth);
         let is_withheld = |name: &str| {
-            let found = withheld.find(&own, name.as_bytes());
+            let found = withheld.find(name.as_bytes());
             found.inspect(|text| assert_eq!(&**text, name)).is_some()
         };
         for name in [
@@ -390,7 +411,50 @@ mod tests {
         ] {
             assert!(!is_withheld(name), "{name}");
         }
-        let listed: usize = withheld.names.0.iter().map(|names| names.len()).sum();
-        assert_eq!(listed, WITHHELD.len());
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod laws {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_name() -> impl Strategy<Value = String> {
+        let listed = proptest::sample::select([&USUAL[..], &WITHHELD, &HeaderUse::NAMES].concat());
+        let near = (listed, "[a-z_-]?", "[a-z_-]?").prop_map(|(name, before, after)| {
+            let name = if after == "_" { name.replace('-', "_") } else { name.to_owned() };
+            [before, name, after].concat()
+        });
+        let own = "(x-stainless|x|accept|content)[-_](cache|lang|length|a|route)";
+        prop_oneof![near, own.prop_map(String::from), "[a-z_-]{0,12}"]
+    }
+
+    proptest! {
+        /// The table says what the rules say, whatever the gateway's own names and the providers' are.
+        #[test]
+        fn the_table_does_not_matter(
+            prefix in "x-stainless|x|x-own|accept|content",
+            cluster in any_name(),
+            auth in proptest::collection::vec(any_name(), 0..3),
+            names in proptest::collection::vec(any_name(), 0..20),
+        ) {
+            let own = HeaderNames::new(&prefix, &cluster);
+            let withheld = WithheldHeaders::new(&own, auth.iter().map(|name| name.as_str().into()));
+            let is_listed = |name: &[u8]| {
+                WITHHELD.iter().any(|known| known.as_bytes() == name)
+                    || auth.iter().any(|known| known.as_bytes() == name)
+            };
+            let names = names.iter().chain(&auth).map(String::as_str);
+            for name in names.chain(USUAL).chain(WITHHELD).chain([&*own.cache, &*own.cluster]) {
+                let found = withheld.find(name.as_bytes());
+                let usual = withheld.usual(name.as_bytes());
+                let read_for = usual.map_or(HeaderUse::Nothing, |(_, known)| known.read_for);
+                prop_assert!(usual.is_none() || withheld.may_hold(name.as_bytes()));
+                prop_assert_eq!(found.is_some(), is_withheld(&own, name.as_bytes(), is_listed));
+                prop_assert!(found.is_none_or(|found| &*found == name));
+                prop_assert_eq!(read_for, HeaderUse::of(&own, name.as_bytes()));
+            }
+        }
     }
 }

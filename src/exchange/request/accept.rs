@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, ModelsQuery, Next, Note, RequestStep, Surroundin
 use crate::policy::key::VirtualKey;
 use crate::policy::model::Allowlist;
 use crate::policy::operation::{self, Operation, RequestTarget};
-use crate::policy::{Outside, Provider, presented_key};
+use crate::policy::{Outside, Provider};
 use crate::telemetry::counters::{self, AnswerFault};
 use crate::telemetry::usage;
 use crate::wire::headers::Headers;
@@ -54,12 +54,12 @@ impl Exchange {
     pub(super) fn accept_head(
         &mut self,
         headers: &Headers,
-        fields: &HeadFields<'_>,
+        fields: &mut HeadFields<'_>,
         rest: &[u8],
         end: bool,
         around: &dyn Surroundings,
     ) -> Result<RequestStep, GatewayError> {
-        let presented = presented_key(headers.iter())?;
+        let presented = fields.keys.one()?;
         let keys = &self.config.virtual_keys;
         let authenticated = keys.authenticate(presented, || around.now());
         // Revoked and expired ones have a name, too.

@@ -11,7 +11,9 @@ use crate::dialect::seal::Sealer;
 use crate::error::{Code, GatewayError};
 use crate::policy::key::VirtualKey;
 use crate::policy::operation::{BodyKind, Operation, RequestTarget};
-use crate::policy::{CacheMode, Config, is_credential_parameter, repeats_key};
+use crate::policy::{
+    CacheMode, Config, HeaderUse, PresentedKeys, is_credential_parameter, repeats_key,
+};
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
 use crate::wire::names::{is_nearly, known_further_model};
 use crate::wire::paths::{lenient_segments, resolved};
@@ -20,8 +22,8 @@ use crate::wire::{multipart, percent};
 /// More edits than the head of a usual request needs.
 const MOST_EDITS: usize = 10;
 
-/// What one walk over a request's head finds: the first value of each header that is looked at.
-#[derive(Debug, Default)]
+/// What one walk over a request's head finds: the first value of each header that is looked at, and what is to go.
+#[derive(Default)]
 pub(super) struct HeadFields<'a> {
     pub method: &'a [u8],
     /// With its query.
@@ -39,6 +41,11 @@ pub(super) struct HeadFields<'a> {
     pub has_version: bool,
     /// A page in a browser asks: there is an `origin`.
     pub is_page: bool,
+    pub keys: PresentedKeys<'a>,
+    /// There is a name that was not known beforehand.
+    has_unusual: bool,
+    /// The removals of what no upstream may see, for its name.
+    withheld: Vec<HeaderEdit>,
 }
 
 /// The values of `<prefix>-cache`.
@@ -52,31 +59,49 @@ enum CacheOverride<'a> {
 
 impl<'a> HeadFields<'a> {
     pub fn read(config: &Config, headers: &'a Headers) -> Self {
-        let mut fields = Self::default();
+        // With room for what is set beside what is removed.
+        let mut fields = Self { withheld: Vec::with_capacity(MOST_EDITS), ..Self::default() };
         for (name, value) in headers.iter() {
-            match name {
-                b":method" => fields.method = value,
-                b":path" => fields.path = value,
+            let Some((usual, known)) = config.withheld.usual(name) else {
+                fields.has_unusual = true;
+                let withheld = config.withheld.find_unusual(name);
+                fields.withheld.extend(withheld.map(HeaderEdit::remove));
+                continue;
+            };
+            if known.is_withheld {
+                fields.withheld.push(HeaderEdit::remove(usual.clone()));
+            }
+            match known.read_for {
+                HeaderUse::Nothing => {}
+                HeaderUse::Method => fields.method = value,
+                HeaderUse::Path => fields.path = value,
                 // Java's HTTP client offers h2c with each request, and takes HTTP/1 as the answer.
-                b"upgrade" if value.eq_ignore_ascii_case(b"h2c") => {}
-                b"upgrade" | b":protocol" => fields.is_upgrade = true,
-                b"x-request-id" if fields.request_id.is_none() => {
-                    fields.request_id = std::str::from_utf8(value).ok();
+                HeaderUse::Upgrade if value.eq_ignore_ascii_case(b"h2c") => {}
+                HeaderUse::Upgrade | HeaderUse::Protocol => fields.is_upgrade = true,
+                HeaderUse::RequestId => {
+                    fields.request_id =
+                        fields.request_id.or_else(|| std::str::from_utf8(value).ok());
                 }
-                b"anthropic-version" => fields.has_version = true,
-                b"origin" => fields.is_page = true,
-                b"content-type" => fields.content_type = fields.content_type.or(Some(value)),
-                b"content-length" => fields.content_length = fields.content_length.or(Some(value)),
-                b"content-encoding" => {
+                HeaderUse::AnthropicVersion => fields.has_version = true,
+                HeaderUse::Origin => fields.is_page = true,
+                HeaderUse::ContentType => {
+                    fields.content_type = fields.content_type.or(Some(value));
+                }
+                HeaderUse::ContentLength => {
+                    fields.content_length = fields.content_length.or(Some(value));
+                }
+                HeaderUse::ContentEncoding => {
                     fields.is_encoded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
                 }
-                _ if name == config.headers.cache.as_bytes() => {
+                HeaderUse::Cache => {
                     fields.cache = match fields.cache {
                         CacheOverride::None => CacheOverride::One(value),
                         _ => CacheOverride::Several,
                     };
                 }
-                _ => {}
+                HeaderUse::Authorization | HeaderUse::XApiKey | HeaderUse::ApiKey => {
+                    fields.keys.add(known.read_for, value);
+                }
             }
         }
         fields
@@ -162,7 +187,7 @@ impl ClientHead {
         target: &RequestTarget<'_>,
         headers: &Headers,
         presented: &[u8],
-        fields: &HeadFields<'_>,
+        fields: &mut HeadFields<'_>,
     ) -> Result<Self, GatewayError> {
         let cache = fields.cache_mode(config, &key)?;
         let declared = fields.check_limits(config)?;
@@ -186,9 +211,13 @@ impl ClientHead {
             has_version: fields.has_version,
             is_page: fields.is_page,
             content_type: content_type(target.operation, fields.content_type)?,
-            removals: {
-                let is_repeated = is_repeated(headers, presented, true);
-                removals(config, headers, |text| is_repeated && repeats_key(text, presented))
+            removals: match is_repeated(
+                headers,
+                presented,
+                fields.has_unusual || config.withheld.may_hold(presented),
+            ) {
+                true => removals(config, headers, |text| repeats_key(text, presented)),
+                false => std::mem::take(&mut fields.withheld),
             },
         })
     }
@@ -210,10 +239,9 @@ pub(super) fn removals(
     headers: &Headers,
     is_key: impl Fn(&[u8]) -> bool,
 ) -> Vec<HeaderEdit> {
-    // With room for what is set beside it.
     let mut edits = Vec::with_capacity(MOST_EDITS);
     for (name, value) in headers.iter() {
-        if let Some(name) = config.withheld.find(&config.headers, name) {
+        if let Some(name) = config.withheld.find(name) {
             edits.push(HeaderEdit::remove(name));
         } else if (is_key(value) || is_key(name)) && !name.starts_with(b":") {
             let name = std::str::from_utf8(name).ok();
@@ -225,7 +253,7 @@ pub(super) fn removals(
 
 /// Whether no upstream may see a header of this name from a client.
 pub(super) fn is_withheld(config: &Config, name: &str) -> bool {
-    config.withheld.find(&config.headers, name.as_bytes()).is_some()
+    config.withheld.find(name.as_bytes()).is_some()
 }
 
 /// A client's copies of the gateway's own headers.

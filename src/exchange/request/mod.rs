@@ -35,7 +35,7 @@ impl Exchange {
         around: &dyn Surroundings,
     ) -> RequestStep {
         let config = self.config.clone();
-        let fields = HeadFields::read(&config, headers);
+        let mut fields = HeadFields::read(&config, headers);
         self.request_id = fields.request_id.map(Rc::from);
         self.is_page = fields.is_page;
         let two = config.routing.positions == Positions::Two;
@@ -56,7 +56,7 @@ impl Exchange {
             return pass(own_headers(&self.config, headers));
         };
         self.face = Face::of_path(rest, fields.has_version);
-        match self.accept_head(headers, &fields, rest, end, around) {
+        match self.accept_head(headers, &mut fields, rest, end, around) {
             Ok(step) => step,
             // In a second attempt the virtual key is no longer there.
             Err(error) if !two && error.code == Code::InvalidApiKey => {

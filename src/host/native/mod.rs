@@ -1,8 +1,8 @@
 //! Envoy's dynamic modules: the same core as a shared library, without a VM in between.
 //!
 //! [`abi`] declares Envoy's functions, [`calls`] and [`body`] wrap them, [`configuration`] loads what an operator wrote,
-//! [`filter`] turns hooks into events of an [`crate::exchange::Exchange`], which asks [`around`], and carries out its steps, [`lists`] fetches
-//! model lists, and [`hooks`] is what Envoy calls. All `unsafe` of the native module stands in this folder.
+//! [`filter`] turns hooks into events of an [`crate::exchange::Exchange`], which asks [`around`], and carries out its steps,
+//! [`lists`] fetches model lists, and [`hooks`] is what Envoy calls. All `unsafe` of the native module stands in this folder.
 //!
 //! A library can take Envoy down, as a VM can't: no panic leaves a hook (`docs/native.md`).
 

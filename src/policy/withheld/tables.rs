@@ -113,8 +113,8 @@ pub(super) fn choosing_parts(first: u8) -> &'static [&'static str] {
     }
 }
 
-/// What requests usually have, and Envoy adds to them: most names end at one of these, before all other rules.
-pub(super) const USUAL: [&str; 30] = [
+/// What requests usually have, and Envoy adds to them: what the rules say of these is known when a request comes.
+pub(super) const USUAL: [&str; 37] = [
     ":authority",
     ":method",
     ":path",
@@ -145,4 +145,11 @@ pub(super) const USUAL: [&str; 30] = [
     "x-stainless-runtime",
     "x-stainless-runtime-version",
     "x-stainless-timeout",
+    "cache-control",
+    "openai-beta",
+    "priority",
+    "traceparent",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-external-address",
+    "x-envoy-internal",
 ];
