@@ -57,13 +57,14 @@ fn main() {
         ("x-request-id", b"b7fa3f61-9e0e-4a5c-b2bd-3a35c2f0a6d1"),
         ("x-envoy-expected-rq-timeout-ms", b"15000"),
     ]);
+    let answer_length = ANSWER.len().to_string();
     let answer = Headers::from_pairs(&[
         (":status", b"200"),
         ("content-type", b"application/json"),
         ("server", b"uvicorn"),
         ("date", b"Fri, 21 Nov 2025 10:00:00 GMT"),
         ("x-request-id", b"4f1c7d"),
-        ("content-length", b"605"),
+        ("content-length", answer_length.as_bytes()),
         ("x-envoy-upstream-service-time", b"1"),
     ]);
     // What the exchanges of a worker share.

@@ -17,6 +17,7 @@ use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, no_answer};
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
+use crate::repair::shape::KnownAnswer;
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
 use crate::repair::{loose, native, proxied, rerank, transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
@@ -53,6 +54,8 @@ pub(in super::super) struct Json {
     /// It is an event stream that nobody asked for: it is put together.
     is_stream: bool,
     cached: Option<bool>,
+    /// What came first is known as a good answer, if it is all of it.
+    expected: Option<KnownAnswer>,
     /// Token counts that do not show in what leaves were all zero.
     counts_zero: bool,
     /// What was repaired.
@@ -72,6 +75,7 @@ impl Json {
             is_transcript: matches!(operation, Operation::Transcriptions | Operation::Translations),
             is_stream: false,
             cached: None,
+            expected: None,
             counts_zero: false,
             repairs: Repairs::default(),
             is_text: false,
@@ -125,8 +129,21 @@ impl Json {
         if let Some(rest) = self.rest.take() {
             return metered(self.go_on(rest, bytes, end, context, route), bytes, meter);
         }
-        if end && let Some(known) = self.known(bytes, context, route) {
-            return metered(known, bytes, meter);
+        if self.expected.is_none() && self.collected.is_empty() && !bytes.is_empty() {
+            self.expected = self.known(bytes, context, route);
+            if self.expected.is_some() && !end {
+                self.collected = bytes.to_vec();
+                return hold(bytes.len(), context);
+            }
+        } else if self.expected.is_some() && !(end && bytes.is_empty()) {
+            // It goes on: what was passed over is read after all.
+            self.expected = None;
+            self.peek.push(&self.collected);
+        }
+        if let Some(known) = self.expected {
+            let body = joined(&mut self.collected, bytes);
+            self.cached = Some(known.cached);
+            return metered(self.unchanged(), &body, meter);
         }
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
@@ -195,24 +212,19 @@ impl Json {
         hold(self.collected.len(), context)
     }
 
-    /// What becomes of an answer that comes in one piece, where good ones have looked like it.
+    /// What is known of the first bytes of an answer, if they are all of it, by those that were good before.
     fn known(
-        &mut self,
+        &self,
         bytes: &[u8],
         context: &ReaderContext<'_>,
         route: &SentRequest,
-    ) -> Option<BodyDecision> {
-        let may_be_known = self.collected.is_empty()
-            && !self.is_text
+    ) -> Option<KnownAnswer> {
+        let may_be_known = !self.is_text
             && has_usage(route.operation)
             && context.config.response_model == ResponseModel::Upstream
             && bytes.len() < keep(context, route.operation);
         let known = may_be_known.then(|| context.shapes.known(route.operation, bytes))??;
-        if is_split(known.choices, route) {
-            return None;
-        }
-        self.cached = Some(known.cached);
-        Some(self.unchanged())
+        (!is_split(known.choices, route)).then_some(known)
     }
 
     /// A good answer goes on as it is.

@@ -98,3 +98,38 @@ fn of_a_stream() {
         assert_alike(stream, (SSE, &answer));
     }
 }
+
+/// A good answer is known by those before it, whole or cut anywhere, and what follows it is read.
+#[test]
+fn of_an_answer_like_the_one_before() {
+    const GOOD: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}}"#;
+    let config = config();
+    let memory = Rc::new(WorkerMemory::default());
+    let answered = |memory: &Rc<WorkerMemory>, chunks: &[&str], end: End| {
+        let mut host = Host::new(&config);
+        let budget = Rc::new(Budget::new(&config, Rc::default()));
+        host.exchange = Exchange::within(budget, memory.clone(), config.clone());
+        let body = r#"{"model":"quick","messages":[]}"#;
+        let mut host =
+            host.asked(&post(CHAT, &[]), &[body.as_bytes()], End::WithData, &Around::default());
+        let head = fields(&[(":status", "200"), ("content-type", JSON)]);
+        let chunks: Vec<&[u8]> = chunks.iter().map(|chunk| chunk.as_bytes()).collect();
+        host.respond(&head, &chunks, end);
+        (host.answer.head, host.answer.body, host.reply, host.notes, host.counted)
+    };
+    answered(&memory, &[GOOD], End::WithData);
+    let hit = GOOD.replace(r#""cached_tokens":0"#, r#""cached_tokens":9"#);
+    for next in [GOOD, &hit, &GOOD.replace("Hi", "Ho"), &GOOD.replace("stop", "error"), &GOOD[1..]]
+    {
+        for behind in ["", " ", "\n\n", "{}", "data: [DONE]", "x"] {
+            for end in [End::WithData, End::Alone, End::Trailers] {
+                for cut in [0, 1, 9, next.len() / 2, next.len()] {
+                    let (start, rest) = next.split_at(cut);
+                    let rest = [rest, behind].concat();
+                    let fresh = answered(&Rc::default(), &[start, &rest], end);
+                    assert_eq!(answered(&memory, &[start, &rest], end), fresh, "{start}|{rest}");
+                }
+            }
+        }
+    }
+}
