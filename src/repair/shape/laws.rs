@@ -11,7 +11,7 @@ fn read(operation: Operation, answer: &[u8]) -> Option<KnownAnswer> {
     if peek.push(answer) != Classification::Good || !peek.is_all_good(answer) {
         return None;
     }
-    let counts = peek.usage().map(|span| &answer[span.start as usize..span.end as usize]);
+    let counts = peek.usage().and_then(|span| answer.get(span.start as usize..span.end as usize));
     let cached = counts.is_some_and(|counts| usage::cached(&checked_object(counts)));
     Some(KnownAnswer { cached, choices: peek.choices() })
 }
@@ -67,9 +67,8 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     (answer(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>()).prop_map(
         |(answer, at, byte, damage)| {
             let mut answer = answer.into_bytes();
-            let at = at.index(answer.len());
             if damage {
-                answer[at] = byte;
+                *at.get_mut(&mut answer) = byte;
             }
             answer
         },
