@@ -9,9 +9,9 @@ use crate::wire::json::chunk::{Chunk, TokenText};
 use crate::wire::json::tokenizer::{Kind, Token, Tokenizer};
 
 use container::AnswerContainer;
+pub use member::is_chat;
 use member::{
-    AnswerMember, call_name, choice_name, count_name, is_chat, is_transcript, message_name,
-    top_name,
+    AnswerMember, call_name, choice_name, count_name, is_transcript, message_name, top_name,
 };
 
 mod container;

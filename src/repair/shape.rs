@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
+use super::peek::is_chat;
 use super::usage;
 use crate::policy::operation::Operation;
 use crate::wire::bytes::{is_same, is_utf8};
@@ -200,10 +201,6 @@ fn open_root(open: &mut Open, operation: Operation, name: &[u8], value: &Value<'
         }
         _ => {}
     }
-}
-
-fn is_chat(operation: Operation) -> bool {
-    matches!(operation, Operation::ChatCompletions | Operation::Completions)
 }
 
 fn open_choice(open: &mut Open, operation: Operation, name: &[u8], value: &Value<'_>) {

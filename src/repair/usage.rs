@@ -7,10 +7,9 @@ use crate::wire::json::cursor::Value;
 /// DeepSeek, Moonshot, Anthropic behind a proxy.
 #[must_use]
 pub fn cached(usage: &Value<'_>) -> bool {
-    let names = || names::DETAILS.iter().chain(&names::CACHED).chain(&names::CACHE_READ);
     let mut seen = [false; names::DETAILS.len() + names::CACHED.len() + names::CACHE_READ.len()];
     usage.members().any(|(key, value)| {
-        let mut names = names().zip(&mut seen);
+        let mut names = cache_names().zip(&mut seen);
         let Some((name, seen)) = names.find(|(name, _)| key.is(name)) else { return false };
         // Of members with the same name the first one counts.
         let first = !std::mem::replace(seen, true);
@@ -23,8 +22,12 @@ pub fn cached(usage: &Value<'_>) -> bool {
 /// Whether a server that sends this counts cached tokens, be they none.
 #[must_use]
 pub fn counts_cached(usage: &Value<'_>) -> bool {
-    let names = || names::DETAILS.iter().chain(&names::CACHED).chain(&names::CACHE_READ);
-    usage.members().any(|(key, _)| names().any(|name| key.is(name)))
+    usage.members().any(|(key, _)| cache_names().any(|name| key.is(name)))
+}
+
+/// Members that tell of cached tokens, or hold one that does.
+fn cache_names() -> impl Iterator<Item = &'static &'static str> {
+    names::DETAILS.iter().chain(&names::CACHED).chain(&names::CACHE_READ)
 }
 
 #[cfg(test)]

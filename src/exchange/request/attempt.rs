@@ -33,13 +33,7 @@ impl Attempt {
     /// What [`crate::exchange::Note::Request`] says of a decision and who is asked. The virtual key's id
     /// holds no space.
     pub fn note(decision: &Decision, provider: &str, model: &str) -> String {
-        let (id, operation) = (&*decision.key.id, decision.operation.as_str());
-        let size = id.len() + operation.len() + provider.len() + model.len() + 3;
-        let mut note = String::with_capacity(size);
-        for part in [id, " ", operation, " ", provider, "/", model] {
-            note.push_str(part);
-        }
-        note
+        [&*decision.key.id, " ", decision.operation.as_str(), " ", provider, "/", model].concat()
     }
 
     /// Reads what an earlier instance has noted under [`crate::exchange::Note::Request`]; `None` where that is

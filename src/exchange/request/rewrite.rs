@@ -163,13 +163,7 @@ impl<'a> Rewrite<'a> {
         let asked = self.decision.path.as_str();
         match self.conversion() {
             Some(conversion) => conversion.path(self.provider, asked),
-            None => {
-                let base = &*self.provider.base_path;
-                let mut path = String::with_capacity(base.len() + asked.len());
-                path.push_str(base);
-                path.push_str(asked);
-                path
-            }
+            None => [&*self.provider.base_path, asked].concat(),
         }
     }
 

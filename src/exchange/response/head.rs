@@ -74,13 +74,11 @@ fn known_acts() -> &'static NameTable<&'static str, bool> {
 
 /// `:status`; 0 where it is none.
 pub(super) fn status(headers: &Headers<'_>) -> u16 {
-    match headers.get(":status") {
-        Some([a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => {
-            [a, b, c].into_iter().fold(0, |all, digit| all * 10 + u16::from(digit - b'0'))
-        }
-        Some(status) => str::from_utf8(status).ok().and_then(|it| it.parse().ok()).unwrap_or(0),
-        None => 0,
-    }
+    headers
+        .get(":status")
+        .and_then(|status| str::from_utf8(status).ok())
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that

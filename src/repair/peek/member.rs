@@ -47,7 +47,7 @@ pub(super) enum AnswerMember {
 }
 
 /// Whether answers have choices that are read member by member.
-pub(super) fn is_chat(operation: Operation) -> bool {
+pub fn is_chat(operation: Operation) -> bool {
     matches!(operation, Operation::ChatCompletions | Operation::Completions)
 }
 

@@ -5,7 +5,7 @@ use crate::exchange::response::decision::{BodyDecision, ReaderContext, Rest, inv
 use crate::exchange::{BodyOut, SentRequest};
 use crate::policy::operation::Operation;
 use crate::repair::mend::{Infinite, Mended, Mender};
-use crate::repair::peek::Peek;
+use crate::repair::peek::{Peek, is_chat};
 use crate::telemetry::counters::Repair;
 
 /// What is needed for the rest of a large answer.
@@ -44,8 +44,7 @@ impl Json {
             }
         }
         // Of the others, nothing is repaired but what the mender does.
-        let is_chat = matches!(operation, Operation::ChatCompletions | Operation::Completions);
-        let sent = is_chat.then(|| text.to_vec());
+        let sent = is_chat(operation).then(|| text.to_vec());
         let body = match mended {
             Mended::Same => BodyOut::Same,
             Mended::Bytes(mended) => BodyOut::Replace(mended),

@@ -1,7 +1,7 @@
 //! What a top-level member is, by its name: told at once where the name is a usual one.
 
 use crate::error::{Code, GatewayError};
-use crate::wire::bytes::{is_same, is_utf8};
+use crate::wire::bytes::is_utf8;
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::plain_run;
 use crate::wire::names;
@@ -50,15 +50,7 @@ pub(super) fn unquoted(raw: &[u8]) -> &[u8] {
 /// all others, so that nothing has to be compared loosely. `None` of other names.
 #[inline]
 pub(super) fn usual(name: &[u8], counts_inputs: bool) -> Option<WatchedMember> {
-    Some(match name {
-        b"model" => WatchedMember::Model,
-        b"stream" => WatchedMember::Stream,
-        b"n" => WatchedMember::N,
-        b"prompt" => WatchedMember::Prompt,
-        b"stream_options" => WatchedMember::StreamOptions,
-        b"tool_choice" => WatchedMember::ToolChoice,
-        b"encoding_format" => WatchedMember::EncodingFormat,
-        b"input" if counts_inputs => WatchedMember::Input,
+    watched(name, counts_inputs).or(match name {
         b"frequency_penalty"
         | b"include"
         | b"input"
@@ -89,7 +81,23 @@ pub(super) fn usual(name: &[u8], counts_inputs: bool) -> Option<WatchedMember> {
         | b"top_k"
         | b"top_logprobs"
         | b"top_p"
-        | b"user" => WatchedMember::Other,
+        | b"user" => Some(WatchedMember::Other),
+        _ => None,
+    })
+}
+
+/// The member whose value is looked at that is exactly so called.
+#[inline]
+fn watched(name: &[u8], counts_inputs: bool) -> Option<WatchedMember> {
+    Some(match name {
+        b"model" => WatchedMember::Model,
+        b"stream" => WatchedMember::Stream,
+        b"n" => WatchedMember::N,
+        b"prompt" => WatchedMember::Prompt,
+        b"stream_options" => WatchedMember::StreamOptions,
+        b"tool_choice" => WatchedMember::ToolChoice,
+        b"encoding_format" => WatchedMember::EncodingFormat,
+        b"input" if counts_inputs => WatchedMember::Input,
         _ => return None,
     })
 }
@@ -111,15 +119,7 @@ pub(super) fn of_any_name(raw: &[u8], counts_inputs: bool) -> Result<Named, Gate
         decoded = string::decode(inner).ok_or_else(not_unicode)?;
         decoded.as_bytes()
     };
-    Ok(Named::Member(if is_same(name, b"model") {
-        WatchedMember::Model
-    } else if is_same(name, b"stream") {
-        WatchedMember::Stream
-    } else if is_same(name, b"encoding_format") {
-        WatchedMember::EncodingFormat
-    } else if counts_inputs && is_same(name, b"input") {
-        WatchedMember::Input
-    } else if let Some(member) = about_the_answer(name) {
+    Ok(Named::Member(if let Some(member) = watched(name, counts_inputs) {
         member
     } else if names::is_nearly(name, "model") {
         return Ok(Named::NearlyModel);
@@ -133,17 +133,6 @@ pub(super) fn of_any_name(raw: &[u8], counts_inputs: bool) -> Result<Named, Gate
     } else {
         WatchedMember::Other
     }))
-}
-
-/// Members that say when an answer is complete.
-fn about_the_answer(name: &[u8]) -> Option<WatchedMember> {
-    match name {
-        b"n" => Some(WatchedMember::N),
-        b"prompt" => Some(WatchedMember::Prompt),
-        b"stream_options" => Some(WatchedMember::StreamOptions),
-        b"tool_choice" => Some(WatchedMember::ToolChoice),
-        _ => None,
-    }
 }
 
 #[cold]
