@@ -47,37 +47,6 @@ impl Pattern {
         subject.next().is_none()
     }
 
-    /// [`Self::matches`] of pieces that make up the subject.
-    #[inline]
-    #[must_use]
-    pub fn matches_joined(&self, pieces: &[&str; 3]) -> bool {
-        let [first, ..] = pieces;
-        match (self.0.as_bytes(), first.as_bytes()) {
-            // Most differ here.
-            ([want, ..], [byte, ..]) if want != byte && *want != b'*' => false,
-            _ => self.matches_pieces(pieces),
-        }
-    }
-
-    fn matches_pieces(&self, pieces: &[&str; 3]) -> bool {
-        let mut pattern = self.0.as_bytes();
-        for (index, piece) in pieces.iter().enumerate() {
-            for (at, byte) in piece.bytes().enumerate() {
-                match pattern.split_first() {
-                    Some((b'*', rest)) => {
-                        let here = piece.bytes().skip(at);
-                        let behind = pieces.iter().skip(index + 1).flat_map(|piece| piece.bytes());
-                        return rest.is_empty()
-                            || Self::matches_from_star(pattern, here.chain(behind));
-                    }
-                    Some((want, rest)) if *want == byte => pattern = rest,
-                    _ => return false,
-                }
-            }
-        }
-        matches!(pattern, [] | b"*")
-    }
-
     fn matches_from_star(
         mut pattern: &[u8],
         mut subject: impl Iterator<Item = u8> + Clone,
@@ -192,7 +161,7 @@ mod tests {
 
             #[test]
             fn pieces_are_as_good_as_the_whole(pattern in "[ab*]{0,8}", pieces in proptest::array::uniform3("[ab]{0,4}")) {
-                let joined = Pattern::new(&pattern).matches_joined(&pieces.each_ref().map(String::as_str));
+                let joined = Pattern::new(&pattern).matches(pieces.iter().flat_map(|piece| piece.bytes()));
                 prop_assert_eq!(joined, obviously(pattern.as_bytes(), pieces.concat().as_bytes()));
             }
         }

@@ -129,9 +129,9 @@ impl Patterns {
     }
 
     fn matches_joined(&self, provider: &str, model: &str) -> bool {
-        let pieces = [provider, "/", model];
-        let is_match = |pattern: &Pattern| pattern.matches_joined(&pieces);
-        self.names_joined(&joined(provider, model))
+        let joined = joined(provider, model);
+        let is_match = |pattern: &Pattern| pattern.matches(joined.clone());
+        self.names_joined(&joined)
             || self.wild.iter().any(is_match)
             || self.wild_qualified.iter().any(is_match)
     }
