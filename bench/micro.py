@@ -1,4 +1,7 @@
-"""The native micro-benchmarks (bench/micro), and what criterion wrote about them."""
+"""The native micro-benchmarks (bench/micro), and what criterion wrote about them.
+
+`python bench/micro.py ROW` prints a row for `bench-micro`, which sends one exchange over and over.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from itertools import accumulate
 from typing import Any
 
 from processes import BUILT, ROOT
+from work import rows
 
 Json = dict[str, Any]
 SECONDS = 0.5
@@ -46,3 +52,21 @@ def run(quick: bool = False) -> Json:
         named = dict(zip(("median", "min", "max"), (float(f"{r:.4g}") for r in rates), strict=True))
         groups.setdefault(told["group_id"], {"bytes": size})[told["function_id"]] = named
     return groups
+
+
+def row(name: str) -> Json:
+    """A row of the benchmark, as `bench-micro` takes it: what Envoy would show in each call."""
+    work = next(row for row in rows() if row.name == name)
+    answer = work.answer.decode()
+    if not work.pieces:
+        pieces = [answer]
+    elif work.interval_us:
+        ends = list(accumulate(work.pieces))
+        pieces = [work.answer[end - size : end].decode() for end, size in zip(ends, work.pieces, strict=True)]
+    else:  # reads of 16 KiB
+        pieces = [answer[at : at + (16 << 10)] for at in range(0, len(answer), 16 << 10)]
+    return {"path": f"/v1{work.path}", "request": work.body.decode(), "answer": pieces, "stream": bool(work.pieces)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(row(sys.argv[1])))

@@ -4,10 +4,13 @@
 type Block = [u8; 16];
 
 /// Whether two texts are equal. `==` calls memcmp, which goes byte by byte where wasm32's C library and
-/// Rust's own come from: for the texts of a stream that was half of all time.
+/// Rust's own come from: for the texts of a stream that was half of all time. Elsewhere it is the best there is.
 #[inline]
 #[must_use]
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if cfg!(not(target_arch = "wasm32")) {
+        return one == other;
+    }
     if one.len() != other.len() {
         return false;
     }

@@ -1,4 +1,6 @@
-//! One small chat, over and over: for `perf record` and callgrind.
+//! One exchange, over and over: for `perf record` and callgrind.
+//!
+//! `bench-micro COUNT CONFIG ROW`: both are files, JSON.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -9,9 +11,17 @@ use openai_gateway_filter::exchange::{
 };
 use openai_gateway_filter::policy::Config;
 use openai_gateway_filter::wire::headers::Headers;
+use serde::Deserialize;
 
-const REQUEST: &[u8] = br#"{"model":"gpt-4o","messages":[{"role":"system","content":"You are a helpful assistant. Answer in one sentence."},{"role":"user","content":"while before about before through a every asks tokens model tokens for through every that while about a.\n\n"}],"temperature":0.7,"max_tokens":256}"#;
-const ANSWER: &[u8] = br#"{"id":"chatcmpl-BsZ7sXkq2mWvTnYpLr4u","object":"chat.completion","created":1763731200,"model":"llama-3.3-70b-versatile","choices":[{"index":0,"message":{"role":"assistant","content":"while before about before through a every asks tokens model tokens for through every that while about a. while before about before through a every asks tokens model tokens for through every that while about a.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":57,"completion_tokens":31,"total_tokens":88},"service_tier":"default","system_fingerprint":"fp_7c1d2a90"}"#;
+/// What is sent and answered: a row of bench/work.py, as `python bench/micro.py ROW` prints it.
+#[derive(Deserialize)]
+struct Row {
+    path: String,
+    request: String,
+    /// One body that has a length, or what arrives of a stream in each call.
+    answer: Vec<String>,
+    stream: bool,
+}
 
 /// A request that nobody has seen before.
 struct Nowhere;
@@ -27,14 +37,17 @@ impl Surroundings for Nowhere {
 }
 
 fn main() {
-    let count: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(100_000);
-    let config = std::fs::read(std::env::args().nth(2).expect("a configuration")).expect("file");
+    let mut words = std::env::args().skip(1);
+    let count: usize = words.next().and_then(|n| n.parse().ok()).expect("how many exchanges");
+    let config = std::fs::read(words.next().expect("a configuration")).expect("file");
+    let row = std::fs::read(words.next().expect("a row")).expect("file");
+    let row: Row = serde_json::from_slice(&row).expect("a row");
     let config = Config::from_plugin_configuration(&config, &|_| None).expect("valid");
     let config = Rc::new(config);
-    let length = REQUEST.len().to_string();
+    let length = row.request.len().to_string();
     let head = Headers::from_pairs(&[
         (":authority", b"127.0.0.1:10000"),
-        (":path", b"/v1/chat/completions"),
+        (":path", row.path.as_bytes()),
         (":method", b"POST"),
         (":scheme", b"http"),
         ("authorization", b"Bearer vk-bench-0"),
@@ -57,16 +70,21 @@ fn main() {
         ("x-request-id", b"b7fa3f61-9e0e-4a5c-b2bd-3a35c2f0a6d1"),
         ("x-envoy-expected-rq-timeout-ms", b"15000"),
     ]);
-    let answer_length = ANSWER.len().to_string();
-    let answer = Headers::from_pairs(&[
+    let answer_length = row.answer.concat().len().to_string();
+    let mut answer: Vec<(&str, &[u8])> = vec![
         (":status", b"200"),
-        ("content-type", b"application/json"),
         ("server", b"uvicorn"),
         ("date", b"Fri, 21 Nov 2025 10:00:00 GMT"),
         ("x-request-id", b"4f1c7d"),
-        ("content-length", answer_length.as_bytes()),
         ("x-envoy-upstream-service-time", b"1"),
-    ]);
+    ];
+    if row.stream {
+        answer.push(("content-type", b"text/event-stream"));
+    } else {
+        answer.push(("content-type", b"application/json"));
+        answer.push(("content-length", answer_length.as_bytes()));
+    }
+    let answer = Headers::from_pairs(&answer);
     // What the exchanges of a worker share.
     let budget = Rc::new(Budget::new(&config, Rc::default()));
     let memory = Rc::new(WorkerMemory::default());
@@ -77,18 +95,27 @@ fn main() {
         let step = exchange.on_request_head(black_box(&head), false, &Nowhere);
         assert!(matches!(step, RequestStep::Hold));
         black_box(exchange.take_notes());
-        let step = exchange.on_request_body(black_box(REQUEST), Next::Later);
+        let request = black_box(row.request.as_bytes());
+        let step = match exchange.on_request_body(request, Next::Later) {
+            RequestStep::ReadWhole => exchange.on_request_whole(request),
+            step => step,
+        };
         assert!(matches!(step, RequestStep::Release(_)), "{step:?}");
         black_box(step);
         black_box(exchange.take_notes());
         black_box(exchange.on_request_body(&[], Next::End));
         let step = exchange.on_response_head(black_box(&answer), false, &Nowhere);
-        assert!(matches!(step, ResponseStep::Hold));
-        // Its length is known: it goes on before Envoy tells the end.
-        let step = exchange.on_response_body(black_box(ANSWER), Next::Later);
-        assert!(matches!(step, ResponseStep::Release(..)), "{step:?}");
         black_box(step);
-        black_box(exchange.on_response_body(&[], Next::End));
+        // A known length: what is held goes on before Envoy tells the end.
+        let mut released = false;
+        for piece in &row.answer {
+            let step = exchange.on_response_body(black_box(piece.as_bytes()), Next::Later);
+            released |= matches!(step, ResponseStep::Release(..));
+            black_box(step);
+        }
+        let step = exchange.on_response_body(&[], Next::End);
+        assert!(released || matches!(step, ResponseStep::Release(..)), "{step:?}");
+        black_box(step);
         black_box(exchange.take_notes());
     }
     let each = began.elapsed().as_nanos() as f64 / count as f64;
