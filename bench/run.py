@@ -137,7 +137,9 @@ class Bench:
         )
         for variant in options.variant:
             name, _, module = variant.partition("=")
-            field.append(contenders.this(Path(module).absolute(), name, name))
+            path = Path(module).absolute()
+            is_native = path.suffix == ".so"  # where Envoy looks for it is a folder
+            field.append(contenders.native(path.parent, name, name) if is_native else contenders.this(path, name, name))
         self.field = []
         for contender in field:
             self.field.append(Envoy(contender, self.load.port))
