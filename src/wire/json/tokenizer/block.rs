@@ -4,7 +4,9 @@
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 use words as imp;
 
-pub use imp::{LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials};
+pub use imp::{
+    LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials, structure,
+};
 
 /// Bytes of which it is only asked whether they are all plain.
 pub const LARGE: usize = 256;
@@ -19,14 +21,25 @@ pub struct NumberBytes {
     pub commas: u64,
 }
 
+/// Where in 64 bytes stands what parts values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Structure {
+    pub quotes: u64,
+    pub slashes: u64,
+    /// `[` and `{`
+    pub opens: u64,
+    /// `]` and `}`
+    pub closes: u64,
+}
+
 #[cfg(target_feature = "simd128")]
 mod imp {
     use std::arch::wasm32::{
         u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_le, u8x16_min, u8x16_splat,
-        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_xor,
+        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_or, v128_xor,
     };
 
-    use super::{LARGE, NumberBytes};
+    use super::{LARGE, NumberBytes, Structure};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -79,6 +92,22 @@ mod imp {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(vectors(wide).map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
+    }
+
+    #[inline]
+    pub fn structure(wide: &[u8; 64]) -> Structure {
+        // In ASCII the two kinds of brackets are one bit apart.
+        let vectors = vectors(wide);
+        let folded = vectors.map(|bytes| v128_or(bytes, u8x16_splat(0x20)));
+        let of = |vectors: [v128; 4], byte| {
+            mask(vectors.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
+        };
+        Structure {
+            quotes: of(vectors, b'"'),
+            slashes: of(vectors, b'\\'),
+            opens: of(folded, b'{'),
+            closes: of(folded, b'}'),
+        }
     }
 
     /// Zero for `"`, `\` and control characters alone.
@@ -153,7 +182,7 @@ mod imp {
 mod imp {
     use wide::u8x16;
 
-    use super::{LARGE, NumberBytes};
+    use super::{LARGE, NumberBytes, Structure};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -213,6 +242,21 @@ mod imp {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(vectors(wide).map(|bytes| bytes.cmp_eq(u8x16::splat(byte))))
+    }
+
+    #[inline]
+    pub fn structure(wide: &[u8; 64]) -> Structure {
+        // In ASCII the two kinds of brackets are one bit apart.
+        let vectors = vectors(wide);
+        let folded = vectors.map(|bytes| bytes | u8x16::splat(0x20));
+        let of =
+            |vectors: [u8x16; 4], byte| mask(vectors.map(|bytes| bytes.cmp_eq(u8x16::splat(byte))));
+        Structure {
+            quotes: of(vectors, b'"'),
+            slashes: of(vectors, b'\\'),
+            opens: of(folded, b'{'),
+            closes: of(folded, b'}'),
+        }
     }
 
     /// All ones for `"`, `\` and control characters.
@@ -277,7 +321,7 @@ mod imp {
     all(target_arch = "wasm32", not(target_feature = "simd128"))
 ))]
 mod words {
-    use super::{LARGE, NumberBytes};
+    use super::{LARGE, NumberBytes, Structure};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -322,6 +366,20 @@ mod words {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(words(wide).map(|word| equal(word, byte)))
+    }
+
+    #[inline]
+    pub fn structure(wide: &[u8; 64]) -> Structure {
+        let words = words(wide);
+        // In ASCII the two kinds of brackets are one bit apart.
+        let folded = words.map(|word| word | (EACH * 0x20));
+        let of = |words: [u64; 8], byte| mask(words.map(|word| equal(word, byte)));
+        Structure {
+            quotes: of(words, b'"'),
+            slashes: of(words, b'\\'),
+            opens: of(folded, b'{'),
+            closes: of(folded, b'}'),
+        }
     }
 
     // The highest bit of each byte says whether it is one that is looked for. No byte's sum reaches
@@ -379,7 +437,7 @@ mod laws {
     /// Bytes on both sides of every border that matters.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![
-            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
+            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]{}/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
             any::<u8>()
         ]
     }
@@ -390,6 +448,7 @@ mod laws {
             let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
             prop_assert_eq!(imp::specials(wide), words::specials(wide));
             prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
+            prop_assert_eq!(imp::structure(wide), words::structure(wide));
             for at in [b'"', b'0', 0x80] {
                 prop_assert_eq!(imp::equal_bytes(wide, at), words::equal_bytes(wide, at));
             }
