@@ -123,10 +123,9 @@ fn not_json(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
 /// A plain chat answer that was broken off: no choice has a finish reason, and the usage that comes last was
 /// never counted (Ollama, whose runner died). As chat it may pass; whoever says that it is complete must not.
 #[must_use]
-pub fn broken_off(chat: &[u8]) -> Option<ErrorAnswer> {
-    let top = cursor::parse(chat).ok()?;
+pub fn broken_off(chat: &cursor::Value<'_>) -> Option<ErrorAnswer> {
     let is_zero = |name: &str| {
-        top.get("usage").and_then(|usage| usage.get(name)).and_then(|count| count.as_f64())
+        chat.get("usage").and_then(|usage| usage.get(name)).and_then(|count| count.as_f64())
             == Some(0.0)
     };
     let ended = |choice: cursor::Value<'_>| {
@@ -134,7 +133,7 @@ pub fn broken_off(chat: &[u8]) -> Option<ErrorAnswer> {
             .get("finish_reason")
             .is_some_and(|reason| !reason.is_null() && reason.raw() != b"\"\"")
     };
-    let choices = top.get("choices")?;
+    let choices = chat.get("choices")?;
     let is_open = choices.elements().next().is_some() && !choices.elements().any(ended);
     (is_open && is_zero("prompt_tokens") && is_zero("completion_tokens")).then(|| {
         invalid(
