@@ -1,7 +1,7 @@
 //! How long the values of a text are that the tokenizer has checked: only quotes, escapes and brackets need to be told
 //! apart, which is done for many bytes at once.
 
-use super::tokenizer::block::{Structure, structure};
+use super::tokenizer::block::{Brackets, brackets, equal_bytes};
 use super::tokenizer::{plain_run, string_end};
 
 /// Bytes that are looked at together.
@@ -26,13 +26,13 @@ pub(super) fn container_length(text: &[u8]) -> Option<usize> {
     let mut walk = BracketWalk::default();
     let (blocks, rest) = text.as_chunks::<WIDE>();
     for (index, block) in blocks.iter().enumerate() {
-        if let Some(end) = walk.end_in(&structure(block)) {
+        if let Some(end) = walk.end_in(block) {
             return Some(index * WIDE + end);
         }
     }
     let mut last = [b' '; WIDE];
     last.get_mut(..rest.len())?.copy_from_slice(rest);
-    Some(text.len() - rest.len() + walk.end_in(&structure(&last))?)
+    Some(text.len() - rest.len() + walk.end_in(&last)?)
 }
 
 /// The way through a container, a block at a time.
@@ -48,15 +48,20 @@ struct BracketWalk {
 impl BracketWalk {
     /// How many bytes of the block belong to the container, if it ends there.
     #[inline]
-    fn end_in(&mut self, block: &Structure) -> Option<usize> {
-        let quotes = block.quotes & !self.escaped(block.slashes);
+    fn end_in(&mut self, block: &[u8; WIDE]) -> Option<usize> {
+        let quotes = equal_bytes(block, b'"') & !self.escaped(equal_bytes(block, b'\\'));
         let strings = if quotes == 0 { self.inside } else { within(quotes) ^ self.inside };
         self.inside = if strings >> (WIDE - 1) == 1 { u64::MAX } else { 0 };
-        let opens = block.opens & !strings;
-        let mut brackets = opens | (block.closes & !strings);
-        while brackets != 0 {
-            let at = brackets.trailing_zeros();
-            brackets &= brackets - 1;
+        // Texts are long, and have brackets of their own at the most.
+        if strings == u64::MAX {
+            return None;
+        }
+        let Brackets { opens, closes } = brackets(block);
+        let opens = opens & !strings;
+        let mut rest = opens | (closes & !strings);
+        while rest != 0 {
+            let at = rest.trailing_zeros();
+            rest &= rest - 1;
             if opens >> at & 1 == 1 {
                 self.depth += 1;
             } else {

@@ -142,6 +142,7 @@ impl<'a> Value<'a> {
 
 impl<'a> Key<'a> {
     /// Whether the name is `name`, however it is escaped.
+    #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         match self.escaped {
@@ -207,8 +208,12 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+#[inline]
 fn unquoted(raw: &[u8]) -> &[u8] {
-    raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
+    match raw {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => &[],
+    }
 }
 
 /// The value of a string of which it is known whether it has escapes.

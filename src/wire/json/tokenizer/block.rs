@@ -5,7 +5,7 @@
 use words as imp;
 
 pub use imp::{
-    LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials, structure,
+    LEN, brackets, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials,
 };
 
 /// Bytes of which it is only asked whether they are all plain.
@@ -21,14 +21,10 @@ pub struct NumberBytes {
     pub commas: u64,
 }
 
-/// Where in 64 bytes stands what parts values.
+/// Where in 64 bytes stand the brackets of arrays and objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Structure {
-    pub quotes: u64,
-    pub slashes: u64,
-    /// `[` and `{`
+pub struct Brackets {
     pub opens: u64,
-    /// `]` and `}`
     pub closes: u64,
 }
 
@@ -39,7 +35,7 @@ mod imp {
         u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_or, v128_xor,
     };
 
-    use super::{LARGE, NumberBytes, Structure};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -95,19 +91,11 @@ mod imp {
     }
 
     #[inline]
-    pub fn structure(wide: &[u8; 64]) -> Structure {
-        // In ASCII the two kinds of brackets are one bit apart.
-        let vectors = vectors(wide);
-        let folded = vectors.map(|bytes| v128_or(bytes, u8x16_splat(0x20)));
-        let of = |vectors: [v128; 4], byte| {
-            mask(vectors.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
-        };
-        Structure {
-            quotes: of(vectors, b'"'),
-            slashes: of(vectors, b'\\'),
-            opens: of(folded, b'{'),
-            closes: of(folded, b'}'),
-        }
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = vectors(wide).map(|bytes| v128_or(bytes, u8x16_splat(0x20)));
+        let of = |byte| mask(folded.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     /// Zero for `"`, `\` and control characters alone.
@@ -182,7 +170,7 @@ mod imp {
 mod imp {
     use wide::u8x16;
 
-    use super::{LARGE, NumberBytes, Structure};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -245,18 +233,11 @@ mod imp {
     }
 
     #[inline]
-    pub fn structure(wide: &[u8; 64]) -> Structure {
-        // In ASCII the two kinds of brackets are one bit apart.
-        let vectors = vectors(wide);
-        let folded = vectors.map(|bytes| bytes | u8x16::splat(0x20));
-        let of =
-            |vectors: [u8x16; 4], byte| mask(vectors.map(|bytes| bytes.cmp_eq(u8x16::splat(byte))));
-        Structure {
-            quotes: of(vectors, b'"'),
-            slashes: of(vectors, b'\\'),
-            opens: of(folded, b'{'),
-            closes: of(folded, b'}'),
-        }
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = vectors(wide).map(|bytes| bytes | u8x16::splat(0x20));
+        let of = |byte| mask(folded.map(|bytes| bytes.cmp_eq(u8x16::splat(byte))));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     /// All ones for `"`, `\` and control characters.
@@ -321,7 +302,7 @@ mod imp {
     all(target_arch = "wasm32", not(target_feature = "simd128"))
 ))]
 mod words {
-    use super::{LARGE, NumberBytes, Structure};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -369,17 +350,11 @@ mod words {
     }
 
     #[inline]
-    pub fn structure(wide: &[u8; 64]) -> Structure {
-        let words = words(wide);
-        // In ASCII the two kinds of brackets are one bit apart.
-        let folded = words.map(|word| word | (EACH * 0x20));
-        let of = |words: [u64; 8], byte| mask(words.map(|word| equal(word, byte)));
-        Structure {
-            quotes: of(words, b'"'),
-            slashes: of(words, b'\\'),
-            opens: of(folded, b'{'),
-            closes: of(folded, b'}'),
-        }
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = words(wide).map(|word| word | (EACH * 0x20));
+        let of = |byte| mask(folded.map(|word| equal(word, byte)));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     // The highest bit of each byte says whether it is one that is looked for. No byte's sum reaches
@@ -448,7 +423,7 @@ mod laws {
             let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
             prop_assert_eq!(imp::specials(wide), words::specials(wide));
             prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
-            prop_assert_eq!(imp::structure(wide), words::structure(wide));
+            prop_assert_eq!(imp::brackets(wide), words::brackets(wide));
             for at in [b'"', b'0', 0x80] {
                 prop_assert_eq!(imp::equal_bytes(wide, at), words::equal_bytes(wide, at));
             }
