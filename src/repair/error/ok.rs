@@ -133,8 +133,8 @@ pub fn broken_off(chat: &cursor::Value<'_>) -> Option<ErrorAnswer> {
             .get("finish_reason")
             .is_some_and(|reason| !reason.is_null() && reason.raw() != b"\"\"")
     };
-    let choices = chat.get("choices")?;
-    let is_open = choices.elements().next().is_some() && !choices.elements().any(ended);
+    let mut choices = chat.get("choices")?.elements();
+    let is_open = choices.next().is_some_and(|first| !ended(first)) && !choices.any(ended);
     (is_open && is_zero("prompt_tokens") && is_zero("completion_tokens")).then(|| {
         invalid(
             "The upstream broke its answer off: it has no finish reason, and no token was counted.",
