@@ -18,7 +18,7 @@ use serde_json::Value;
 fn options(stream: bool) -> ResponseOptions {
     let shell = CalledTool { name: "shell".to_owned(), namespace: None, custom: true };
     let context = AnswerContext {
-        repeated: vec![("tools", br#"[{"type":"function","name":"get_weather"}]"#.to_vec())],
+        repeated: vec![("tools", br#"[{"type":"function","name":"get_weather"}]"#.into())],
         tools: ToolNames([("shell".to_owned(), shell)].into_iter().collect()),
         stream,
         ..AnswerContext::default()

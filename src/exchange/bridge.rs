@@ -131,9 +131,14 @@ impl Bridge {
 pub(super) fn unique_id(request_id: Option<&str>) -> String {
     /// A UUID without its dashes.
     const LONGEST: usize = 32;
-    let id = request_id.unwrap_or_default();
-    let mut id: String = id.chars().filter(char::is_ascii_alphanumeric).take(LONGEST).collect();
+    /// Hexadecimal digits of the random number.
+    const DIGITS: u32 = 16;
+    let given = request_id.unwrap_or_default();
+    let mut id = String::with_capacity(LONGEST + DIGITS as usize);
+    id.extend(given.chars().filter(char::is_ascii_alphanumeric).take(LONGEST));
     // std draws its hash keys from the host's random numbers.
-    id.push_str(&format!("{:016x}", RandomState::new().hash_one(0)));
+    let random = RandomState::new().hash_one(0);
+    let digit = |place| char::from_digit((random >> (4 * place) & 0xf) as u32, 16);
+    id.extend((0..DIGITS).rev().filter_map(digit));
     id
 }

@@ -1,6 +1,7 @@
 //! What an answer's `usage` tells about the prompt cache.
 
 use crate::telemetry::usage::names;
+use crate::wire::bytes::is_same;
 use crate::wire::json::cursor::Value;
 
 /// Whether prompt tokens came from a cache, by every name known for it: OpenAI (chat, Responses),
@@ -9,8 +10,11 @@ use crate::wire::json::cursor::Value;
 pub fn cached(usage: &Value<'_>) -> bool {
     let mut seen = [false; names::DETAILS.len() + names::CACHED.len() + names::CACHE_READ.len()];
     usage.members().any(|(key, value)| {
+        let own = key.name();
         let mut names = cache_names().zip(&mut seen);
-        let Some((name, seen)) = names.find(|(name, _)| key.is(name)) else { return false };
+        let Some((name, seen)) = names.find(|(name, _)| is_same(&own, name.as_bytes())) else {
+            return false;
+        };
         // Of members with the same name the first one counts.
         let first = !std::mem::replace(seen, true);
         let count =

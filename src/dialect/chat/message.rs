@@ -46,16 +46,15 @@ pub(crate) fn read(
 ) -> Option<(Range<usize>, What)> {
     let mut found = Message::default();
     for (key, value) in value.members() {
-        let Some(name) = key.as_str() else { continue };
-        let slot = match &*name {
-            "content" => &mut found.content,
-            "reasoning_content" => &mut found.reasoning[0],
-            "reasoning" => &mut found.reasoning[1],
-            "reasoning_details" => &mut found.reasoning[2],
-            "refusal" => &mut found.refusal,
-            "annotations" => &mut found.annotations,
-            "tool_calls" => &mut found.tool_calls,
-            "function_call" => &mut found.function_call,
+        let slot = match &*key.name() {
+            b"content" => &mut found.content,
+            b"reasoning_content" => &mut found.reasoning[0],
+            b"reasoning" => &mut found.reasoning[1],
+            b"reasoning_details" => &mut found.reasoning[2],
+            b"refusal" => &mut found.refusal,
+            b"annotations" => &mut found.annotations,
+            b"tool_calls" => &mut found.tool_calls,
+            b"function_call" => &mut found.function_call,
             _ => continue,
         };
         *slot = Some(value);

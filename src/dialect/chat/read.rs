@@ -28,14 +28,13 @@ impl<'a> ChatMembers<'a> {
     fn read(root: &Value<'a>) -> Self {
         let mut this = Self::default();
         for (key, value) in root.members() {
-            let Some(name) = key.as_str() else { continue };
-            match &*name {
-                "created" => this.created = whole_number(&value),
-                "model" => this.model = Some(value).filter(is_filled),
-                "service_tier" => this.service_tier = Some(value).filter(is_filled),
-                "choices" => this.choices = Some(value),
-                "usage" => this.usage = Some(value),
-                "error" => this.error = Some(value).filter(is_told),
+            match &*key.name() {
+                b"created" => this.created = whole_number(&value),
+                b"model" => this.model = Some(value).filter(is_filled),
+                b"service_tier" => this.service_tier = Some(value).filter(is_filled),
+                b"choices" => this.choices = Some(value),
+                b"usage" => this.usage = Some(value),
+                b"error" => this.error = Some(value).filter(is_told),
                 _ => {}
             }
         }
@@ -72,16 +71,15 @@ impl<'a> ChoiceMembers<'a> {
         let mut this = Self { index: position as u64, ..Self::default() };
         let object = |value: Value<'a>| Some(value).filter(|v| v.kind == Kind::BeginObject);
         for (key, value) in choice.members() {
-            let Some(name) = key.as_str() else { continue };
-            match &*name {
-                "index" => this.index = whole_number(&value).unwrap_or(this.index),
-                "delta" => this.delta = object(value),
-                "message" => this.message = object(value),
-                "finish_reason" => this.finish_reason = Some(value).filter(is_filled),
-                "stop_reason" | "matched_stop" => {
+            match &*key.name() {
+                b"index" => this.index = whole_number(&value).unwrap_or(this.index),
+                b"delta" => this.delta = object(value),
+                b"message" => this.message = object(value),
+                b"finish_reason" => this.finish_reason = Some(value).filter(is_filled),
+                b"stop_reason" | b"matched_stop" => {
                     this.stop = this.stop.or(Some(value).filter(is_filled));
                 }
-                "logprobs" => this.logprobs = object(value),
+                b"logprobs" => this.logprobs = object(value),
                 _ => {}
             }
         }
@@ -140,12 +138,18 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
     told.filter(|_| count == 1)
 }
 
+/// A whole chat completion that nobody has read before.
+pub(crate) fn whole(chat: &[u8], answer: &mut impl Answer) {
+    let chat = String::from_utf8_lossy(chat);
+    match cursor::parse(chat.as_bytes()) {
+        Ok(root) => completion(&root, answer),
+        Err(_) => answer.invalid("The upstream's answer is not JSON."),
+    }
+}
+
 /// A whole chat completion. Says why it is none.
-pub(crate) fn completion(chat: &[u8], answer: &mut impl Answer) {
-    let Ok(value) = cursor::parse(chat) else {
-        return answer.invalid("The upstream's answer is not JSON.");
-    };
-    let root = ChatMembers::read(&value);
+pub(crate) fn completion(chat: &Value<'_>, answer: &mut impl Answer) {
+    let root = ChatMembers::read(chat);
     root.head(answer);
     answer.begin();
     let choices = root.choices.iter().flat_map(Value::elements);

@@ -4,6 +4,7 @@ use memchr::memchr;
 
 use super::memo::RepeatedChunk;
 use super::{Answer, read};
+use crate::wire::bytes::is_utf8;
 
 /// What an event may have beside the answer's text: ids, usage, what servers add.
 const EVENT_BYTES: u64 = 1024 * 1024;
@@ -64,7 +65,7 @@ impl<A: Answer> ChatStreamReader<A> {
         }
         let payload = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii);
         if let Some((inner, what)) = payload.and_then(|payload| self.last.recall(payload))
-            && std::str::from_utf8(inner).is_ok()
+            && is_utf8(inner)
         {
             return self.answer.one(inner, what);
         }

@@ -22,6 +22,9 @@ impl Halves {
     /// Adds `inner`, what stands between the quotes of a valid JSON string, to `out`. A first half at
     /// its end waits for the next piece.
     pub(crate) fn push(&mut self, inner: &[u8], out: &mut Vec<u8>) {
+        if !has_units(inner) {
+            return self.plain(inner, out);
+        }
         let mut rest = inner;
         while let Some(at) = memchr(b'\\', rest) {
             let Some((plain, from_escape)) = rest.split_at_checked(at) else { break };
@@ -84,6 +87,18 @@ pub(crate) fn without_halves(json: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(whole)
 }
 
+/// Whether there is any `\uXXXX` in what stands between the quotes of a valid JSON string.
+fn has_units(inner: &[u8]) -> bool {
+    let mut rest = inner;
+    while let Some(at) = memchr(b'\\', rest) {
+        match rest.get(at + 1) {
+            Some(b'u') => return true,
+            _ => rest = rest.get(at + 2..).unwrap_or_default(),
+        }
+    }
+    false
+}
+
 /// The UTF-16 unit of `\uXXXX`.
 fn unit(escape: &[u8]) -> Option<u32> {
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;
@@ -140,18 +155,18 @@ pub(crate) fn escaped(text: &[u8]) -> Vec<u8> {
 
 /// A number.
 pub(crate) fn number(value: u64, out: &mut Vec<u8>) {
-    let start = out.len();
+    let mut digits = [0; 20];
     let mut rest = value;
-    loop {
-        out.push(b'0' + (rest % 10) as u8);
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        at -= 1;
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
 #[cfg(test)]

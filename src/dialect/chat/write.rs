@@ -96,7 +96,7 @@ impl<'a> ChatRequestBody<'a> {
 
     /// `text` as a JSON string.
     pub(crate) fn string(&mut self, text: &str) {
-        self.raw(string::encode(text));
+        string::write(text, &mut self.bytes);
     }
 
     /// `,"name":`; the name needs no escapes.

@@ -1,5 +1,6 @@
 //! What an answer must know of its request.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What an answer must know of its request.
@@ -7,7 +8,7 @@ use std::collections::HashMap;
 pub struct AnswerContext {
     /// Members of the Response object that repeat the request, or hold its default, in the order in
     /// which they are written: name and raw JSON, which has no line ends: it goes into events.
-    pub repeated: Vec<(&'static str, Vec<u8>)>,
+    pub repeated: Vec<(&'static str, Cow<'static, [u8]>)>,
     /// Whom a tool call of the chat answer is for.
     pub tools: ToolNames,
     /// `"stream": true`.
@@ -44,7 +45,7 @@ impl AnswerContext {
     /// Bytes that are kept of the request.
     #[must_use]
     pub fn held(&self) -> usize {
-        let repeated: usize = self.repeated.iter().map(|(_, json)| json.capacity()).sum();
+        let repeated: usize = self.repeated.iter().map(|(_, json)| json.len()).sum();
         repeated.saturating_add(self.tools.held())
     }
 }

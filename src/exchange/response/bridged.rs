@@ -1,7 +1,5 @@
 //! Answers to a converted request that is no stream: collected, and handed on as what was asked for.
 
-use std::borrow::Cow;
-
 use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid};
 use super::head::content_length;
@@ -21,6 +19,7 @@ use crate::repair::sse::{
 use crate::telemetry::counters::Repairs;
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
+use crate::wire::json::cursor::{Value, checked_object, parse};
 
 /// An answer that is being collected.
 #[derive(Debug)]
@@ -107,7 +106,14 @@ impl Bridged {
             let message = "The upstream's answer is compressed, so that it can't be converted.";
             return self.fail(invalid(message).to_answer());
         }
+        let is_first = self.counted == 0;
         self.counted = self.counted.saturating_add(bytes.len());
+        if is_first
+            && end
+            && let Some(decision) = self.known(bytes, context, meter)
+        {
+            return decision;
+        }
         self.read(bytes, context, meter);
         // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
         // written behind a head that has gone on.
@@ -117,10 +123,8 @@ impl Bridged {
         }
         let complete = self.is_complete();
         if end || (self.head_sent && complete) {
-            return match self.answer(meter) {
-                Ok(response) => self.pass(response, end),
-                Err(answer) => self.fail(*answer),
-            };
+            let answer = self.answer(context, meter);
+            return self.decided(answer, end);
         }
         if let UpstreamBody::Json(collected, _) = &self.source
             && let BodyDecision::Fail(answer) = hold(collected.len(), context)
@@ -132,6 +136,28 @@ impl Bridged {
             return self.pass(Vec::new(), false);
         }
         BodyDecision::Hold
+    }
+
+    /// What becomes of an answer that has come in one piece, where others of its shape were good.
+    fn known(
+        &mut self,
+        bytes: &[u8],
+        context: &ReaderContext<'_>,
+        meter: &mut Meter,
+    ) -> Option<BodyDecision> {
+        self.options.as_ref()?;
+        let known = context.shapes.known(self.operation, bytes)?;
+        if !self.is_one(known.choices) {
+            return None;
+        }
+        self.source = UpstreamBody::Spent;
+        let answer = self.converted(bytes, &checked_object(bytes), meter);
+        Some(self.decided(answer, true))
+    }
+
+    /// Whether choices, so many of them, can't be parts of one: nobody asked for several.
+    fn is_one(&self, choices: u32) -> bool {
+        choices <= 1 || self.request.choices != 1
     }
 
     fn read(&mut self, bytes: &[u8], context: &ReaderContext<'_>, meter: &mut Meter) {
@@ -199,34 +225,32 @@ impl Bridged {
     }
 
     /// What the complete answer becomes.
-    fn answer(&mut self, meter: &mut Meter) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+    fn answer(
+        &mut self,
+        context: &ReaderContext<'_>,
+        meter: &mut Meter,
+    ) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, UpstreamBody::Spent) {
             UpstreamBody::Json(collected, peek) => {
-                let Some(options) = self.options.clone() else {
+                if self.options.is_none() {
                     if let Some(answer) = from_ok(self.operation, &collected) {
                         return Err(answer.into());
                     }
                     let json = collected.get(trim_drift(&collected)).unwrap_or_default();
                     let mended = rescued(json);
                     return counted(self.operation, mended.as_deref().unwrap_or(json));
-                };
-                // Choices that nobody asked for may be parts of one.
-                let is_one = peek.choices() <= 1 || self.request.choices != 1;
-                let chat = if is_one && peek.is_all_good(&collected) {
-                    Cow::Borrowed(&*collected)
-                } else {
-                    let (request, limit) = (self.request, self.max_event_bytes);
-                    let chat = completion::answer(Api::Chat, &collected, request, limit)?;
-                    self.repairs.extend(chat.repairs);
-                    chat.body
-                };
-                if let Some(answer) = broken_off(&chat) {
-                    return Err(answer.into());
                 }
-                meter.push(&chat);
-                let (answer, cached) = options.whole(&chat)?;
-                self.cached = Some(cached.unwrap_or(false));
-                Ok(answer)
+                if self.is_one(peek.choices()) && peek.is_all_good(&collected) {
+                    context.shapes.see(self.operation, &collected, peek.choices());
+                    return self.converted(&collected, &checked_object(&collected), meter);
+                }
+                let (request, limit) = (self.request, self.max_event_bytes);
+                let chat = completion::answer(Api::Chat, &collected, request, limit)?;
+                self.repairs.extend(chat.repairs);
+                let text = String::from_utf8_lossy(&chat.body);
+                let root = parse(text.as_bytes())
+                    .map_err(|_| invalid("The upstream's answer is not JSON.").to_answer())?;
+                self.converted(&chat.body, &root, meter)
             }
             UpstreamBody::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
@@ -244,6 +268,31 @@ impl Bridged {
                 converter.into_answer()
             }
             UpstreamBody::Encoded | UpstreamBody::Spent => Ok(Vec::new()),
+        }
+    }
+
+    /// What a canonical chat answer becomes; `root`: the same, read.
+    fn converted(
+        &mut self,
+        chat: &[u8],
+        root: &Value<'_>,
+        meter: &mut Meter,
+    ) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+        if let Some(answer) = broken_off(root) {
+            return Err(answer.into());
+        }
+        meter.push(chat);
+        let Some(options) = self.options.take() else { return Ok(Vec::new()) };
+        let (answer, cached) = options.whole(root)?;
+        self.cached = Some(cached.unwrap_or(false));
+        Ok(answer)
+    }
+
+    /// `whole`: as for [`Self::pass`].
+    fn decided(&mut self, answer: Result<Vec<u8>, Box<ErrorAnswer>>, whole: bool) -> BodyDecision {
+        match answer {
+            Ok(response) => self.pass(response, whole),
+            Err(answer) => self.fail(*answer),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::error::ErrorAnswer;
 use crate::exchange::SentRequest;
 use crate::exchange::bridge::Bridge;
 use crate::policy::operation::Operation;
+use crate::wire::json::cursor::Value;
 
 /// What an answer is built from.
 #[derive(Debug, Clone)]
@@ -46,12 +47,16 @@ impl AnswerOptions {
     }
 
     /// A whole chat completion as the answer, and whether prompt tokens came from the cache.
-    pub(super) fn whole(self, chat: &[u8]) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
+    pub(super) fn whole(
+        self,
+        chat: &Value<'_>,
+    ) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
         match self {
             Self::Responses(options) => {
-                responses::answer::whole(options, chat).map_err(|error| Box::new(error.to_answer()))
+                let answer = responses::answer::of_completion(options, chat);
+                answer.map_err(|error| Box::new(error.to_answer()))
             }
-            Self::Messages(options) => messages::answer::whole(options, chat),
+            Self::Messages(options) => messages::answer::of_completion(options, chat),
         }
     }
 }

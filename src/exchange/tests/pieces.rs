@@ -102,6 +102,30 @@ fn of_a_stream() {
 /// A good answer is known by those before it, whole or cut anywhere, and what follows it is read.
 #[test]
 fn of_an_answer_like_the_one_before() {
+    for (path, body) in [
+        (CHAT, r#"{"model":"quick","messages":[]}"#),
+        ("/v1/responses", r#"{"model":"quick","input":"hi"}"#),
+        (
+            "/v1/messages",
+            r#"{"model":"quick","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#,
+        ),
+    ] {
+        like_the_one_before(path, body);
+    }
+}
+
+/// A body without what makes the ids of a converted answer unique.
+fn nameless(body: Vec<u8>) -> String {
+    let body = String::from_utf8(body).unwrap();
+    let rest =
+        ["{\"id\":\"resp_", "{\"id\":\"msg_"].iter().find_map(|begin| body.strip_prefix(begin));
+    match rest.and_then(|rest| rest.split('"').next()) {
+        Some(id) => body.replace(id, "ID"),
+        None => body,
+    }
+}
+
+fn like_the_one_before(path: &str, body: &str) {
     const GOOD: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}}"#;
     let config = config();
     let memory = Rc::new(WorkerMemory::default());
@@ -109,13 +133,12 @@ fn of_an_answer_like_the_one_before() {
         let mut host = Host::new(&config);
         let budget = Rc::new(Budget::new(&config, Rc::default()));
         host.exchange = Exchange::within(budget, memory.clone(), config.clone());
-        let body = r#"{"model":"quick","messages":[]}"#;
         let mut host =
-            host.asked(&post(CHAT, &[]), &[body.as_bytes()], End::WithData, &Around::default());
+            host.asked(&post(path, &[]), &[body.as_bytes()], End::WithData, &Around::default());
         let head = fields(&[(":status", "200"), ("content-type", JSON)]);
         let chunks: Vec<&[u8]> = chunks.iter().map(|chunk| chunk.as_bytes()).collect();
         host.respond(&head, &chunks, end);
-        (host.answer.head, host.answer.body, host.reply, host.notes, host.counted)
+        (host.answer.head, nameless(host.answer.body), host.reply, host.notes, host.counted)
     };
     answered(&memory, &[GOOD], End::WithData);
     let hit = GOOD.replace(r#""cached_tokens":0"#, r#""cached_tokens":9"#);

@@ -123,10 +123,9 @@ fn not_json(operation: Operation, body: &[u8]) -> Option<ErrorAnswer> {
 /// A plain chat answer that was broken off: no choice has a finish reason, and the usage that comes last was
 /// never counted (Ollama, whose runner died). As chat it may pass; whoever says that it is complete must not.
 #[must_use]
-pub fn broken_off(chat: &[u8]) -> Option<ErrorAnswer> {
-    let top = cursor::parse(chat).ok()?;
+pub fn broken_off(chat: &cursor::Value<'_>) -> Option<ErrorAnswer> {
     let is_zero = |name: &str| {
-        top.get("usage").and_then(|usage| usage.get(name)).and_then(|count| count.as_f64())
+        chat.get("usage").and_then(|usage| usage.get(name)).and_then(|count| count.as_f64())
             == Some(0.0)
     };
     let ended = |choice: cursor::Value<'_>| {
@@ -134,8 +133,8 @@ pub fn broken_off(chat: &[u8]) -> Option<ErrorAnswer> {
             .get("finish_reason")
             .is_some_and(|reason| !reason.is_null() && reason.raw() != b"\"\"")
     };
-    let choices = top.get("choices")?;
-    let is_open = choices.elements().next().is_some() && !choices.elements().any(ended);
+    let mut choices = chat.get("choices")?.elements();
+    let is_open = choices.next().is_some_and(|first| !ended(first)) && !choices.any(ended);
     (is_open && is_zero("prompt_tokens") && is_zero("completion_tokens")).then(|| {
         invalid(
             "The upstream broke its answer off: it has no finish reason, and no token was counted.",

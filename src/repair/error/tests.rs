@@ -371,7 +371,11 @@ fn an_answer_that_was_broken_off() {
         (r#"{"choices":[{"finish_reason":null}]}"#, false),
         (r#"{"choices":[]}"#, false),
     ] {
-        assert_eq!(broken_off(body.as_bytes()).is_some(), want, "{body}");
+        assert_eq!(
+            broken_off(&crate::wire::json::cursor::parse(body.as_bytes()).unwrap()).is_some(),
+            want,
+            "{body}"
+        );
     }
 }
 

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::tokenizer::{Kind, Tokenizer, plain_run, string_end};
+use super::checked::{container_length, string_length};
+use super::tokenizer::{Kind, Tokenizer};
 use super::{JsonError, string};
 use crate::wire::bytes::is_same;
 
@@ -15,6 +16,8 @@ use crate::wire::bytes::is_same;
 pub struct Value<'a> {
     /// `BeginObject`, `BeginArray` or a scalar's kind.
     pub kind: Kind,
+    /// There are escapes in it. Known of strings alone.
+    escaped: bool,
     raw: &'a [u8],
     start: usize,
 }
@@ -22,6 +25,7 @@ pub struct Value<'a> {
 /// A member's name and where it stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a> {
+    escaped: bool,
     raw: &'a [u8],
     start: usize,
 }
@@ -48,13 +52,14 @@ pub fn parse(text: &[u8]) -> Result<Value<'_>, JsonError> {
     }
     let first = first.ok_or(JsonError::Truncated)?;
     let raw = text.get(first.start as usize..end as usize).ok_or(JsonError::Truncated)?;
-    Ok(Value { kind: first.kind, raw, start: first.start as usize })
+    let escaped = first.kind == Kind::String && raw.contains(&b'\\');
+    Ok(Value { kind: first.kind, escaped, raw, start: first.start as usize })
 }
 
 /// The object `raw`, which a [`Tokenizer`] has checked already.
 #[must_use]
 pub fn checked_object(raw: &[u8]) -> Value<'_> {
-    Value { kind: Kind::BeginObject, raw, start: 0 }
+    Value { kind: Kind::BeginObject, escaped: false, raw, start: 0 }
 }
 
 impl<'a> Value<'a> {
@@ -100,7 +105,7 @@ impl<'a> Value<'a> {
         if self.kind != Kind::String {
             return None;
         }
-        string::decode(self.inner())
+        text(self.inner(), self.escaped)
     }
 
     /// A boolean's value.
@@ -137,14 +142,24 @@ impl<'a> Value<'a> {
 
 impl<'a> Key<'a> {
     /// Whether the name is `name`, however it is escaped.
+    #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        let inner = unquoted(self.raw);
-        if inner.len() <= name.len() {
-            return is_same(inner, name.as_bytes());
+        match self.escaped {
+            false => is_same(unquoted(self.raw), name.as_bytes()),
+            true => string::decode(unquoted(self.raw)).is_some_and(|key| key == name),
         }
-        // Longer it can only be by escapes.
-        plain_run(inner) < inner.len() && string::decode(inner).is_some_and(|key| key == name)
+    }
+
+    /// The name's bytes, to be held against names that are known. One that is not Unicode is none of them.
+    #[inline]
+    #[must_use]
+    pub fn name(&self) -> Cow<'a, [u8]> {
+        let inner = unquoted(self.raw);
+        match self.escaped {
+            false => Cow::Borrowed(inner),
+            true => unescaped(inner),
+        }
     }
 
     /// The name as it is written, without its quotes.
@@ -156,7 +171,7 @@ impl<'a> Key<'a> {
     /// The name; `None` if it is not Unicode.
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
-        string::decode(unquoted(self.raw))
+        text(unquoted(self.raw), self.escaped)
     }
 
     /// Where the name stands, quotes included.
@@ -175,8 +190,8 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let Value { raw, start, .. } = self.0.value()?;
-        Some((Key { raw, start }, self.0.value()?))
+        let Value { escaped, raw, start, .. } = self.0.value()?;
+        Some((Key { escaped, raw, start }, self.0.value()?))
     }
 }
 
@@ -193,8 +208,29 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+#[inline]
 fn unquoted(raw: &[u8]) -> &[u8] {
-    raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")).unwrap_or_default()
+    match raw {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => &[],
+    }
+}
+
+/// The value of a string of which it is known whether it has escapes.
+#[inline]
+fn text(inner: &[u8], escaped: bool) -> Option<Cow<'_, str>> {
+    match escaped {
+        false => std::str::from_utf8(inner).ok().map(Cow::Borrowed),
+        true => string::decode(inner),
+    }
+}
+
+#[cold]
+fn unescaped(inner: &[u8]) -> Cow<'_, [u8]> {
+    match string::decode(inner) {
+        Some(name) => Cow::Owned(name.into_owned().into_bytes()),
+        None => Cow::Borrowed(inner),
+    }
 }
 
 /// A way through what stands between two brackets. [`parse`] has checked the text, so only strings and
@@ -212,8 +248,13 @@ impl<'a> ValueWalk<'a> {
         let between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
         let at = self.rest.iter().position(|byte| !between(byte))?;
         let from = self.rest.get(at..)?;
+        let mut escaped = false;
         let (kind, length) = match from.first()? {
-            b'"' => (Kind::String, string_length(from)?),
+            b'"' => {
+                let length;
+                (length, escaped) = string_length(from)?;
+                (Kind::String, length)
+            }
             b'{' => (Kind::BeginObject, container_length(from)?),
             b'[' => (Kind::BeginArray, container_length(from)?),
             b't' => (Kind::True, 4),
@@ -226,36 +267,7 @@ impl<'a> ValueWalk<'a> {
         let start = self.start + at;
         self.rest = rest;
         self.start = start + length;
-        Some(Value { kind, raw, start })
-    }
-}
-
-/// Length of the string that `text` begins with, quotes included.
-fn string_length(text: &[u8]) -> Option<usize> {
-    Some(string_end(text.get(1..)?)? + 2)
-}
-
-/// Length of the array or object that `text` begins with.
-fn container_length(text: &[u8]) -> Option<usize> {
-    let mut depth = 0_u32;
-    let mut at = 0;
-    loop {
-        let special = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
-        at += text.get(at..)?.iter().position(special)?;
-        match text.get(at)? {
-            b'"' => at += string_length(text.get(at..)?)?,
-            b'[' | b'{' => {
-                depth += 1;
-                at += 1;
-            }
-            _ => {
-                depth = depth.checked_sub(1)?;
-                at += 1;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-        }
+        Some(Value { kind, escaped, raw, start })
     }
 }
 

@@ -4,6 +4,7 @@
 //! request's body with it while it arrives; [`chunk`] has the texts that the ends of chunks cut; [`cursor`] walks a text that is there as a whole. Neither
 //! builds a tree.
 
+mod checked;
 pub mod chunk;
 pub mod cursor;
 pub mod scan;

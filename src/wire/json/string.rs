@@ -49,6 +49,12 @@ fn hex4(chars: &mut std::str::Chars<'_>) -> Option<u32> {
 #[must_use]
 pub fn encode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);
+    write(text, &mut out);
+    out
+}
+
+/// Writes `text` as a JSON string, quotes included.
+pub fn write(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
@@ -67,7 +73,6 @@ pub fn encode(text: &str) -> Vec<u8> {
         rest = tail;
     }
     out.push(b'"');
-    out
 }
 
 #[cfg(test)]

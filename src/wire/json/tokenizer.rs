@@ -4,7 +4,7 @@
 //! leading byte order mark is skipped (RFC 8259 section 8.1 lets a parser ignore one; FastAPI does).
 //! Strings may hold invalid UTF-8: who reads a string's value checks that.
 
-mod block;
+pub(super) mod block;
 mod inside;
 mod look;
 mod numbers;

@@ -179,6 +179,9 @@ impl Answer for MessageBuilder {
         let model = &self.options.model;
         // It may not change between events.
         self.head.model.get_or_insert_with(|| string::encode(model));
+        if !self.events.are_wanted() {
+            return;
+        }
         let mut message = Vec::new();
         self.write_head(&mut message);
         message.extend_from_slice(
@@ -290,6 +293,9 @@ impl Answer for MessageBuilder {
             return;
         }
         self.phase = Phase::Ended;
+        if !self.events.are_wanted() {
+            return;
+        }
         let mut stop = Vec::new();
         self.write_stop(&mut stop);
         let usage = self.head.usage;

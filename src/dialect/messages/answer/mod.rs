@@ -22,6 +22,7 @@ pub(crate) use tests::assembled;
 use super::MessageContext;
 use crate::dialect::chat::read;
 use crate::error::ErrorAnswer;
+use crate::wire::json::cursor::Value;
 use builder::MessageBuilder;
 use events::MessageEvents;
 
@@ -53,11 +54,26 @@ pub fn whole(
     options: MessageOptions,
     chat: &[u8],
 ) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
+    built(options, |builder| read::whole(chat, builder))
+}
+
+/// The same of a completion that was read before: valid JSON, and Unicode.
+///
+/// # Errors
+/// As [`whole`].
+pub fn of_completion(
+    options: MessageOptions,
+    chat: &Value<'_>,
+) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
+    built(options, |builder| read::completion(chat, builder))
+}
+
+fn built(
+    options: MessageOptions,
+    read: impl FnOnce(&mut MessageBuilder),
+) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
     let mut builder = MessageBuilder::new(options, MessageEvents::new(false));
-    match std::str::from_utf8(chat) {
-        Ok(_) => read::completion(chat, &mut builder),
-        Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),
-    }
+    read(&mut builder);
     builder.finish_answer();
     let cached = builder.cached();
     Ok((builder.into_message()?, cached))

@@ -91,47 +91,47 @@ impl<'a> MessageParams<'a> {
     pub(super) fn read(root: &Value<'a>) -> Result<Self, GatewayError> {
         let mut params = Self::default();
         for (key, value) in root.members() {
-            let name = key.as_str().ok_or_else(not_unicode)?;
-            let slot = match name.as_ref() {
-                "betas" => &mut params.betas,
-                "cache_control" => &mut params.cache_control,
-                "container" => &mut params.container,
-                "context_management" => &mut params.context_management,
-                "inference_geo" => &mut params.inference_geo,
-                "max_tokens" => &mut params.max_tokens,
-                "mcp_servers" => &mut params.mcp_servers,
-                "messages" => &mut params.messages,
-                "metadata" => &mut params.metadata,
-                "n" => &mut params.n,
-                "output_config" => &mut params.output_config,
-                "output_format" => &mut params.output_format,
-                "service_tier" => &mut params.service_tier,
-                "speed" => &mut params.speed,
-                "stop_sequences" => &mut params.stop_sequences,
-                "stream" => &mut params.stream,
-                "stream_options" => &mut params.stream_options,
-                "system" => &mut params.system,
-                "temperature" => &mut params.temperature,
-                "thinking" => &mut params.thinking,
-                "thread" => &mut params.thread,
-                "tool_choice" => &mut params.tool_choice,
-                "tools" => &mut params.tools,
-                "top_p" => &mut params.top_p,
-                "model" => continue,
-                _ if params.rest.len() == MAX_REST => {
-                    let message = format!("There are more than {MAX_REST} parameters.");
-                    return Err(GatewayError::new(Code::UnsupportedParameter, message));
-                }
+            let slot = match &*key.name() {
+                b"betas" => &mut params.betas,
+                b"cache_control" => &mut params.cache_control,
+                b"container" => &mut params.container,
+                b"context_management" => &mut params.context_management,
+                b"inference_geo" => &mut params.inference_geo,
+                b"max_tokens" => &mut params.max_tokens,
+                b"mcp_servers" => &mut params.mcp_servers,
+                b"messages" => &mut params.messages,
+                b"metadata" => &mut params.metadata,
+                b"n" => &mut params.n,
+                b"output_config" => &mut params.output_config,
+                b"output_format" => &mut params.output_format,
+                b"service_tier" => &mut params.service_tier,
+                b"speed" => &mut params.speed,
+                b"stop_sequences" => &mut params.stop_sequences,
+                b"stream" => &mut params.stream,
+                b"stream_options" => &mut params.stream_options,
+                b"system" => &mut params.system,
+                b"temperature" => &mut params.temperature,
+                b"thinking" => &mut params.thinking,
+                b"thread" => &mut params.thread,
+                b"tool_choice" => &mut params.tool_choice,
+                b"tools" => &mut params.tools,
+                b"top_p" => &mut params.top_p,
+                b"model" => continue,
                 name => {
-                    refuse_variant(name.as_bytes(), READ)?;
-                    refuse_variant(name.as_bytes(), WRITTEN)?;
+                    key.as_str().ok_or_else(not_unicode)?;
+                    if params.rest.len() == MAX_REST {
+                        let message = format!("There are more than {MAX_REST} parameters.");
+                        return Err(GatewayError::new(Code::UnsupportedParameter, message));
+                    }
+                    refuse_variant(name, READ)?;
+                    refuse_variant(name, WRITTEN)?;
                     params.rest.push((key, value));
                     continue;
                 }
             };
             // Servers differ in which of two counts.
             if slot.is_some() {
-                return Err(duplicate(&name));
+                return Err(duplicate(&key.as_str().unwrap_or_default()));
             }
             *slot = given(value);
         }

@@ -267,7 +267,10 @@ impl ResponseBuilder {
             return Err(answer);
         }
         let state = self.reason.map_or(ResponseState::Completed, ResponseState::Incomplete);
-        let mut out = Vec::new();
+        // What the members have beside the text and what the request said.
+        const OTHERS: usize = 2048;
+        let room = self.held().saturating_add(self.options.context.held());
+        let mut out = Vec::with_capacity(room.saturating_add(OTHERS));
         response::write(&self.options, &self.head, &self.items, state, &mut out);
         Ok(out)
     }

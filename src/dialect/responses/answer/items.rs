@@ -119,6 +119,9 @@ impl JsonList {
 
     /// Writes what was added since the last time, as an array.
     pub(super) fn write_new(&mut self, out: &mut Vec<u8>) {
+        if self.shown == self.raw.len() {
+            return out.extend_from_slice(b"[]");
+        }
         let new = self.raw.get(self.shown..).unwrap_or_default();
         out.push(b'[');
         out.extend_from_slice(new.strip_prefix(b",").unwrap_or(new));
@@ -178,6 +181,11 @@ pub(super) struct ItemPosition<'a> {
 }
 
 impl ItemPosition<'_> {
+    /// Its place in `output`.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     fn write_id(&self, out: &mut Vec<u8>) {
         out.push(b'"');
         for part in [self.prefix, "_", self.id, "_"] {

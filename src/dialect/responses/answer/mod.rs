@@ -32,6 +32,7 @@ use crate::error::{Code, GatewayError};
 use super::{AnswerContext, CalledTool};
 use crate::dialect::chat::read;
 use crate::dialect::seal::AnswerSealer;
+use crate::wire::json::cursor::Value;
 use builder::ResponseBuilder;
 use events::ResponseEvents;
 
@@ -66,11 +67,26 @@ pub fn whole(
     options: ResponseOptions,
     chat: &[u8],
 ) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
+    built(options, |builder| read::whole(chat, builder))
+}
+
+/// The same of a completion that was read before: valid JSON, and Unicode.
+///
+/// # Errors
+/// As [`whole`].
+pub fn of_completion(
+    options: ResponseOptions,
+    chat: &Value<'_>,
+) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
+    built(options, |builder| read::completion(chat, builder))
+}
+
+fn built(
+    options: ResponseOptions,
+    read: impl FnOnce(&mut ResponseBuilder),
+) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
     let mut builder = ResponseBuilder::new(options, ResponseEvents::new(false));
-    match std::str::from_utf8(chat) {
-        Ok(_) => read::completion(chat, &mut builder),
-        Err(_) => read::completion(String::from_utf8_lossy(chat).as_bytes(), &mut builder),
-    }
+    read(&mut builder);
     builder.end();
     let cached = builder.head.usage.map(|usage| usage.cached);
     match builder.into_response() {

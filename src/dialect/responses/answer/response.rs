@@ -8,20 +8,23 @@ use crate::wire::json::string;
 use super::items::OutputItem;
 use super::{ResponseOptions, usage};
 
-/// Members that are written here: a request may not repeat them.
-const OWN: [&str; 11] = [
-    "id",
-    "object",
-    "created_at",
-    "status",
-    "background",
-    "error",
-    "incomplete_details",
-    "model",
-    "output",
-    "usage",
-    "completed_at",
-];
+/// Whether a member is written here: a request may not repeat it.
+fn is_own(name: &str) -> bool {
+    matches!(
+        name.as_bytes(),
+        b"id"
+            | b"object"
+            | b"created_at"
+            | b"status"
+            | b"background"
+            | b"error"
+            | b"incomplete_details"
+            | b"model"
+            | b"output"
+            | b"usage"
+            | b"completed_at"
+    )
+}
 
 /// Why an answer is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +122,7 @@ pub(super) fn write(
     }
     out.push(b']');
     let mut tier = head.service_tier.as_deref();
-    for (name, value) in options.context.repeated.iter().filter(|(name, _)| !OWN.contains(name)) {
+    for (name, value) in options.context.repeated.iter().filter(|(name, _)| !is_own(name)) {
         let told = if *name == "service_tier" { tier.take() } else { None };
         member(name, told.unwrap_or(value), out);
     }

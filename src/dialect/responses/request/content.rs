@@ -150,18 +150,17 @@ fn read_part<'a>(
     }
     let mut members = PartMembers::default();
     for (key, value) in part.members() {
-        let name = key.as_str().unwrap_or_default();
-        let slot = match name.as_ref() {
-            "type" => &mut members.kind,
-            "text" => &mut members.text,
-            "refusal" => &mut members.refusal,
-            "image_url" => &mut members.image_url,
-            "detail" => &mut members.detail,
-            "file_id" => &mut members.file_id,
-            "file_data" => &mut members.file_data,
-            "file_url" => &mut members.file_url,
-            "filename" => &mut members.filename,
-            "annotations" | "logprobs" | "id" => continue,
+        let slot = match &*key.name() {
+            b"type" => &mut members.kind,
+            b"text" => &mut members.text,
+            b"refusal" => &mut members.refusal,
+            b"image_url" => &mut members.image_url,
+            b"detail" => &mut members.detail,
+            b"file_id" => &mut members.file_id,
+            b"file_data" => &mut members.file_data,
+            b"file_url" => &mut members.file_url,
+            b"filename" => &mut members.filename,
+            b"annotations" | b"logprobs" | b"id" => continue,
             _ => {
                 members.extras |= !value.is_null();
                 continue;

@@ -100,50 +100,50 @@ impl<'a> ResponseParams<'a> {
     pub(super) fn read(root: &Value<'a>) -> Result<Self, GatewayError> {
         let mut params = Self::default();
         for (key, value) in root.members() {
-            let name = key.as_str().ok_or_else(not_unicode)?;
-            let slot = match name.as_ref() {
-                "background" => &mut params.background,
-                "client_metadata" => &mut params.client_metadata,
-                "conversation" => &mut params.conversation,
-                "include" => &mut params.include,
-                "input" => &mut params.input,
-                "instructions" => &mut params.instructions,
-                "max_output_tokens" => &mut params.max_output_tokens,
-                "max_tool_calls" => &mut params.max_tool_calls,
-                "metadata" => &mut params.metadata,
-                "parallel_tool_calls" => &mut params.parallel_tool_calls,
-                "previous_response_id" => &mut params.previous_response_id,
-                "prompt" => &mut params.prompt,
-                "prompt_cache_key" => &mut params.prompt_cache_key,
-                "reasoning" => &mut params.reasoning,
-                "safety_identifier" => &mut params.safety_identifier,
-                "service_tier" => &mut params.service_tier,
-                "store" => &mut params.store,
-                "stream" => &mut params.stream,
-                "stream_options" => &mut params.stream_options,
-                "temperature" => &mut params.temperature,
-                "text" => &mut params.text,
-                "tool_choice" => &mut params.tool_choice,
-                "tools" => &mut params.tools,
-                "top_logprobs" => &mut params.top_logprobs,
-                "top_p" => &mut params.top_p,
-                "truncation" => &mut params.truncation,
-                "user" => &mut params.user,
-                "model" => continue,
-                _ if params.rest.len() == MAX_REST => {
-                    let message = format!("There are more than {MAX_REST} parameters.");
-                    return Err(GatewayError::new(Code::UnsupportedParameter, message));
-                }
+            let slot = match &*key.name() {
+                b"background" => &mut params.background,
+                b"client_metadata" => &mut params.client_metadata,
+                b"conversation" => &mut params.conversation,
+                b"include" => &mut params.include,
+                b"input" => &mut params.input,
+                b"instructions" => &mut params.instructions,
+                b"max_output_tokens" => &mut params.max_output_tokens,
+                b"max_tool_calls" => &mut params.max_tool_calls,
+                b"metadata" => &mut params.metadata,
+                b"parallel_tool_calls" => &mut params.parallel_tool_calls,
+                b"previous_response_id" => &mut params.previous_response_id,
+                b"prompt" => &mut params.prompt,
+                b"prompt_cache_key" => &mut params.prompt_cache_key,
+                b"reasoning" => &mut params.reasoning,
+                b"safety_identifier" => &mut params.safety_identifier,
+                b"service_tier" => &mut params.service_tier,
+                b"store" => &mut params.store,
+                b"stream" => &mut params.stream,
+                b"stream_options" => &mut params.stream_options,
+                b"temperature" => &mut params.temperature,
+                b"text" => &mut params.text,
+                b"tool_choice" => &mut params.tool_choice,
+                b"tools" => &mut params.tools,
+                b"top_logprobs" => &mut params.top_logprobs,
+                b"top_p" => &mut params.top_p,
+                b"truncation" => &mut params.truncation,
+                b"user" => &mut params.user,
+                b"model" => continue,
                 name => {
-                    refuse_variant(name.as_bytes(), READ)?;
-                    refuse_variant(name.as_bytes(), WRITTEN)?;
+                    key.as_str().ok_or_else(not_unicode)?;
+                    if params.rest.len() == MAX_REST {
+                        let message = format!("There are more than {MAX_REST} parameters.");
+                        return Err(GatewayError::new(Code::UnsupportedParameter, message));
+                    }
+                    refuse_variant(name, READ)?;
+                    refuse_variant(name, WRITTEN)?;
                     params.rest.push((key, value));
                     continue;
                 }
             };
             // Servers differ in which of two counts.
             if slot.is_some() {
-                return Err(duplicate(&name));
+                return Err(duplicate(&key.as_str().unwrap_or_default()));
             }
             *slot = given(value);
         }

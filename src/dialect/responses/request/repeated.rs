@@ -1,5 +1,6 @@
 //! The members of the Response object that repeat the request.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::params::ResponseParams;
@@ -16,41 +17,47 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// silent it is the default of the API reference. `store` is false then, unlike there: nothing is
 /// kept here, and a client that reads `true` may ask for it later. A value for which [`MAX_BYTES`] leaves
 /// no room is not repeated: its default stands there.
-pub(super) fn members(params: &ResponseParams<'_>) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn members(params: &ResponseParams<'_>) -> Vec<(&'static str, Cow<'static, [u8]>)> {
     let room = Cell::new(MAX_BYTES);
     let fits = |value: &Value<'_>| {
         let left = room.get().checked_sub(value.raw().len());
         room.set(left.unwrap_or(room.get()));
         left.is_some()
     };
-    let or = |value: Option<Value<'_>>, default: &str| match value.filter(fits) {
+    let or = |value: Option<Value<'_>>, default: &'static str| match value.filter(fits) {
         Some(value) => {
             let mut out = Vec::with_capacity(value.raw().len());
             one_line(value, &mut out);
-            out
+            Cow::Owned(out)
         }
-        None => default.as_bytes().to_vec(),
+        None => Cow::Borrowed(default.as_bytes()),
     };
     vec![
-        ("background", b"false".to_vec()),
+        ("background", Cow::Borrowed(b"false")),
         ("instructions", or(params.instructions, "null")),
         ("max_output_tokens", or(params.max_output_tokens, "null")),
         ("max_tool_calls", or(params.max_tool_calls, "null")),
         ("parallel_tool_calls", or(params.parallel_tool_calls, "true")),
-        ("previous_response_id", b"null".to_vec()),
+        ("previous_response_id", Cow::Borrowed(b"null")),
         ("prompt_cache_key", or(params.prompt_cache_key, "null")),
         (
             "reasoning",
-            with_defaults(
-                params.reasoning.filter(fits),
-                &[("effort", "null"), ("summary", "null")],
-            ),
+            match params.reasoning.filter(fits) {
+                None => Cow::Borrowed(br#"{"effort":null,"summary":null}"#),
+                Some(given) => with_defaults(given, &[("effort", "null"), ("summary", "null")]),
+            },
         ),
         ("safety_identifier", or(params.safety_identifier, "null")),
         ("service_tier", or(params.service_tier, r#""auto""#)),
         ("store", or(params.store, "false")),
         ("temperature", or(params.temperature, "1.0")),
-        ("text", with_defaults(params.text.filter(fits), &[("format", r#"{"type":"text"}"#)])),
+        (
+            "text",
+            match params.text.filter(fits) {
+                None => Cow::Borrowed(br#"{"format":{"type":"text"}}"#),
+                Some(given) => with_defaults(given, &[("format", r#"{"type":"text"}"#)]),
+            },
+        ),
         ("tool_choice", or(params.tool_choice, r#""auto""#)),
         ("tools", or(params.tools, "[]")),
         ("top_logprobs", or(params.top_logprobs, "0")),
@@ -62,10 +69,10 @@ pub(super) fn members(params: &ResponseParams<'_>) -> Vec<(&'static str, Vec<u8>
 }
 
 /// `object` as it is, with what it lacks of `defaults` in front.
-fn with_defaults(object: Option<Value<'_>>, defaults: &[(&str, &str)]) -> Vec<u8> {
+fn with_defaults(object: Value<'_>, defaults: &[(&str, &str)]) -> Cow<'static, [u8]> {
     let mut out = vec![b'{'];
     for (name, json) in defaults {
-        let mut members = object.iter().flat_map(Value::members);
+        let mut members = object.members();
         if !members.any(|(key, value)| key.is(name) && !value.is_null()) {
             comma(&mut out);
             out.push(b'"');
@@ -74,7 +81,7 @@ fn with_defaults(object: Option<Value<'_>>, defaults: &[(&str, &str)]) -> Vec<u8
             out.extend_from_slice(json.as_bytes());
         }
     }
-    for (key, value) in object.iter().flat_map(Value::members) {
+    for (key, value) in object.members() {
         // A member that is null gave way to its default.
         if let (Some(name), false) = (key.as_str(), value.is_null()) {
             comma(&mut out);
@@ -84,7 +91,7 @@ fn with_defaults(object: Option<Value<'_>>, defaults: &[(&str, &str)]) -> Vec<u8
         }
     }
     out.push(b'}');
-    out
+    Cow::Owned(out)
 }
 
 /// Between two members of the object in `out`.

@@ -4,7 +4,9 @@
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 use words as imp;
 
-pub use imp::{LEN, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials};
+pub use imp::{
+    LEN, brackets, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials,
+};
 
 /// Bytes of which it is only asked whether they are all plain.
 pub const LARGE: usize = 256;
@@ -19,14 +21,21 @@ pub struct NumberBytes {
     pub commas: u64,
 }
 
+/// Where in 64 bytes stand the brackets of arrays and objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brackets {
+    pub opens: u64,
+    pub closes: u64,
+}
+
 #[cfg(target_feature = "simd128")]
 mod imp {
     use std::arch::wasm32::{
         u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_le, u8x16_min, u8x16_splat,
-        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_xor,
+        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_or, v128_xor,
     };
 
-    use super::{LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -79,6 +88,14 @@ mod imp {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(vectors(wide).map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))))
+    }
+
+    #[inline]
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = vectors(wide).map(|bytes| v128_or(bytes, u8x16_splat(0x20)));
+        let of = |byte| mask(folded.map(|bytes| u8x16_eq(bytes, u8x16_splat(byte))));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     /// Zero for `"`, `\` and control characters alone.
@@ -153,7 +170,7 @@ mod imp {
 mod imp {
     use wide::u8x16;
 
-    use super::{LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -213,6 +230,14 @@ mod imp {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(vectors(wide).map(|bytes| bytes.cmp_eq(u8x16::splat(byte))))
+    }
+
+    #[inline]
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = vectors(wide).map(|bytes| bytes | u8x16::splat(0x20));
+        let of = |byte| mask(folded.map(|bytes| bytes.cmp_eq(u8x16::splat(byte))));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     /// All ones for `"`, `\` and control characters.
@@ -277,7 +302,7 @@ mod imp {
     all(target_arch = "wasm32", not(target_feature = "simd128"))
 ))]
 mod words {
-    use super::{LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -322,6 +347,14 @@ mod words {
     #[inline]
     pub fn equal_bytes(wide: &[u8; 64], byte: u8) -> u64 {
         mask(words(wide).map(|word| equal(word, byte)))
+    }
+
+    #[inline]
+    pub fn brackets(wide: &[u8; 64]) -> Brackets {
+        // In ASCII the two kinds of each are one bit apart.
+        let folded = words(wide).map(|word| word | (EACH * 0x20));
+        let of = |byte| mask(folded.map(|word| equal(word, byte)));
+        Brackets { opens: of(b'{'), closes: of(b'}') }
     }
 
     // The highest bit of each byte says whether it is one that is looked for. No byte's sum reaches
@@ -379,7 +412,7 @@ mod laws {
     /// Bytes on both sides of every border that matters.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![
-            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
+            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]{}/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
             any::<u8>()
         ]
     }
@@ -390,6 +423,7 @@ mod laws {
             let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
             prop_assert_eq!(imp::specials(wide), words::specials(wide));
             prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
+            prop_assert_eq!(imp::brackets(wide), words::brackets(wide));
             for at in [b'"', b'0', 0x80] {
                 prop_assert_eq!(imp::equal_bytes(wide, at), words::equal_bytes(wide, at));
             }

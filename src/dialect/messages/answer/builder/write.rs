@@ -15,7 +15,9 @@ impl MessageBuilder {
         if let Some(answer) = self.failure.take() {
             return Err(answer);
         }
-        let mut out = Vec::new();
+        // What the members have beside the text.
+        const OTHERS: usize = 512;
+        let mut out = Vec::with_capacity(self.held().saturating_add(OTHERS));
         self.write_head(&mut out);
         out.extend_from_slice(b"\"content\":[");
         let mut any = false;

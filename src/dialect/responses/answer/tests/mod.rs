@@ -32,11 +32,11 @@ pub(super) fn options(stream: bool) -> ResponseOptions {
     ];
     let context = AnswerContext {
         repeated: vec![
-            ("instructions", b"null".to_vec()),
-            ("service_tier", b"\"auto\"".to_vec()),
+            ("instructions", b"null".into()),
+            ("service_tier", b"\"auto\"".into()),
             (
                 "tools",
-                br#"[{"type":"function","name":"plain"},{"type":"function","name":"plainer"},{"type":"function","name":"other"},{"type":"custom","name":"shell"}]"#.to_vec(),
+                br#"[{"type":"function","name":"plain"},{"type":"function","name":"plainer"},{"type":"function","name":"other"},{"type":"custom","name":"shell"}]"#.into(),
             ),
         ],
         tools: ToolNames(tools.into_iter().collect()),

@@ -73,7 +73,7 @@ fn the_model_may_be_replaced_and_own_members_are_not_repeated() {
     let mut options = options(false);
     options.response_model = Some("alias".to_owned());
     let context = std::rc::Rc::make_mut(&mut options.context);
-    context.repeated = vec![("status", b"1".to_vec()), ("metadata", b"{}".to_vec())];
+    context.repeated = vec![("status", b"1".into()), ("metadata", b"{}".into())];
     let chat = completion(json!({"content":"x"}), "stop").to_string();
     let (response, _) = whole(options, chat.as_bytes()).unwrap();
     let response: Value = serde_json::from_slice(&response).unwrap();

@@ -211,30 +211,31 @@ impl<'a> ItemReader<'_, 'a> {
         }
         let mut members = ItemMembers::default();
         for (key, value) in item.members() {
-            let name = key.as_str().unwrap_or_default();
-            let slot = match name.as_ref() {
-                "type" => &mut members.kind,
-                "role" => &mut members.role,
-                "content" => &mut members.content,
-                "summary" => &mut members.summary,
-                "call_id" => &mut members.call_id,
-                "name" => &mut members.name,
-                "namespace" => &mut members.namespace,
-                "arguments" => &mut members.arguments,
-                "input" => &mut members.input,
-                "output" => &mut members.output,
-                "tools" => &mut members.tools,
-                "id" => &mut members.id,
-                "encrypted_content" => &mut members.encrypted_content,
-                "tool_calls" | "function_call" => {
-                    let member = if name == "tool_calls" { "tool_calls" } else { "function_call" };
+            let name = key.name();
+            let slot = match &*name {
+                b"type" => &mut members.kind,
+                b"role" => &mut members.role,
+                b"content" => &mut members.content,
+                b"summary" => &mut members.summary,
+                b"call_id" => &mut members.call_id,
+                b"name" => &mut members.name,
+                b"namespace" => &mut members.namespace,
+                b"arguments" => &mut members.arguments,
+                b"input" => &mut members.input,
+                b"output" => &mut members.output,
+                b"tools" => &mut members.tools,
+                b"id" => &mut members.id,
+                b"encrypted_content" => &mut members.encrypted_content,
+                b"tool_calls" | b"function_call" => {
+                    let is_list = &*name == b"tool_calls";
+                    let member = if is_list { "tool_calls" } else { "function_call" };
                     members.chat_calls = given(value).map(|value| (member, value));
                     continue;
                 }
                 _ => continue,
             };
             // An output of nothing is one, too.
-            *slot = if name == "output" { Some(value) } else { given(value) };
+            *slot = if &*name == b"output" { Some(value) } else { given(value) };
         }
         let kind = match members.kind {
             Some(kind) => kind.as_str().ok_or_else(|| must_be(path(index, "type"), "a string"))?,
