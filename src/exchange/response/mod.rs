@@ -195,6 +195,14 @@ impl Exchange {
 
     /// The next bytes of the body (never the same twice).
     pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
+        // The other events of a stream are like its last one, and many come alone. Nothing is held of these.
+        if next == Next::Later
+            && let ResponsePhase::Stream(stream) = &mut self.response
+            && stream.passes(bytes, &mut self.tally.meter)
+        {
+            self.note_counted();
+            return ResponseStep::Release(Vec::new(), BodyOut::Same);
+        }
         let step = self.read_response_body(bytes, next);
         // What has gone on is not held any more.
         let _less = self.settle();
@@ -285,8 +293,11 @@ impl Exchange {
                 if let Some(fault) = self.response.take_fault() {
                     self.count_answer(fault);
                 }
-                for repair in self.response.take_repairs().iter() {
-                    self.count_answer(AnswerFault::Repaired(repair));
+                let repairs = self.response.take_repairs();
+                if !repairs.is_empty() {
+                    for repair in repairs.iter() {
+                        self.count_answer(AnswerFault::Repaired(repair));
+                    }
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;

@@ -179,6 +179,18 @@ impl RepairedStream {
         BodyDecision::Pass { edits, body, rest: Rest::Read }
     }
 
+    /// Lets a chunk that is one event like the last one go on as it is, where that is all there is to do. False, and nothing
+    /// has happened, for any other.
+    pub(super) fn passes(&mut self, bytes: &[u8], meter: &mut Meter) -> bool {
+        let is_seen_by_nobody_else =
+            self.head.is_none() && !self.held && !self.hides_usage && self.bridge.is_none();
+        if !is_seen_by_nobody_else || !self.sse.passes(bytes) {
+            return false;
+        }
+        meter.push(bytes);
+        true
+    }
+
     /// Ends a stream whose head has gone on: what is still to be sent.
     pub(super) fn abort(&mut self, answer: ErrorAnswer) -> Vec<u8> {
         let mut last = self.sse.abort(answer);
