@@ -82,6 +82,7 @@ impl Account {
     /// # Errors
     /// `overloaded` where that is more than the worker, the key or the provider may hold; less than before is never too
     /// much.
+    #[inline]
     pub(super) fn set(
         &mut self,
         bytes: usize,
@@ -93,6 +94,16 @@ impl Account {
         if bytes == self.held && (bytes == 0 || self.provider == provider) {
             return Ok(());
         }
+        self.change(bytes, key, provider)
+    }
+
+    #[cold]
+    fn change(
+        &mut self,
+        bytes: usize,
+        key: Option<&Arc<VirtualKey>>,
+        provider: Option<ProviderId>,
+    ) -> Result<(), GatewayError> {
         let grows = bytes > self.held;
         self.give_back();
         self.key = key.cloned();

@@ -174,28 +174,35 @@ pub enum Note {
 }
 
 impl Note {
-    /// The filter state key, read in an access log as `%FILTER_STATE(wasm.<key>:PLAIN)%`.
+    /// The filter state key as a module names it: Envoy's wasm host puts `wasm.` before it.
     #[must_use]
     pub fn key(self) -> &'static str {
+        let key = self.state_key();
+        key.strip_prefix("wasm.").unwrap_or(key)
+    }
+
+    /// The filter state key, read in an access log as `%FILTER_STATE(<key>:PLAIN)%`.
+    #[must_use]
+    pub fn state_key(self) -> &'static str {
         match self {
-            Self::Request => "gateway_request",
-            Self::Cache => "gateway_cache",
-            Self::Decision => "gateway_decision",
-            Self::Facts => "gateway_facts",
-            Self::Undo => "gateway_undo",
-            Self::Attempts => "gateway_attempts",
-            Self::Reply => "gateway_reply",
-            Self::VirtualKey => "gateway_virtual_key",
-            Self::Operation => "gateway_operation",
-            Self::Model => "gateway_model",
-            Self::Provider => "gateway_provider",
-            Self::Estimate => "gateway_estimate",
-            Self::InputTokens => "gateway_input_tokens",
-            Self::OutputTokens => "gateway_output_tokens",
-            Self::CachedTokens => "gateway_cached_tokens",
-            Self::TotalTokens => "gateway_total_tokens",
-            Self::UsageSource => "gateway_usage_source",
-            Self::Counted => "gateway_counted",
+            Self::Request => "wasm.gateway_request",
+            Self::Cache => "wasm.gateway_cache",
+            Self::Decision => "wasm.gateway_decision",
+            Self::Facts => "wasm.gateway_facts",
+            Self::Undo => "wasm.gateway_undo",
+            Self::Attempts => "wasm.gateway_attempts",
+            Self::Reply => "wasm.gateway_reply",
+            Self::VirtualKey => "wasm.gateway_virtual_key",
+            Self::Operation => "wasm.gateway_operation",
+            Self::Model => "wasm.gateway_model",
+            Self::Provider => "wasm.gateway_provider",
+            Self::Estimate => "wasm.gateway_estimate",
+            Self::InputTokens => "wasm.gateway_input_tokens",
+            Self::OutputTokens => "wasm.gateway_output_tokens",
+            Self::CachedTokens => "wasm.gateway_cached_tokens",
+            Self::TotalTokens => "wasm.gateway_total_tokens",
+            Self::UsageSource => "wasm.gateway_usage_source",
+            Self::Counted => "wasm.gateway_counted",
         }
     }
 }

@@ -43,10 +43,12 @@ pub(super) fn changes(provider: &Provider, version: Version) -> Vec<HeaderEdit> 
 
 /// Adds to `edits` the credential and all of [`changes`]. To be set takes away a header's other values, too.
 pub(super) fn add(edits: &mut Vec<HeaderEdit>, provider: &Provider, version: Version) {
-    let credential = provider.credential.as_ref();
-    let credential = credential.map(|it| HeaderEdit::set(&it.header, it.value.expose()));
-    for edit in credential.into_iter().chain(changes(provider, version)) {
+    let mut put = |edit: HeaderEdit| {
         edits.retain(|other| other.name() != edit.name());
         edits.push(edit);
+    };
+    if let Some(credential) = &provider.credential {
+        put(HeaderEdit::set(&credential.header, credential.value.expose()));
     }
+    changes(provider, version).into_iter().for_each(put);
 }

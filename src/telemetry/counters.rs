@@ -119,6 +119,12 @@ impl Repairs {
         self.0 |= others.0;
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// What is in it.
     pub fn iter(self) -> impl Iterator<Item = Repair> {
         Repair::ALL.into_iter().filter(move |repair| self.0 & (1 << *repair as u16) != 0)

@@ -1,14 +1,13 @@
 //! Answers with status 4xx and 5xx: the body is collected and leaves as OpenAI's envelope.
 
 use super::decision::{BodyDecision, ReaderContext, Rest};
-use super::head::{content_length, is_encoded};
+use super::head::{AnswerFields, content_length};
 use crate::dialect::messages::error::is_envelope;
 use crate::error::{Code, ErrorAnswer, GatewayError};
 use crate::exchange::BodyOut;
 use crate::exchange::face::Face;
 use crate::repair::error::{MAX_ERROR_BYTES, read_http};
 use crate::telemetry::counters::AnswerFault;
-use crate::wire::headers::Headers;
 
 /// An error body that is being collected.
 #[derive(Debug)]
@@ -20,9 +19,9 @@ pub(in super::super) struct FailureBody {
 }
 
 impl FailureBody {
-    pub(super) fn new(status: u16, headers: &Headers) -> Self {
-        let content_type = headers.get("content-type").map(<[u8]>::to_vec);
-        Self { status, content_type, encoded: is_encoded(headers), collected: Vec::new() }
+    pub(super) fn new(status: u16, fields: &AnswerFields<'_>) -> Self {
+        let content_type = fields.content_type.map(<[u8]>::to_vec);
+        Self { status, content_type, encoded: fields.is_encoded, collected: Vec::new() }
     }
 
     pub(super) fn push(

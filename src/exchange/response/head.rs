@@ -72,13 +72,62 @@ fn known_acts() -> &'static NameTable<&'static str, bool> {
     &KNOWN
 }
 
-/// `:status`; 0 where it is none.
-pub(super) fn status(headers: &Headers<'_>) -> u16 {
-    headers
-        .get(":status")
-        .and_then(|status| str::from_utf8(status).ok())
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0)
+/// What decides who reads an answer, taken from its head in one walk. Of several values of one name it is the first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AnswerFields<'h> {
+    status_text: Option<&'h [u8]>,
+    pub content_type: Option<&'h [u8]>,
+    content_length: Option<&'h [u8]>,
+    content_encoding: Option<&'h [u8]>,
+    /// Nobody here can read the body: compressed although not asked for.
+    pub is_encoded: bool,
+    pub has_retry_after: bool,
+}
+
+impl<'h> AnswerFields<'h> {
+    pub fn read(headers: &'h Headers<'_>) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers.iter() {
+            let field = match name {
+                b":status" => &mut fields.status_text,
+                b"content-type" => &mut fields.content_type,
+                b"content-length" => &mut fields.content_length,
+                b"content-encoding" => {
+                    fields.is_encoded |= value.split(|byte| *byte == b',').any(is_coding);
+                    &mut fields.content_encoding
+                }
+                b"retry-after" => {
+                    fields.has_retry_after = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            field.get_or_insert(value);
+        }
+        fields
+    }
+
+    /// `:status`; 0 where it is none.
+    pub fn status(&self) -> u16 {
+        let text = self.status_text.and_then(|status| str::from_utf8(status).ok());
+        text.and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn has_length(&self) -> bool {
+        self.content_length.is_some()
+    }
+
+    /// What `content-length` says.
+    pub fn length(&self) -> Option<u64> {
+        str::from_utf8(self.content_length?).ok()?.parse().ok()
+    }
+
+    /// Whether `content-encoding` says something that is no coding (`none`, `utf-8`, nothing at all): the body is
+    /// as it is, but clients refuse to read what they can't decode.
+    pub fn has_false_coding(&self) -> bool {
+        let is_identity = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"identity");
+        self.content_encoding.is_some_and(|coding| !is_identity(coding)) && !self.is_encoded
+    }
 }
 
 /// Removes an upstream's headers under the gateway's own names (what they say is the gateway's to say) and those that
@@ -149,25 +198,8 @@ pub(super) const LEADS_ELSEWHERE: [&str; 3] = ["location", "content-location", "
 const CODINGS: [&[u8]; 9] =
     [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress", b"dcb", b"dcz"];
 
-/// Whether nobody here can read the body: compressed although not asked for.
-pub(super) fn is_encoded(headers: &Headers<'_>) -> bool {
-    if headers.get("content-encoding").is_none() {
-        return false;
-    }
-    let is_coding =
-        |coding: &[u8]| CODINGS.iter().any(|known| coding.trim_ascii().eq_ignore_ascii_case(known));
-    headers
-        .iter()
-        .filter(|(name, _)| *name == b"content-encoding")
-        .any(|(_, value)| value.split(|byte| *byte == b',').any(is_coding))
-}
-
-/// Whether `content-encoding` says something that is no coding (`none`, `utf-8`, nothing at all): the body is
-/// as it is, but clients refuse to read what they can't decode.
-pub(super) fn has_false_coding(headers: &Headers) -> bool {
-    let said = headers.get("content-encoding");
-    said.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
-        && !is_encoded(headers)
+fn is_coding(coding: &[u8]) -> bool {
+    CODINGS.iter().any(|known| coding.trim_ascii().eq_ignore_ascii_case(known))
 }
 
 /// What a body without a JSON label gets.
@@ -193,9 +225,43 @@ mod tests {
             "200", "000", "099", "999", "", "2", "20", "+20", "2x0", "0200", "65536", " 200", "-20",
         ] {
             let head = Headers::from_pairs(&[(":status", text.as_bytes())]);
-            assert_eq!(status(&head), text.parse().unwrap_or(0), "{text}");
+            let fields = AnswerFields::read(&head);
+            assert_eq!(fields.status(), text.parse().unwrap_or(0), "{text}");
         }
-        assert_eq!(status(&Headers::default()), 0);
+        assert_eq!(AnswerFields::read(&Headers::default()).status(), 0);
+    }
+
+    #[test]
+    fn fields() {
+        let head = Headers::default();
+        let none = AnswerFields::read(&head);
+        assert_eq!((none.content_type, none.length(), none.has_length()), (None, None, false));
+        assert!(!none.is_encoded && !none.has_false_coding() && !none.has_retry_after);
+        let head = Headers::from_pairs(&[
+            ("content-type", b"a/b"),
+            ("content-type", b"c/d"),
+            ("content-length", b"7"),
+            ("content-length", b"8"),
+            ("retry-after", b""),
+        ]);
+        let fields = AnswerFields::read(&head);
+        assert_eq!((fields.content_type, fields.length()), (Some(&b"a/b"[..]), Some(7)));
+        assert!(fields.has_retry_after);
+        for (codings, is_encoded, is_false) in [
+            (&["identity"][..], false, false),
+            (&["gzip"], true, false),
+            (&["none"], false, true),
+            (&[""], false, true),
+            (&["none", "identity, BR "], true, false),
+            (&["identity", "none"], false, false),
+        ] {
+            let pairs: Vec<_> =
+                codings.iter().map(|coding| ("content-encoding", coding.as_bytes())).collect();
+            let head = Headers::from_pairs(&pairs);
+            let fields = AnswerFields::read(&head);
+            assert_eq!(fields.is_encoded, is_encoded, "{codings:?}");
+            assert_eq!(fields.has_false_coding(), is_false, "{codings:?}");
+        }
     }
 
     #[test]

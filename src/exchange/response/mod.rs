@@ -42,7 +42,7 @@ use crate::wire::headers::{HeaderEdit, Headers, is_media_type};
 use covered::CoveredStream;
 use decision::{BodyDecision, ReaderContext, Rest};
 pub(super) use disclosure::{conceal_models, name_credential};
-use head::{KEEPS_TO_HOST, LEADS_ELSEWHERE, cleaned, has_false_coding, is_encoded, status};
+use head::{AnswerFields, KEEPS_TO_HOST, LEADS_ELSEWHERE, cleaned};
 pub(super) use head::{is_kept, kept};
 use limit::RateLimit;
 use no_answer::NoAnswer;
@@ -67,13 +67,14 @@ impl Exchange {
         }
         self.recall_facts(around);
         let head_sent = self.response_head_sent;
-        if status(headers) >= 400 {
+        let fields = AnswerFields::read(headers);
+        if fields.status() >= 400 {
             self.answer_details =
                 around.answer_details().and_then(|details| String::from_utf8(details).ok());
         }
         let limit =
             self.answer_details.as_deref().and_then(|details| RateLimit::of(details, headers));
-        let step = self.read_head(headers, end, limit);
+        let step = self.read_head(headers, &fields, end, limit);
         self.note_counted();
         self.told(head_sent, step)
     }
@@ -81,6 +82,7 @@ impl Exchange {
     fn read_head(
         &mut self,
         headers: &Headers,
+        fields: &AnswerFields<'_>,
         end: bool,
         limit: Option<RateLimit>,
     ) -> ResponseStep {
@@ -91,18 +93,21 @@ impl Exchange {
             self.response_head_sent = true;
             return ResponseStep::Reply(reply);
         }
-        let status = status(headers);
-        let provider_key = self.context().provider_key().cloned();
+        let status = fields.status();
+        let context = self.context();
+        let provider_key = context.provider_key();
+        let has_key = provider_key.is_some();
         // Hardly any good answer tells the key: one look at all of the head says so.
-        let told = provider_key.as_deref().filter(|key| status >= 400 || may_tell(key, headers));
+        let told = provider_key.map(|key| &**key);
+        let told = told.filter(|key| status >= 400 || may_tell(key, headers));
         let redact = if status >= 400 { redacted } else { header_without_key };
         self.forged = cleaned(&self.config.headers, headers, told, redact);
         if self.is_attempt() {
             self.forged.extend(KEEPS_TO_HOST.map(HeaderEdit::remove));
         }
         self.answer_status = status;
-        let is_unreadable = status < 400 && is_encoded(headers);
-        let is_mislabelled = has_false_coding(headers) && self.request.route().is_some();
+        let is_unreadable = status < 400 && fields.is_encoded;
+        let is_mislabelled = fields.has_false_coding() && self.request.route().is_some();
         if is_mislabelled {
             self.forged.push(HeaderEdit::remove("content-encoding"));
         }
@@ -115,7 +120,7 @@ impl Exchange {
         };
         self.asked_nobody = matches!(no_answer, Some(NoAnswer::Limited(_) | NoAnswer::Unrouted));
         self.note_provider();
-        if headers.get("retry-after").is_none() {
+        if !fields.has_retry_after {
             self.retry_after = limit.and_then(RateLimit::retry_after);
         }
         if matches!(no_answer, Some(NoAnswer::Redirect(_))) {
@@ -126,14 +131,12 @@ impl Exchange {
             _ if let Some(none) = no_answer => ResponsePhase::NoAnswer(none),
             // As it is, it would be no Response.
             Some(route) if route.bridge.is_some() && (200..300).contains(&status) => {
-                reader(&context, route, headers)
+                reader(&context, route, fields)
             }
             // A good answer, asked for in identity, and yet compressed: nobody here can read it, so the client does.
             Some(_) if is_unreadable => ResponsePhase::Passing,
-            _ if status >= 400 => {
-                ResponsePhase::Failure(failure::FailureBody::new(status, headers))
-            }
-            Some(route) if (200..300).contains(&status) => reader(&context, route, headers),
+            _ if status >= 400 => ResponsePhase::Failure(failure::FailureBody::new(status, fields)),
+            Some(route) if (200..300).contains(&status) => reader(&context, route, fields),
             _ => ResponsePhase::Passing,
         };
         self.meter_answer(&phase);
@@ -143,16 +146,13 @@ impl Exchange {
             }
             self.response_head_sent = true;
             let mut edits = self.own_headers();
-            let content_type = headers.get("content-type").unwrap_or_default();
-            let is_covered = provider_key.is_some()
-                && !is_unreadable
-                && is_media_type(content_type, "text/event-stream");
+            let content_type = fields.content_type.unwrap_or_default();
+            let is_covered =
+                has_key && !is_unreadable && is_media_type(content_type, "text/event-stream");
             if is_covered && !end {
                 self.response = ResponsePhase::Covered(CoveredStream::default());
                 // What is covered has another length.
-                edits.extend(
-                    headers.get("content-length").map(|_| HeaderEdit::remove("content-length")),
-                );
+                edits.extend(fields.has_length().then(|| HeaderEdit::remove("content-length")));
             }
             return ResponseStep::Release(edits, BodyOut::Same);
         }
@@ -160,19 +160,19 @@ impl Exchange {
             self.count_answer(AnswerFault::Mislabelled);
         }
         if status >= 400 || end {
-            self.kept = kept(headers, provider_key.as_deref());
+            self.kept = kept(headers, self.context().provider_key().map(|key| &**key));
         }
         if end {
             if matches!(&phase, ResponsePhase::Json(json) if json.may_be_empty()) {
                 self.response_head_sent = true;
                 return ResponseStep::Release(self.own_headers(), BodyOut::Same);
             }
-            return self.answer_bodiless(&phase, status, headers);
+            return self.answer_bodiless(&phase, status, fields);
         }
         self.response = phase;
         // What is over the limit goes on being counted against it.
         let limit = self.config.limits.max_answer_bytes;
-        self.response_left = content_length_of(headers).filter(|&length| length <= limit);
+        self.response_left = fields.length().filter(|&length| length <= limit);
         ResponseStep::Hold
     }
 
@@ -195,6 +195,14 @@ impl Exchange {
 
     /// The next bytes of the body (never the same twice).
     pub fn on_response_body(&mut self, bytes: &[u8], next: Next) -> ResponseStep {
+        // The other events of a stream are like its last one, and many come alone. Nothing is held of these.
+        if next == Next::Later
+            && let ResponsePhase::Stream(stream) = &mut self.response
+            && stream.passes(bytes, &mut self.tally.meter)
+        {
+            self.note_counted();
+            return ResponseStep::Release(Vec::new(), BodyOut::Same);
+        }
         let step = self.read_response_body(bytes, next);
         // What has gone on is not held any more.
         let _less = self.settle();
@@ -285,8 +293,11 @@ impl Exchange {
                 if let Some(fault) = self.response.take_fault() {
                     self.count_answer(fault);
                 }
-                for repair in self.response.take_repairs().iter() {
-                    self.count_answer(AnswerFault::Repaired(repair));
+                let repairs = self.response.take_repairs();
+                if !repairs.is_empty() {
+                    for repair in repairs.iter() {
+                        self.count_answer(AnswerFault::Repaired(repair));
+                    }
                 }
                 if !self.response_head_sent {
                     self.response_head_sent = true;
@@ -397,9 +408,4 @@ impl Exchange {
             shapes: &self.memory.shapes,
         }
     }
-}
-
-/// What `content-length` says, if it says it once.
-fn content_length_of(headers: &Headers) -> Option<u64> {
-    std::str::from_utf8(headers.get("content-length")?).ok()?.parse().ok()
 }

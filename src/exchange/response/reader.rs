@@ -1,33 +1,33 @@
 //! Who reads a good answer: one table of operations and media types.
 
 use super::decision::ReaderContext;
-use super::head::is_encoded;
+use super::head::AnswerFields;
 use super::phase::ResponsePhase;
 use super::stream::stream_kind;
 use super::{bridged, embeddings, failure, json, speech, stream};
 use crate::exchange::SentRequest;
 use crate::policy::operation::Operation;
 use crate::repair::chat::RequestFacts;
-use crate::wire::headers::{Headers, is_media_type};
+use crate::wire::headers::is_media_type;
 
 /// Who reads an answer with status 2xx.
 pub(super) fn reader(
     context: &ReaderContext<'_>,
     route: &SentRequest,
-    headers: &Headers,
+    fields: &AnswerFields<'_>,
 ) -> ResponsePhase {
-    let content_type = headers.get("content-type").unwrap_or_default();
+    let content_type = fields.content_type.unwrap_or_default();
     let is_stream = is_media_type(content_type, "text/event-stream");
     let is_labelled = is_media_type(content_type, "application/json");
     let is_json = is_labelled || content_type.is_empty();
     let is_page = is_media_type(content_type, "text/html");
     let operation = route.answered_as();
-    let has_length = headers.get("content-length").is_some();
+    let has_length = fields.has_length();
     match operation {
         // Speech that is a text is what went wrong, whatever the status says. Images are JSON, also under the
         // label of text that Go's servers give what has none.
         Operation::Speech if content_type.starts_with(b"text/") && !is_stream && !is_page => {
-            ResponsePhase::Failure(failure::FailureBody::new(502, headers))
+            ResponsePhase::Failure(failure::FailureBody::new(502, fields))
         }
         // Partial images are events of a kind of their own; audio is bytes.
         Operation::Speech | Operation::ImageGeneration | Operation::ImageEdit if is_stream => {
@@ -66,9 +66,9 @@ pub(super) fn reader(
         ))),
         _ => match (stream_kind(operation), &route.bridge) {
             (Some(kind), bridge)
-                if route.facts.stream && (bridge.is_none() || !is_encoded(headers)) =>
+                if route.facts.stream && (bridge.is_none() || !fields.is_encoded) =>
             {
-                let head = stream::head(headers);
+                let head = stream::head(fields);
                 ResponsePhase::Stream(Box::new(stream::RepairedStream::new(
                     kind, context, route, head,
                 )))
@@ -76,7 +76,7 @@ pub(super) fn reader(
             (_, Some(_)) => ResponsePhase::Bridged(Box::new(bridged::Bridged::new(
                 context,
                 route,
-                is_encoded(headers),
+                fields.is_encoded,
             ))),
             _ => ResponsePhase::Json(json::Json::new(operation, is_labelled, has_length)),
         },

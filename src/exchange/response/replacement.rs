@@ -2,7 +2,7 @@
 
 use super::decision::invalid;
 use super::failure;
-use super::head::{content_length, kept};
+use super::head::{AnswerFields, content_length, kept};
 use super::phase::ResponsePhase;
 use crate::error::{Code, ErrorAnswer};
 use crate::exchange::budget::RETRY_AFTER_SECONDS;
@@ -170,12 +170,12 @@ impl Exchange {
         &mut self,
         phase: &ResponsePhase,
         status: u16,
-        headers: &Headers,
+        fields: &AnswerFields<'_>,
     ) -> ResponseStep {
         let answer = if let ResponsePhase::NoAnswer(none) = phase {
             Some(none.to_answer(&self.context()))
         } else if status >= 400 {
-            failure::FailureBody::new(status, headers).answer(&self.context())
+            failure::FailureBody::new(status, fields).answer(&self.context())
         } else {
             let what = format!("The upstream answered HTTP {status} with an empty body.");
             Some(invalid(what).to_answer())

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::converter::{AnswerConverter, AnswerOptions};
 use super::decision::{BodyDecision, ReaderContext, Rest};
+use super::head::AnswerFields;
 use crate::dialect::{messages, stream_usage};
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
@@ -12,7 +13,7 @@ use crate::repair::error::{Event, from_event};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind, StreamOutput};
 use crate::telemetry::counters::{AnswerFault, Repairs};
 use crate::telemetry::usage::Meter;
-use crate::wire::headers::{HeaderEdit, Headers};
+use crate::wire::headers::HeaderEdit;
 use crate::wire::splice::{Edit, apply};
 
 /// A stream on its way.
@@ -64,19 +65,24 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// What a head lacks of an event stream's. A header that is right already is not set again: each edit
 /// costs a call.
-pub(super) fn head(headers: &Headers) -> Vec<HeaderEdit> {
-    let mut edits = new_head();
-    edits.retain(|edit| match edit {
-        HeaderEdit::Set(name, value) => headers.get(name) != Some(value.as_bytes()),
-        HeaderEdit::Add(..) | HeaderEdit::Restore(..) => true,
-        HeaderEdit::Remove(name) => headers.get(name).is_some(),
-    });
-    edits
+pub(super) fn head(fields: &AnswerFields<'_>) -> Vec<HeaderEdit> {
+    edits_of_head(fields.content_type == Some(EVENT_STREAM.as_bytes()), fields.has_length())
 }
 
 /// The edits for a head of which nothing is known.
 pub(super) fn new_head() -> Vec<HeaderEdit> {
-    vec![HeaderEdit::set("content-type", EVENT_STREAM), HeaderEdit::remove("content-length")]
+    edits_of_head(false, true)
+}
+
+fn edits_of_head(is_labelled: bool, may_have_length: bool) -> Vec<HeaderEdit> {
+    let mut edits = Vec::new();
+    if !is_labelled {
+        edits.push(HeaderEdit::set("content-type", EVENT_STREAM));
+    }
+    if may_have_length {
+        edits.push(HeaderEdit::remove("content-length"));
+    }
+    edits
 }
 
 impl RepairedStream {
@@ -177,6 +183,18 @@ impl RepairedStream {
         let edits = self.head.take().unwrap_or_default();
         self.held = false;
         BodyDecision::Pass { edits, body, rest: Rest::Read }
+    }
+
+    /// Lets a chunk that is one event like the last one go on as it is, where that is all there is to do. False, and nothing
+    /// has happened, for any other.
+    pub(super) fn passes(&mut self, bytes: &[u8], meter: &mut Meter) -> bool {
+        let is_seen_by_nobody_else =
+            self.head.is_none() && !self.held && !self.hides_usage && self.bridge.is_none();
+        if !is_seen_by_nobody_else || !self.sse.passes(bytes) {
+            return false;
+        }
+        meter.push(bytes);
+        true
     }
 
     /// Ends a stream whose head has gone on: what is still to be sent.

@@ -18,7 +18,7 @@ impl Surroundings for Around {
     }
 
     fn recall(&self, note: Note) -> Option<Vec<u8>> {
-        self.0.filter_state(note.key())
+        self.0.filter_state(note)
     }
 
     fn attempt(&self) -> u64 {

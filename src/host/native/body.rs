@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::abi::{Part, Slice};
-use super::calls::Filter;
+use super::calls::{Filter, Slices};
 use crate::wire::splice::Edit;
 
 /// What is visible of a body in one hook: what was held back before, then what has come now.
@@ -16,14 +16,14 @@ pub struct Visible {
     /// Read when somebody needs them: each piece that is held back is one more, and to read all of them in each hook would take
     /// the square of their number.
     held: OnceCell<Held>,
-    came: Vec<Slice<'static>>,
+    came: Slices,
     came_size: usize,
 }
 
 /// What earlier hooks have held back.
 #[derive(Default)]
 struct Held {
-    slices: Vec<Slice<'static>>,
+    slices: Slices,
     size: usize,
 }
 
@@ -51,7 +51,14 @@ impl Visible {
     /// In the hook of trailers: all there is has been held back.
     pub fn at_trailers(filter: Filter, held_part: Part) -> Self {
         let held = OnceCell::new();
-        Self { filter, held_part, came_part: held_part, held, came: Vec::new(), came_size: 0 }
+        Self {
+            filter,
+            held_part,
+            came_part: held_part,
+            held,
+            came: Slices::default(),
+            came_size: 0,
+        }
     }
 
     fn read_held(&self) -> &Held {
@@ -77,6 +84,15 @@ impl Visible {
         let empty = self.came.is_empty().then_some(&[][..]);
         // Sound: nothing changes the body while the view is borrowed.
         self.came.iter().map(|slice| unsafe { slice.bytes() }).chain(empty)
+    }
+
+    /// What came now, if that is one slice.
+    pub fn one_piece(&self) -> Option<&[u8]> {
+        match &*self.came {
+            // Sound: as above.
+            [one] => Some(unsafe { one.bytes() }),
+            _ => None,
+        }
     }
 
     /// The same in pieces that are as large as `size` bytes allow, copied where there are several slices.
@@ -107,7 +123,7 @@ impl Visible {
 
     fn each(&self, range: &Range<usize>, mut take: impl FnMut(&[u8])) {
         let mut at = 0;
-        for slice in self.read_held().slices.iter().chain(&self.came) {
+        for slice in self.read_held().slices.iter().chain(self.came.iter()) {
             // Sound: nothing changes the body while the view is borrowed. `append` leaves earlier slices where they are.
             let bytes = unsafe { slice.bytes() };
             let from = range.start.saturating_sub(at).min(bytes.len());

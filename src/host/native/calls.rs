@@ -3,9 +3,12 @@
 //! Bytes that Envoy hands out stay valid until the object they belong to is changed. What is read is therefore copied
 //! here at once, but for heads, which are shown in place ([`Filter::read_head`]); [`super::body`] reads bodies in place, too.
 
+use std::ops::Deref;
+use std::slice;
+
 use super::abi::{self, Envoy, LogLevel, Map, Pair, Part, Slice};
-use crate::exchange::Reply;
 use crate::exchange::models::Call;
+use crate::exchange::{Note, Reply};
 use crate::wire::headers::{HeaderEdit, Headers};
 
 /// Envoy's side of one stream. Valid in hooks only: nobody keeps one.
@@ -52,6 +55,30 @@ impl MainThread {
 impl Drop for MainThread {
     fn drop(&mut self) {
         unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_delete(self.0) }
+    }
+}
+
+/// Where a body stands. Nearly always that is in one piece, which takes no memory.
+pub enum Slices {
+    One(Slice<'static>),
+    /// None, too.
+    Several(Vec<Slice<'static>>),
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl Deref for Slices {
+    type Target = [Slice<'static>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(one) => slice::from_ref(one),
+            Self::Several(several) => several,
+        }
     }
 }
 
@@ -120,22 +147,27 @@ impl Filter {
     }
 
     /// Where a body stands. Valid until the body is changed.
-    pub fn slices(self, part: Part) -> Vec<Slice<'static>> {
-        let count =
-            unsafe { abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, part) };
-        let mut slices = vec![Slice::NONE; count];
-        if count > 0
-            && !unsafe {
-                abi::envoy_dynamic_module_callback_http_get_body_chunks(
-                    self.0,
-                    part,
-                    slices.as_mut_ptr(),
-                )
-            }
+    pub fn slices(self, part: Part) -> Slices {
+        // Sound: there is room for as many as Envoy has said there are.
+        let fill = |first: *mut Slice<'static>| unsafe {
+            abi::envoy_dynamic_module_callback_http_get_body_chunks(self.0, part, first)
+        };
+        match unsafe { abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, part) }
         {
-            slices.clear();
+            0 => Slices::default(),
+            1 => {
+                let mut one = Slice::NONE;
+                if fill(&raw mut one) { Slices::One(one) } else { Slices::default() }
+            }
+            count => {
+                let mut several = vec![Slice::NONE; count];
+                if fill(several.as_mut_ptr()) {
+                    Slices::Several(several)
+                } else {
+                    Slices::default()
+                }
+            }
         }
-        slices
     }
 
     pub fn append(self, part: Part, bytes: &[u8]) {
@@ -153,8 +185,8 @@ impl Filter {
     }
 
     /// Under the name that the proxy-wasm host's filter state has, so that one access log reads both.
-    pub fn set_filter_state(self, key: &str, value: &[u8]) {
-        let key = ["wasm.", key].concat();
+    pub fn set_filter_state(self, note: Note, value: &[u8]) {
+        let key = note.state_key();
         unsafe {
             abi::envoy_dynamic_module_callback_http_set_filter_state_bytes(
                 self.0,
@@ -164,8 +196,8 @@ impl Filter {
         };
     }
 
-    pub fn filter_state(self, key: &str) -> Option<Vec<u8>> {
-        let key = ["wasm.", key].concat();
+    pub fn filter_state(self, note: Note) -> Option<Vec<u8>> {
+        let key = note.state_key();
         self.string(|out| unsafe {
             abi::envoy_dynamic_module_callback_http_get_filter_state_bytes(
                 self.0,

@@ -205,6 +205,13 @@ impl Stream {
             return Verdict::Stop;
         }
         let body = body();
+        // What comes of a stream in one call is nearly always one piece.
+        if let Some(piece) = body.one_piece()
+            && self.exchange.reads_response_body()
+        {
+            let step = self.exchange.on_response_body(piece, after(end));
+            return self.on_response_once(filter, step, Some(body));
+        }
         self.read_response(filter, body, end)
     }
 
@@ -453,7 +460,7 @@ impl Stream {
     /// Gives the access log what has become known, and counts what has happened.
     fn report(&mut self, filter: calls::Filter) {
         for (note, value) in self.exchange.take_notes() {
-            filter.set_filter_state(note.key(), value.as_bytes());
+            filter.set_filter_state(note, value.as_bytes());
         }
         for counter in self.exchange.take_counted() {
             if let Some((name, labels)) = counters::labelled(&counter)

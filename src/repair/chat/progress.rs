@@ -87,6 +87,14 @@ impl ChoiceProgress {
         !self.content.is_empty() || !self.reasoning.is_empty()
     }
 
+    /// A delta of it has come that said this.
+    #[inline]
+    pub(in super::super) fn go_on(&mut self, content: &[u8], reasoning: &[u8]) {
+        self.has_deltas = true;
+        self.say(content, reasoning);
+    }
+
+    #[inline]
     pub(in super::super) fn say(&mut self, content: &[u8], reasoning: &[u8]) {
         if !content.is_empty() {
             self.content.add(content);

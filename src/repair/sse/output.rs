@@ -20,80 +20,80 @@ impl StreamOutput {
     }
 }
 
-/// Output for one chunk. As long as what is written equals the chunk's own bytes, nothing is copied.
+/// Output for one chunk. What is the chunk's own is not copied piece by piece, and not at all as long as nothing else is
+/// written.
 #[derive(Debug)]
 pub(super) struct Output<'a> {
     chunk: &'a [u8],
-    /// While `copied` is `None`: the output is `chunk[..same]`.
-    same: usize,
-    copied: Option<Vec<u8>>,
+    copied: Vec<u8>,
+    /// What follows `copied`: these bytes of the chunk.
+    from: usize,
+    to: usize,
 }
 
 impl<'a> Output<'a> {
     /// An output for the output of `chunk`; `before` goes first.
     pub(super) fn new(chunk: &'a [u8], before: Vec<u8>) -> Self {
-        Self { chunk, same: 0, copied: (!before.is_empty()).then_some(before) }
+        Self { chunk, copied: before, from: 0, to: 0 }
     }
 
     /// Writes an event's data, canonically framed. A payload may come in parts.
     #[inline]
     pub(super) fn data<const N: usize>(&mut self, payload: [&[u8]; N]) {
-        const BEFORE: &[u8] = b"data: ";
-        const BEHIND: &[u8] = b"\n\n";
-        if let Some(copied) = &mut self.copied {
-            copied.extend_from_slice(BEFORE);
-            payload.iter().for_each(|part| copied.extend_from_slice(part));
-            copied.extend_from_slice(BEHIND);
-            return;
-        }
-        self.write(BEFORE);
+        self.write(b"data: ");
         payload.iter().for_each(|part| self.write(part));
-        self.write(BEHIND);
+        self.write(b"\n\n");
     }
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if let Some(copied) = &mut self.copied {
-            copied.extend_from_slice(bytes);
+        let next = self.chunk.get(self.to..).unwrap_or_default();
+        // The chunk's own bytes need no comparison.
+        let own = self.place(bytes);
+        if own == Some(self.to) || (own.is_none() && next.starts_with(bytes)) {
+            self.to += bytes.len();
             return;
         }
-        let next = self.chunk.get(self.same..).unwrap_or_default();
-        // The chunk's own bytes at the same place need no comparison.
-        let own = std::ptr::eq(next.as_ptr(), bytes.as_ptr()) && bytes.len() <= next.len();
-        if own || next.starts_with(bytes) {
-            self.same += bytes.len();
-            return;
+        if self.from < self.to {
+            self.copy();
         }
-        self.copy(bytes);
+        match own {
+            Some(place) => (self.from, self.to) = (place, place + bytes.len()),
+            None => self.copied.extend_from_slice(bytes),
+        }
     }
 
-    /// From here on the output is no longer the chunk's own.
-    #[cold]
-    fn copy(&mut self, bytes: &[u8]) {
-        // A little more than the chunk, for framing that has to be added to each event.
-        let room = self.chunk.len() + self.chunk.len() / 8;
-        let mut copied = Vec::with_capacity(room.saturating_add(bytes.len()));
-        copied.extend_from_slice(self.chunk.get(..self.same).unwrap_or_default());
-        copied.extend_from_slice(bytes);
-        self.copied = Some(copied);
+    /// Where in the chunk these very bytes stand, if they do.
+    #[inline]
+    fn place(&self, bytes: &[u8]) -> Option<usize> {
+        let place = bytes.as_ptr().addr().checked_sub(self.chunk.as_ptr().addr())?;
+        (place <= self.chunk.len().checked_sub(bytes.len())?).then_some(place)
+    }
+
+    /// Copies what is still to be copied of the chunk.
+    fn copy(&mut self) {
+        if self.copied.capacity() == 0 {
+            // A little more than the chunk, for framing that has to be added to each event.
+            self.copied.reserve(self.chunk.len() + self.chunk.len() / 8);
+        }
+        let own = self.chunk.get(self.from..self.to).unwrap_or_default();
+        self.copied.extend_from_slice(own);
+        self.from = self.to;
     }
 
     pub(super) fn clear(&mut self) {
-        self.same = 0;
-        self.copied = None;
+        self.copied.clear();
+        (self.from, self.to) = (0, 0);
     }
 
     pub(super) fn finish(self) -> StreamOutput {
-        match self.copied {
-            None if self.same == self.chunk.len() => StreamOutput::Unchanged,
-            _ => StreamOutput::Bytes(self.into_bytes()),
-        }
+        let is_own = self.copied.is_empty() && self.from == 0 && self.to == self.chunk.len();
+        if is_own { StreamOutput::Unchanged } else { StreamOutput::Bytes(self.into_bytes()) }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        match self.copied {
-            Some(copied) => copied,
-            None => self.chunk.get(..self.same).unwrap_or_default().to_vec(),
-        }
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        let own = self.chunk.get(self.from..self.to).unwrap_or_default();
+        self.copied.extend_from_slice(own);
+        self.copied
     }
 }

@@ -27,6 +27,20 @@ pub(super) enum CanonicalPayload {
 }
 
 impl CanonicalPayload {
+    /// The choice that it goes on with, if that is all it does.
+    pub(super) fn plain_choice(self) -> Option<u64> {
+        match self {
+            Self::Chunk(CanonicalChunk {
+                choice,
+                finish: None,
+                call: None,
+                counted: false,
+                ..
+            }) => choice,
+            Self::Chunk(_) | Self::Event(_) => None,
+        }
+    }
+
     /// Where the `model` stands that may have to be renamed.
     pub(super) fn model(self) -> Option<(usize, usize)> {
         match self {

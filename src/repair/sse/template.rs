@@ -137,6 +137,12 @@ impl<T: Copy> Template<T> {
         self.found
     }
 
+    /// Bytes of the payload that was learnt.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The payload that was learnt, if there is one.
     pub(super) fn text(&self) -> &[u8] {
         &self.text

@@ -33,6 +33,8 @@ impl SseNormalizer {
                 let is_in_place = || found.model().is_none_or(|(_, end)| slots.are_behind(end));
                 if self.model.is_none() || is_in_place() {
                     self.template.learn(text, slots, found);
+                    let plain = found.plain_choice().filter(|_| self.model.is_none());
+                    self.plain = plain.filter(|choice| !self.is_piece(Some(*choice)));
                 }
                 (found, slots.values(text))
             }
@@ -70,11 +72,7 @@ impl SseNormalizer {
                 {
                     return false;
                 }
-                // More choices than were asked for are pieces of one.
-                if chunk.choice.is_some_and(|choice| choice > 0)
-                    && self.options.request.choices == 1
-                    && self.options.kind == StreamKind::Chat
-                {
+                if self.is_piece(chunk.choice) {
                     return false;
                 }
                 let calls = &mut self.answer.progress.calls;
@@ -122,8 +120,7 @@ impl SseNormalizer {
                 }
                 if let Some(index) = chunk.choice {
                     if let Some(choice) = self.answer.progress.choice(index) {
-                        choice.has_deltas = true;
-                        choice.say(values.content, values.reasoning);
+                        choice.go_on(values.content, values.reasoning);
                     }
                     if let Some(reason) = chunk.finish {
                         self.answer.progress.finish(index, reason == FinishReason::Stop);
@@ -134,6 +131,14 @@ impl SseNormalizer {
             CanonicalPayload::Event(_) => self.event_passed(values),
         }
         true
+    }
+
+    /// Whether a choice is but a piece of another: there are more of them than were asked for.
+    #[inline]
+    fn is_piece(&self, choice: Option<u64>) -> bool {
+        choice.is_some_and(|choice| choice > 0)
+            && self.options.request.choices == 1
+            && self.options.kind == StreamKind::Chat
     }
 
     fn event_passed(&mut self, values: SlotValues<'_>) {

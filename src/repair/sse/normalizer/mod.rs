@@ -104,6 +104,8 @@ pub struct SseNormalizer {
     answer: AnswerState,
     /// The last payload that needed no repair.
     template: Template<scan::CanonicalPayload>,
+    /// The choice that it goes on with, where it does nothing else and leaves as it is whatever came before it.
+    plain: Option<u64>,
 }
 
 impl SseNormalizer {
@@ -119,6 +121,7 @@ impl SseNormalizer {
             event: EventBuffer::default(),
             answer: AnswerState::default(),
             template: Template::default(),
+            plain: None,
         }
     }
 
@@ -250,7 +253,7 @@ impl SseNormalizer {
     #[cfg(test)]
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn forget(&mut self) {
-        self.template = Template::default();
+        (self.template, self.plain) = (Template::default(), None);
     }
 
     fn take_held(&mut self) -> Vec<u8> {
@@ -270,6 +273,10 @@ impl SseNormalizer {
         loop {
             if flow == Flow::GoesOn {
                 rest = self.repeats(rest, output);
+            }
+            // An event that comes alone leaves nothing.
+            if rest.is_empty() {
+                break;
             }
             let Some(end) = memchr2(b'\n', b'\r', rest) else { break };
             let Some((line, after)) = rest.split_at_checked(end) else { break };

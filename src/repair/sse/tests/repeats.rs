@@ -93,7 +93,7 @@ const BETWEEN: [&str; 14] = [
 
 /// A few events of one shape, mostly in one frame.
 fn repeats(shape: &'static str) -> impl Strategy<Value = Vec<u8>> {
-    let frame = || prop::sample::select(FRAMES.to_vec());
+    let frame = || prop_oneof![1 => Just(FRAMES[0]), 3 => prop::sample::select(FRAMES.to_vec())];
     let event = (insides(), insides(), any::<u8>(), prop::option::weighted(0.1, frame()));
     let between = prop::sample::select(BETWEEN.to_vec());
     (frame(), prop::collection::vec(event, 1..5), between).prop_map(move |(frame, events, end)| {
@@ -129,6 +129,10 @@ fn told(options: &Options, chunks: &[&[u8]], forgets: bool) -> Told {
     let mut normalizer = SseNormalizer::new(options.clone());
     let mut out = Vec::new();
     for chunk in chunks {
+        if !forgets && normalizer.passes(chunk) {
+            out.extend_from_slice(chunk);
+            continue;
+        }
         match normalizer.push(chunk) {
             StreamOutput::Unchanged => out.extend_from_slice(chunk),
             StreamOutput::Bytes(bytes) => out.extend(bytes),
@@ -146,6 +150,18 @@ fn read_slowly(options: &Options, body: &[u8]) -> Told {
     told(options, &in_steps(body, 1), true)
 }
 
+/// Each event in a chunk of its own.
+fn event_by_event(mut body: &[u8]) -> Vec<&[u8]> {
+    let mut chunks = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\n\n") {
+        let (event, rest) = body.split_at(end + 2);
+        chunks.push(event);
+        body = rest;
+    }
+    chunks.push(body);
+    chunks
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
@@ -159,13 +175,41 @@ proptest! {
         let response_model = renamed.then(|| "my \"own\"".to_owned());
         let options = Options { kind, max_event_bytes: limit, response_model, request: Default::default() };
         let read = read_slowly(&options, &body);
-        for chunks in [vec![&body[..]], cut(&body, &cuts), in_steps(&body, 1)] {
+        for chunks in [vec![&body[..]], cut(&body, &cuts), in_steps(&body, 1), event_by_event(&body)] {
             prop_assert_eq!(told(&options, &chunks, false), read.clone());
         }
     }
 }
 
 const DELTA: &str = r#"{"object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}]}"#;
+
+#[test]
+fn an_event_that_comes_alone_passes_if_it_is_like_the_last_one() {
+    let event = |text: &str| format!("data: {}\n\n", DELTA.replace('@', text));
+    let normalizer = |last: &str| {
+        let mut normalizer = SseNormalizer::new(options(StreamKind::Chat));
+        assert!(!normalizer.passes(event("a").as_bytes()));
+        assert_eq!(normalizer.push(event("a").as_bytes()), StreamOutput::Unchanged);
+        let _out = normalizer.push(last.as_bytes());
+        normalizer
+    };
+    for text in ["b", "", "\u{e9}", "\\n", &"long ".repeat(20)] {
+        assert!(normalizer("").passes(event(text).as_bytes()), "{text}");
+    }
+    let one = event("b");
+    let finish = one.replace("null", "\"stop\"");
+    let (cut, beheaded) = (one.strip_suffix('\n').unwrap(), one.strip_prefix('d').unwrap());
+    let twice = one.repeat(2);
+    for other in ["", "\n", cut, beheaded, &twice, &event("\t"), &finish] {
+        assert!(!normalizer("").passes(other.as_bytes()), "{other}");
+    }
+    for before in ["data: {", "event: x\n", "data: [DONE]\n\n", &finish, "\r"] {
+        assert!(!normalizer(before).passes(one.as_bytes()), "{before}");
+    }
+    for before in [": x\n\n", "\n", "id: 1\n\n"] {
+        assert!(normalizer(before).passes(one.as_bytes()), "{before}");
+    }
+}
 
 #[test]
 fn framing_is_made_canonical() {
@@ -237,8 +281,11 @@ fn what_stood_before_an_event_ends_with_it() {
         for error in ["", "data: {\"error\":{\"message\":\"m\"}}\n\n"] {
             let body = [&event("a"), between, &event("b"), error, &event("c")].concat();
             let options = options(StreamKind::Chat);
-            let read = read_slowly(&options, body.as_bytes());
-            assert_eq!(told(&options, &[body.as_bytes()], false), read, "{between}{error}");
+            let body = body.as_bytes();
+            let read = read_slowly(&options, body);
+            for chunks in [vec![body], event_by_event(body)] {
+                assert_eq!(told(&options, &chunks, false), read, "{between}{error}");
+            }
         }
     }
 }
