@@ -20,6 +20,10 @@ impl StreamOutput {
     }
 }
 
+/// How an event's only line begins, and what ends the event.
+const FIELD: &[u8] = b"data: ";
+const END: &[u8] = b"\n\n";
+
 /// Output for one chunk. What is the chunk's own is not copied piece by piece, and not at all as long as nothing else is
 /// written.
 #[derive(Debug)]
@@ -40,27 +44,38 @@ impl<'a> Output<'a> {
     /// Writes an event's data, canonically framed. A payload may come in parts.
     #[inline]
     pub(super) fn data<const N: usize>(&mut self, payload: [&[u8]; N]) {
-        self.write(b"data: ");
-        payload.iter().for_each(|part| self.write(part));
-        self.write(b"\n\n");
+        if self.rest().starts_with(FIELD) {
+            self.write(FIELD);
+            payload.iter().for_each(|part| self.write(part));
+            self.write(END);
+            return;
+        }
+        // The chunk frames its events in another way: there is nothing to be had in one piece.
+        self.copy();
+        self.copied.extend_from_slice(FIELD);
+        payload.iter().for_each(|part| self.copied.extend_from_slice(part));
+        self.copied.extend_from_slice(END);
     }
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        let next = self.chunk.get(self.to..).unwrap_or_default();
         // The chunk's own bytes need no comparison.
         let own = self.place(bytes);
-        if own == Some(self.to) || (own.is_none() && next.starts_with(bytes)) {
+        if own == Some(self.to) || (own.is_none() && self.rest().starts_with(bytes)) {
             self.to += bytes.len();
             return;
         }
-        if self.from < self.to {
-            self.copy();
-        }
+        self.copy();
         match own {
             Some(place) => (self.from, self.to) = (place, place + bytes.len()),
             None => self.copied.extend_from_slice(bytes),
         }
+    }
+
+    /// What stands in the chunk behind what is the chunk's own.
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.chunk.get(self.to..).unwrap_or_default()
     }
 
     /// Where in the chunk these very bytes stand, if they do.
@@ -71,6 +86,7 @@ impl<'a> Output<'a> {
     }
 
     /// Copies what is still to be copied of the chunk.
+    #[inline]
     fn copy(&mut self) {
         if self.copied.capacity() == 0 {
             // A little more than the chunk, for framing that has to be added to each event.
