@@ -62,10 +62,12 @@ def row(name: str) -> Json:
         pieces = [answer]
     elif work.interval_us:
         ends = list(accumulate(work.pieces))
-        pieces = [work.answer[end - size : end].decode() for end, size in zip(ends, work.pieces, strict=True)]
+        cut = zip(ends, work.pieces, strict=True)
+        pieces = [work.answer[end - size : end].decode() for end, size in cut]
     else:  # reads of 16 KiB
         pieces = [answer[at : at + (16 << 10)] for at in range(0, len(answer), 16 << 10)]
-    return {"path": f"/v1{work.path}", "request": work.body.decode(), "answer": pieces, "stream": bool(work.pieces)}
+    request = work.body.decode()
+    return {"path": f"/v1{work.path}", "request": request, "answer": pieces, "stream": bool(work.pieces)}
 
 
 if __name__ == "__main__":

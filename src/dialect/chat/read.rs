@@ -139,6 +139,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
 }
 
 /// A whole chat completion that nobody has read before.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn whole(chat: &[u8], answer: &mut impl Answer) {
     let chat = String::from_utf8_lossy(chat);
     match cursor::parse(chat.as_bytes()) {

@@ -44,28 +44,29 @@ pub struct MessageOptions {
     pub max_answer_bytes: u64,
 }
 
-/// A whole chat completion as a message, and whether prompt tokens came from the upstream's cache (`None` where it does
-/// not count tokens).
+/// A whole chat completion (valid JSON, and Unicode) as a message, and whether prompt tokens came from the upstream's
+/// cache (`None` where it does not count tokens).
 ///
 /// # Errors
 /// 502 `invalid_upstream_response` when `chat` is no chat completion, one that is larger than
 /// [`MessageOptions::max_answer_bytes`], or one with a tool call whose arguments are no JSON object.
-pub fn whole(
-    options: MessageOptions,
-    chat: &[u8],
-) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
-    built(options, |builder| read::whole(chat, builder))
-}
-
-/// The same of a completion that was read before: valid JSON, and Unicode.
-///
-/// # Errors
-/// As [`whole`].
 pub fn of_completion(
     options: MessageOptions,
     chat: &Value<'_>,
 ) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
     built(options, |builder| read::completion(chat, builder))
+}
+
+/// The same of a completion that nobody has read before.
+///
+/// # Errors
+/// As [`of_completion`], and where it is no JSON.
+#[cfg(any(test, feature = "testing"))]
+pub fn whole(
+    options: MessageOptions,
+    chat: &[u8],
+) -> Result<(Vec<u8>, Option<bool>), Box<ErrorAnswer>> {
+    built(options, |builder| read::whole(chat, builder))
 }
 
 fn built(

@@ -57,28 +57,29 @@ pub struct ResponseOptions {
     pub max_answer_bytes: u64,
 }
 
-/// A whole chat completion as a Response, and whether prompt tokens came from the upstream's cache
-/// (`None` where it does not count tokens).
+/// A whole chat completion (valid JSON, and Unicode) as a Response, and whether prompt tokens came from the
+/// upstream's cache (`None` where it does not count tokens).
 ///
 /// # Errors
 /// 502 `invalid_upstream_response` when `chat` is no chat completion, or one that is larger than
 /// [`ResponseOptions::max_answer_bytes`].
-pub fn whole(
-    options: ResponseOptions,
-    chat: &[u8],
-) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
-    built(options, |builder| read::whole(chat, builder))
-}
-
-/// The same of a completion that was read before: valid JSON, and Unicode.
-///
-/// # Errors
-/// As [`whole`].
 pub fn of_completion(
     options: ResponseOptions,
     chat: &Value<'_>,
 ) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
     built(options, |builder| read::completion(chat, builder))
+}
+
+/// The same of a completion that nobody has read before.
+///
+/// # Errors
+/// As [`of_completion`], and where it is no JSON.
+#[cfg(any(test, feature = "testing"))]
+pub fn whole(
+    options: ResponseOptions,
+    chat: &[u8],
+) -> Result<(Vec<u8>, Option<bool>), GatewayError> {
+    built(options, |builder| read::whole(chat, builder))
 }
 
 fn built(
