@@ -247,6 +247,31 @@ impl Fetches {
         self.waiting.retain(|waiting| waiting.stream != stream);
     }
 
+    /// A call has ended without an answer, with the stream that has made it. See [`Self::unmade`].
+    pub fn lost(&mut self, token: u32) -> Option<(u32, Call)> {
+        let call = self.calls.remove(&token)?;
+        self.unmade(call)
+    }
+
+    /// A call that nobody is going to make. Gives it to a request that waits for it; where none does, the next one that
+    /// needs its answer asks anew.
+    pub fn unmade(&mut self, call: Call) -> Option<(u32, Call)> {
+        let question = call.question();
+        if let Some(heir) = self.waiting.iter().find(|waiting| waiting.missing.contains(question)) {
+            return Some((heir.stream, call));
+        }
+        match question {
+            ModelsQuestion::List(provider) => {
+                self.lists.remove(provider);
+            }
+            ModelsQuestion::Model(provider, id) => {
+                let slots = self.models.entry(*provider).or_default();
+                slots.running.retain(|running| running != id);
+            }
+        }
+        None
+    }
+
     /// `is_whole`: nothing failed on the way.
     fn done(
         &mut self,

@@ -252,8 +252,8 @@ functions! {
         body: Slice<'_>,
         details: Slice<'_>,
     );
-    pub fn envoy_dynamic_module_callback_http_filter_config_http_callout(
-        configuration: Envoy,
+    pub fn envoy_dynamic_module_callback_http_filter_http_callout(
+        filter: Envoy,
         id: *mut u64,
         cluster: Slice<'_>,
         headers: *const Pair<'_>,
@@ -275,14 +275,6 @@ functions! {
         count: usize,
         by: u64,
     ) -> u32;
-    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(
-        configuration: Envoy,
-    ) -> Scheduler;
-    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(
-        scheduler: Scheduler,
-        event: u64,
-    );
-    pub fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: Scheduler);
     pub fn envoy_dynamic_module_callback_http_filter_scheduler_new(filter: Envoy) -> Scheduler;
     pub fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
         scheduler: Scheduler,

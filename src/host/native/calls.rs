@@ -18,13 +18,8 @@ pub struct Filter(Envoy);
 /// Wakes a stream on its worker. Does nothing once the stream is over.
 pub struct StreamThread(abi::Scheduler);
 
-/// Wakes the main thread for a configuration.
-pub struct MainThread(abi::Scheduler);
-
 // Sound: Envoy's schedulers are made for other threads, and hold no pointer that could dangle.
 unsafe impl Send for StreamThread {}
-unsafe impl Send for MainThread {}
-unsafe impl Sync for MainThread {}
 
 impl StreamThread {
     pub fn wake(&self) {
@@ -35,26 +30,6 @@ impl StreamThread {
 impl Drop for StreamThread {
     fn drop(&mut self) {
         unsafe { abi::envoy_dynamic_module_callback_http_filter_scheduler_delete(self.0) }
-    }
-}
-
-impl MainThread {
-    /// # Safety
-    /// `configuration` is the pointer that Envoy has handed to the hook that is running.
-    pub unsafe fn of(configuration: Envoy) -> Self {
-        Self(unsafe {
-            abi::envoy_dynamic_module_callback_http_filter_config_scheduler_new(configuration)
-        })
-    }
-
-    pub fn wake(&self) {
-        unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_commit(self.0, 0) }
-    }
-}
-
-impl Drop for MainThread {
-    fn drop(&mut self) {
-        unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_delete(self.0) }
     }
 }
 
@@ -322,6 +297,31 @@ impl Filter {
         })
     }
 
+    /// Starts a call to a cluster: its id. It ends with the stream.
+    pub fn call(self, call: &Call) -> Result<u64, NotSent> {
+        let path = call.path();
+        let pairs: Vec<Pair<'_>> = std::iter::once((":path", path.as_str()))
+            .chain(call.headers())
+            .map(|(name, value)| Pair {
+                name: Slice::of(name.as_bytes()),
+                value: Slice::of(value.as_bytes()),
+            })
+            .collect();
+        let mut id = 0;
+        let result = unsafe {
+            abi::envoy_dynamic_module_callback_http_filter_http_callout(
+                self.0,
+                &raw mut id,
+                Slice::of(call.cluster().as_bytes()),
+                pairs.as_ptr(),
+                pairs.len(),
+                Slice::NONE,
+                call.timeout_ms(),
+            )
+        };
+        if result == abi::SUCCESS { Ok(id) } else { Err(NotSent(result)) }
+    }
+
     /// Adds one to a counter of [`define_counter`].
     pub fn count(self, counter: usize, labels: &[&str]) {
         let labels: Vec<Slice<'_>> =
@@ -336,34 +336,6 @@ impl Filter {
             )
         };
     }
-}
-
-/// Starts a call to a cluster, from the main thread: its id.
-///
-/// # Safety
-/// `configuration` is the pointer that Envoy has handed to the hook that is running.
-pub unsafe fn call(configuration: Envoy, call: &Call) -> Result<u64, NotSent> {
-    let path = call.path();
-    let pairs: Vec<Pair<'_>> = std::iter::once((":path", path.as_str()))
-        .chain(call.headers())
-        .map(|(name, value)| Pair {
-            name: Slice::of(name.as_bytes()),
-            value: Slice::of(value.as_bytes()),
-        })
-        .collect();
-    let mut id = 0;
-    let result = unsafe {
-        abi::envoy_dynamic_module_callback_http_filter_config_http_callout(
-            configuration,
-            &raw mut id,
-            Slice::of(call.cluster().as_bytes()),
-            pairs.as_ptr(),
-            pairs.len(),
-            Slice::NONE,
-            call.timeout_ms(),
-        )
-    };
-    if result == abi::SUCCESS { Ok(id) } else { Err(NotSent(result)) }
 }
 
 /// Defines a counter; only possible while a configuration loads.

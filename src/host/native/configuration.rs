@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::abi::{self, Envoy, LogLevel};
-use super::calls::{MainThread, define_counter, log};
+use super::calls::{define_counter, log};
 use super::lists::Lists;
 use crate::config::SharedConfig;
 use crate::exchange::{Budget, WorkerMemory};
@@ -89,8 +89,8 @@ impl Configuration {
             Some((name, id?))
         };
         let counters = counters::DEFINITIONS.into_iter().filter_map(define).collect();
-        let lists = Lists::new(unsafe { MainThread::of(envoy) });
-        Some(Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), shared, counters, lists }))
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::new(Self { id, shared, counters, lists: Lists::default() }))
     }
 
     /// The worker's own. `None` only if the environment has changed so that it does not compile any more.

@@ -9,7 +9,8 @@ use super::around::{Around, now_ms};
 use super::body::Visible;
 use super::calls::{self, log};
 use super::configuration::{Configuration, Worker};
-use crate::exchange::models::Outcomes;
+use super::lists::Asked;
+use crate::exchange::models::{Call, Outcomes};
 use crate::exchange::{BodyOut, Exchange, ModelsQuery, Next, Reply, RequestStep, ResponseStep};
 use crate::telemetry::counters;
 use crate::wire::headers::Headers;
@@ -246,6 +247,9 @@ impl Stream {
 
     /// Envoy has woken this stream: its model lists are there.
     pub fn woken(&mut self, filter: calls::Filter) {
+        for call in self.configuration.lists().handed(self.id) {
+            self.call(filter, call);
+        }
         if let Some(outcomes) = self.configuration.lists().take(self.id)
             && let Some(query) = self.lists.take()
         {
@@ -258,11 +262,41 @@ impl Stream {
         let lists = self.configuration.lists();
         let config = &self.worker.config;
         match lists.ask(config, self.id, &query, got, now_ms(), || filter.thread()) {
-            Some(reply) => self.send(filter, &reply),
-            None => {
+            Asked::Reply(reply) => self.send(filter, &reply),
+            Asked::Wait(calls) => {
                 self.lists = Some(query);
+                calls.into_iter().for_each(|call| self.call(filter, call));
                 Verdict::Hold
             }
+        }
+    }
+
+    /// Asks a provider for its models.
+    fn call(&self, filter: calls::Filter, call: Call) {
+        let lists = self.configuration.lists();
+        match filter.call(&call) {
+            Ok(id) => lists.sent(self.id, id, call),
+            Err(why) => {
+                let cluster = call.cluster();
+                log(
+                    LogLevel::Warn,
+                    &format!("can't ask cluster {cluster} for its models: {why:?}"),
+                );
+                lists.not_sent(call, now_ms());
+            }
+        }
+    }
+
+    /// A call of this stream is over; `read` as for [`Lists::answered`](super::lists::Lists::answered).
+    pub fn called_back(
+        &mut self,
+        filter: calls::Filter,
+        id: u64,
+        read: impl FnOnce() -> Option<(u16, Headers<'static>, Vec<u8>)>,
+    ) {
+        let next = self.configuration.lists().answered(self.id, id, read, now_ms());
+        if let Some(call) = next {
+            self.call(filter, call);
         }
     }
 

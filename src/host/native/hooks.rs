@@ -9,8 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::abi::{self, AbiVersion, BodyStatus, Envoy, HeadStatus, LogLevel, Pair, Slice};
-use super::around::now_ms;
-use super::calls::{self, Filter, log};
+use super::calls::{Filter, log};
 use super::caught::caught;
 use super::configuration::Configuration;
 use super::filter::{Stream, Verdict};
@@ -278,21 +277,9 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
 }
 
 #[unsafe(no_mangle)]
-pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
+pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     envoy: Envoy,
-    configuration: *const c_void,
-    _event: u64,
-) {
-    // Sound: Envoy calls this on the main thread, with what `config_new` has returned, before it destroys that.
-    let configuration = unsafe { &*configuration.cast::<Configuration>() };
-    // Each call by itself is caught: the others are made.
-    configuration.lists().on_main_thread(now_ms(), |call| unsafe { calls::call(envoy, call) });
-}
-
-#[unsafe(no_mangle)]
-pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
-    _envoy: Envoy,
-    configuration: *const c_void,
+    module: *const c_void,
     id: u64,
     result: u32,
     headers: *const Pair<'_>,
@@ -300,8 +287,7 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
     chunks: *const Slice<'_>,
     chunks_count: usize,
 ) {
-    // Sound: as above; Envoy keeps both lists, and what they show, until this hook returns.
-    let configuration = unsafe { &*configuration.cast::<Configuration>() };
+    // Sound: Envoy keeps both lists, and what they show, until this hook returns.
     let (headers, chunks) = unsafe { (list(headers, headers_count), list(chunks, chunks_count)) };
     let read = || {
         let size: usize = chunks.iter().map(Slice::len).sum();
@@ -313,7 +299,11 @@ pub(super) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
         chunks.iter().for_each(|chunk| body.extend_from_slice(unsafe { chunk.bytes() }));
         Some((status, headers, body))
     };
-    configuration.lists().answered(id, read, now_ms());
+    let called_back = |stream: &mut Stream, filter| {
+        stream.called_back(filter, id, read);
+        Verdict::Continue
+    };
+    unsafe { guarded(envoy, module, "http_callout_done", called_back) };
 }
 
 /// The status, and what may go on of the head.
@@ -365,7 +355,8 @@ unused! {
     envoy_dynamic_module_on_http_filter_http_stream_trailers
     envoy_dynamic_module_on_http_filter_http_stream_complete
     envoy_dynamic_module_on_http_filter_http_stream_reset
-    envoy_dynamic_module_on_http_filter_http_callout_done
+    envoy_dynamic_module_on_http_filter_config_scheduled
+    envoy_dynamic_module_on_http_filter_config_http_callout_done
     envoy_dynamic_module_on_http_filter_config_http_stream_headers
     envoy_dynamic_module_on_http_filter_config_http_stream_data
     envoy_dynamic_module_on_http_filter_config_http_stream_trailers

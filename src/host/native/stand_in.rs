@@ -29,10 +29,8 @@ pub(super) struct World {
     /// A number in the place of the host's provider.
     pub host_number: Option<f64>,
     pub log: Vec<String>,
-    /// The paths that the main thread has called, and the hosts.
+    /// The paths that streams have called, and the hosts.
     pub calls: Vec<(String, String)>,
-    /// How often the main thread was woken.
-    pub main_woken: usize,
     /// How often a stream was.
     pub woken: usize,
     /// The filter state as Envoy's access loggers saw it, where Envoy has ended the stream from within.
@@ -174,8 +172,8 @@ envoy! {
         world(|world| world.replies.push(status));
         end_from_within();
     }
-    fn envoy_dynamic_module_callback_http_filter_config_http_callout(
-        _config: Envoy, id: *mut u64, cluster: Slice<'_>, headers: *const Pair<'_>, count: usize, _body: Slice<'_>,
+    fn envoy_dynamic_module_callback_http_filter_http_callout(
+        _filter: Envoy, id: *mut u64, cluster: Slice<'_>, headers: *const Pair<'_>, count: usize, _body: Slice<'_>,
         _timeout_ms: u64
     ) -> u32 {
         let headers = unsafe { std::slice::from_raw_parts(headers, count) };
@@ -198,11 +196,6 @@ envoy! {
     ) -> u32 {
         0
     }
-    fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(_config: Envoy) -> Scheduler { ptr::null_mut() }
-    fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(_scheduler: Scheduler, _event: u64) {
-        world(|world| world.main_woken += 1);
-    }
-    fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(_scheduler: Scheduler) {}
     fn envoy_dynamic_module_callback_http_filter_scheduler_new(_filter: Envoy) -> Scheduler { ptr::null_mut() }
     fn envoy_dynamic_module_callback_http_filter_scheduler_commit(_scheduler: Scheduler, _event: u64) {
         world(|world| world.woken += 1);

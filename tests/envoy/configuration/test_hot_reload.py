@@ -185,6 +185,27 @@ def test_a_client_that_leaves_after_the_replacement(envoy, upstreams):
     expect.good(envoy.post(body=BODY))
 
 
+def test_clients_that_leave_as_the_list_comes(envoy, upstreams):
+    """The old configuration ends with the last of its requests, just as the answer to its call comes in: Envoy has died of
+    that, once in some fifty times."""
+    bound = setting(virtual_keys=keys("main", providers=["alpha"]), models_cache_seconds=0)
+    for turn in range(120):
+        gate = Gate()
+        upstreams["alpha"].reset()
+        upstreams["alpha"].next(answer({"data": []}, hold=gate))
+        take(envoy, bound)
+        with contextlib.suppress(ConnectionResetError), envoy.connect() as client:
+            client.send_head("GET", "/v1/models", headers("main"))
+            gate.wait_reached()
+            take(envoy, setting("main"))
+            if turn % 3 == 0:
+                gate.open()
+            time.sleep(turn % 4 / 1000)
+            client.reset()
+        gate.open()
+        expect.good(envoy.post(body=BODY))
+
+
 # What comes next
 
 

@@ -787,7 +787,8 @@ def test_lists_are_kept_for_a_while(start_envoy, upstreams):
         assert ids(get(envoy, vk="bound")) == ["alpha/v1"]
         assert expect.good(get(envoy, "/alpha/v1")).json()["id"] == "alpha/v1"
     deadline = time.monotonic() + 20
-    while (shown := ids(get(envoy))) == first:
+    # Their answers may have come some milliseconds apart.
+    while any(id.endswith("/v1") for id in (shown := ids(get(envoy)))):
         assert time.monotonic() < deadline, "the lists are never fetched again"
         time.sleep(0.05)
     assert shown == ["smart", "alpha/v2", "beta/v2"]
@@ -824,7 +825,8 @@ def test_each_worker_keeps_its_own(start_envoy, upstreams):
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_a_client_that_goes_away_while_lists_are_fetched(fresh, upstreams, how):
     gate = Gate()
-    upstreams["alpha"].next(listing(["left"], hold=gate))
+    # In the native host a call ends with its client, and one of those that wait makes it again.
+    upstreams["alpha"].next(*[listing(["left"], hold=gate)] * 6)
     leaving = [fresh.connect() for _ in range(5)]
     for client in leaving:
         client.send_head("GET", "/v1/models", headers("bound"))
@@ -838,6 +840,7 @@ def test_a_client_that_goes_away_while_lists_are_fetched(fresh, upstreams, how):
     gate.open()
     with staying:
         assert ids(staying.answer("GET").rest()) == ["alpha/left"]
+    upstreams["alpha"].answers.clear()
     assert ids(get(fresh, vk="bound")) == [
         f"alpha/{id}" for id in sorted(LISTS["alpha"])
     ]
@@ -845,8 +848,13 @@ def test_a_client_that_goes_away_while_lists_are_fetched(fresh, upstreams, how):
     wait_stat(fresh, "cluster.alpha.upstream_rq_active", 0)
 
 
-def test_all_clients_go_away_and_the_list_is_kept(start_envoy, upstreams):
-    """The call goes on without them, and the next client needs none."""
+@pytest.mark.parametrize("kept", [
+    pytest.param(True, marks=pytest.mark.wasm_host),
+    pytest.param(False, marks=pytest.mark.native_host),
+])  # fmt: skip
+def test_all_clients_go_away(start_envoy, upstreams, kept):
+    """In the wasm host the call goes on without them, and the next client needs none; in the native host that one asks
+    anew."""
     envoy = start_envoy(
         config=configuration(models_cache_seconds=3600, cache={"mode": "disable"})
     )
@@ -858,8 +866,8 @@ def test_all_clients_go_away_and_the_list_is_kept(start_envoy, upstreams):
         client.reset()
     wait_stat(envoy, ACTIVE, 0)
     gate.open()
-    assert ids(get(envoy, vk="bound")) == ["alpha/left"]
-    assert calls(upstreams, "alpha") == [1]
+    assert (ids(get(envoy, vk="bound")) == ["alpha/left"]) is kept
+    assert calls(upstreams, "alpha") == [1 if kept else 2]
 
 
 @pytest.mark.parametrize("body", [b"{}", b"x" * 300_000], ids=len)
