@@ -7,3 +7,6 @@ pub mod messages;
 pub mod responses;
 pub mod seal;
 pub mod stream_usage;
+
+/// What is said of a chat answer that can't be converted for that.
+pub(crate) const NOT_JSON: &str = "The upstream's answer is not JSON.";

@@ -1,5 +1,6 @@
 //! A request that goes upstream as another one, and what its answer needs of it.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
@@ -132,13 +133,12 @@ pub(super) fn unique_id(request_id: Option<&str>) -> String {
     /// A UUID without its dashes.
     const LONGEST: usize = 32;
     /// Hexadecimal digits of the random number.
-    const DIGITS: u32 = 16;
+    const DIGITS: usize = 16;
     let given = request_id.unwrap_or_default();
-    let mut id = String::with_capacity(LONGEST + DIGITS as usize);
+    let mut id = String::with_capacity(LONGEST + DIGITS);
     id.extend(given.chars().filter(char::is_ascii_alphanumeric).take(LONGEST));
     // std draws its hash keys from the host's random numbers.
     let random = RandomState::new().hash_one(0);
-    let digit = |place| char::from_digit((random >> (4 * place) & 0xf) as u32, 16);
-    id.extend((0..DIGITS).rev().filter_map(digit));
+    let _always = write!(id, "{random:0DIGITS$x}");
     id
 }

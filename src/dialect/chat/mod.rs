@@ -3,13 +3,14 @@
 //!
 //! [`read`] and [`message`] read one completion or one chunk, [`stream`] the lines of a whole stream.
 //! What is said comes as it stands in the JSON, escaped ([`text`]), so that it goes on without being
-//! decoded. [`mod@write`] holds what all requests are written with.
+//! decoded. [`params`] and [`mod@write`] hold what all requests are read and written with.
 
 pub(crate) mod arguments;
 pub(crate) mod calls;
 pub(crate) mod count;
 pub(crate) mod memo;
 pub(crate) mod message;
+pub(crate) mod params;
 pub(crate) mod read;
 pub(crate) mod stream;
 pub(crate) mod text;

@@ -144,7 +144,7 @@ pub(crate) fn whole(chat: &[u8], answer: &mut impl Answer) {
     let chat = String::from_utf8_lossy(chat);
     match cursor::parse(chat.as_bytes()) {
         Ok(root) => completion(&root, answer),
-        Err(_) => answer.invalid("The upstream's answer is not JSON."),
+        Err(_) => answer.invalid(crate::dialect::NOT_JSON),
     }
 }
 

@@ -127,8 +127,8 @@ impl Fetches {
     /// A request asks what it still `needs`, from [`super::needed`], beside what it has `got` (at first nothing). `stream` is
     /// its id among the worker's requests; `now` counts milliseconds and never goes back.
     ///
-    /// When it has to wait, every call must be reported by [`Fetches::sent`] or [`Fetches::not_sent`] before
-    /// anything else is asked; and once it is told what it waited for, it asks again: what it needs then depends on that.
+    /// When it has to wait, every call must be reported by [`Fetches::sent`] or [`Fetches::not_sent`]: others that need its
+    /// answer wait for it, too. And once it is told what it waited for, it asks again: what it needs then depends on that.
     pub fn ask(
         &mut self,
         config: &Config,
@@ -242,7 +242,8 @@ impl Fetches {
         }
     }
 
-    /// The client of a waiting request has gone. Calls go on: others may wait for them, and lists are kept.
+    /// The client of a waiting request has gone. Calls go on: others may wait for them, and lists are kept. A host whose
+    /// calls end with their request says so by [`Self::lost`] or [`Self::unmade`] next.
     pub fn forget(&mut self, stream: u32) {
         self.waiting.retain(|waiting| waiting.stream != stream);
     }

@@ -4,6 +4,7 @@ use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid};
 use super::head::content_length;
 use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
+use crate::dialect::NOT_JSON;
 use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
@@ -147,11 +148,9 @@ impl Bridged {
     ) -> Option<BodyDecision> {
         self.options.as_ref()?;
         let known = context.shapes.known(self.operation, bytes)?;
-        if !self.is_one(known.choices) {
-            return None;
-        }
+        let options = self.is_one(known.choices).then(|| self.options.take())??;
         self.source = UpstreamBody::Spent;
-        let answer = self.converted(bytes, &checked_object(bytes), meter);
+        let answer = self.converted(options, bytes, &checked_object(bytes), meter);
         Some(self.decided(answer, true))
     }
 
@@ -232,25 +231,24 @@ impl Bridged {
     ) -> Result<Vec<u8>, Box<ErrorAnswer>> {
         match std::mem::replace(&mut self.source, UpstreamBody::Spent) {
             UpstreamBody::Json(collected, peek) => {
-                if self.options.is_none() {
+                let Some(options) = self.options.take() else {
                     if let Some(answer) = from_ok(self.operation, &collected) {
                         return Err(answer.into());
                     }
                     let json = collected.get(trim_drift(&collected)).unwrap_or_default();
                     let mended = rescued(json);
                     return counted(self.operation, mended.as_deref().unwrap_or(json));
-                }
+                };
                 if self.is_one(peek.choices()) && peek.is_all_good(&collected) {
                     context.shapes.see(self.operation, &collected, peek.choices());
-                    return self.converted(&collected, &checked_object(&collected), meter);
+                    return self.converted(options, &collected, &checked_object(&collected), meter);
                 }
                 let (request, limit) = (self.request, self.max_event_bytes);
                 let chat = completion::answer(Api::Chat, &collected, request, limit)?;
                 self.repairs.extend(chat.repairs);
                 let text = String::from_utf8_lossy(&chat.body);
-                let root = parse(text.as_bytes())
-                    .map_err(|_| invalid("The upstream's answer is not JSON.").to_answer())?;
-                self.converted(&chat.body, &root, meter)
+                let root = parse(text.as_bytes()).map_err(|_| invalid(NOT_JSON).to_answer())?;
+                self.converted(options, &chat.body, &root, meter)
             }
             UpstreamBody::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
@@ -274,6 +272,7 @@ impl Bridged {
     /// What a canonical chat answer becomes; `root`: the same, read.
     fn converted(
         &mut self,
+        options: AnswerOptions,
         chat: &[u8],
         root: &Value<'_>,
         meter: &mut Meter,
@@ -282,7 +281,6 @@ impl Bridged {
             return Err(answer.into());
         }
         meter.push(chat);
-        let Some(options) = self.options.take() else { return Ok(Vec::new()) };
         let (answer, cached) = options.whole(root)?;
         self.cached = Some(cached.unwrap_or(false));
         Ok(answer)

@@ -140,7 +140,13 @@ fn like_the_one_before(path: &str, body: &str) {
         host.respond(&head, &chunks, end);
         (host.answer.head, nameless(host.answer.body), host.reply, host.notes, host.counted)
     };
-    answered(&memory, &[GOOD], End::WithData);
+    let alone = answered(&memory, &[GOOD], End::WithData);
+    if path != CHAT {
+        for (before, behind) in [("", "\n"), ("", " \r\n\t"), ("\n", ""), (" ", "\n")] {
+            let spaced = [before, GOOD, behind].concat();
+            assert_eq!(answered(&Rc::default(), &[&spaced], End::WithData).1, alone.1, "{spaced}");
+        }
+    }
     let hit = GOOD.replace(r#""cached_tokens":0"#, r#""cached_tokens":9"#);
     for next in [
         GOOD,

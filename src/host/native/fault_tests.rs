@@ -152,6 +152,14 @@ fn woken(stream: *const c_void, times: usize) -> Vec<u32> {
     world(|world| world.replies.clone())
 }
 
+/// What a stream that has made both calls answers to what comes back.
+fn with_both(stream: *const c_void) -> Vec<u32> {
+    world(|world| world.woken = 0);
+    called_back(stream, 1, r#"{"data":["a"]}"#);
+    called_back(stream, 2, r#"{"data":["b"]}"#);
+    woken(stream, 1)
+}
+
 #[test]
 fn a_list_in_pages_is_fetched_to_its_end() {
     let config = load(LISTS);
@@ -183,10 +191,7 @@ fn who_waits_takes_over_the_calls_of_who_leaves() {
     made.sort_unstable();
     assert_eq!(made, ["p/v1/models", "q/v1/models"]);
     // What comes to one that has gone is nothing to it.
-    world(|world| world.woken = 0);
-    called_back(fourth, 1, r#"{"data":["a"]}"#);
-    called_back(fourth, 2, r#"{"data":["b"]}"#);
-    assert_eq!(woken(fourth, 1), [200]);
+    assert_eq!(with_both(fourth), [200]);
     envoy_dynamic_module_on_http_filter_config_destroy(config);
 }
 
@@ -213,10 +218,7 @@ fn a_panic_while_an_answer_is_read_leaves_nobody_waiting() {
     envoy_dynamic_module_on_http_filter_destroy(first);
     envoy_dynamic_module_on_http_filter_scheduled(ENVOY, second, 0);
     assert_eq!(calls().len(), 2);
-    world(|world| world.woken = 0);
-    called_back(second, 1, r#"{"data":["a"]}"#);
-    called_back(second, 2, r#"{"data":["c"]}"#);
-    assert_eq!(woken(second, 1), [200]);
+    assert_eq!(with_both(second), [200]);
     envoy_dynamic_module_on_http_filter_config_destroy(config);
 }
 

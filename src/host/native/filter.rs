@@ -1,16 +1,17 @@
 //! One HTTP stream: hooks in, [`Exchange`] steps out, carried out with Envoy's functions.
 
+mod models;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::abi::{BodyStatus, HeadStatus, LogLevel, Map, Part};
-use super::around::{Around, now_ms};
+use super::around::Around;
 use super::body::Visible;
 use super::calls::{self, log};
 use super::configuration::{Configuration, Worker};
-use super::lists::Asked;
-use crate::exchange::models::{Call, Outcomes};
+use crate::exchange::models::Outcomes;
 use crate::exchange::{BodyOut, Exchange, ModelsQuery, Next, Reply, RequestStep, ResponseStep};
 use crate::telemetry::counters;
 use crate::wire::headers::Headers;
@@ -245,61 +246,6 @@ impl Stream {
         self.report(filter);
     }
 
-    /// Envoy has woken this stream: its model lists are there.
-    pub fn woken(&mut self, filter: calls::Filter) {
-        for call in self.configuration.lists().handed(self.id) {
-            self.call(filter, call);
-        }
-        if let Some(outcomes) = self.configuration.lists().take(self.id)
-            && let Some(query) = self.lists.take()
-        {
-            let _verdict = self.list(filter, query, outcomes);
-        }
-    }
-
-    /// Answers a question for models with what is there, or waits for more.
-    fn list(&mut self, filter: calls::Filter, query: ModelsQuery, got: Outcomes) -> Verdict {
-        let lists = self.configuration.lists();
-        let config = &self.worker.config;
-        match lists.ask(config, self.id, &query, got, now_ms(), || filter.thread()) {
-            Asked::Reply(reply) => self.send(filter, &reply),
-            Asked::Wait(calls) => {
-                self.lists = Some(query);
-                calls.into_iter().for_each(|call| self.call(filter, call));
-                Verdict::Hold
-            }
-        }
-    }
-
-    /// Asks a provider for its models.
-    fn call(&self, filter: calls::Filter, call: Call) {
-        let lists = self.configuration.lists();
-        match filter.call(&call) {
-            Ok(id) => lists.sent(self.id, id, call),
-            Err(why) => {
-                let cluster = call.cluster();
-                log(
-                    LogLevel::Warn,
-                    &format!("can't ask cluster {cluster} for its models: {why:?}"),
-                );
-                lists.not_sent(call, now_ms());
-            }
-        }
-    }
-
-    /// A call of this stream is over; `read` as for [`Lists::answered`](super::lists::Lists::answered).
-    pub fn called_back(
-        &mut self,
-        filter: calls::Filter,
-        id: u64,
-        read: impl FnOnce() -> Option<(u16, Headers<'static>, Vec<u8>)>,
-    ) {
-        let next = self.configuration.lists().answered(self.id, id, read, now_ms());
-        if let Some(call) = next {
-            self.call(filter, call);
-        }
-    }
-
     /// Whether the body that this hook has changed was too long for Envoy, which has ended the stream then, and is yet to
     /// destroy it. To be asked of a stream that it has not destroyed.
     pub fn is_cut_off(&mut self, filter: calls::Filter) -> bool {
@@ -504,14 +450,6 @@ impl Stream {
             } else {
                 log(LogLevel::Warn, &format!("can't count {counter}"));
             }
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if self.lists.is_some() {
-            self.configuration.lists().forget(self.id);
         }
     }
 }

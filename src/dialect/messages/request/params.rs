@@ -1,15 +1,11 @@
 //! The request's top-level members: which are read here, and which pass.
 
-use crate::dialect::chat::write::{duplicate, given, must_be, refuse};
+use crate::dialect::chat::params::{fill, let_pass};
+use crate::dialect::chat::write::{must_be, refuse};
 use crate::dialect::messages::error::THREAD;
 use crate::error::{Code, GatewayError};
 use crate::wire::json::cursor::{Key, Value};
 use crate::wire::json::tokenizer::Kind;
-use crate::wire::names::refuse_variant;
-
-/// How many parameters that are not known here may pass: no server has so many, and places of ever so small ones take
-/// more memory than the body itself.
-const MAX_REST: usize = 1_000;
 
 /// The names in [`MessageParams`].
 const READ: &[&str] = &[
@@ -117,23 +113,13 @@ impl<'a> MessageParams<'a> {
                 b"tools" => &mut params.tools,
                 b"top_p" => &mut params.top_p,
                 b"model" => continue,
-                name => {
+                _ => {
                     key.as_str().ok_or_else(not_unicode)?;
-                    if params.rest.len() == MAX_REST {
-                        let message = format!("There are more than {MAX_REST} parameters.");
-                        return Err(GatewayError::new(Code::UnsupportedParameter, message));
-                    }
-                    refuse_variant(name, READ)?;
-                    refuse_variant(name, WRITTEN)?;
-                    params.rest.push((key, value));
+                    let_pass(&mut params.rest, key, value, READ, WRITTEN)?;
                     continue;
                 }
             };
-            // Servers differ in which of two counts.
-            if slot.is_some() {
-                return Err(duplicate(&key.as_str().unwrap_or_default()));
-            }
-            *slot = given(value);
+            fill(slot, key, value)?;
         }
         params.check_kinds()?;
         Ok(params)

@@ -101,7 +101,7 @@ impl SseNormalizer {
             Some(payload) => (payload, true),
             None => (value, false),
         };
-        let TemplateMatch { len, values } = self.template.find(payload)?;
+        let (TemplateMatch { len, values }, found) = self.recall(payload)?;
         let (payload, behind) = payload.split_at_checked(len)?;
         // A lone CR may be half of a line end.
         let (after, is_closed, is_plain) = match behind {
@@ -116,7 +116,7 @@ impl SseNormalizer {
             return None;
         }
         let whole = if is_canonical { event.get(..len) } else { None };
-        if !self.pass(self.template.found()?, values, payload, whole, output) {
+        if !self.pass(found, values, payload, whole, output) {
             return None;
         }
         // As the blank line does.
