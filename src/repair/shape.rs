@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
+use super::error::has_ended;
 use super::peek::is_chat;
 use super::usage;
 use crate::policy::operation::Operation;
@@ -78,6 +79,8 @@ pub struct KnownAnswer {
     pub cached: bool,
     /// How many choices it has, where it is one to chat or completions.
     pub choices: u32,
+    /// One of them says how it ended.
+    pub has_ended: bool,
 }
 
 /// A good answer with gaps.
@@ -89,6 +92,8 @@ struct Shape {
     /// The gaps in order, each with how many bytes of `fixed` come before it.
     gaps: Vec<(usize, Gap)>,
     choices: u32,
+    /// One of its choices has a finish reason, which is not in a gap.
+    has_ended: bool,
     /// It has been met since somebody looked for one that may go.
     is_in_use: Cell<bool>,
 }
@@ -110,6 +115,7 @@ impl Shape {
             fixed: Vec::with_capacity(answer.len().min(MOST_BYTES)),
             gaps: Vec::with_capacity(open.len()),
             choices,
+            has_ended: root.get("choices").is_some_and(|choices| has_ended(&choices)),
             is_in_use: Cell::new(false),
         };
         let mut at = 0;
@@ -151,7 +157,11 @@ impl Shape {
             fixed = later;
             rest = from.get(gap.filled(from)?..)?;
         }
-        is_same(rest, fixed).then_some(KnownAnswer { cached, choices: self.choices })
+        is_same(rest, fixed).then_some(KnownAnswer {
+            cached,
+            choices: self.choices,
+            has_ended: self.has_ended,
+        })
     }
 }
 

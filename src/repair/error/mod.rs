@@ -24,7 +24,7 @@ pub use about_model::is_about_model;
 pub use credential::refuses_credential;
 pub use listing::conceal;
 pub use names::may_mean_error;
-pub use ok::{Event, broken_off, from_event, from_ok};
+pub use ok::{Event, broken_off, from_event, from_ok, has_ended};
 pub use status::registered;
 pub use words::{from_choice, from_words, no_answer};
 

@@ -128,18 +128,22 @@ pub fn broken_off(chat: &cursor::Value<'_>) -> Option<ErrorAnswer> {
         chat.get("usage").and_then(|usage| usage.get(name)).and_then(|count| count.as_f64())
             == Some(0.0)
     };
-    let ended = |choice: cursor::Value<'_>| {
-        choice
-            .get("finish_reason")
-            .is_some_and(|reason| !reason.is_null() && reason.raw() != b"\"\"")
-    };
-    let mut choices = chat.get("choices")?.elements();
-    let is_open = choices.next().is_some_and(|first| !ended(first)) && !choices.any(ended);
+    let choices = chat.get("choices")?;
+    let is_open = choices.elements().next().is_some() && !has_ended(&choices);
     (is_open && is_zero("prompt_tokens") && is_zero("completion_tokens")).then(|| {
         invalid(
             "The upstream broke its answer off: it has no finish reason, and no token was counted.",
         )
     })
+}
+
+/// Whether one of the `choices` has a finish reason.
+#[must_use]
+pub fn has_ended(choices: &cursor::Value<'_>) -> bool {
+    choices
+        .elements()
+        .filter_map(|choice| choice.get("finish_reason"))
+        .any(|reason| !reason.is_null() && reason.raw() != b"\"\"")
 }
 
 /// What the framing of a stream says about an event.

@@ -13,7 +13,9 @@ fn read(operation: Operation, answer: &[u8]) -> Option<KnownAnswer> {
     }
     let counts = peek.usage().and_then(|span| answer.get(span.start as usize..span.end as usize));
     let cached = counts.is_some_and(|counts| usage::cached(&checked_object(counts)));
-    Some(KnownAnswer { cached, choices: peek.choices() })
+    let has_ended =
+        checked_object(answer).get("choices").is_some_and(|choices| has_ended(&choices));
+    Some(KnownAnswer { cached, choices: peek.choices(), has_ended })
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -46,15 +48,17 @@ fn answer() -> impl Strategy<Value = String> {
             "\"reasoning_content\":\"{one}\",\"content\":\"{two}\",\"refusal\":null"
         )),
     ];
-    let finish = prop_oneof![4 => Just("stop"), 1 => Just("error"), 1 => Just("tool_calls")];
+    let finish = prop_oneof![
+        4 => Just("\"stop\""), 1 => Just("\"error\""), 1 => Just("\"tool_calls\""), 1 => Just("null"), 1 => Just("\"\""),
+    ];
     let kind = 0..3usize;
     (text(), number(), message, finish, [number(), number(), number()], counts, kind, text())
         .prop_map(|(id, created, message, finish, [a, b, c], counts, kind, said)| match kind {
             0 => format!(
-                "{{\"id\":\"{id}\",\"object\":\"chat.completion\",\"created\":{created},\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",{message}}},\"finish_reason\":\"{finish}\"}}],\"usage\":{{\"prompt_tokens\":{a},\"completion_tokens\":{b},\"total_tokens\":{c}{counts}}}}}"
+                "{{\"id\":\"{id}\",\"object\":\"chat.completion\",\"created\":{created},\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",{message}}},\"finish_reason\":{finish}}}],\"usage\":{{\"prompt_tokens\":{a},\"completion_tokens\":{b},\"total_tokens\":{c}{counts}}}}}"
             ),
             1 => format!(
-                "{{\"id\":\"{id}\",\"object\":\"text_completion\",\"created\":{created},\"choices\":[{{\"index\":0,\"text\":\"{said}\",\"finish_reason\":\"{finish}\"}}],\"usage\":{{\"prompt_tokens\":{a},\"completion_tokens\":{b},\"total_tokens\":{c}{counts}}}}}"
+                "{{\"id\":\"{id}\",\"object\":\"text_completion\",\"created\":{created},\"choices\":[{{\"index\":0,\"text\":\"{said}\",\"finish_reason\":{finish}}}],\"usage\":{{\"prompt_tokens\":{a},\"completion_tokens\":{b},\"total_tokens\":{c}{counts}}}}}"
             ),
             _ => format!(
                 "{{\"id\":\"{id}\",\"object\":\"response\",\"type\":\"message\",\"created_at\":{created},\"output\":[{{\"id\":\"{id}\",\"content\":[{{\"text\":\"{said}\"}}]}}],\"content\":[{{\"text\":\"{said}\"}}],\"usage\":{{\"input_tokens\":{a},\"output_tokens\":{b},\"x\":{c}{counts}}}}}"

@@ -13,7 +13,7 @@ fn after(first: &str, answer: &str) -> Option<KnownAnswer> {
 
 #[test]
 fn the_next_answer_of_a_server_is_known() {
-    let known = KnownAnswer { cached: false, choices: 1 };
+    let known = KnownAnswer { cached: false, choices: 1, has_ended: true };
     assert_eq!(after(CHAT, CHAT), Some(known));
     let next = CHAT
         .replace("chatcmpl-1", "chatcmpl-22")
@@ -26,7 +26,10 @@ fn the_next_answer_of_a_server_is_known() {
     let next = CALL.replace("{}", r#"{\"a\":1}"#).replace("call_1", "x");
     assert_eq!(after(CALL, &next), Some(known));
     let cached = CALL.replace(r#""cached_tokens":0"#, r#""cached_tokens":7"#);
-    assert_eq!(after(CALL, &cached), Some(KnownAnswer { cached: true, choices: 1 }));
+    assert_eq!(
+        after(CALL, &cached),
+        Some(KnownAnswer { cached: true, choices: 1, has_ended: true })
+    );
 }
 
 #[test]

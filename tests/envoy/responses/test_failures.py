@@ -44,12 +44,19 @@ def test_an_error_inside_200_has_its_status(gateway, chat_server, code, status, 
 
 
 def test_a_plain_answer_that_was_broken_off_is_not_complete(gateway, chat_server):
-    """Ollama, whose runner died: no finish reason, and a usage of zeros."""
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    choice = {"index": 0, "message": {"role": "assistant", "content": "la"}, "finish_reason": None}
-    chat_server.next(answer({"object": "chat.completion", "choices": [choice], "usage": usage}))
-    reply = responses.post(gateway, ask())
-    assert "broke" in expect.gateway_error(reply, 502, "invalid_upstream_response")
+    """Ollama, whose runner died: no finish reason, and a usage of zeros. Also behind answers that were alike but for that."""
+
+    def asked(count: int, reason: str | None):
+        usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": 2 * count}
+        choice = {"index": 0, "message": {"role": "assistant", "content": "la"}, "finish_reason": reason}
+        chat_server.next(answer({"object": "chat.completion", "choices": [choice], "usage": usage}))
+        return responses.post(gateway, ask())
+
+    for reason in (None, "stop"):
+        for _ in range(2):
+            expect.good(asked(1, reason))
+        assert "broke" in expect.gateway_error(asked(0, None), 502, "invalid_upstream_response")
+    expect.good(asked(0, "stop"))
 
 
 def failed(checked):
@@ -129,7 +136,7 @@ def test_a_connection_that_breaks_is_a_cut_answer(gateway, chat_server, end):
     assert not reply.complete and b"response.completed" not in reply.body
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bounded(start_envoy):
     """A gateway that holds little of an answer, and calls models by what the client called them."""
     limits = {"max_answer_bytes": 20_000, "max_buffered_bytes": 100_000}
