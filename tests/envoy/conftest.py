@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, HOST, Envoy, Setting, Upstream, responses
+from harness import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, HOST, Envoy, Pool, Setting, Upstream, responses
 
 UPSTREAMS = {
     **{name: name for name in ("alpha", "beta", "delta", "keyless", "vllm")},
@@ -80,25 +81,53 @@ def gateway(ports: dict[str, int], running: list[Envoy]) -> Iterator[Envoy]:
         running.remove(envoy)
 
 
+@pytest.fixture(scope="session")
+def pool(ports: dict[str, int]) -> Iterator[Pool]:
+    """What no file uses now."""
+    pool = Pool(ports)
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def file_begins(pool: Pool) -> None:
+    """No file gets what another one has used, unless it is made new."""
+    pool.begin_file()
+
+
+@pytest.fixture
+def start_envoy(pool: Pool, running: list[Envoy]) -> Iterator[StartEnvoy]:
+    """Lends Envoys of other settings; equal settings of one file are one Envoy."""
+    with lending(pool, running) as start:
+        yield start
+
+
 @pytest.fixture(scope="module")
-def start_envoy(ports: dict[str, int], running: list[Envoy]) -> Iterator[StartEnvoy]:
-    """Starts an Envoy with another Setting; equal ones are shared within a file."""
-    started: list[Envoy] = []
+def keep_envoy(pool: Pool, running: list[Envoy]) -> Iterator[StartEnvoy]:
+    """The same, to the tests of a whole file."""
+    with lending(pool, running) as start:
+        yield start
+
+
+@contextmanager
+def lending(pool: Pool, running: list[Envoy]) -> Iterator[StartEnvoy]:
+    """Lends Envoys until its end."""
+    lent: list[tuple[Setting, Envoy]] = []
 
     def start(**fields: object) -> Envoy:
         setting = Setting(**fields)
-        for envoy in started:
-            if envoy.setting == setting and not setting.ecds:
+        for other, envoy in lent:
+            if other == setting and not setting.ecds:
                 return envoy
-        envoy = Envoy(setting, ports)
-        started.append(envoy)
+        envoy = pool.lend(setting)
+        lent.append((setting, envoy))
         running.append(envoy)
         return envoy
 
     yield start
-    for envoy in started:
+    for setting, envoy in lent:
         running.remove(envoy)
-        envoy.stop()
+        pool.give_back(envoy, setting)
 
 
 @pytest.fixture(autouse=True)

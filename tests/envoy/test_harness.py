@@ -6,7 +6,7 @@ import pytest
 from harness import Envoy, Gate, answer, sse, wire
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bare(start_envoy) -> Envoy:
     return start_envoy(filter_at="nowhere")
 

@@ -61,7 +61,7 @@ def test_the_format_that_was_asked_for(gateway, upstreams, sent, encoding):
 HELD = 100_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def narrow(start_envoy) -> Envoy:
     """Holds no more than 100,000 bytes of an answer."""
     limits = {"max_answer_bytes": HELD}

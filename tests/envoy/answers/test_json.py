@@ -139,7 +139,7 @@ def test_a_stream_and_embeddings_have_no_cache_header(gateway, upstreams, mode):
 # The model's name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def renaming(start_envoy):
     return start_envoy(config=plugin.configuration(response_model="requested"))
 
@@ -262,7 +262,7 @@ def test_a_compressed_answer_that_nobody_asked_for(gateway, upstreams):
 # Limits and broken connections
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small(start_envoy):
     limits = {"max_answer_bytes": 100_000}
     return start_envoy(config=plugin.configuration(limits=limits, response_model="requested"))

@@ -259,7 +259,7 @@ def test_a_connection_that_breaks_before_the_first_event(gateway, start, upstrea
 # Bytes that are no event stream
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bounded(start_envoy):
     limits = {"max_sse_event_bytes": 4096, "max_buffered_bytes": 65_536}
     return start_envoy(config=plugin.configuration(limits=limits))

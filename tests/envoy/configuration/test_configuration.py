@@ -120,10 +120,10 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def offer(start_envoy):
+def offer(keep_envoy):
     """Offers a configuration to a running Envoy, which asks the module as at start; its log when it
     was refused."""
-    envoy: Envoy = start_envoy(ecds=True)
+    envoy: Envoy = keep_envoy(ecds=True)
 
     def refused(config, form="string") -> str:
         taken, log = envoy.offer_filter(Setting(config=config, form=form, ecds=True))

@@ -49,9 +49,9 @@ def setting(*names: str, concurrency: int = 1, **changes: Any) -> Setting:
 
 
 @pytest.fixture(scope="module")
-def reloading(start_envoy) -> Envoy:
+def reloading(keep_envoy) -> Envoy:
     first = setting("main", "env")
-    return start_envoy(config=first.config, ecds=True)
+    return keep_envoy(config=first.config, ecds=True)
 
 
 @pytest.fixture

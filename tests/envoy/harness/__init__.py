@@ -5,6 +5,7 @@ from .bootstrap import HOST, ROUTING_HEADER, Setting, fallback_route, host_of
 from .client import Connection, Incoming, Response
 from .client2 import H2Connection
 from .envoy import ENVOY_BIN, FILTER_NATIVE, FILTER_WASM, ROOT, Envoy, headers, refused_log
+from .pool import Pool
 from .script import PATIENCE, Answer, Gate, answer, sse
 from .upstream import Recorded, Upstream
 
@@ -22,6 +23,7 @@ __all__ = [
     "Gate",
     "H2Connection",
     "Incoming",
+    "Pool",
     "Recorded",
     "Response",
     "Setting",

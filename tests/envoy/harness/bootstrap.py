@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,32 +162,65 @@ def ecds_file(setting: Setting, wasm: Path, version: str) -> Json:
 def bootstrap(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Path) -> Json:
     """A bootstrap with one listener, whose port the OS chooses, and a cluster per upstream."""
     return {
-        "node": {"id": "test", "cluster": "test"},
-        "stats_config": yaml.safe_load(SHIPPED.read_text())["stats_config"],
-        "admin": {"address": _address(0)},
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
+        **_process(),
         "static_resources": {
-            "listeners": [_listener(setting, wasm, ports, ecds_path)],
-            "clusters": [
-                *(_cluster(setting, wasm, name, port) for name, port in ports.items()),
-                *(_composite(name, parts) for name, parts in setting.fallbacks.items()),
-                *(setting.more(ports)[0] if setting.more else []),
-            ],
+            "listeners": [listener(setting, wasm, ports, ecds_path)],
+            "clusters": clusters(setting, wasm, ports),
         },
     }
+
+
+def discovering(folder: Path) -> Json:
+    """A bootstrap whose listeners and clusters are discovered: what `discovered` says is in a folder's files."""
+
+    def source(name: str) -> Json:
+        watched = {"path": str(folder / name), "watched_directory": {"path": str(folder)}}
+        return {"path_config_source": watched, "resource_api_version": "V3"}
+
+    return {**_process(), "dynamic_resources": {"lds_config": source("lds.json"), "cds_config": source("cds.json")}}
+
+
+def discovered(message: str, resources: list[Json], version: int) -> Json:
+    """What such a file holds."""
+    return {"version_info": str(version), "resources": [_any(message, **each) for each in resources]}
+
+
+def _process() -> Json:
+    return {
+        "node": {"id": "test", "cluster": "test"},
+        "stats_config": _shipped()["stats_config"],
+        "admin": {"address": _address(0)},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
+    }
+
+
+def clusters(setting: Setting, wasm: Path, ports: dict[str, int]) -> list[Json]:
+    """A cluster per upstream, and those of the setting's own."""
+    return [
+        *(_cluster(setting, wasm, name, port) for name, port in ports.items()),
+        *(_composite(name, parts) for name, parts in setting.fallbacks.items()),
+        *(setting.more(ports)[0] if setting.more else []),
+    ]
 
 
 def _address(port: int) -> Json:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
+@cache
+def _shipped() -> Json:
+    """The example configuration."""
+    return yaml.safe_load(SHIPPED.read_text())
+
+
 def _shipped_manager() -> Json:
     """The HTTP connection manager of the example configuration."""
-    (listener,) = yaml.safe_load(SHIPPED.read_text())["static_resources"]["listeners"]
+    (listener,) = _shipped()["static_resources"]["listeners"]
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
-def _listener(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Path) -> Json:
+def listener(setting: Setting, wasm: Path, ports: dict[str, int], ecds_path: Path) -> Json:
+    """The listener with the filter; the OS chooses its port."""
     filters: list[Json] = []
     if setting.compress:
         filters.append(_compressor())

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from . import plugin
-from .bootstrap import Setting, bootstrap, ecds_file
+from . import bootstrap, plugin
+from .bootstrap import Setting, ecds_file
 from .client import Connection, Response
 from .client2 import H2Connection
 from .script import PATIENCE
@@ -42,20 +42,31 @@ class EnvoyDied(Exception):
 class Envoy:
     """A running Envoy. Use `with`, or `stop` it."""
 
-    def __init__(self, setting: Setting, ports: dict[str, int]) -> None:
+    def __init__(self, setting: Setting, ports: dict[str, int], *, serves_others: bool = False) -> None:
+        """`serves_others`: listener and clusters are discovered, so that it can `serve` another setting."""
         self.setting = setting
+        self._ports = ports
         self._folder = tempfile.TemporaryDirectory(prefix="gateway-envoy-")
         folder = Path(self._folder.name)
         self._log_path = folder / "envoy.log"
         self._log_seen = 0
+        self._log_from = 0
         self._answers: list[bytes] = []
         self._ecds_path = folder / "ecds" / "filter.json"
         self._ecds_path.parent.mkdir()
         self._ecds_version = 0
         if setting.ecds:
             self._write_filter(setting)
+        self._discovery = folder / "xds"
+        self._version = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        if serves_others:
+            self._discovery.mkdir()
+            self._discover(setting)
+            built = bootstrap.discovering(self._discovery)
+        else:
+            built = bootstrap.bootstrap(setting, FILTER_WASM, ports, self._ecds_path)
         config_path = folder / "envoy.json"
-        built = bootstrap(setting, FILTER_WASM, ports, self._ecds_path)
         config_path.write_text(json.dumps(built, indent=1))
         admin_path = folder / "admin"
         self._process = self._spawn(config_path, admin_path)
@@ -63,8 +74,7 @@ class Envoy:
             admin = self._when_ready(lambda: admin_path.exists() and admin_path.read_text())
             self.admin_port = int(admin.rpartition(":")[2])
             self._when_ready(self._is_live)
-            status = json.loads(self.admin("/listeners?format=json"))["listener_statuses"][0]
-            self.port: int = status["local_address"]["socket_address"]["port_value"]
+            self.port: int = self._when_ready(self._listens)
         except BaseException:
             self.stop()
             raise
@@ -73,6 +83,7 @@ class Envoy:
         command = [
             *(ENVOY_BIN, "-c", config_path, "--admin-address-path", admin_path),
             *("--concurrency", str(self.setting.concurrency), "--disable-hot-restart"),
+            *("--drain-time-s", "1"),  # what `serve` replaces
             *("--log-level", "warning", "--component-log-level", "wasm:debug,dynamic_modules:info"),
             *("--file-flush-interval-msec", "50"),  # the access log
         ]
@@ -120,8 +131,8 @@ class Envoy:
         return self._process.pid
 
     def log(self) -> str:
-        """The whole log so far."""
-        return self._log_path.read_text(errors="replace")
+        """The whole log so far, since the last `serve`."""
+        return self._log_path.read_text(errors="replace")[self._log_from :]
 
     def access(self, test_id: str) -> str:
         """What the access log says of the request with this `x-test-id`, from there on."""
@@ -172,9 +183,49 @@ class Envoy:
     def _write_filter(self, setting: Setting) -> None:
         self._ecds_version += 1
         content = ecds_file(setting, FILTER_WASM, str(self._ecds_version))
-        fresh = self._ecds_path.with_suffix(".new")
-        fresh.write_text(json.dumps(content))
-        fresh.rename(self._ecds_path)
+        _replace(self._ecds_path, content)
+
+    # Becoming another
+
+    def serve(self, setting: Setting) -> None:
+        """Becomes an Envoy of another setting: listener and clusters are new ones, and the log begins anew."""
+        self.setting = setting
+        self._log_from = self._log_seen = len(self._log_path.read_text(errors="replace"))
+        self._discover(setting)
+        self.port = self._when_ready(self._listens)
+
+    def _discover(self, setting: Setting) -> None:
+        """Writes what is discovered. Clusters come before the listener, whose routes name some."""
+        self._version += 1
+        # Another version of each, however alike they are: nothing is left of what their hosts did before.
+        fresh = {"filter_metadata": {"test": {"version": self._version}}}
+        clusters = [{**each, "metadata": fresh} for each in bootstrap.clusters(setting, FILTER_WASM, self._ports)]
+        listener = bootstrap.listener(setting, FILTER_WASM, self._ports, self._ecds_path)
+        seen = self._cds_updates() if self._process else None
+        self._offer("cds.json", "envoy.config.cluster.v3.Cluster", clusters)
+        if seen is not None:
+            self._when_ready(lambda: self._cds_updates() > seen)
+        self._offer("lds.json", "envoy.config.listener.v3.Listener", [{**listener, "name": self._listener_name()}])
+
+    def _offer(self, name: str, message: str, resources: list[dict[str, Any]]) -> None:
+        _replace(self._discovery / name, bootstrap.discovered(message, resources, self._version))
+
+    def _listener_name(self) -> str:
+        return f"gateway-{self._version}" if self._version else "gateway"
+
+    def _listens(self) -> int | None:
+        """The port of the listener of now, once it is there."""
+        for status in json.loads(self.admin("/listeners?format=json")).get("listener_statuses", []):
+            if status["name"] == self._listener_name():
+                return status["local_address"]["socket_address"]["port_value"]
+        if self.stat("listener_manager.lds.update_rejected"):
+            raise EnvoyDied(self.log())
+        return None
+
+    def _cds_updates(self) -> int:
+        """How many updates of its clusters Envoy has taken."""
+        assert not self.stat("cluster_manager.cds.update_rejected"), self.log()
+        return self.stat("cluster_manager.cds.update_success")
 
     # Requests
 
@@ -240,7 +291,7 @@ class Envoy:
         """Alive, no panic, no reload of the VM, and no secret in log, stats or answers; looks at
         what is new since the last call."""
         assert self._process.poll() is None, f"Envoy died\n{self.log()}"
-        log = self.log()
+        log = self._log_path.read_text(errors="replace")
         fresh, self._log_seen = log[self._log_seen :], len(log)
         assert not _PANIC.search(fresh), f"the module failed\n{fresh}"
         stats = self.admin("/stats")
@@ -250,6 +301,13 @@ class Envoy:
         for answer in self._answers:
             assert_no_secret("an answer", answer.decode("latin-1"))
         self._answers.clear()
+
+
+def _replace(path: Path, content: Any) -> None:
+    """By a rename, which is what Envoy watches for."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(content))
+    fresh.rename(path)
 
 
 def headers(vk: str | None, content_type: str | None = None, more: Fields = ()) -> Fields:

@@ -234,7 +234,7 @@ def test_a_text_is_made_a_part_to_be_marked(gateway, upstreams):
 # Which mode
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def forcing(start_envoy) -> Envoy:
     """`force` for all, `disable` and `respect` for one key each."""
     keys = [

@@ -11,7 +11,7 @@ START = b'{"model":"alpha/m","x":"'
 LATE = b'{"x":"'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def small(start_envoy) -> Envoy:
     """64 KiB a request, 16 KiB of it held."""
     limits = {"max_request_bytes": LIMIT, "max_buffered_bytes": HELD}

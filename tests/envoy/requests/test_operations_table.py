@@ -80,7 +80,7 @@ def provider(name: str, cluster: str, **fields: Any) -> plugin.Json:
     return {"name": name, "cluster": cluster, "auth": {"mode": "none"}, **fields}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def table(start_envoy) -> Envoy:
     """A provider of each kind with the Responses API of its own, each the primary of a key; the
     kinds as they are by default; and one for each operation that offers nothing else."""

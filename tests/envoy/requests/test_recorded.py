@@ -24,7 +24,7 @@ def client_key(quirk) -> str:
     return f"vk-for-{quirk.id}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def swapping(start_envoy) -> Envoy:
     """A provider and a virtual key for each credential that a server may want."""
     providers, keys = [], []
@@ -53,7 +53,7 @@ def main_key(**fields):
     return {"id": "main", "key": plugin.VK["main"], **fields}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def deciding(start_envoy) -> Envoy:
     """`alpha` is the primary; `main` may ask for anything, `allow` for `allowed` only."""
     names = ["alpha", "custom-groq"]

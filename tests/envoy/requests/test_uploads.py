@@ -111,7 +111,7 @@ def test_25_mb_are_streamed_when_the_model_comes_first(start_envoy, upstreams):
     assert got.header("content-length") == str(len(got.body))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def roomy(start_envoy) -> Envoy:
     """May hold as much as the default configuration says, in an Envoy that lets it."""
     keys = [{"id": "main", "key": plugin.VK["main"]}]

@@ -196,7 +196,7 @@ def test_disable_removes_marks(gateway, chat_server):
 # What providers differ in
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def kinds(start_envoy):
     """A gateway with a provider for each option of the Responses API, all at one server."""
     base = {"base_url": "http://alpha.test/v1", "cluster": "alpha", "auth": {"mode": "none"}}

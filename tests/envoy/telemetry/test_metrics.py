@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 from harness import answer, expect, openai_shapes, plugin, sse
@@ -29,20 +30,21 @@ def counted(gateway) -> dict[str, int]:
     return found
 
 
-@pytest.fixture
-def rise(gateway):
-    """The counters that have gone up since the test began."""
+def rising(gateway) -> Callable[[], dict[str, int]]:
+    """Tells by how much the counters have gone up since."""
     before = counted(gateway)
 
     def since() -> dict[str, int]:
-        now = counted(gateway)
-        return {
-            name: now[name] - before.get(name, 0)
-            for name in now
-            if now[name] != before.get(name)
-        }
+        risen = {name: now - before.get(name, 0) for name, now in counted(gateway).items()}
+        return {name: by for name, by in risen.items() if by}
 
     return since
+
+
+@pytest.fixture
+def rise(gateway):
+    """The counters that have gone up since the test began."""
+    return rising(gateway)
 
 
 def refused(code: str, key: str) -> dict[str, int]:
@@ -128,12 +130,11 @@ def test_an_attempt_that_another_one_follows(start_envoy, upstreams):
     fallback = {"fallback": ["down/x", "gamma/second"], "cluster": "dead-first"}
     config = plugin.configuration(model_aliases={"both": fallback})
     envoy = start_envoy(config=config, positions=2, fallbacks={"dead-first": ["down", "gamma-cluster"]})
-    before = counted(envoy)
+    rise = rising(envoy)
     for _ in range(2):
         reply = expect.good(envoy.post(body={"model": "both", "messages": []}))
         assert reply.header("x-langwatch-attempts") == "down=none, gamma=200"
-    name = "answers kind=retried provider=down"
-    assert counted(envoy)[name] - before.get(name, 0) == 2
+    assert rise()["answers kind=retried provider=down"] == 2
 
 
 def test_a_native_stream_that_fails(start_envoy, upstreams):
@@ -142,6 +143,7 @@ def test_a_native_stream_that_fails(start_envoy, upstreams):
     for provider in config["providers"]:
         provider["responses_api"] = "native"
     gateway = start_envoy(config=config)
+    rise = rising(gateway)
     error = {
         "code": "server_error",
         "message": f"Bad key: {plugin.PROVIDER_KEYS['alpha']}",
@@ -160,21 +162,22 @@ def test_a_native_stream_that_fails(start_envoy, upstreams):
         "/v1/responses", body={"model": "alpha/m", "input": "hi", "stream": True}
     )
     assert b"Bad key: [redacted]" in reply.body
-    assert counted(gateway) == answers("stream_error")
+    assert rise() == answers("stream_error")
 
 
 @pytest.mark.parametrize("positions", [1, 2])
 def test_counts_that_can_not_be_are_named(start_envoy, upstreams, positions):
     """Where tokens are counted: once an answer, in the position that reads it."""
     gateway = start_envoy(config=plugin.configuration(usage={"mode": "observe"}), positions=positions)
+    rise = rising(gateway)
     usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     for told, want in ((usage, {}), ({**usage, "total_tokens": 8}, answers("miscounted"))):
         upstreams["alpha"].next(answer({**openai_shapes.completion(), "usage": told}))
         expect.good(gateway.post(body=CHAT))
-        assert counted(gateway) == want
+        assert rise() == want
     upstreams["alpha"].next(answer({**openai_shapes.completion(), "usage": {**usage, "completion_tokens": -2}}))
     assert gateway.post(body=CHAT).json()["usage"] is None
-    assert counted(gateway) == answers("miscounted") | answers("repaired_usage")
+    assert rise() == answers("miscounted") | answers("repaired_usage")
 
 
 def test_names_hold_no_secret(gateway):
@@ -186,12 +189,14 @@ def test_names_hold_no_secret(gateway):
 
 def test_workers_share_their_counters(start_envoy):
     gateway = start_envoy(concurrency=2)
+    rise = rising(gateway)
     workers = [
         f"listener.127.0.0.1_0.worker_{number}.downstream_cx_total" for number in (0, 1)
     ]
+    before = [gateway.stat(worker) for worker in workers]
     sent = 0
-    while not all(gateway.stat(worker) for worker in workers):
+    while any(gateway.stat(worker) == count for worker, count in zip(workers, before, strict=True)):
         assert sent < 500, "one worker gets every connection"
         gateway.post(body=CHAT, vk="none")
         sent += 1
-    assert counted(gateway) == {"refused code=model_not_allowed virtual_key=id-none": sent}
+    assert rise() == {"refused code=model_not_allowed virtual_key=id-none": sent}

@@ -10,7 +10,7 @@ from harness import headers, metering
 from harness.quirks import ANSWERS, params, path_of, recorded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def observed(start_envoy: Any) -> Any:
     return start_envoy(**vars(metering.setting()))
 
