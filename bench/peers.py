@@ -26,6 +26,8 @@ from work import ALIAS, MODEL, Work
 
 CACHE = ROOT / ".cache" / "bench"
 START_SECONDS = 90.0
+INSTALL_SECONDS = 3600.0
+"""A crate is built, and with link-time optimization."""
 BODY_BYTES = 64 << 20
 
 
@@ -62,11 +64,12 @@ class Peer:
     name: str
     title: str
     requirements: tuple[str, ...]
-    """The first is the gateway's own package and version."""
+    """The first is the gateway's own package and version. Of a crate, the others say what of it is built."""
     start: Callable[[Setting], Start]
     ready: str = "/"
     """A path that answers, with whatever status, once the peer is up."""
-    npm: bool = False
+    installer: str = "pip"
+    """Or npm or cargo."""
     rewrites: bool = True
     """Model and credential; else it only forwards, which is less work."""
     note: str = ""
@@ -92,17 +95,19 @@ class Peer:
 
         def run(*command: str | Path) -> None:
             subprocess.run(
-                [str(word) for word in command], cwd=self.folder, check=True, timeout=900,
+                [str(word) for word in command], cwd=self.folder, check=True, timeout=INSTALL_SECONDS,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
 
-        if self.npm:
+        if self.installer == "npm":
             # The versions of what it depends on hold for itself as well.
             others = dict(word.rsplit("@", 1) for word in self.requirements[1:])
             package = {"private": True, "overrides": others}
             (self.folder / "package.json").write_text(json.dumps(package))
             quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
             run("npm", "install", *quiet, self.requirements[0])
+        elif self.installer == "cargo":
+            run("cargo", "install", "--quiet", "--locked", "--root", self.folder, *self.requirements)
         else:
             python = os.environ.get("PYTHON", "python3")
             run(python, "-m", "venv", self.folder / "venv")
@@ -298,6 +303,44 @@ def _ferro(setting: Setting) -> Start:
     return Start([setting.package / "venv/bin/ferrogw", "serve"], environment)
 
 
+def _litellm_rs(setting: Setting) -> Start:
+    """Built without its default features it has no log."""
+    provider = {
+        "name": "bench",
+        "provider_type": "openai_compatible",
+        "base_url": setting.base_url,
+        "endpoint_access": "private_network",
+        "api_key": PROVIDER_KEY,
+        "models": [MODEL],
+        "timeout": 120,
+        # It knows no "unlimited".
+        **dict.fromkeys(("rpm", "tpm", "max_concurrent_requests"), (1 << 32) - 1),
+    }
+    config = {
+        "server": {
+            "host": "127.0.0.1",
+            "port": setting.port,
+            "workers": 1,
+            "max_body_size": BODY_BYTES,
+            "cors": {"enabled": False},
+        },
+        "providers": [provider],
+        "model_aliases": {ALIAS: MODEL},
+        "router": {"load_balancer": {"health_check_enabled": False}},
+        "storage": {
+            "database": {"url": "sqlite::memory:", "enabled": False},
+            "redis": {"url": "redis://127.0.0.1", "enabled": False},
+        },
+        "auth": {"enable_jwt": False, "enable_api_key": False, "allow_anonymous": True},
+        "monitoring": {"metrics": {"enabled": False}},
+        "guardrails": {"enabled": False},
+        # It refuses a model whose price it does not know.
+        "pricing": {"unpriced_model_policy": "allow_unpriced", "unpriced_fallback_cost_per_1k_tokens": 0.0},
+    }
+    command = [setting.package / "bin/gateway", "--config", setting.write("gateway.yaml", _yaml(config)), "serve"]
+    return Start(command, {"TOKIO_WORKER_THREADS": "1"})
+
+
 def _router(*program: str | Path, more: tuple[str, ...] = ()) -> Callable[[Setting], Start]:
     """vLLM's router and the one that it comes from, SGLang's, are told the same."""
 
@@ -322,8 +365,12 @@ def every() -> list[Peer]:
              "/health/liveliness", streams=16,
              note="serves 16 streams at once here, not 64: it is too slow for more"),
         Peer("portkey", "Portkey", ("@portkey-ai/gateway@1.15.2", "@hono/node-server@1.13.7"),
-             _portkey, npm=True, note="is told model and credential by a header of each request"),
+             _portkey, installer="npm", note="is told model and credential by a header of each request"),
         Peer("ferro", "Ferro", ("ferrogw==1.5.10",), _ferro, "/readyz"),
+        Peer("litellm-rs", "litellm-rs",
+             ("litellm-rs@0.9.0", "--no-default-features", "--features=sqlite", "--bin=gateway"), _litellm_rs,
+             "/health", installer="cargo",
+             note="does not check the client's key: it knows only keys that it made, in a database"),
         Peer("vllm-router", "vLLM router", ("vllm-router==0.1.17",), _router("vllm-router"), "/health",
              rewrites=False, note="forwards: it replaces neither model nor credential"),
         Peer("sglang-router", "SGLang router", ("sglang-router==0.3.2",),

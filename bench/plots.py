@@ -14,7 +14,7 @@ COLOURS = {
     "empty": "#9aa4b0", "calls": "#3f9c74", "naive": "#d1862c", "parsing": "#a4632a", "lua": "#8d6bc7",
     "this": "#2f81f7", "bare": "#7d8590",
 }  # fmt: skip
-OTHERS = ("#d1862c", "#c2514d", "#8d6bc7", "#4c9fb8", "#b0518f")
+OTHERS = ("#d1862c", "#c2514d", "#8d6bc7", "#4c9fb8", "#b0518f", "#7f9a3a", "#9c7a5b")
 WIDTH, LABEL, RIGHT, BAR, GAP = 760, 210, 64, 13, 12
 FONT = "font-family='system-ui, sans-serif' font-size='12'"
 
