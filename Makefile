@@ -190,6 +190,10 @@ asan: ## The native host's hooks under AddressSanitizer, with a stand-in for Env
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (30), or with FUZZ_RUNS inputs
 	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION)
 
+.PHONY: fuzz-build
+fuzz-build: # the fuzz targets
+	@scripts/fuzz.sh $(CARGO_FUZZ_VERSION) --build
+
 .PHONY: differential
 differential: ## Hold the scanners against real parsers on generated bodies (CASES=20000 of each, SEED)
 	@scripts/differential.sh

@@ -3,6 +3,7 @@
 # With FUZZ_RUNS each tries so many inputs, and no more: with one SEED the same ones in every run of the same code.
 # Inputs that were found before (fuzz/corpus/TARGET) and seeds (fuzz/seeds/TARGET) are the start.
 # An input that crashes is left in fuzz/artifacts/, and the run fails.
+# --build: makes the targets, and runs none.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VERSION=${1:?cargo-fuzz version}
@@ -31,6 +32,11 @@ else
   say "no nightly toolchain: fuzzing with the stable one, without the address sanitizer"
   export RUSTC_BOOTSTRAP=1
   sanitizer=none
+fi
+
+if [ "${2:-}" = --build ]; then
+  say "building the fuzz targets"
+  exec "$TOOL/bin/cargo-fuzz" fuzz build --sanitizer "$sanitizer"
 fi
 
 LOGS="$CACHE/fuzz"
