@@ -149,8 +149,8 @@ def chat_server(upstreams: Upstreams) -> Iterator[Upstream]:
 
 
 @pytest.fixture(autouse=True)
-def clean(running: list[Envoy], upstreams: Upstreams) -> Iterator[None]:
-    """After every test: no panic, no secret where it does not belong, no virtual key upstream."""
+def clean(running: list[Envoy], upstreams: Upstreams, start_envoy: StartEnvoy) -> Iterator[None]:
+    """After every test: no panic, no secret where it does not belong, no virtual key upstream. Before what was lent goes back."""
     from harness import plugin
 
     yield

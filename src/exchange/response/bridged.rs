@@ -150,11 +150,7 @@ impl Bridged {
         let known = context.shapes.known(self.operation, bytes)?;
         let options = self.is_one(known.choices).then(|| self.options.take())??;
         self.source = UpstreamBody::Spent;
-        let root = checked_object(bytes);
-        let answer = match known.has_ended {
-            true => self.converted(options, bytes, &root, meter),
-            false => self.complete(options, bytes, &root, meter),
-        };
+        let answer = self.converted(options, bytes, &checked_object(bytes), known.has_ended, meter);
         Some(self.decided(answer, true))
     }
 
@@ -245,14 +241,15 @@ impl Bridged {
                 };
                 if self.is_one(peek.choices()) && peek.is_all_good(&collected) {
                     context.shapes.see(self.operation, &collected, peek.choices());
-                    return self.complete(options, &collected, &checked_object(&collected), meter);
+                    let root = checked_object(&collected);
+                    return self.converted(options, &collected, &root, false, meter);
                 }
                 let (request, limit) = (self.request, self.max_event_bytes);
                 let chat = completion::answer(Api::Chat, &collected, request, limit)?;
                 self.repairs.extend(chat.repairs);
                 let text = String::from_utf8_lossy(&chat.body);
                 let root = parse(text.as_bytes()).map_err(|_| invalid(NOT_JSON).to_answer())?;
-                self.complete(options, &chat.body, &root, meter)
+                self.converted(options, &chat.body, &root, false, meter)
             }
             UpstreamBody::Stream(stream) => {
                 let (mut sse, mut converter) = *stream;
@@ -273,28 +270,18 @@ impl Bridged {
         }
     }
 
-    /// What a canonical chat answer becomes that may have been broken off; `root`: the same, read.
-    fn complete(
-        &mut self,
-        options: AnswerOptions,
-        chat: &[u8],
-        root: &Value<'_>,
-        meter: &mut Meter,
-    ) -> Result<Vec<u8>, Box<ErrorAnswer>> {
-        if let Some(answer) = broken_off(root) {
-            return Err(answer.into());
-        }
-        self.converted(options, chat, root, meter)
-    }
-
-    /// What one becomes that was not.
+    /// What a canonical chat answer becomes; `root`: the same, read; `has_ended`: it is known that it was not broken off.
     fn converted(
         &mut self,
         options: AnswerOptions,
         chat: &[u8],
         root: &Value<'_>,
+        has_ended: bool,
         meter: &mut Meter,
     ) -> Result<Vec<u8>, Box<ErrorAnswer>> {
+        if !has_ended && let Some(answer) = broken_off(root) {
+            return Err(answer.into());
+        }
         meter.push(chat);
         let (answer, cached) = options.whole(root)?;
         self.cached = Some(cached.unwrap_or(false));

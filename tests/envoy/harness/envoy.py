@@ -190,7 +190,7 @@ class Envoy:
     def serve(self, setting: Setting) -> None:
         """Becomes an Envoy of another setting: listener and clusters are new ones, and the log begins anew."""
         self.setting = setting
-        self._log_from = self._log_seen = len(self._log_path.read_text(errors="replace"))
+        self._log_from = len(self._log_path.read_text(errors="replace"))
         self._discover(setting)
         self.port = self._when_ready(self._listens)
 
