@@ -132,7 +132,16 @@ class Envoy:
 
     def log(self) -> str:
         """The whole log so far, since the last `serve`."""
-        return self._log_path.read_text(errors="replace")[self._log_from :]
+        return self._log_since(self._log_from)
+
+    def _log_since(self, at: int) -> str:
+        """What was logged behind so many bytes: of an Envoy that many tests have used, not all of it."""
+        with self._log_path.open("rb") as log:
+            log.seek(at)
+            return log.read().decode(errors="replace")
+
+    def _log_bytes(self) -> int:
+        return self._log_path.stat().st_size
 
     def access(self, test_id: str) -> str:
         """What the access log says of the request with this `x-test-id`, from there on."""
@@ -190,7 +199,7 @@ class Envoy:
     def serve(self, setting: Setting) -> None:
         """Becomes an Envoy of another setting: listener and clusters are new ones, and the log begins anew."""
         self.setting = setting
-        self._log_from = len(self._log_path.read_text(errors="replace"))
+        self._log_from = self._log_bytes()
         self._discover(setting)
         self.port = self._when_ready(self._listens)
 
@@ -291,8 +300,8 @@ class Envoy:
         """Alive, no panic, no reload of the VM, and no secret in log, stats or answers; looks at
         what is new since the last call."""
         assert self._process.poll() is None, f"Envoy died\n{self.log()}"
-        log = self._log_path.read_text(errors="replace")
-        fresh, self._log_seen = log[self._log_seen :], len(log)
+        seen, self._log_seen = self._log_seen, self._log_bytes()
+        fresh = self._log_since(seen)
         assert not _PANIC.search(fresh), f"the module failed\n{fresh}"
         stats = self.admin("/stats")
         assert "vm_reload_success: 0" in stats or "vm_reload_success" not in stats, stats
