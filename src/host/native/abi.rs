@@ -37,6 +37,14 @@ impl<'a> Slice<'a> {
         self.length
     }
 
+    /// The first `size` bytes, all if there are no more, and the others.
+    pub fn split_at(&self, size: usize) -> (Self, Self) {
+        let size = size.min(self.length);
+        let behind =
+            Self { pointer: self.pointer.wrapping_add(size), length: self.length - size, ..*self };
+        (Self { length: size, ..*self }, behind)
+    }
+
     /// The bytes.
     ///
     /// # Safety
@@ -203,6 +211,11 @@ functions! {
         filter: Envoy,
         part: Part,
         size: usize,
+    ) -> bool;
+    pub fn envoy_dynamic_module_callback_http_received_buffered_request_body(filter: Envoy)
+    -> bool;
+    pub fn envoy_dynamic_module_callback_http_received_buffered_response_body(
+        filter: Envoy,
     ) -> bool;
     pub fn envoy_dynamic_module_callback_http_clear_route_cache(filter: Envoy);
     pub fn envoy_dynamic_module_callback_http_set_filter_state_bytes(

@@ -8,6 +8,9 @@ use super::abi::{Part, Slice};
 use super::calls::{Filter, Slices};
 use crate::wire::splice::Edit;
 
+/// Bytes that are sooner copied than kept in a buffer beside another.
+const FEW: usize = 4096;
+
 /// What is visible of a body in one hook: what was held back before, then what has come now.
 pub struct Visible {
     filter: Filter,
@@ -15,24 +18,12 @@ pub struct Visible {
     came_part: Part,
     /// Read when somebody needs them: each piece that is held back is one more, and to read all of them in each hook would take
     /// the square of their number.
-    held: OnceCell<Held>,
+    held: OnceCell<Slices>,
+    held_size: usize,
     came: Slices,
     came_size: usize,
-}
-
-/// What earlier hooks have held back.
-#[derive(Default)]
-struct Held {
-    slices: Slices,
-    size: usize,
-}
-
-impl Held {
-    fn read(filter: Filter, part: Part) -> Self {
-        let slices = filter.slices(part);
-        let size = size_of(&slices);
-        Self { slices, size }
-    }
+    /// What has come stands behind what is held, in one buffer.
+    is_one_buffer: bool,
 }
 
 fn size_of(slices: &[Slice<'_>]) -> usize {
@@ -40,38 +31,58 @@ fn size_of(slices: &[Slice<'_>]) -> usize {
 }
 
 impl Visible {
-    /// Reads where the bytes stand. They stay there until this view changes the body, which takes the view.
-    pub fn new(filter: Filter, held_part: Part, came_part: Part, is_held: bool) -> Self {
-        let held = if is_held { OnceCell::new() } else { OnceCell::from(Held::default()) };
+    /// Reads where the bytes stand. They stay there until this view changes the body, which takes the view. `held`: bytes that
+    /// this stream's hooks have held back.
+    pub fn new(filter: Filter, held_part: Part, came_part: Part, held: usize) -> Self {
         let came = filter.slices(came_part);
+        let is_one_buffer = filter.came_is_held(came_part);
+        let (held_slices, came) = match (held, is_one_buffer) {
+            (0, _) => (OnceCell::from(Slices::default()), came),
+            (_, false) => (OnceCell::new(), came),
+            (_, true) => {
+                let (held, came) = came.split_at(held);
+                (OnceCell::from(held), came)
+            }
+        };
         let came_size = size_of(&came);
-        Self { filter, held_part, came_part, held, came, came_size }
+        Self {
+            filter,
+            held_part,
+            came_part,
+            held: held_slices,
+            held_size: held,
+            came,
+            came_size,
+            is_one_buffer,
+        }
     }
 
     /// In the hook of trailers: all there is has been held back.
     pub fn at_trailers(filter: Filter, held_part: Part) -> Self {
-        let held = OnceCell::new();
+        let held = filter.slices(held_part);
         Self {
             filter,
             held_part,
             came_part: held_part,
-            held,
+            held_size: size_of(&held),
+            held: OnceCell::from(held),
             came: Slices::default(),
             came_size: 0,
+            is_one_buffer: true,
         }
     }
 
-    fn read_held(&self) -> &Held {
-        self.held.get_or_init(|| Held::read(self.filter, self.held_part))
+    fn held_slices(&self) -> &[Slice<'static>] {
+        self.held.get_or_init(|| self.filter.slices(self.held_part))
     }
 
     pub fn len(&self) -> usize {
-        self.held() + self.came_size
+        self.held_size + self.came_size
     }
 
     /// Bytes that were held back before.
     pub fn held(&self) -> usize {
-        self.read_held().size
+        self.held_size
     }
 
     /// Bytes that have come now.
@@ -123,7 +134,7 @@ impl Visible {
 
     fn each(&self, range: &Range<usize>, mut take: impl FnMut(&[u8])) {
         let mut at = 0;
-        for slice in self.read_held().slices.iter().chain(self.came.iter()) {
+        for slice in self.held_slices().iter().chain(self.came.iter()) {
             // Sound: nothing changes the body while the view is borrowed. `append` leaves earlier slices where they are.
             let bytes = unsafe { slice.bytes() };
             let from = range.start.saturating_sub(at).min(bytes.len());
@@ -137,52 +148,61 @@ impl Visible {
         }
     }
 
-    /// Carries out edits of all that is visible. Each byte is copied once, behind the visible ones, which then go, where
-    /// Envoy can hold both for a moment. What outgrows its buffer may end the stream: nothing may be asked of it after this.
+    /// Carries out edits of what is visible. Where much stands behind the last of them, that is not touched, if it can be: what
+    /// is held comes before what has come, so a new start is held, and the old one goes. Elsewhere all is copied once, behind the
+    /// visible bytes, which then go, where Envoy can hold both for a moment. What outgrows its buffer may end the stream:
+    /// nothing may be asked of it after this.
     pub fn edit(self, edits: &[Edit]) {
         let filter = self.filter;
-        let mut from = 0;
-        let mut written = Vec::new();
-        let behind = self.has_room_behind(edits);
-        let mut put = |bytes: &[u8]| {
-            if behind {
-                filter.append(self.came_part, bytes)
-            } else {
-                written.extend_from_slice(bytes)
-            }
+        let changed = edits.last().map_or(0, |edit| edit.span.end).max(self.held());
+        let starts_apart = !self.is_one_buffer && self.filter.attempt() == 0;
+        let (part, end) = if starts_apart && self.len().saturating_sub(changed) > FEW {
+            (self.held_part, changed)
+        } else {
+            (self.came_part, self.len())
         };
+        if self.has_room_behind(part, end, edits) {
+            self.edited(edits, end, |bytes| filter.append(part, bytes));
+            self.drain(end);
+        } else {
+            let mut written = Vec::new();
+            self.edited(edits, end, |bytes| written.extend_from_slice(bytes));
+            self.drain(end);
+            filter.append(part, &written);
+        }
+    }
+
+    /// The edited bytes of the first `end`, in pieces.
+    fn edited(&self, edits: &[Edit], end: usize, mut put: impl FnMut(&[u8])) {
+        let mut from = 0;
         for edit in edits {
             self.each(&(from..edit.span.start), &mut put);
             put(&edit.with);
             from = edit.span.end;
         }
-        self.each(&(from..self.len()), &mut put);
-        if behind {
-            self.drain();
-        } else {
-            self.replace(&written);
-        }
+        self.each(&(from..end), put);
     }
 
-    /// Whether the edited bytes may stand behind the old ones for a moment. What has come may stand in a buffer that Envoy
-    /// holds against its limit: a filter before this one held it, or the listener's filters in the second position; in the
-    /// hook of trailers all does.
-    fn has_room_behind(&self, edits: &[Edit]) -> bool {
+    /// Whether the edited bytes may stand behind the old ones of `part` for a moment. What has come may stand in a buffer that
+    /// Envoy holds against its limit: a filter before this one held it, or the listener's filters in the second position; in
+    /// the hook of trailers all does.
+    fn has_room_behind(&self, part: Part, end: usize, edits: &[Edit]) -> bool {
         let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
-        let both = self.came_size.saturating_add(self.len()).saturating_add(added);
-        self.held_part != self.came_part
-            && self.filter.attempt() == 0
-            && both <= self.filter.buffer_limit()
+        let there = if part == self.held_part { self.held_size } else { self.came_size };
+        let both = there.saturating_add(end).saturating_add(added);
+        !self.is_one_buffer && self.filter.attempt() == 0 && both <= self.filter.buffer_limit()
     }
 
     /// Puts `with` in the place of all that is visible. As for [`Self::edit`], nothing may be asked of the stream after this.
     pub fn replace(self, with: &[u8]) {
-        self.drain();
+        self.drain(self.len());
         self.filter.append(self.came_part, with);
     }
 
-    fn drain(&self) {
-        self.filter.drain(self.held_part, self.held());
-        self.filter.drain(self.came_part, self.came_size);
+    /// Takes the first `size` bytes away.
+    fn drain(&self, size: usize) {
+        let held = self.held_size.min(size);
+        self.filter.drain(self.held_part, held);
+        self.filter.drain(self.came_part, size - held);
     }
 }

@@ -46,6 +46,21 @@ impl Default for Slices {
     }
 }
 
+impl Slices {
+    /// The first `size` bytes, and the others.
+    pub fn split_at(&self, size: usize) -> (Self, Self) {
+        let (mut first, mut others) = (Vec::new(), Vec::new());
+        let mut left = size;
+        for slice in self.iter() {
+            let (before, behind) = slice.split_at(left);
+            left -= before.len();
+            first.extend((before.len() > 0).then_some(before));
+            others.extend((behind.len() > 0).then_some(behind));
+        }
+        (Self::Several(first), Self::Several(others))
+    }
+}
+
 impl Deref for Slices {
     type Target = [Slice<'static>];
 
@@ -142,6 +157,20 @@ impl Filter {
                     Slices::default()
                 }
             }
+        }
+    }
+
+    /// Whether what this hook brings stands in the one buffer in which all filters hold back: a filter before this one has
+    /// held it, or this one, and it is shown again.
+    pub fn came_is_held(self, came: Part) -> bool {
+        match came {
+            Part::RequestReceived => unsafe {
+                abi::envoy_dynamic_module_callback_http_received_buffered_request_body(self.0)
+            },
+            Part::ResponseReceived => unsafe {
+                abi::envoy_dynamic_module_callback_http_received_buffered_response_body(self.0)
+            },
+            Part::RequestBuffered | Part::ResponseBuffered => true,
         }
     }
 

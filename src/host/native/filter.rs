@@ -17,7 +17,7 @@ use crate::telemetry::counters;
 use crate::wire::headers::Headers;
 use crate::wire::splice;
 
-/// How much of a stream of events is read at once, in bytes: as much as in the proxy-wasm host.
+/// How much of a stream of events is read at once, in bytes, where it takes a copy to read more than one slice.
 const STREAM_PIECE: usize = 64 * 1024;
 
 /// A stream.
@@ -27,11 +27,12 @@ pub struct Stream {
     configuration: Arc<Configuration>,
     worker: Rc<Worker>,
     exchange: Exchange,
-    /// An earlier hook has held back some of the request's body.
-    request_held: bool,
-    /// Of the request's body, in the second position, before its edits are made.
-    request_bytes_waiting: usize,
+    /// Of the request's body, by earlier hooks, in bytes.
+    request_bytes_held: usize,
+    /// An earlier hook has held back the answer's head, or some of its body.
     response_held: bool,
+    /// Of the answer's body.
+    response_bytes_held: usize,
     /// Some of the answer's body has come before.
     has_response_body: bool,
     /// The hook that runs has changed a body, of which Envoy holds so much and no more.
@@ -92,9 +93,9 @@ impl Stream {
                 worker.config.clone(),
             ),
             worker,
-            request_held: false,
-            request_bytes_waiting: 0,
+            request_bytes_held: 0,
             response_held: false,
+            response_bytes_held: 0,
             has_response_body: false,
             had_limit: false,
             answer_ends: false,
@@ -114,14 +115,14 @@ impl Stream {
     }
 
     pub fn request_body(&mut self, filter: calls::Filter, end: bool) -> Verdict {
-        let visible =
-            |held| Visible::new(filter, Part::RequestBuffered, Part::RequestReceived, held);
+        let held = self.request_bytes_held;
+        let visible = || Visible::new(filter, Part::RequestBuffered, Part::RequestReceived, held);
         // In the second position the edits are known, and wait for what they change: a filter between the two may have cut the body.
         let needed = self.exchange.request_bytes_needed();
         if needed > 0 && !end {
-            self.request_bytes_waiting += visible(false).came();
-            if self.request_bytes_waiting < needed {
-                self.request_held = true;
+            let there = visible().len();
+            if there < needed {
+                self.request_bytes_held = there;
                 return Verdict::Hold;
             }
         }
@@ -129,13 +130,12 @@ impl Stream {
             let step = self.exchange.on_request_body(&[], after(end));
             if matches!(step, RequestStep::Continue) {
                 self.report(filter);
-                self.request_held = false;
+                self.request_bytes_held = 0;
                 return Verdict::Continue;
             }
-            let body = visible(self.request_held);
-            return self.on_request(filter, step, Some(body));
+            return self.on_request(filter, step, Some(visible()));
         }
-        let body = visible(self.request_held);
+        let body = visible();
         let mut step = RequestStep::Continue;
         let mut pieces = body.pieces().peekable();
         while let Some(piece) = pieces.next() {
@@ -186,9 +186,8 @@ impl Stream {
         if self.replied || self.is_made {
             return Verdict::Continue;
         }
-        let body = || {
-            Visible::new(filter, Part::ResponseBuffered, Part::ResponseReceived, self.response_held)
-        };
+        let held = self.response_bytes_held;
+        let body = || Visible::new(filter, Part::ResponseBuffered, Part::ResponseReceived, held);
         if !self.response_held && !self.exchange.reads_response_body() {
             let step = self.exchange.on_response_body(&[], after(end));
             if matches!(step, ResponseStep::Continue) {
@@ -267,6 +266,7 @@ impl Stream {
         step: RequestStep,
         body: Option<Visible>,
     ) -> Verdict {
+        let there = body.as_ref().map_or(0, Visible::len);
         let step = match step {
             RequestStep::ReadWhole => {
                 let whole = body.as_ref().map(|body| body.copy(0..body.len())).unwrap_or_default();
@@ -306,7 +306,7 @@ impl Stream {
             }
             RequestStep::Reply(reply) => self.send(filter, &reply),
         };
-        self.request_held = verdict == Verdict::Hold;
+        self.request_bytes_held = if verdict == Verdict::Hold { there } else { 0 };
         verdict
     }
 
@@ -325,6 +325,7 @@ impl Stream {
         step: ResponseStep,
         body: Option<Visible>,
     ) -> Verdict {
+        let there = body.as_ref().map_or(0, Visible::len);
         let step = self.with_head(filter, step);
         self.report(filter);
         let verdict = match step {
@@ -341,6 +342,7 @@ impl Stream {
             ResponseStep::Reply(reply) => self.send(filter, &reply),
         };
         self.response_held = verdict == Verdict::Hold;
+        self.response_bytes_held = if self.response_held { there } else { 0 };
         verdict
     }
 
@@ -348,6 +350,7 @@ impl Stream {
     fn read_response(&mut self, filter: calls::Filter, body: Visible, end: bool) -> Verdict {
         // Where an event is cut, what was read of it has to be written again: in a larger piece fewer are.
         let size = if self.exchange.reads_events() { STREAM_PIECE } else { 0 };
+        let there = body.len();
         let joined = body.joined(size);
         let mut pieces = joined.iter().map(AsRef::as_ref).peekable();
         let (mut came, mut passed) = (0, 0);
@@ -399,6 +402,7 @@ impl Stream {
             body.replace(&written);
         }
         self.response_held = verdict == Verdict::Hold;
+        self.response_bytes_held = if self.response_held { there } else { 0 };
         verdict
     }
 

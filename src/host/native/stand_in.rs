@@ -15,6 +15,8 @@ pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub(super) struct World {
     pub heads: HashMap<u32, Fields>,
     pub bodies: HashMap<u32, Vec<u8>>,
+    /// What comes of the request stands in the buffer in which filters hold it.
+    pub is_one_buffer: bool,
     /// Bodies as they were: what was lent of them stays readable.
     pub before: Vec<Vec<u8>>,
     pub state: HashMap<Vec<u8>, Vec<u8>>,
@@ -35,6 +37,16 @@ pub(super) struct World {
     pub woken: usize,
     /// The filter state as Envoy's access loggers saw it, where Envoy has ended the stream from within.
     pub logged: Option<HashMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl World {
+    /// Where a body stands.
+    fn place(&self, part: Part) -> u32 {
+        match part {
+            Part::RequestReceived if self.is_one_buffer => Part::RequestBuffered as u32,
+            part => part as u32,
+        }
+    }
 }
 
 thread_local! {
@@ -106,20 +118,20 @@ envoy! {
     fn envoy_dynamic_module_callback_http_get_body_chunks_size(_filter: Envoy, part: Part) -> usize {
         world(|world| {
             world.slices_asked_for += 1;
-            usize::from(world.bodies.contains_key(&(part as u32)))
+            usize::from(world.bodies.contains_key(&world.place(part)))
         })
     }
     fn envoy_dynamic_module_callback_http_get_body_chunks(_filter: Envoy, part: Part, out: *mut Slice<'_>) -> bool {
-        world(|world| unsafe { out.write(lent(&world.bodies[&(part as u32)])) });
+        world(|world| unsafe { out.write(lent(&world.bodies[&world.place(part)])) });
         true
     }
     fn envoy_dynamic_module_callback_http_append_body(_filter: Envoy, part: Part, data: Slice<'_>) -> bool {
         // Into another place, as Envoy's buffers do: what was lent before stays.
-        let mut body = world(|world| world.bodies.get(&(part as u32)).cloned()).unwrap_or_default();
+        let mut body = world(|world| world.bodies.get(&world.place(part)).cloned()).unwrap_or_default();
         body.extend(taken(data));
         let is_too_much = world(|world| {
             let is_too_much = world.limit > 0 && body.len() as u64 > world.limit;
-            let old = world.bodies.insert(part as u32, body);
+            let old = world.bodies.insert(world.place(part), body);
             world.before.extend(old);
             is_too_much
         });
@@ -129,9 +141,13 @@ envoy! {
         !is_too_much
     }
     fn envoy_dynamic_module_callback_http_drain_body(_filter: Envoy, part: Part, size: usize) -> bool {
-        world(|world| drop(world.bodies.entry(part as u32).or_default().drain(..size)));
+        world(|world| drop(world.bodies.entry(world.place(part)).or_default().drain(..size)));
         true
     }
+    fn envoy_dynamic_module_callback_http_received_buffered_request_body(_filter: Envoy) -> bool {
+        world(|world| world.is_one_buffer)
+    }
+    fn envoy_dynamic_module_callback_http_received_buffered_response_body(_filter: Envoy) -> bool { false }
     fn envoy_dynamic_module_callback_http_clear_route_cache(_filter: Envoy) {}
     fn envoy_dynamic_module_callback_http_set_filter_state_bytes(_filter: Envoy, key: Slice<'_>, value: Slice<'_>) -> bool {
         world(|world| world.state.insert(taken(key), taken(value)));

@@ -31,6 +31,66 @@ fn a_body_that_outgrows_what_envoy_holds_ends_the_stream_within_the_hook() {
     envoy_dynamic_module_on_http_filter_config_destroy(config);
 }
 
+/// Envoy joins what is held and what has come, in this order, behind this filter.
+fn goes_on() -> Vec<u8> {
+    let held = world(|world| world.bodies.get(&(Part::RequestBuffered as u32)).cloned());
+    [held.unwrap_or_default(), body(Part::RequestReceived)].concat()
+}
+
+#[test]
+fn what_stands_behind_the_model_stays_where_it_is() {
+    let rest = format!(r#"","x":"{}"}}"#, "x".repeat(10_000));
+    let asked_for = [br#"{"model":"a"#, rest.as_bytes()].concat();
+    let (config, stream) = asked(&asked_for);
+    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, true);
+    assert_eq!(status, BodyStatus::Continue);
+    assert_eq!(body(Part::RequestReceived), &rest.as_bytes()[1..]);
+    assert_eq!(body(Part::RequestBuffered), br#"{"model":"much-longer""#);
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+
+    // The model comes behind what is held, in another hook.
+    let stream = begin(config, &asked_for);
+    world(|world| world.bodies.insert(Part::RequestReceived as u32, asked_for[..5].to_vec()));
+    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false);
+    assert_eq!(status, BodyStatus::StopAndBuffer);
+    world(|world| {
+        world.bodies.insert(Part::RequestBuffered as u32, asked_for[..5].to_vec());
+        world.bodies.insert(Part::RequestReceived as u32, asked_for[5..].to_vec());
+    });
+    envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false);
+    assert_eq!(goes_on(), [br#"{"model":"much-longer"#, rest.as_bytes()].concat());
+    assert_eq!(body(Part::RequestReceived), &rest.as_bytes()[1..]);
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+/// In the one buffer that all filters have: as a whole, and after this filter has held some of it.
+#[test]
+fn a_body_that_another_filter_has_held() {
+    let asked_for = [br#"{"x":""#, &[b'x'; 10_000][..], br#"","model":"a"}"#].concat();
+    let want = [br#"{"x":""#, &[b'x'; 10_000][..], br#"","model":"much-longer"}"#].concat();
+    let (config, stream) = asked(&asked_for);
+    world(|world| {
+        world.is_one_buffer = true;
+        world.bodies.insert(Part::RequestBuffered as u32, asked_for.clone());
+    });
+    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, true);
+    assert_eq!((status, body(Part::RequestBuffered)), (BodyStatus::Continue, want.clone()));
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+
+    let stream = begin(config, &asked_for);
+    for come in [20, 5_000, asked_for.len()] {
+        world(|world| {
+            world.is_one_buffer = true;
+            world.bodies.insert(Part::RequestBuffered as u32, asked_for[..come].to_vec());
+        });
+        envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false);
+    }
+    assert_eq!(body(Part::RequestBuffered), want);
+    envoy_dynamic_module_on_http_filter_destroy(stream);
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
 #[test]
 fn an_answer_from_within_a_hook_may_end_the_stream() {
     let (config, stream) = sent();

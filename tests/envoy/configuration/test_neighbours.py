@@ -143,6 +143,67 @@ def test_a_decompressor_behind_ours(start_envoy, upstreams):
     expect.good(envoy.post(body=ASK))
 
 
+@pytest.mark.parametrize("size", [100, 5_000, 300_000])
+def test_a_filter_before_ours_that_holds_the_body(start_envoy, upstreams, size):
+    """Envoy has one buffer for all of its filters: what has been held before ours comes in the one that ours holds in."""
+    holds = {
+        "name": "holds",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+            "max_request_bytes": 1_000_000,
+        },
+    }
+    envoy = start_envoy(before=[holds])
+    messages = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
+    for vk, asked, provider, sent in (("main", b"alpha/m", "alpha", b"m"), ("aliases", b"deep", "delta", b"org/sub/model:v1")):
+        for parts in (
+            (b'{"model":"', b'",' + messages + b"}"),
+            (b"{" + messages + b',"model":"', b'"}'),
+            (b"{" + messages + b',"model":"', b'","x":"' + b"y" * size + b'"}'),
+        ):
+            body = asked.join(parts)
+            for how in ({"body": body}, {"pieces": [body[:20], body[20:-7], body[-7:]]}):
+                upstreams[provider].reset()
+                expect.good(envoy.post(vk=vk, **how))
+                assert upstreams[provider].only.body == sent.join(parts)
+
+
+def lua(code: str) -> dict:
+    return {
+        "name": "lua",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": code},
+        },
+    }
+
+
+ANSWERS = {
+    "good": lambda text: completion(text=text),
+    "mended": lambda text: {**completion(text=text), "object": "chat.completions", "id": None},
+    "an error in 200": lambda text: {"error": {"message": text, "code": 429}},
+}
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 300_000])
+@pytest.mark.parametrize("kind", [*ANSWERS, "a stream"])
+def test_a_filter_behind_ours_that_holds_the_answer(start_envoy, upstreams, kind, size):
+    """It comes in the buffer in which ours would hold, too, and is the same to the client."""
+    events = openai_shapes.stream().body * (size // 1000 + 1)
+    got = []
+    for behind in ([], [lua("function envoy_on_response(handle) handle:body() end")]):
+        envoy = start_envoy(behind=behind)
+        for chunks in (None, max(size // 10, 20)):
+            if kind == "a stream":
+                given = answer(events, content_type="text/event-stream", chunks=chunks, framing="chunked")
+            else:
+                given = answer(ANSWERS[kind]("x" * size), chunks=chunks, framing="chunked")
+            upstreams["alpha"].next(given)
+            reply = envoy.post(body={**ASK, "stream": kind == "a stream"})
+            got.append((reply.status, reply.body))
+    assert got[0] == got[1] == got[2] == got[3]
+
+
 @pytest.mark.parametrize("size", [100, 5_000, 30_000])
 def test_a_filter_that_cuts_the_body_between_the_positions(start_envoy, upstreams, size):
     """Envoy's bandwidth limit hands on a few kilobytes at a time: the second position waits for what it edits."""

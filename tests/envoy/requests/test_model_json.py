@@ -48,6 +48,21 @@ def test_only_the_models_bytes_change(gateway, upstreams, body, size):
         assert got.header("transfer-encoding") is None
 
 
+@pytest.mark.parametrize(("asked", "provider", "sent"), [("beta/m", "beta", "m"), ("deep", "delta", "org/sub/model:v1")])
+@pytest.mark.parametrize("behind", [0, 3_000, 9_000, 300_000])
+@pytest.mark.parametrize("before", [0, 9_000, 300_000])
+def test_what_stands_around_the_model_is_kept(gateway, upstreams, before, behind, asked, provider, sent):
+    """Shorter or longer than it was, in the part of the body that waits or in the one that comes."""
+    parts = b'{"x":"%s","model":"' % (b"b" * before), b'","y":"%s"}' % (b"a" * behind)
+    body = asked.encode().join(parts)
+    cuts = ([], [5], [len(parts[0]) - 3], [len(parts[0]) + 2], [len(body) - len(parts[1]) + 4], [before // 2, before], [len(body) - 1])
+    for cut in cuts:
+        upstreams[provider].reset()
+        pieces = wire.split(body, cut)
+        expect.good(gateway.post(vk="aliases", **({"pieces": pieces} if len(pieces) > 1 else {"body": body})))
+        assert upstreams[provider].only.body == sent.encode().join(parts), cut
+
+
 @pytest.mark.parametrize(
     "model",
     ["m", "M" * 1000, "org/sub/model:v1.2@x", "mod el", 'q"uo\\te', "über-模型-🙂"],
