@@ -5,11 +5,25 @@
 use words as imp;
 
 pub use imp::{
-    LEN, brackets, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials,
+    LEN, brackets, equal_bytes, first_no_digit, first_special, is_dense, number_bytes, specials,
+    string_bytes,
 };
 
-/// Bytes of which it is only asked whether they are all plain.
+/// Bytes of which it is only asked whether they are all dense, as in base64.
 pub const LARGE: usize = 256;
+
+/// Where in 64 bytes of a string stands what it may end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StringBytes {
+    /// `\`
+    pub slashes: u64,
+    /// `"`
+    pub quotes: u64,
+    /// What mostly stands behind a `\`, beside these two: `n`
+    pub letters: u64,
+    /// Whether there is a control character.
+    pub has_control: bool,
+}
 
 /// Where in 64 bytes stands what lists of numbers are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +45,11 @@ pub struct Brackets {
 #[cfg(target_feature = "simd128")]
 mod imp {
     use std::arch::wasm32::{
-        u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_le, u8x16_min, u8x16_splat,
-        u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_or, v128_xor,
+        u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_le, u8x16_lt, u8x16_min,
+        u8x16_splat, u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_any_true, v128_or, v128_xor,
     };
 
-    use super::{Brackets, LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes, StringBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -57,16 +71,26 @@ mod imp {
         mask(vectors.map(|bytes| is_zero(plainness(bytes))))
     }
 
-    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
-        let (mut slashes, mut others) = (u8x16_splat(0xFF), u8x16_splat(0xFF));
+    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
+        StringBytes {
+            slashes: equal_bytes(wide, b'\\'),
+            quotes: equal_bytes(wide, b'"'),
+            letters: equal_bytes(wide, b'n'),
+            has_control: v128_any_true(u8x16_lt(lowest(vectors(wide)), u8x16_splat(0x20))),
+        }
+    }
+
+    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    #[inline]
+    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
+        let (mut slashes, mut lowest) = (u8x16_splat(0xFF), u8x16_splat(0xFF));
         for block in wide.as_chunks::<LEN>().0 {
             let bytes = vector(block);
             slashes = u8x16_min(slashes, from_slash(bytes));
-            others = u8x16_min(others, from_quote(bytes));
+            lowest = u8x16_min(lowest, bytes);
         }
-        u8x16_all_true(u8x16_min(slashes, beyond_quote(others)))
+        u8x16_all_true(u8x16_min(slashes, u8x16_sub_sat(lowest, u8x16_splat(b'"'))))
     }
 
     #[inline]
@@ -170,7 +194,7 @@ mod imp {
 mod imp {
     use wide::u8x16;
 
-    use super::{Brackets, LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes, StringBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -190,20 +214,35 @@ mod imp {
         mask(vectors.map(special))
     }
 
-    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
-        let mut vectors = [u8x16::ZERO; LARGE / LEN];
-        for (to, from) in vectors.iter_mut().zip(wide.as_chunks::<LEN>().0) {
-            *to = u8x16::new(*from);
+    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
+        let [a, b, c, d] = vectors(wide);
+        let lowest = a.min(b).min(c.min(d));
+        StringBytes {
+            slashes: equal_bytes(wide, b'\\'),
+            quotes: equal_bytes(wide, b'"'),
+            letters: equal_bytes(wide, b'n'),
+            has_control: bits(lowest.min(u8x16::splat(0x1F)).cmp_eq(lowest)) != 0,
         }
-        are_plain(&vectors)
+    }
+
+    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    #[inline]
+    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
+        let (mut slashes, mut lowest) = (u8x16::splat(0xFF), u8x16::splat(0xFF));
+        for block in wide.as_chunks::<LEN>().0 {
+            let bytes = u8x16::new(*block);
+            slashes = slashes.min(from_slash(bytes));
+            lowest = lowest.min(bytes);
+        }
+        let lowest = slashes.min(lowest.saturating_sub(u8x16::splat(b'"')));
+        bits(lowest.cmp_eq(u8x16::ZERO)) == 0
     }
 
     /// Most blocks are plain, and four vectors at once cost little more than one: what is done to a byte alone and what needs
     /// only the lowest of several bytes stand apart.
     #[inline]
-    fn are_plain<const N: usize>(vectors: &[u8x16; N]) -> bool {
+    fn are_plain(vectors: &[u8x16; 4]) -> bool {
         let (mut slashes, mut others) = (u8x16::splat(0xFF), u8x16::splat(0xFF));
         for bytes in vectors {
             slashes = slashes.min(from_slash(*bytes));
@@ -302,7 +341,7 @@ mod imp {
     all(target_arch = "wasm32", not(target_feature = "simd128"))
 ))]
 mod words {
-    use super::{Brackets, LARGE, NumberBytes};
+    use super::{Brackets, LARGE, NumberBytes, StringBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -322,11 +361,24 @@ mod words {
         if hits.iter().all(|hits| *hits == 0) { 0 } else { mask(hits) }
     }
 
-    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
-        let words = wide.as_chunks::<LEN>().0.iter().map(|word| special(u64::from_le_bytes(*word)));
-        words.fold(0, |hits, word| hits | word) == 0
+    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
+        StringBytes {
+            slashes: equal_bytes(wide, b'\\'),
+            quotes: equal_bytes(wide, b'"'),
+            letters: equal_bytes(wide, b'n'),
+            has_control: words(wide).iter().any(|word| control(*word) != 0),
+        }
+    }
+
+    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    #[inline]
+    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
+        wide.as_chunks::<LEN>().0.iter().all(|word| {
+            let word = u64::from_le_bytes(*word);
+            let is_low = control(word) | equal(word, b' ') | equal(word, b'!') | equal(word, b'"');
+            is_low | equal(word, b'\\') == 0
+        })
     }
 
     #[inline]
@@ -362,8 +414,13 @@ mod words {
 
     #[inline]
     fn special(word: u64) -> u64 {
+        equal(word, b'"') | equal(word, b'\\') | control(word)
+    }
+
+    #[inline]
+    fn control(word: u64) -> u64 {
         let upper = (word & LOW) + EACH * 0x60;
-        equal(word, b'"') | equal(word, b'\\') | (!(upper | word) & (EACH * 0x80))
+        !(upper | word) & (EACH * 0x80)
     }
 
     #[inline]
@@ -412,7 +469,9 @@ mod laws {
     /// Bytes on both sides of every border that matters.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![
-            prop::sample::select(b"\x00\x1f\x20\x21\"#[\\]{}/09:.-,\x7f\x80\xa2\xdc\xff".to_vec()),
+            prop::sample::select(
+                b"\x00\x1f\x20\x21\"#[\\]{}/09:.-,mnoqrstu\x7f\x80\xa2\xdc\xff".to_vec()
+            ),
             any::<u8>()
         ]
     }
@@ -422,6 +481,7 @@ mod laws {
         fn vectors_and_words_see_the_same(bytes in prop::collection::vec(byte(), 64)) {
             let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
             prop_assert_eq!(imp::specials(wide), words::specials(wide));
+            prop_assert_eq!(imp::string_bytes(wide), words::string_bytes(wide));
             prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
             prop_assert_eq!(imp::brackets(wide), words::brackets(wide));
             for at in [b'"', b'0', 0x80] {
@@ -440,10 +500,10 @@ mod laws {
         }
 
         #[test]
-        fn one_special_byte_in_a_large_block_is_seen(at in 0..LARGE, byte in byte()) {
+        fn one_other_byte_in_a_dense_block_is_seen(at in 0..LARGE, byte in byte()) {
             let mut block = [b'a'; LARGE];
             block[at] = byte;
-            prop_assert_eq!(imp::is_plain(&block), words::is_plain(&block));
+            prop_assert_eq!(imp::is_dense(&block), words::is_dense(&block));
         }
     }
 }

@@ -1,15 +1,15 @@
 //! With which of the processor's instructions a string is read: with those that all have, or, where it is worth asking, with
 //! AVX2.
 
-use super::block;
+use super::block::{self, StringBytes};
 use super::strings::{Run, string_rest_with};
 
 /// Looks at a string's bytes, many at a time.
 pub(super) trait Look: Copy {
-    /// The bytes that are `"`, `\` or a control character. The lowest bit stands for the first byte.
-    fn specials(self, wide: &[u8; 64]) -> u64;
-    /// Whether none is.
-    fn is_plain(self, wide: &[u8; block::LARGE]) -> bool;
+    /// Where 64 of them may end it.
+    fn string_bytes(self, wide: &[u8; 64]) -> StringBytes;
+    /// Whether none is `\` or below `#`.
+    fn is_dense(self, wide: &[u8; block::LARGE]) -> bool;
 }
 
 /// With the instructions that this was built for.
@@ -18,13 +18,13 @@ pub(super) struct Baseline;
 
 impl Look for Baseline {
     #[inline(always)]
-    fn specials(self, wide: &[u8; 64]) -> u64 {
-        block::specials(wide)
+    fn string_bytes(self, wide: &[u8; 64]) -> StringBytes {
+        block::string_bytes(wide)
     }
 
     #[inline(always)]
-    fn is_plain(self, wide: &[u8; block::LARGE]) -> bool {
-        block::is_plain(wide)
+    fn is_dense(self, wide: &[u8; block::LARGE]) -> bool {
+        block::is_dense(wide)
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) mod avx2 {
 
     use fearless_simd::{Avx2, Level, Simd, SimdBase, SimdFrom, SimdInt, SimdMask, u8x64};
 
-    use super::{Look, Run, block, string_rest_with};
+    use super::{Look, Run, StringBytes, block, string_rest_with};
 
     /// Whether this processor has AVX2, asked once.
     pub static FOUND: LazyLock<Option<Avx2>> = LazyLock::new(|| Level::new().as_avx2());
@@ -66,16 +66,27 @@ pub(super) mod avx2 {
 
     impl Look for Avx2 {
         #[inline(always)]
-        fn specials(self, wide: &[u8; 64]) -> u64 {
+        fn string_bytes(self, wide: &[u8; 64]) -> StringBytes {
             let bytes = u8x64::simd_from(self, *wide);
-            let is_control = bytes.min(u8x64::splat(self, 0x1F)).simd_eq(bytes);
-            (is_control | bytes.simd_eq(b'"') | bytes.simd_eq(b'\\')).to_bitmask()
+            StringBytes {
+                slashes: bytes.simd_eq(b'\\').to_bitmask(),
+                quotes: bytes.simd_eq(b'"').to_bitmask(),
+                letters: bytes.simd_eq(b'n').to_bitmask(),
+                has_control: bytes.min(u8x64::splat(self, 0x1F)).simd_eq(bytes).any_true(),
+            }
         }
 
         #[inline(always)]
-        fn is_plain(self, wide: &[u8; block::LARGE]) -> bool {
-            let (blocks, _) = wide.as_chunks();
-            blocks.iter().fold(0, |hits, block| hits | self.specials(block)) == 0
+        fn is_dense(self, wide: &[u8; block::LARGE]) -> bool {
+            let highest = u8x64::splat(self, 0xFF);
+            let (mut from_slash, mut lowest) = (highest, highest);
+            for block in wide.as_chunks().0 {
+                let bytes = u8x64::simd_from(self, *block);
+                from_slash = from_slash.min(bytes ^ b'\\');
+                lowest = lowest.min(bytes);
+            }
+            let is_low = lowest.min(u8x64::splat(self, b'"')).simd_eq(lowest);
+            !(from_slash.simd_eq(0) | is_low).any_true()
         }
     }
 }
@@ -111,13 +122,13 @@ mod laws {
         }
 
         #[test]
-        fn avx2_sees_what_the_baseline_sees(bytes in prop::collection::vec(any::<u8>(), block::LARGE), plain: bool) {
+        fn avx2_sees_what_the_baseline_sees(bytes in prop::collection::vec(any::<u8>(), block::LARGE), dense: bool) {
             let Some(avx2) = *avx2::FOUND else { return Ok(()) };
-            let bytes: Vec<u8> = bytes.into_iter().map(|byte| if plain { byte | 0x60 } else { byte }).collect();
+            let bytes: Vec<u8> = bytes.into_iter().map(|byte| if dense { byte | 0x60 } else { byte }).collect();
             let wide = bytes.first_chunk().unwrap();
-            prop_assert_eq!(avx2.specials(wide), Baseline.specials(wide));
+            prop_assert_eq!(avx2.string_bytes(wide), Baseline.string_bytes(wide));
             let wide = bytes.first_chunk().unwrap();
-            prop_assert_eq!(avx2.is_plain(wide), Baseline.is_plain(wide));
+            prop_assert_eq!(avx2.is_dense(wide), Baseline.is_dense(wide));
         }
     }
 }

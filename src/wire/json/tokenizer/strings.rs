@@ -88,33 +88,39 @@ pub(super) fn short_string(chunk: &[u8], mut at: usize) -> Option<usize> {
 #[inline(always)]
 pub(super) fn string_rest_with(look: impl Look, chunk: &[u8], mut at: usize) -> Run {
     let mut plain = 0;
+    let mut escapes = Escapes::default();
     while let Some(wide) = chunk.get(at..).and_then(<[u8]>::first_chunk::<64>) {
-        let mut hits = look.specials(wide);
-        let mut read = wide.len();
-        // A file in JSON goes on like this for long, a text does not.
-        plain = if hits == 0 { plain + read } else { 0 };
-        if plain >= LARGE {
-            let (blocks, _) = chunk.get(at + read..).unwrap_or_default().as_chunks::<LARGE>();
-            read += blocks.iter().take_while(|block| look.is_plain(block)).count() * LARGE;
+        let bytes = look.string_bytes(wide);
+        let escaped = escapes.next(bytes.slashes);
+        // Texts have many escapes, at no place that could be foretold: what only passes over them decides nothing. Left are the
+        // string's end, what is wrong, and escapes of six bytes and rare letters.
+        let mut hits =
+            (bytes.quotes & !escaped) | (escaped & !(bytes.quotes | bytes.slashes | bytes.letters));
+        if bytes.has_control {
+            hits |= specials(wide) & !bytes.quotes & !bytes.slashes;
         }
-        // Texts have many escapes: those of one block are found by one look at it.
         while hits != 0 {
-            let hit = at + hits.trailing_zeros() as usize;
-            let next = match (chunk.get(hit), chunk.get(hit + 1)) {
-                (Some(b'"'), _) => return Run::Ends(hit + 1),
-                (Some(b'\\'), Some(&byte)) if is_escape(byte) => hit + 2,
-                _ => match special(chunk, hit) {
-                    Ok(next) => next,
-                    Err(run) => return run,
-                },
-            };
-            let Some(behind) = u64::MAX.checked_shl((next - at) as u32) else {
-                read = next - at;
-                break;
-            };
-            hits &= behind;
+            let bit = hits.trailing_zeros();
+            let is_escaped = (escaped >> bit) & 1 != 0;
+            match special(chunk, at + bit as usize - usize::from(is_escaped)) {
+                Ok(_) => hits &= hits - 1,
+                Err(run) => return run,
+            }
         }
-        at += read;
+        at += wide.len();
+        plain = if bytes.slashes == 0 { plain + wide.len() } else { 0 };
+        // A file in JSON goes on dense for long, a text does not: it has spaces.
+        if plain >= LARGE {
+            plain = 0;
+            let (blocks, _) = chunk.get(at..).unwrap_or_default().as_chunks::<LARGE>();
+            at += blocks.iter().take_while(|block| look.is_dense(block)).count() * LARGE;
+        }
+    }
+    if escapes.is_open() {
+        match special(chunk, at - 1) {
+            Ok(next) => at = next,
+            Err(run) => return run,
+        }
     }
     loop {
         at += short_plain_run(chunk.get(at..).unwrap_or_default());
@@ -125,13 +131,39 @@ pub(super) fn string_rest_with(look: impl Look, chunk: &[u8], mut at: usize) -> 
     }
 }
 
+/// Which bytes stand behind a `\`, 64 at a time.
+#[derive(Default)]
+struct Escapes {
+    /// 1 where the first byte of the next block does.
+    carried: u64,
+}
+
+impl Escapes {
+    /// Those of the next block, whose `\` are these. No branch: in `\\\n` it would take the number of `\` to tell.
+    #[inline(always)]
+    fn next(&mut self, slashes: u64) -> u64 {
+        // Each run of `\` begins with one that escapes. To subtract them borrows along the run, and so tells its bytes at odd
+        // places from those at even ones (a way known from simdjson).
+        const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
+        let begins = slashes & !self.carried;
+        let odd = ((begins << 1) | ODD).wrapping_sub(begins) ^ ODD;
+        let escaped = odd ^ (slashes | self.carried);
+        self.carried = (odd & slashes) >> 63;
+        escaped
+    }
+
+    fn is_open(&self) -> bool {
+        self.carried != 0
+    }
+}
+
 /// Whether `byte` is a whole escape, behind a `\`.
 #[inline]
 pub(super) fn is_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
-/// The byte behind the escape at `at`, or how the string ends with what stands there.
+/// The byte behind the escape at `at`, or how the string ends there.
 #[inline(never)]
 fn special(chunk: &[u8], at: usize) -> Result<usize, Run> {
     match (chunk.get(at), chunk.get(at + 1)) {
