@@ -12,7 +12,7 @@ export HOST=${HOST:-wasm}
 case $HOST in
   wasm) versions=$MATRIX suites="access models requests responses answers/test_recorded.py" ;;
   # What a VM would survive is run whole here: what comes back, and who is refused when.
-  native) versions=$NATIVE_MATRIX suites="access models requests responses answers security configuration/test_native.py" ;;
+  native) versions=$NATIVE_MATRIX suites="access models requests responses answers security configuration/test_native.py configuration/test_neighbours.py" ;;
 esac
 read -r -a versions <<<"${*:-$versions}"
 read -r -a suites <<<"${MATRIX_SUITES:-$suites}"
@@ -25,6 +25,7 @@ left_out() {
   case $HOST-$1 in
     native-1.38.*)
       echo test_a_retry_of_the_upstream_position # 1.38 crashes when an upstream filter clears the route cache
+      echo test_a_filter_that_cuts_the_body_between_the_positions # nor does it tell where a filter stands
       ;;
     *-1.37.* | *-1.39.*)
       echo test_a_host_that_lies_is_ejected # their composite clusters do not skip one without a healthy host
