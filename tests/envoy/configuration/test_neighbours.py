@@ -12,7 +12,7 @@ import os
 import time
 
 import pytest
-from harness import answer, expect, headers, openai_shapes, plugin
+from harness import answer, expect, headers, messages, openai_shapes, plugin, responses, wire
 from harness.openai_shapes import completion
 
 ASK = {"model": "alpha/m", "messages": []}
@@ -143,17 +143,19 @@ def test_a_decompressor_behind_ours(start_envoy, upstreams):
     expect.good(envoy.post(body=ASK))
 
 
+HOLDS = {
+    "name": "holds",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+        "max_request_bytes": 1_000_000,
+    },
+}
+
+
 @pytest.mark.parametrize("size", [100, 5_000, 300_000])
 def test_a_filter_before_ours_that_holds_the_body(start_envoy, upstreams, size):
     """Envoy has one buffer for all of its filters: what has been held before ours comes in the one that ours holds in."""
-    holds = {
-        "name": "holds",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
-            "max_request_bytes": 1_000_000,
-        },
-    }
-    envoy = start_envoy(before=[holds])
+    envoy = start_envoy(before=[HOLDS])
     messages = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
     for vk, asked, provider, sent in (("main", b"alpha/m", "alpha", b"m"), ("aliases", b"deep", "delta", b"org/sub/model:v1")):
         for parts in (
@@ -166,6 +168,47 @@ def test_a_filter_before_ours_that_holds_the_body(start_envoy, upstreams, size):
                 upstreams[provider].reset()
                 expect.good(envoy.post(vk=vk, **how))
                 assert upstreams[provider].only.body == sent.join(parts)
+
+
+@pytest.mark.parametrize("shown", [10, 1_000, 100_000])
+def test_a_filter_before_ours_that_holds_a_part_of_the_body(start_envoy, upstreams, shown):
+    """Envoy's ext_authz shows so much of a body to a service; the rest comes when that has answered."""
+    authz = {
+        "name": "authz",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "http_service": {"server_uri": {"uri": "http://beta.test", "cluster": "beta", "timeout": "2s"}},
+            "with_request_body": {"max_request_bytes": shown, "allow_partial_message": True},
+        },
+    }
+    envoy = start_envoy(before=[authz])
+    for before, behind in ((0, 300_000), (300_000, 0), (5_000, 5_000), (300_000, 300_000), (500, 0)):
+        parts = b'{"x":"%s","model":"' % (b"b" * before), b'","y":"%s"}' % (b"a" * behind)
+        body = b"deep".join(parts)
+        for how in ({"body": body}, {"pieces": wire.split(body, len(body) // 5 + 1)}, {"pieces": wire.split(body, [8])}):
+            upstreams["beta"].next(answer(b""))
+            upstreams["delta"].reset()
+            expect.good(envoy.post(vk="aliases", **how))
+            assert upstreams["delta"].only.body == b"org/sub/model:v1".join(parts)
+            upstreams["beta"].reset()
+
+
+@pytest.mark.parametrize("size", [100, 300_000])
+@pytest.mark.parametrize("dialect", [responses, messages])
+def test_what_it_has_held_is_converted(start_envoy, chat_server, dialect, size):
+    text = "x" * size
+    body = {**dialect.ask(), "input" if dialect is responses else "system": text}
+    sent = []
+    for before in ([], [HOLDS]):
+        envoy = start_envoy(before=before)
+        for pieces in (None, 20):
+            chat_server.next(answer(completion()))
+            whole = json.dumps(body).encode()
+            how = {"pieces": wire.split(whole, [pieces])} if pieces else {}
+            expect.good(dialect.post(envoy, None if pieces else whole, **how))
+            sent.append(chat_server.requests[-1].body)
+    assert text in sent[0].decode()
+    assert sent[0] == sent[1] == sent[2] == sent[3]
 
 
 def lua(code: str) -> dict:
