@@ -152,10 +152,18 @@ HOLDS = {
 }
 
 
+WHERE = [("before",), ("behind",), ("before", "behind")]
+
+
+def beside(where: tuple[str, ...], filter_: dict) -> dict[str, list[dict]]:
+    return {place: [{**filter_, "name": place}] for place in where}
+
+
+@pytest.mark.parametrize("where", WHERE, ids=" and ".join)
 @pytest.mark.parametrize("size", [100, 5_000, 300_000])
-def test_a_filter_before_ours_that_holds_the_body(start_envoy, upstreams, size):
+def test_a_filter_that_holds_the_body(start_envoy, upstreams, size, where):
     """Envoy has one buffer for all of its filters: what has been held before ours comes in the one that ours holds in."""
-    envoy = start_envoy(before=[HOLDS])
+    envoy = start_envoy(**beside(where, HOLDS))
     messages = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
     for vk, asked, provider, sent in (("main", b"alpha/m", "alpha", b"m"), ("aliases", b"deep", "delta", b"org/sub/model:v1")):
         for parts in (
@@ -230,12 +238,13 @@ ANSWERS = {
 
 @pytest.mark.parametrize("size", [100, 5_000, 300_000])
 @pytest.mark.parametrize("kind", [*ANSWERS, "a stream"])
-def test_a_filter_behind_ours_that_holds_the_answer(start_envoy, upstreams, kind, size):
+@pytest.mark.parametrize("where", WHERE, ids=" and ".join)
+def test_a_filter_that_holds_the_answer(start_envoy, upstreams, where, kind, size):
     """It comes in the buffer in which ours would hold, too, and is the same to the client."""
     events = openai_shapes.stream().body * (size // 1000 + 1)
     got = []
-    for behind in ([], [lua("function envoy_on_response(handle) handle:body() end")]):
-        envoy = start_envoy(behind=behind)
+    for places in ((), where):
+        envoy = start_envoy(**beside(places, lua("function envoy_on_response(handle) handle:body() end")))
         for chunks in (None, max(size // 10, 20)):
             if kind == "a stream":
                 given = answer(events, content_type="text/event-stream", chunks=chunks, framing="chunked")
