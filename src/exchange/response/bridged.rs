@@ -3,7 +3,7 @@
 use super::converter::{AnswerConverter, AnswerOptions, count_object, counted};
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid};
 use super::head::content_length;
-use super::json::{HOLD_FOR_USAGE_BYTES, SNIFF_BYTES};
+use super::json::{HOLD_FOR_USAGE_BYTES, beginning};
 use crate::dialect::NOT_JSON;
 use crate::dialect::messages::count;
 use crate::error::ErrorAnswer;
@@ -118,7 +118,7 @@ impl Bridged {
         self.read(bytes, context, meter);
         // Not at the end, if it can be sooner: where that comes with trailers, Envoy lets no body be
         // written behind a head that has gone on.
-        if let Some(count) = self.early_count() {
+        if let Some(count) = self.early_count(bytes.len()) {
             self.source = UpstreamBody::Spent;
             return self.pass(count, true);
         }
@@ -165,8 +165,8 @@ impl Bridged {
                 let seen = peek.push(bytes);
                 collected.extend_from_slice(bytes);
                 if seen != peek::Classification::Good
-                    && collected.len() <= SNIFF_BYTES
-                    && detect(collected) == StreamFormat::Sse
+                    && let Some(beginning) = beginning(collected, bytes.len())
+                    && detect(beginning) == StreamFormat::Sse
                     && let Some(answer) = &self.options
                 {
                     let options = sse::Options {
@@ -214,10 +214,11 @@ impl Bridged {
     }
 
     /// A tokenizer's count, which stands before its tokens: there may be megabytes of these.
-    fn early_count(&self) -> Option<Vec<u8>> {
+    fn early_count(&self, came: usize) -> Option<Vec<u8>> {
         match (&self.source, &self.options) {
-            (UpstreamBody::Json(collected, _), None) if collected.len() <= SNIFF_BYTES => {
-                Some(count_object(self.operation, count::early(collected)?))
+            (UpstreamBody::Json(collected, _), None) => {
+                let count = count::early(beginning(collected, came)?)?;
+                Some(count_object(self.operation, count))
             }
             _ => None,
         }

@@ -38,7 +38,14 @@ pub(super) const HOLD_FOR_USAGE_BYTES: usize = 256 * 1024;
 const HOLD_TO_MEND_BYTES: usize = 16 * 1024;
 
 /// Where a body has not said by then that it is an event stream, it is none.
-pub(super) const SNIFF_BYTES: usize = 64 * 1024;
+const SNIFF_BYTES: usize = 64 * 1024;
+
+/// What a body is told by, of which `came` bytes are new: its first bytes, however many come at once. `None` where all of them
+/// have been looked at before.
+pub(super) fn beginning(body: &[u8], came: usize) -> Option<&[u8]> {
+    let before = body.len().saturating_sub(came);
+    (before < SNIFF_BYTES).then(|| body.get(..SNIFF_BYTES).unwrap_or(body))
+}
 
 /// A JSON answer that is being collected.
 #[derive(Debug)]
@@ -148,20 +155,19 @@ impl Json {
         let seen = self.peek.push(bytes);
         let body = joined(&mut self.collected, bytes);
         // Audio without a label flows as labelled audio does, as soon as its first bytes tell it from a text.
-        let is_early = body.len() == bytes.len() || body.len() <= SNIFF_BYTES;
+        let beginning = beginning(&body, bytes.len());
         if route.operation == Operation::Speech
             && !self.labelled_json
-            && is_early
-            && !may_be_text(&body)
+            && beginning.is_some_and(|beginning| !may_be_text(beginning))
         {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
         if !self.is_stream
             && !self.is_text
-            && body.len() <= SNIFF_BYTES
+            && let Some(beginning) = beginning
             && let Some(kind) = stream_kind(route.operation)
             && (seen != peek::Classification::Good || kind == StreamKind::Transcription)
-            && detect(&body) == StreamFormat::Sse
+            && detect(beginning) == StreamFormat::Sse
         {
             if route.facts.stream {
                 return BodyDecision::ReadAsStream(kind, body.into_owned());

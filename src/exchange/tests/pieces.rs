@@ -99,6 +99,40 @@ fn of_a_stream() {
     }
 }
 
+/// Where the first bytes decide what an answer is, more than these may come at once.
+#[test]
+fn of_an_answer_whose_beginning_decides() {
+    let event = r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
+    let events = format!("data: {event}\n\n").repeat(1_000) + "data: [DONE]\n\n";
+    for asked in [r#"{"model":"quick","stream":true}"#, r#"{"model":"quick"}"#] {
+        let whole = seen((CHAT, asked, true), (JSON, &events), usize::MAX);
+        for piece in [5_000, 64 * 1024, 100_000] {
+            let cut = seen((CHAT, asked, true), (JSON, &events), piece);
+            assert!(cut == whole, "{asked} {piece}");
+        }
+        let content_type = whole.3.iter().find(|(name, _)| name == "content-type").unwrap();
+        assert_eq!(content_type.1 == SSE.as_bytes(), asked.contains("stream"), "{content_type:?}");
+    }
+}
+
+#[test]
+fn of_a_tokenizers_answer() {
+    let tokens = format!(r#"{{"count":12,"tokens":[{}1]}}"#, "1,".repeat(400_000));
+    for came in [100, 64 * 1024, 100_000, 700_000] {
+        let key = ("authorization", "Bearer vk-local");
+        let head = post("/v1/messages/count_tokens", &[key]);
+        let body = br#"{"model":"local/llama","messages":[{"role":"user","content":"hi"}]}"#;
+        let mut host = Host::request(&config(), &head, &[body], End::WithData);
+        assert!(host.request.ended, "{:?}", host.reply);
+        host.answer.head = fields(&[(":status", "200"), ("content-type", JSON)]);
+        let around = Around::default();
+        let step = host.exchange.on_response_head(&headers(&host.answer.head), false, &around);
+        host.answer_step(step, false);
+        host.answer_body(&tokens.as_bytes()[..came], false);
+        assert_eq!(host.answer.body, br#"{"input_tokens":12}"#, "{came}");
+    }
+}
+
 /// A good answer is known by those before it, whole or cut anywhere, and what follows it is read.
 #[test]
 fn of_an_answer_like_the_one_before() {
