@@ -5,7 +5,7 @@ use crate::exchange::{BodyOut, Next};
 
 /// How much of a body is read at once, in bytes. Envoy may show a megabyte: in pieces that fit into the processor's cache it
 /// is read once and not twice, and what nobody needs to read is not copied at all. Each piece costs some 2 us beside its bytes.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Each look at a body costs a call and a copy. Who sends it byte by byte gets [`FEW`] looks at less than this; then it is
 /// looked at again when so much more, or its end, is there.
