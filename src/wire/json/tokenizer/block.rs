@@ -5,11 +5,11 @@
 use words as imp;
 
 pub use imp::{
-    LEN, brackets, equal_bytes, first_no_digit, first_special, is_dense, number_bytes, specials,
+    LEN, brackets, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials,
     string_bytes,
 };
 
-/// Bytes of which it is only asked whether they are all dense, as in base64.
+/// Bytes of which it is only asked whether they are all plain.
 pub const LARGE: usize = 256;
 
 /// Where in 64 bytes of a string stands what it may end with.
@@ -81,16 +81,16 @@ mod imp {
         }
     }
 
-    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
-        let (mut slashes, mut lowest) = (u8x16_splat(0xFF), u8x16_splat(0xFF));
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let (mut slashes, mut others) = (u8x16_splat(0xFF), u8x16_splat(0xFF));
         for block in wide.as_chunks::<LEN>().0 {
             let bytes = vector(block);
             slashes = u8x16_min(slashes, from_slash(bytes));
-            lowest = u8x16_min(lowest, bytes);
+            others = u8x16_min(others, from_quote(bytes));
         }
-        u8x16_all_true(u8x16_min(slashes, u8x16_sub_sat(lowest, u8x16_splat(b'"'))))
+        u8x16_all_true(u8x16_min(slashes, beyond_quote(others)))
     }
 
     #[inline]
@@ -226,23 +226,20 @@ mod imp {
         }
     }
 
-    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
-        let (mut slashes, mut lowest) = (u8x16::splat(0xFF), u8x16::splat(0xFF));
-        for block in wide.as_chunks::<LEN>().0 {
-            let bytes = u8x16::new(*block);
-            slashes = slashes.min(from_slash(bytes));
-            lowest = lowest.min(bytes);
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let mut vectors = [u8x16::ZERO; LARGE / LEN];
+        for (to, from) in vectors.iter_mut().zip(wide.as_chunks::<LEN>().0) {
+            *to = u8x16::new(*from);
         }
-        let lowest = slashes.min(lowest.saturating_sub(u8x16::splat(b'"')));
-        bits(lowest.cmp_eq(u8x16::ZERO)) == 0
+        are_plain(&vectors)
     }
 
     /// Most blocks are plain, and four vectors at once cost little more than one: what is done to a byte alone and what needs
     /// only the lowest of several bytes stand apart.
     #[inline]
-    fn are_plain(vectors: &[u8x16; 4]) -> bool {
+    fn are_plain<const N: usize>(vectors: &[u8x16; N]) -> bool {
         let (mut slashes, mut others) = (u8x16::splat(0xFF), u8x16::splat(0xFF));
         for bytes in vectors {
             slashes = slashes.min(from_slash(*bytes));
@@ -371,14 +368,11 @@ mod words {
         }
     }
 
-    /// Whether none of the bytes is `\` or below `#`: those that may end a string, and white space, which a text has.
+    /// Whether none of the bytes is `"`, `\` or a control character.
     #[inline]
-    pub fn is_dense(wide: &[u8; LARGE]) -> bool {
-        wide.as_chunks::<LEN>().0.iter().all(|word| {
-            let word = u64::from_le_bytes(*word);
-            let is_low = control(word) | equal(word, b' ') | equal(word, b'!') | equal(word, b'"');
-            is_low | equal(word, b'\\') == 0
-        })
+    pub fn is_plain(wide: &[u8; LARGE]) -> bool {
+        let words = wide.as_chunks::<LEN>().0.iter().map(|word| special(u64::from_le_bytes(*word)));
+        words.fold(0, |hits, word| hits | word) == 0
     }
 
     #[inline]
@@ -500,10 +494,10 @@ mod laws {
         }
 
         #[test]
-        fn one_other_byte_in_a_dense_block_is_seen(at in 0..LARGE, byte in byte()) {
+        fn one_special_byte_in_a_large_block_is_seen(at in 0..LARGE, byte in byte()) {
             let mut block = [b'a'; LARGE];
             block[at] = byte;
-            prop_assert_eq!(imp::is_dense(&block), words::is_dense(&block));
+            prop_assert_eq!(imp::is_plain(&block), words::is_plain(&block));
         }
     }
 }

@@ -109,11 +109,11 @@ pub(super) fn string_rest_with(look: impl Look, chunk: &[u8], mut at: usize) -> 
         }
         at += wide.len();
         plain = if bytes.slashes == 0 { plain + wide.len() } else { 0 };
-        // A file in JSON goes on dense for long, a text does not: it has spaces.
+        // A file in JSON goes on like this for long, and some texts do.
         if plain >= LARGE {
             plain = 0;
             let (blocks, _) = chunk.get(at..).unwrap_or_default().as_chunks::<LARGE>();
-            at += blocks.iter().take_while(|block| look.is_dense(block)).count() * LARGE;
+            at += blocks.iter().take_while(|block| look.is_plain(block)).count() * LARGE;
         }
     }
     if escapes.is_open() {
