@@ -72,6 +72,11 @@ impl Visible {
         }
     }
 
+    /// Whether Envoy holds what this stream's hooks have held back, and nothing else.
+    pub fn is_as_held(&self) -> bool {
+        self.held_size == 0 || size_of(self.held_slices()) == self.held_size
+    }
+
     fn held_slices(&self) -> &[Slice<'static>] {
         self.held.get_or_init(|| self.filter.slices(self.held_part))
     }
@@ -149,7 +154,7 @@ impl Visible {
     }
 
     /// Carries out edits of what is visible. Where much stands behind the last of them, that is not touched, if it can be: what
-    /// is held comes before what has come, so a new start is held, and the old one goes. Elsewhere all is copied once, behind the
+    /// is held comes before what has come, as long as the head waits, so a new start is held, and the old one goes. Elsewhere all is copied once, behind the
     /// visible bytes, which then go, where Envoy can hold both for a moment. What outgrows its buffer may end the stream:
     /// nothing may be asked of it after this.
     pub fn edit(self, edits: &[Edit]) {

@@ -267,6 +267,13 @@ impl Stream {
         body: Option<Visible>,
     ) -> Verdict {
         let there = body.as_ref().map_or(0, Visible::len);
+        // Nothing goes upstream unread: a filter before this one may have put something of its own behind what is held.
+        let needs_body = matches!(step, RequestStep::ReadWhole | RequestStep::Release(_));
+        if needs_body && body.as_ref().is_some_and(|body| !body.is_as_held()) {
+            log(LogLevel::Error, "another filter has changed what this one holds of a request");
+            self.give_up(filter);
+            return Verdict::Stop;
+        }
         let step = match step {
             RequestStep::ReadWhole => {
                 let whole = body.as_ref().map(|body| body.copy(0..body.len())).unwrap_or_default();
@@ -378,7 +385,6 @@ impl Stream {
                 }
                 ResponseStep::Reply(reply) => break self.send(filter, &reply),
             };
-            // Where nothing passes, nobody needs to know how much was held before: that takes a look at all of it.
             let read = body.held() + came;
             let from = std::mem::replace(&mut passed, read);
             match (out, &mut written) {

@@ -48,18 +48,45 @@ fn what_stands_behind_the_model_stays_where_it_is() {
     assert_eq!(body(Part::RequestBuffered), br#"{"model":"much-longer""#);
     envoy_dynamic_module_on_http_filter_destroy(stream);
 
-    // The model comes behind what is held, in another hook.
-    let stream = begin(config, &asked_for);
-    world(|world| world.bodies.insert(Part::RequestReceived as u32, asked_for[..5].to_vec()));
-    let status = envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false);
-    assert_eq!(status, BodyStatus::StopAndBuffer);
-    world(|world| {
-        world.bodies.insert(Part::RequestBuffered as u32, asked_for[..5].to_vec());
-        world.bodies.insert(Part::RequestReceived as u32, asked_for[5..].to_vec());
-    });
-    envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false);
-    assert_eq!(goes_on(), [br#"{"model":"much-longer"#, rest.as_bytes()].concat());
-    assert_eq!(body(Part::RequestReceived), &rest.as_bytes()[1..]);
+    // The model comes behind what is held, in another hook; with room for both, and without.
+    let before = format!(r#"{{"y":"{}","model":"#, "y".repeat(8_000));
+    let asked_for = [before.as_bytes(), br#""a"#, rest.as_bytes()].concat();
+    for limit in [0, asked_for.len() as u64 + 50, before.len() as u64 + 50] {
+        let stream = begin(config, &asked_for);
+        let (held, come) = asked_for.split_at(before.len() - 3);
+        let came_and_held = |held: &[u8], come: &[u8]| {
+            world(|world| {
+                world.limit = limit;
+                world.bodies.insert(Part::RequestBuffered as u32, held.to_vec());
+                world.bodies.insert(Part::RequestReceived as u32, come.to_vec());
+            });
+            envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false)
+        };
+        assert_eq!(came_and_held(&[], held), BodyStatus::StopAndBuffer);
+        ENDS.set(stream); // if more is held than may be, for a moment
+        assert_eq!(came_and_held(held, come), BodyStatus::Continue);
+        assert_eq!(ENDS.replace(ptr::null()), stream, "{limit}");
+        let want = [before.as_bytes(), br#""much-longer"#, rest.as_bytes()].concat();
+        assert_eq!(goes_on(), want);
+        assert_eq!(body(Part::RequestReceived), &rest.as_bytes()[1..]);
+        envoy_dynamic_module_on_http_filter_destroy(stream);
+    }
+    envoy_dynamic_module_on_http_filter_config_destroy(config);
+}
+
+#[test]
+fn what_another_filter_puts_behind_what_is_held_does_not_go_on_unread() {
+    let (config, stream) = asked(BODY);
+    let come = |held: &[u8], come: &[u8]| {
+        world(|world| {
+            world.bodies.insert(Part::RequestBuffered as u32, held.to_vec());
+            world.bodies.insert(Part::RequestReceived as u32, come.to_vec());
+        });
+        envoy_dynamic_module_on_http_filter_request_body(ptr::null_mut(), stream, false)
+    };
+    assert_eq!(come(&[], &BODY[..5]), BodyStatus::StopAndBuffer);
+    assert_eq!(come(br#"{"modunread"#, &BODY[5..]), BodyStatus::StopNoBuffer);
+    assert_eq!(world(|world| world.replies.clone()), [500]);
     envoy_dynamic_module_on_http_filter_destroy(stream);
     envoy_dynamic_module_on_http_filter_config_destroy(config);
 }
