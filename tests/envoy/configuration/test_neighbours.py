@@ -152,6 +152,24 @@ HOLDS = {
 }
 
 
+def lua(code: str) -> dict:
+    return {
+        "name": "lua",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": code},
+        },
+    }
+
+
+HOLDERS = {
+    "buffer": HOLDS,
+    "Lua": lua("function envoy_on_request(handle) handle:body() end"),
+    "Lua that writes": lua(
+        "function envoy_on_request(handle) local body = handle:body();"
+        " body:setBytes(body:getBytes(0, body:length())) end"
+    ),
+}
 WHERE = [("before",), ("behind",), ("before", "behind")]
 
 
@@ -160,10 +178,11 @@ def beside(where: tuple[str, ...], filter_: dict) -> dict[str, list[dict]]:
 
 
 @pytest.mark.parametrize("where", WHERE, ids=" and ".join)
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
 @pytest.mark.parametrize("size", [100, 5_000, 300_000])
-def test_a_filter_that_holds_the_body(start_envoy, upstreams, size, where):
+def test_a_filter_that_holds_the_body(start_envoy, upstreams, size, holder, where):
     """Envoy has one buffer for all of its filters: what has been held before ours comes in the one that ours holds in."""
-    envoy = start_envoy(**beside(where, HOLDS))
+    envoy = start_envoy(**beside(where, holder))
     messages = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
     for vk, asked, provider, sent in (("main", b"alpha/m", "alpha", b"m"), ("aliases", b"deep", "delta", b"org/sub/model:v1")):
         for parts in (
@@ -217,16 +236,6 @@ def test_what_it_has_held_is_converted(start_envoy, chat_server, dialect, size):
             sent.append(chat_server.requests[-1].body)
     assert text in sent[0].decode()
     assert sent[0] == sent[1] == sent[2] == sent[3]
-
-
-def lua(code: str) -> dict:
-    return {
-        "name": "lua",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": code},
-        },
-    }
 
 
 ANSWERS = {

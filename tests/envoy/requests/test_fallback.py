@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 
 import pytest
@@ -258,8 +259,11 @@ def test_a_host_that_lies_is_ejected(start_envoy, upstreams):
         config=config, positions=2, ejects_for="30s", fallbacks={"over": ["alpha", "gamma-cluster"]}
     )
     upstreams["alpha"].handler = lambda _: answer({"error": {"message": "m", "code": 503}})
-    for _ in range(6):
+    for _ in range(2):
+        expect.good(envoy.post(body={"model": "both", "messages": []}))
+    until = time.monotonic() + 10  # Envoy's main thread tells its workers
+    while not any("alpha::" in line and "failed_outlier_check" in line for line in envoy.admin("/clusters").splitlines()):
+        assert time.monotonic() < until, "not ejected"
+    for _ in range(4):
         expect.good(envoy.post(body={"model": "both", "messages": []}))
     assert len(upstreams["alpha"].requests) == 2, "an ejected provider is skipped in the same attempt"
-    lines = envoy.admin("/clusters").splitlines()
-    assert any("alpha::" in line and "failed_outlier_check" in line for line in lines)
