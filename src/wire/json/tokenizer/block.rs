@@ -6,7 +6,6 @@ use words as imp;
 
 pub use imp::{
     LEN, brackets, equal_bytes, first_no_digit, first_special, is_plain, number_bytes, specials,
-    string_bytes,
 };
 
 /// Bytes of which it is only asked whether they are all plain.
@@ -23,6 +22,16 @@ pub struct StringBytes {
     pub letters: u64,
     /// Whether there is a control character.
     pub has_control: bool,
+}
+
+#[inline]
+pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
+    StringBytes {
+        slashes: equal_bytes(wide, b'\\'),
+        quotes: equal_bytes(wide, b'"'),
+        letters: equal_bytes(wide, b'n'),
+        has_control: imp::has_control(wide),
+    }
 }
 
 /// Where in 64 bytes stands what lists of numbers are made of.
@@ -49,7 +58,7 @@ mod imp {
         u8x16_splat, u8x16_sub, u8x16_sub_sat, u64x2, v128, v128_any_true, v128_or, v128_xor,
     };
 
-    use super::{Brackets, LARGE, NumberBytes, StringBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -71,14 +80,10 @@ mod imp {
         mask(vectors.map(|bytes| is_zero(plainness(bytes))))
     }
 
+    /// Whether there is a control character.
     #[inline]
-    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
-        StringBytes {
-            slashes: equal_bytes(wide, b'\\'),
-            quotes: equal_bytes(wide, b'"'),
-            letters: equal_bytes(wide, b'n'),
-            has_control: v128_any_true(u8x16_lt(lowest(vectors(wide)), u8x16_splat(0x20))),
-        }
+    pub fn has_control(wide: &[u8; 64]) -> bool {
+        v128_any_true(u8x16_lt(lowest(vectors(wide)), u8x16_splat(0x20)))
     }
 
     /// Whether none of the bytes is `"`, `\` or a control character.
@@ -194,7 +199,7 @@ mod imp {
 mod imp {
     use wide::u8x16;
 
-    use super::{Brackets, LARGE, NumberBytes, StringBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 16;
@@ -214,16 +219,12 @@ mod imp {
         mask(vectors.map(special))
     }
 
+    /// Whether there is a control character.
     #[inline]
-    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
+    pub fn has_control(wide: &[u8; 64]) -> bool {
         let [a, b, c, d] = vectors(wide);
         let lowest = a.min(b).min(c.min(d));
-        StringBytes {
-            slashes: equal_bytes(wide, b'\\'),
-            quotes: equal_bytes(wide, b'"'),
-            letters: equal_bytes(wide, b'n'),
-            has_control: bits(lowest.min(u8x16::splat(0x1F)).cmp_eq(lowest)) != 0,
-        }
+        bits(lowest.min(u8x16::splat(0x1F)).cmp_eq(lowest)) != 0
     }
 
     /// Whether none of the bytes is `"`, `\` or a control character.
@@ -338,7 +339,7 @@ mod imp {
     all(target_arch = "wasm32", not(target_feature = "simd128"))
 ))]
 mod words {
-    use super::{Brackets, LARGE, NumberBytes, StringBytes};
+    use super::{Brackets, LARGE, NumberBytes};
 
     /// Bytes in a block.
     pub const LEN: usize = 8;
@@ -358,14 +359,10 @@ mod words {
         if hits.iter().all(|hits| *hits == 0) { 0 } else { mask(hits) }
     }
 
+    /// Whether there is a control character.
     #[inline]
-    pub fn string_bytes(wide: &[u8; 64]) -> StringBytes {
-        StringBytes {
-            slashes: equal_bytes(wide, b'\\'),
-            quotes: equal_bytes(wide, b'"'),
-            letters: equal_bytes(wide, b'n'),
-            has_control: words(wide).iter().any(|word| control(*word) != 0),
-        }
+    pub fn has_control(wide: &[u8; 64]) -> bool {
+        words(wide).iter().any(|word| control(*word) != 0)
     }
 
     /// Whether none of the bytes is `"`, `\` or a control character.
@@ -475,10 +472,10 @@ mod laws {
         fn vectors_and_words_see_the_same(bytes in prop::collection::vec(byte(), 64)) {
             let wide: &[u8; 64] = bytes.as_slice().try_into().unwrap();
             prop_assert_eq!(imp::specials(wide), words::specials(wide));
-            prop_assert_eq!(imp::string_bytes(wide), words::string_bytes(wide));
+            prop_assert_eq!(imp::has_control(wide), words::has_control(wide));
             prop_assert_eq!(imp::number_bytes(wide), words::number_bytes(wide));
             prop_assert_eq!(imp::brackets(wide), words::brackets(wide));
-            for at in [b'"', b'0', 0x80] {
+            for at in [b'"', b'\\', b'n', b'0', 0x80] {
                 prop_assert_eq!(imp::equal_bytes(wide, at), words::equal_bytes(wide, at));
             }
             let special = imp::specials(wide);
