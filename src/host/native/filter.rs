@@ -348,9 +348,7 @@ impl Stream {
             }
             ResponseStep::Reply(reply) => self.send(filter, &reply),
         };
-        self.response_held = verdict == Verdict::Hold;
-        self.response_bytes_held = if self.response_held { there } else { 0 };
-        verdict
+        self.response_done(verdict, there)
     }
 
     /// Reads what has come of the answer, slice by slice, for as long as somebody reads; the rest follows unread.
@@ -407,6 +405,11 @@ impl Stream {
             self.before_change(filter, written.len());
             body.replace(&written);
         }
+        self.response_done(verdict, there)
+    }
+
+    /// What was visible of the answer, `there` bytes, is held back or not.
+    fn response_done(&mut self, verdict: Verdict, there: usize) -> Verdict {
         self.response_held = verdict == Verdict::Hold;
         self.response_bytes_held = if self.response_held { there } else { 0 };
         verdict
