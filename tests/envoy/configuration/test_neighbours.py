@@ -183,12 +183,12 @@ def beside(where: tuple[str, ...], filter_: dict) -> dict[str, list[dict]]:
 def test_a_filter_that_holds_the_body(start_envoy, upstreams, size, holder, where):
     """Envoy has one buffer for all of its filters: what has been held before ours comes in the one that ours holds in."""
     envoy = start_envoy(**beside(where, holder))
-    messages = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
+    turns = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
     for vk, asked, provider, sent in (("main", b"alpha/m", "alpha", b"m"), ("aliases", b"deep", "delta", b"org/sub/model:v1")):
         for parts in (
-            (b'{"model":"', b'",' + messages + b"}"),
-            (b"{" + messages + b',"model":"', b'"}'),
-            (b"{" + messages + b',"model":"', b'","x":"' + b"y" * size + b'"}'),
+            (b'{"model":"', b'",' + turns + b"}"),
+            (b"{" + turns + b',"model":"', b'"}'),
+            (b"{" + turns + b',"model":"', b'","x":"' + b"y" * size + b'"}'),
         ):
             body = asked.join(parts)
             for how in ({"body": body}, {"pieces": [body[:20], body[20:-7], body[-7:]]}):
