@@ -401,6 +401,40 @@ fn conversions_are_done_for_each_attempt_from_the_clients_own_body() {
     }
 }
 
+/// Envoy's `buffer` filter and Lua's `setBytes` tell the length of a body that came without one.
+#[test]
+fn a_length_told_between_the_positions_goes_where_the_body_becomes_another() {
+    let aliases = json!({
+        "fast": {"fallback": ["alpha/gpt", "beta/org/llama", "gamma/fast"], "cluster": "over"},
+        "nine": "gamma/four",
+    });
+    let config = two(json!({"model_aliases": aliases}));
+    let asked = |path: &str, body: &str| {
+        let listener =
+            Host::request(&config, &post(path, &[]), &cut(body.as_bytes(), 9), End::Trailers);
+        let mut between = Between::new(&config, &listener);
+        assert_eq!(get(&between.head, "content-length"), None, "{body}");
+        between.head.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+        between
+    };
+    for (path, body) in [
+        (CHAT, r#"{"messages":[],"model":"fast"}"#),
+        ("/v1/responses", r#"{"input":"hi","model":"fast","stream":false}"#),
+    ] {
+        let mut between = asked(path, body);
+        for provider in ["alpha", "beta"] {
+            let attempt = between.attempt(Some(provider), None, 9);
+            assert!(attempt.request.ended, "{provider}: {:?}", attempt.reply);
+            assert_ne!(attempt.request.body.len(), body.len());
+            assert_eq!(get(&attempt.request.head, "content-length"), None, "{provider} of {body}");
+        }
+    }
+    let mut between = asked(CHAT, r#"{"messages":[],"model":"nine"}"#);
+    let attempt = between.attempt(Some("gamma"), None, 9);
+    assert!(attempt.request.body.ends_with(br#""four"}"#));
+    assert_eq!(get(&attempt.request.head, "content-length"), Some("30"));
+}
+
 #[test]
 fn what_the_body_says_late_reaches_the_attempt() {
     let config = two(json!({}));

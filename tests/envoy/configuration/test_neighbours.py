@@ -288,3 +288,26 @@ def test_a_filter_that_cuts_the_body_between_the_positions(start_envoy, upstream
         got = upstreams["alpha"].only
         assert got.body == body.replace(b"alpha/m", b"m")
         assert got.header("content-length") == str(len(got.body))
+
+
+@pytest.mark.parametrize("holder", HOLDERS.values(), ids=HOLDERS)
+@pytest.mark.parametrize("size", [100, 300_000])
+def test_a_filter_that_holds_the_body_before_the_attempts(start_envoy, upstreams, holder, size):
+    """The length that it tells of a body in pieces is no attempt's: each one's body is as long as its own model makes it."""
+    aliases = {"both": {"fallback": ["alpha/org/first", "gamma/2"], "cluster": "over"}}
+    envoy = start_envoy(
+        config=plugin.configuration(model_aliases=aliases),
+        positions=2,
+        behind=[holder],
+        fallbacks={"over": ["alpha", "gamma-cluster"]},
+    )
+    turns = b'"messages":[{"role":"user","content":"%s"}]' % (b"x" * size)
+    for parts in ((b'{"model":"', b'",' + turns + b"}"), (b"{" + turns + b',"model":"', b'"}')):
+        body = b"both".join(parts)
+        for how in ({"body": body}, {"pieces": wire.split(body, [20, len(body) - 27])}):
+            upstreams["alpha"].reset()
+            upstreams["gamma"].reset()
+            upstreams["alpha"].next(answer(b"", 503))
+            expect.good(envoy.post(**how))
+            assert upstreams["alpha"].only.body == b"org/first".join(parts)
+            assert upstreams["gamma"].only.body == b"2".join(parts)
