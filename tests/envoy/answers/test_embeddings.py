@@ -59,13 +59,13 @@ def test_the_format_that_was_asked_for(gateway, upstreams, sent, encoding):
 
 
 HELD = 100_000
+NARROW = {"config": plugin.configuration(limits={"max_answer_bytes": HELD}), "route_buffer_bytes": None}
 
 
 @pytest.fixture
 def narrow(start_envoy) -> Envoy:
     """Holds no more than 100,000 bytes of an answer."""
-    limits = {"max_answer_bytes": HELD}
-    return start_envoy(config=plugin.configuration(limits=limits), route_buffer_bytes=None)
+    return start_envoy(**NARROW)
 
 
 @pytest.mark.parametrize(("count", "good"), [(10_000, True), (30_000, False)])
@@ -95,8 +95,8 @@ def large() -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-def test_2048_vectors_flow(narrow, upstreams, capsys, encoding):
-    envoy = narrow
+def test_2048_vectors_flow(keep_envoy, upstreams, capsys, encoding):
+    envoy = keep_envoy(**NARROW, alone=True)
     floats, converted = large()
     expected = floats if encoding == "float" else converted
     expect.good(envoy.post(PATH, ask(encoding=encoding)))  # V8 and buffers before the count begins

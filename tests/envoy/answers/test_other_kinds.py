@@ -89,8 +89,8 @@ def test_audio_does_not_wait(gateway, upstreams, kind):
 
 
 @pytest.mark.parametrize("kind", ["audio/mpeg", None])
-def test_30_mb_of_audio_flow_through(start_envoy, upstreams, kind):
-    envoy: Envoy = start_envoy(route_buffer_bytes=None)
+def test_30_mb_of_audio_flow_through(keep_envoy, upstreams, kind):
+    envoy: Envoy = keep_envoy(route_buffer_bytes=None, alone=True)
     for _ in range(3):
         upstreams["alpha"].next(answer(binary(300_000), content_type="audio/mpeg"))
         expect.good(post(envoy, SPEECH))

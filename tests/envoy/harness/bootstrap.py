@@ -78,6 +78,9 @@ class Setting:
     """Hosts that fail are ejected for so long after two failures; an ejected one is skipped."""
     ecds: bool = False
     """The filter comes from a file that may be replaced (`Envoy.replace_filter`)."""
+    alone: bool = False
+    """A process that no other test has used or will: for one whose memory is measured. What an earlier test has let it
+    grow by, it would not grow by again."""
 
 
 def _any(message: str, /, **fields: Any) -> Json:

@@ -27,7 +27,7 @@ class Pool:
             if envoy.setting == setting and envoy in self._as_they_are:
                 self._idle.remove(envoy)
                 return envoy
-        if setting.ecds or HOST == "native":
+        if setting.ecds or setting.alone or HOST == "native":
             return Envoy(setting, self._ports)
         for envoy in self._idle:
             if _process(envoy.setting) == _process(setting):
@@ -37,8 +37,8 @@ class Pool:
         return Envoy(setting, self._ports, serves_others=True)
 
     def give_back(self, envoy: Envoy, lent_as: Setting) -> None:
-        """Ends a loan. One whose filter the tests replace by themselves is not lent again."""
-        if lent_as.ecds:
+        """Ends a loan. One whose filter the tests replace by themselves is not lent again, nor one that is measured."""
+        if lent_as.ecds or lent_as.alone:
             envoy.stop()
             return
         self._idle.append(envoy)

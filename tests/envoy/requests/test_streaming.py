@@ -81,12 +81,18 @@ def test_a_chunked_body_goes_on(gateway, upstreams):
     assert got.body == body.replace(b"alpha/m", b"m")
 
 
+@pytest.fixture(scope="module")
+def measured(keep_envoy) -> Envoy:
+    """For the tests that it does not grow in: none of them leaves it larger for the others."""
+    return keep_envoy(route_buffer_bytes=None, alone=True)
+
+
 @pytest.mark.parametrize(("path", "kind", "make"), UPLOADS.values(), ids=UPLOADS)
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 def test_20_mb_grow_envoy_by_less_than_8_mb(
-    start_envoy, upstreams, capsys, path, kind, make, chunked
+    measured, upstreams, capsys, path, kind, make, chunked
 ):
-    envoy: Envoy = start_envoy(route_buffer_bytes=None)
+    envoy: Envoy = measured
     for _ in range(3):  # buffers, V8 and thread stacks are there before the count begins
         expect.good(envoy.post(path, make(200_000), content_type=kind))
     upstreams["alpha"].reset()
@@ -116,7 +122,7 @@ def test_20_mb_before_the_model_are_held(start_envoy, upstreams, capsys):
     """With limits that allow it; and the measure above is one that does see a held body."""
     limits = {"max_buffered_bytes": 32 * MIB}
     config = plugin.configuration(limits=limits)
-    envoy: Envoy = start_envoy(config=config, route_buffer_bytes=34 * MIB)
+    envoy: Envoy = start_envoy(config=config, route_buffer_bytes=34 * MIB, alone=True)
     expect.good(envoy.post("/v1/embeddings", json_body(200_000)))
     upstreams["alpha"].reset()
     body = b'{"input":"' + b"x" * 20 * MIB + b'","model":"alpha/m"}'
@@ -130,9 +136,9 @@ def test_20_mb_before_the_model_are_held(start_envoy, upstreams, capsys):
     assert growth > 16 * MIB
 
 
-def test_a_slow_upstream_does_not_fill_envoy(start_envoy, upstreams):
+def test_a_slow_upstream_does_not_fill_envoy(measured, upstreams):
     """Backpressure: while the upstream reads nothing, Envoy stops reading from the client."""
-    envoy: Envoy = start_envoy(route_buffer_bytes=None)
+    envoy: Envoy = measured
     expect.good(envoy.post("/v1/embeddings", json_body(200_000)))
     upstreams["alpha"].reset()
     gate = Gate()

@@ -96,7 +96,7 @@ def test_every_other_byte_is_kept(gateway, upstreams, path, form, size):
 
 
 def test_25_mb_are_streamed_when_the_model_comes_first(start_envoy, upstreams):
-    envoy: Envoy = start_envoy(route_buffer_bytes=None)
+    envoy: Envoy = start_envoy(route_buffer_bytes=None, alone=True)
     start, end = MODEL + FILE[: -len(AUDIO) - 2], b"\r\n" + END
     for _ in range(3):  # buffers, V8 and thread stacks are there before the count begins
         expect.good(envoy.post(TRANSCRIPTIONS, start + AUDIO + end, content_type=FORM))

@@ -13,13 +13,12 @@ MIB = 1024 * 1024
 LIMITS = {"max_request_bytes": 34 * MIB, "max_buffered_bytes": 33 * MIB}
 
 
+SETTING = {"config": plugin.configuration(limits=LIMITS), "buffer_bytes": 20 * MIB, "route_buffer_bytes": 64 * MIB}
+
+
 @pytest.fixture
 def envoy(start_envoy):
-    return start_envoy(
-        config=plugin.configuration(limits=LIMITS),
-        buffer_bytes=20 * MIB,
-        route_buffer_bytes=64 * MIB,
-    )
+    return start_envoy(**SETTING)
 
 
 def begin(envoy, body, vk="main", path="/v1/chat/completions"):
@@ -78,8 +77,9 @@ def test_converted_streams_of_one_key(envoy, upstreams, innocent):
         connection.reset()
 
 
-def test_what_is_repeated_of_a_request_is_held_once(envoy, upstreams):
+def test_what_is_repeated_of_a_request_is_held_once(start_envoy, upstreams):
     """By Envoy's own size: a hundred streams that each repeat a megabyte."""
+    envoy = start_envoy(**SETTING, alone=True)
     upstreams["alpha"].handler = lambda _: sse(openai_shapes.chunk({"content": "a"}), end="never")
     body = {"model": "alpha/m", "stream": True, "input": "x", "instructions": "i" * 1_000_000}
     connections = [begin(envoy, body, path="/v1/responses") for _ in range(20)]
