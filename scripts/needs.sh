@@ -7,7 +7,7 @@ missing=()
 
 can_apt() { have apt-get && { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }; }
 
-if have cargo; then
+if has_rust; then
   rust=$(cargo --version | awk '{ print $2 }')
   version_at_least "${rust%%-*}" "$OLDEST_RUST" || can_apt ||
     missing+=("Rust $OLDEST_RUST or newer (cargo here is $rust): rustup update")
