@@ -7,7 +7,7 @@ use crate::error::{Code, GatewayError};
 use crate::policy::Provider;
 use crate::policy::operation::Operation;
 use crate::wire::json::cursor::{self, Value};
-use crate::wire::names::is_nearly;
+use crate::wire::names::{Readings, is_nearly};
 use crate::wire::splice::Edit;
 
 /// What is taken out of a body.
@@ -48,7 +48,8 @@ pub fn edits(
     // What a server may take for a refused name is refused, too.
     let listed = |name: &str| {
         let listed = provider.drop_params.iter().map(String::as_str);
-        listed.into_iter().find(|listed| is_nearly(name.as_bytes(), listed))
+        let readings = Readings::of(name.as_bytes());
+        listed.into_iter().find(|listed| readings.may_be(listed))
     };
     let effort =
         (refuses_effort && operation == Operation::ChatCompletions).then_some("reasoning_effort");

@@ -14,7 +14,7 @@ use crate::policy::HeaderNames;
 use crate::wire::grams::Grams;
 use crate::wire::headers::HeaderText;
 use crate::wire::name_table::NameTable;
-use crate::wire::names::is_nearly;
+use crate::wire::names::Readings;
 use crate::wire::percent;
 
 /// Whether `name` ends with one of `ends`, which are found by its last two bytes.
@@ -180,7 +180,8 @@ pub fn is_credential_parameter(name: &str, value: &str, presented: &[u8]) -> boo
         let words = dashed(&percent::decode_leniently(name.as_bytes()));
         is_credential(&words) && !PAGES.iter().any(|page| words.starts_with(page.as_bytes()))
     };
-    NAMES.iter().any(|known| is_nearly(name.as_bytes(), known))
+    let readings = Readings::of(name.as_bytes());
+    NAMES.iter().any(|known| readings.may_be(known))
         || words()
         || holds_key(name)
         || holds_key(value)

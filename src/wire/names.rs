@@ -10,28 +10,118 @@ use unicode_normalization::UnicodeNormalization;
 use crate::error::{Code, GatewayError};
 use crate::wire::percent;
 
-/// Whether some parser may take `written` for `name`: the same once percent escapes are decoded, letters are folded to
-/// one case, and everything that is no letter and no digit is taken out (NUL, U+FEFF, white space, bytes that are no
-/// UTF-8); so is what precedes a NUL or `[`. True for `name` itself. Allocates only where there is a `%`.
+/// Longest name that is read closely, in bytes: one with signs that are more than ASCII, `%`, `[` or NUL. Longer ones may be
+/// any name. It costs a few microseconds to fold as much, and a body may have thousands of names.
+const MAX_DRESSED: usize = 512;
+/// The same of all others.
+const MAX_PLAIN: usize = 4_096;
+
+/// How parsers may read a name. Made once for each, and held against many.
+pub struct Readings<'a>(Forms<'a>);
+
+enum Forms<'a> {
+    /// ASCII without signs that change what is read: no more than its letters and digits matter.
+    Plain(&'a [u8]),
+    /// Its letters and digits, in the ways that there are to fold it. All of it, signs and all, comes first.
+    Dressed(Vec<String>),
+    /// Too long to be looked at.
+    Any,
+}
+
+impl<'a> Readings<'a> {
+    /// Of a name as it is written, any bytes.
+    #[must_use]
+    pub fn of(written: &'a [u8]) -> Self {
+        let is_dressed = |byte: &u8| matches!(byte, b'%' | b'[' | 0) || !byte.is_ascii();
+        let dressed = written.len() > MAX_DRESSED && written.iter().any(is_dressed);
+        Self(if dressed || written.len() > MAX_PLAIN {
+            Forms::Any
+        } else if written.iter().any(is_dressed) {
+            Forms::Dressed(dressed_forms(written))
+        } else {
+            Forms::Plain(written)
+        })
+    }
+
+    /// Whether some parser may take it for `name`: the same once percent escapes are decoded, letters are folded to one case,
+    /// and everything that is no letter and no digit is taken out (NUL, U+FEFF, white space, bytes that are no UTF-8); so is
+    /// what precedes a NUL or `[`. True for `name` itself.
+    #[must_use]
+    pub fn may_be(&self, name: &str) -> bool {
+        match &self.0 {
+            // Most names end here, and at their first letter.
+            Forms::Plain(written) => is_same_ascii(written, name.as_bytes()),
+            Forms::Dressed(forms) if name.is_ascii() => {
+                forms.iter().any(|form| is_same_ascii(form.as_bytes(), name.as_bytes()))
+            }
+            Forms::Dressed(forms) => forms.contains(&plain(name.as_bytes())),
+            Forms::Any => true,
+        }
+    }
+
+    /// Which name of a table by which some server chooses a model some parser may take it for: of a query's parameter that
+    /// is not `model`.
+    #[must_use]
+    pub fn known_further_model(&self) -> Option<&'static str> {
+        if let Some(written) = self.as_meant() {
+            let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
+            return further(first)
+                .iter()
+                .copied()
+                .find(|known| is_same_ascii(written, known.as_bytes()));
+        }
+        (b'a'..=b'z').flat_map(further).copied().find(|known| self.may_be(known))
+    }
+
+    /// The same of a member or a form's field, and, as a pattern, names that are known by a word.
+    #[must_use]
+    pub fn further_model(&self) -> Option<&'static str> {
+        self.known_further_model().or_else(|| {
+            if let Some(written) = self.as_meant() {
+                return written.split(|byte| *byte == b'_').find_map(about_models);
+            }
+            // Where words end is not told by all that write names like this.
+            let letters = match &self.0 {
+                Forms::Plain(written) => &folded(signs(written)).collect(),
+                Forms::Dressed(forms) => forms.first()?,
+                Forms::Any => return None,
+            };
+            let is_about = |(word, _): &&(&str, &str)| match *word {
+                "lora" => {
+                    letters.starts_with("lora") || letters.trim_end_matches('s').ends_with("lora")
+                }
+                word => letters.contains(word),
+            };
+            ABOUT_MODELS.iter().find(is_about).map(|(_, pattern)| *pattern)
+        })
+    }
+
+    /// Names are as a rule written as they are meant.
+    fn as_meant(&self) -> Option<&'a [u8]> {
+        let Forms::Plain(written) = self.0 else { return None };
+        written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_').then_some(written)
+    }
+}
+
+fn dressed_forms(written: &[u8]) -> Vec<String> {
+    let decoded = percent::decode_leniently(written);
+    let head = decoded.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
+    let mut forms = Vec::with_capacity(4);
+    let texts = if head.len() == decoded.len() { &[&*decoded][..] } else { &[&*decoded, head] };
+    for text in texts {
+        forms.push(folded(signs(text)).collect());
+        let plain = plain(text);
+        if !forms.contains(&plain) {
+            forms.push(plain);
+        }
+    }
+    forms
+}
+
+/// Whether some parser may take `written` for `name` (see [`Readings::may_be`]).
 #[must_use]
 pub fn is_nearly(written: &[u8], name: &str) -> bool {
-    if !written.iter().any(|byte| matches!(byte, b'%' | b'[' | 0) || !byte.is_ascii()) {
-        // Most names end here, and at their first letter.
-        let letters = |text: &'_ [u8]| is_same_ascii(text, name.as_bytes());
-        return letters(written);
-    }
-    let decoded;
-    let written = if written.contains(&b'%') {
-        decoded = percent::decode_leniently(written);
-        &decoded
-    } else {
-        written
-    };
-    let head = written.split(|byte| matches!(byte, b'[' | 0)).next().unwrap_or_default();
-    let plain = |text| folded(signs(text).filter(|sign| sign.is_alphanumeric()));
-    [written, head].into_iter().any(|text| {
-        plain(text).eq(plain(name.as_bytes())) || folded(signs(text)).eq(plain(name.as_bytes()))
-    })
+    Readings::of(written).may_be(name)
 }
 
 /// Which of `names` some parser may take `written` for without it being one of them.
@@ -40,10 +130,11 @@ pub fn variant_of<'n>(written: &[u8], names: &[&'n str]) -> Option<&'n str> {
     if names.iter().any(|name| name.as_bytes() == written) {
         return None;
     }
-    names.iter().copied().find(|name| is_nearly(written, name))
+    let readings = Readings::of(written);
+    names.iter().copied().find(|name| readings.may_be(name))
 }
 
-/// The one of [`further_model`]'s names that chooses models only by what it holds.
+/// The one of [`Readings::further_model`]'s names that chooses models only by what it holds.
 pub const EXTRA_BODY: &str = "extra_body";
 
 /// Names beside `model` by which some server chooses a model, or more than one: OpenRouter's `models` and `preset`, LiteLLM's
@@ -71,44 +162,6 @@ fn further(first: u8) -> &'static [&'static str] {
 /// reads `judge_model` or `image_loras` runs another one than `model` names.
 const ABOUT_MODELS: [(&str, &str); 3] =
     [("model", "*model*"), ("adapter", "*adapter*"), ("lora", "*lora*")];
-
-/// Which name of a table by which some server chooses a model some parser may take `written` for: of a query's parameter that is
-/// not `model`.
-#[must_use]
-pub fn known_further_model(written: &[u8]) -> Option<&'static str> {
-    if is_as_meant(written) {
-        let first = written.iter().copied().find(|byte| *byte != b'_').unwrap_or_default();
-        return further(first)
-            .iter()
-            .copied()
-            .find(|known| is_same_ascii(written, known.as_bytes()));
-    }
-    (b'a'..=b'z').flat_map(further).copied().find(|known| is_nearly(written, known))
-}
-
-/// The same of a member or a form's field, and, as a pattern, names that are known by a word.
-#[must_use]
-pub fn further_model(written: &[u8]) -> Option<&'static str> {
-    known_further_model(written).or_else(|| {
-        if is_as_meant(written) {
-            return written.split(|byte| *byte == b'_').find_map(about_models);
-        }
-        // Where words end is not told by all that write names like this.
-        let letters: String = folded(signs(&percent::decode_leniently(written))).collect();
-        let is_about = |(word, _): &&(&str, &str)| match *word {
-            "lora" => {
-                letters.starts_with("lora") || letters.trim_end_matches('s').ends_with("lora")
-            }
-            word => letters.contains(word),
-        };
-        ABOUT_MODELS.iter().find(is_about).map(|(_, pattern)| *pattern)
-    })
-}
-
-/// Names are as a rule written as they are meant.
-fn is_as_meant(written: &[u8]) -> bool {
-    written.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
-}
 
 fn about_models(word: &[u8]) -> Option<&'static str> {
     let word = word.strip_suffix(b"s").unwrap_or(word);
@@ -145,6 +198,11 @@ fn signs(text: &[u8]) -> impl Iterator<Item = char> {
     text.utf8_chunks().flat_map(|chunk| chunk.valid().chars())
 }
 
+/// The letters and digits of a text, whatever signs stand between them.
+fn plain(text: &[u8]) -> String {
+    folded(signs(text).filter(|sign| sign.is_alphanumeric())).collect()
+}
+
 /// The letters and digits of a text in their plain form. By way of capitals, so that what has no small letter of its own (`ſ`,
 /// `ı`, the Kelvin sign) folds as Unicode's case folding does. Whether signs that are no letters become some (`㏐`) depends on
 /// what is done first: taking them out, or normalising.
@@ -159,6 +217,10 @@ fn folded(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
 mod tests {
     use super::*;
     use crate::test;
+
+    fn further_model(written: &[u8]) -> Option<&'static str> {
+        Readings::of(written).further_model()
+    }
 
     #[test]
     fn what_a_parser_may_take_for_it() {
@@ -229,6 +291,20 @@ mod tests {
             b"x[model]",
         ] {
             assert!(!is_nearly(written, "model"), "{:?}", String::from_utf8_lossy(written));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_may_be_any_name() {
+        for (written, any) in [
+            ("é".repeat(MAX_DRESSED / 2), false),
+            ("\u{301}".repeat(MAX_DRESSED / 2 + 1), true),
+            (format!("{}%", "a".repeat(MAX_DRESSED)), true),
+            ("a".repeat(MAX_PLAIN), false),
+            ("-".repeat(MAX_PLAIN + 1), true),
+        ] {
+            assert_eq!(is_nearly(written.as_bytes(), "model"), any, "{} bytes", written.len());
+            assert_eq!(variant_of(written.as_bytes(), &["stream", "n"]).is_some(), any);
         }
     }
 
@@ -311,7 +387,7 @@ mod laws {
             let name = parts.concat();
             let all = (b'a'..=b'z').flat_map(further);
             let careful = all.copied().find(|known| is_nearly(name.as_bytes(), known));
-            let quick = further_model(name.as_bytes());
+            let quick = Readings::of(name.as_bytes()).further_model();
             prop_assert!(quick == careful || careful.is_none(), "{:?} {:?}", quick, careful);
         }
 

@@ -15,12 +15,15 @@ use crate::policy::{
     CacheMode, Config, HeaderUse, PresentedKeys, is_credential_parameter, repeats_key,
 };
 use crate::wire::headers::{HeaderEdit, HeaderText, Headers};
-use crate::wire::names::{is_nearly, known_further_model};
+use crate::wire::names::Readings;
 use crate::wire::paths::{lenient_segments, resolved};
 use crate::wire::{multipart, percent};
 
 /// More edits than the head of a usual request needs.
 const MOST_EDITS: usize = 10;
+
+/// Parameters that a query may have: each name is held against all that choose a model or carry a credential.
+const MAX_PARAMETERS: usize = 1_000;
 
 /// What one walk over a request's head finds: the first value of each header that is looked at, and what is to go.
 #[derive(Default)]
@@ -191,6 +194,12 @@ impl ClientHead {
     ) -> Result<Self, GatewayError> {
         let cache = fields.cache_mode(config, &key)?;
         let declared = fields.check_limits(config)?;
+        if target.query.is_some_and(|query| parameters(query).nth(MAX_PARAMETERS).is_some()) {
+            return Err(GatewayError::new(
+                Code::UnsupportedParameter,
+                format!("The query has more than {MAX_PARAMETERS} parameters."),
+            ));
+        }
         if target.query.is_some_and(names_model) {
             return Err(GatewayError::new(
                 Code::DuplicateModel,
@@ -320,17 +329,21 @@ pub(super) fn is_beside_prefix(path: &[u8], prefix: &str) -> bool {
     decoded.starts_with(&wanted)
 }
 
+/// The parameters of a query.
+fn parameters(query: &str) -> impl Iterator<Item = &str> {
+    query.split(['&', ';'])
+}
+
 /// A query without the parameters that carry a key of the client's: like a header, it is no upstream's.
 fn without_credentials<'a>(query: &'a str, presented: &[u8]) -> Cow<'a, str> {
     let is_credential = |parameter: &&str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         is_credential_parameter(name, value, presented)
     };
-    let parameters = || query.split(['&', ';']);
-    if !parameters().any(|parameter| is_credential(&parameter)) {
+    if !parameters(query).any(|parameter| is_credential(&parameter)) {
         return Cow::Borrowed(query);
     }
-    let kept: Vec<&str> = parameters().filter(|parameter| !is_credential(parameter)).collect();
+    let kept: Vec<&str> = parameters(query).filter(|parameter| !is_credential(parameter)).collect();
     Cow::Owned(kept.join("&"))
 }
 
@@ -350,8 +363,9 @@ fn names_model(query: &str) -> bool {
     let names = |query: &[u8]| {
         query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
             let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
-            is_nearly(name, "model")
-                || known_further_model(name).is_some()
+            let readings = Readings::of(name);
+            readings.may_be("model")
+                || readings.known_further_model().is_some()
                 || std::str::from_utf8(&percent::decode(name)).is_err()
         })
     };

@@ -148,10 +148,6 @@ impl Exchange {
         if length.is_none() && told.is_some() && growth != 0 {
             headers.push(HeaderEdit::remove("content-length"));
         }
-        // Told by a filter between the positions that held the body, or true of an attempt before: not of what is sent.
-        if length.is_none() && told.is_some() && growth != 0 {
-            headers.push(HeaderEdit::remove("content-length"));
-        }
         let (route, edits) = rewritten.sent(decision, target);
         // What is converted is all there; what is edited is still to come.
         if whole.is_some() || edits.is_empty() {

@@ -220,6 +220,8 @@ fn nothing_may_lie_outside() {
 #[test]
 fn refusals_at_the_head() {
     let config = config();
+    let many = &*format!("{CHAT}?{}", "%&".repeat(1_000));
+    let of_models = &*format!("/v1/models?{}", "a=1;".repeat(1_000));
     for (path, more, want) in [
         (CHAT, vec![("authorization", "Bearer nobody")], (401, "invalid_api_key")),
         (CHAT, vec![("authorization", "Basic vk-team")], (401, "invalid_api_key")),
@@ -230,6 +232,8 @@ fn refusals_at_the_head() {
         (CHAT, vec![(":method", "GET")], (405, "method_not_allowed")),
         ("/v1/nothing", vec![], (404, "unknown_url")),
         ("/v1/chat/completions?model=x", vec![], (400, "duplicate_model")),
+        (many, vec![], (400, "unsupported_parameter")),
+        (of_models, vec![(":method", "GET")], (400, "unsupported_parameter")),
         ("/v1/files", vec![], (400, "unsupported_operation")),
         ("/v1/audio/translations", vec![], (400, "invalid_multipart")),
         (CHAT, vec![("upgrade", "websocket")], (400, "unsupported_operation")),

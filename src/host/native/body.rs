@@ -57,15 +57,15 @@ impl Visible {
         }
     }
 
-    /// In the hook of trailers: all there is has been held back.
-    pub fn at_trailers(filter: Filter, held_part: Part) -> Self {
-        let held = filter.slices(held_part);
+    /// In the hook of trailers: `held` bytes, and no more, have been held back.
+    pub fn at_trailers(filter: Filter, held_part: Part, held: usize) -> Self {
+        let slices = filter.slices(held_part);
         Self {
             filter,
             held_part,
             came_part: held_part,
-            held_size: size_of(&held),
-            held: OnceCell::from(held),
+            held_size: held,
+            held: OnceCell::from(slices),
             came: Slices::default(),
             came_size: 0,
             is_one_buffer: true,

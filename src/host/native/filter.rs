@@ -157,7 +157,7 @@ impl Stream {
         let removals = unsafe { filter.read_head(Map::RequestTrailers, removals) };
         filter.edit(Map::RequestTrailers, &removals);
         let step = self.exchange.on_request_trailers();
-        let body = Visible::at_trailers(filter, Part::RequestBuffered);
+        let body = Visible::at_trailers(filter, Part::RequestBuffered, self.request_bytes_held);
         self.on_request(filter, step, Some(body))
     }
 
@@ -226,7 +226,9 @@ impl Stream {
         let edits = unsafe { filter.read_head(Map::ResponseTrailers, edits) };
         filter.edit(Map::ResponseTrailers, &edits);
         let step = self.exchange.on_response_trailers();
-        let body = self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered));
+        let held = self.response_bytes_held;
+        let body =
+            self.response_held.then(|| Visible::at_trailers(filter, Part::ResponseBuffered, held));
         self.on_response_once(filter, step, body)
     }
 

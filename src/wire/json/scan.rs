@@ -10,8 +10,10 @@ use super::string;
 use super::tokenizer::{Kind, Token, Tokenizer};
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES, ModelSpan};
-use crate::wire::names;
-use members::{MAX_KEY_RAW, Named, WatchedMember, of_any_name, unquoted, usual};
+use crate::wire::names::{self, Readings};
+use members::{
+    MAX_KEY_RAW, MAX_MEMBERS, Named, WatchedMember, of_any_name, too_many, unquoted, usual,
+};
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
@@ -63,6 +65,8 @@ pub struct JsonScanner {
     text: TokenText<{ MAX_MODEL_RAW + 1 }>,
     /// The member whose value comes next.
     member: WatchedMember,
+    /// How many there were.
+    members: u32,
     model_seen: bool,
     /// A name that other parsers may take for `model` (see [`mod@names`]).
     variant_seen: bool,
@@ -84,6 +88,7 @@ impl JsonScanner {
             tokenizer: Tokenizer::new(),
             text: TokenText::default(),
             member: WatchedMember::Other,
+            members: 0,
             model_seen: false,
             variant_seen: false,
             further_model: None,
@@ -201,6 +206,10 @@ impl JsonScanner {
 
     #[inline]
     fn name(&mut self, token: Token, chunk: Chunk<'_>) -> Result<WatchedMember, GatewayError> {
+        self.members = self.members.saturating_add(1);
+        if self.members > MAX_MEMBERS {
+            return Err(too_many());
+        }
         let raw = self.text.read(token, chunk);
         let named = match usual(unquoted(raw), self.counts_inputs) {
             Some(member) => Named::Member(member),
@@ -313,8 +322,12 @@ impl JsonScanner {
                 let names = matches!(name, b"\"function\"" | b"\"name\"" | b"\"custom\"");
                 self.facts.names_tool |= names;
             }
-            Some(Container::ExtraBody) if token.kind == Kind::Key => {
-                if may_choose_model(self.text.read(token, chunk)) {
+            // Of too many, one may. Once one does, no other matters.
+            Some(Container::ExtraBody)
+                if token.kind == Kind::Key && self.further_model.is_none() =>
+            {
+                self.members = self.members.saturating_add(1);
+                if self.members > MAX_MEMBERS || may_choose_model(self.text.read(token, chunk)) {
                     self.further_model = Some(names::EXTRA_BODY);
                 }
             }
@@ -336,8 +349,8 @@ fn may_choose_model(quoted: &[u8]) -> bool {
     let inner = unquoted(quoted);
     quoted.len() > MAX_KEY_RAW
         || string::decode(inner).is_none_or(|name| {
-            let name = name.as_bytes();
-            names::is_nearly(name, "model") || names::further_model(name).is_some()
+            let readings = Readings::of(name.as_bytes());
+            readings.may_be("model") || readings.further_model().is_some()
         })
 }
 

@@ -7,7 +7,7 @@ use super::header::{Parametrised, is_control, lower, trim, trim_start};
 use super::{MAX_FACT, invalid};
 use crate::error::{Code, GatewayError};
 use crate::wire::model_span::{IdCheck, MAX_MODEL_ID_BYTES};
-use crate::wire::names::{further_model, is_nearly};
+use crate::wire::names::Readings;
 
 /// Which field a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,13 +228,14 @@ fn classify(name: &[u8], has_file_name: bool) -> Result<FormField, GatewayError>
     if name.eq_ignore_ascii_case(b"_charset_") {
         return Err(invalid("a field _charset_ is not supported; forms are read as UTF-8"));
     }
+    let readings = Readings::of(name);
     Ok(match name {
         b"model" => FormField::Model,
-        _ if is_nearly(name, "model") => FormField::NearlyModel,
+        _ if readings.may_be("model") => FormField::NearlyModel,
         b"stream" if !has_file_name => FormField::Stream,
         b"response_format" if !has_file_name => FormField::ResponseFormat,
         b"prompt" if !has_file_name => FormField::Prompt,
-        _ => further_model(name).map_or(FormField::Other, FormField::FurtherModel),
+        _ => readings.further_model().map_or(FormField::Other, FormField::FurtherModel),
     })
 }
 

@@ -4,11 +4,15 @@ use crate::error::{Code, GatewayError};
 use crate::wire::bytes::is_utf8;
 use crate::wire::json::string;
 use crate::wire::json::tokenizer::plain_run;
-use crate::wire::names;
+use crate::wire::names::{self, Readings};
 
 /// The longest name of a top-level member, in bytes as it is written; real ones have less than 50. A longer one can't be
 /// told from `model` with much put between its letters.
 pub(super) const MAX_NAME_BYTES: usize = 4_096;
+
+/// Most top-level members, with those of `extra_body`: each name is held against all that choose a model. No API has a
+/// hundred.
+pub(super) const MAX_MEMBERS: u32 = 10_000;
 
 /// The same with its quotes.
 pub(super) const MAX_KEY_RAW: usize = 2 + MAX_NAME_BYTES;
@@ -119,20 +123,30 @@ pub(super) fn of_any_name(raw: &[u8], counts_inputs: bool) -> Result<Named, Gate
         decoded = string::decode(inner).ok_or_else(not_unicode)?;
         decoded.as_bytes()
     };
-    Ok(Named::Member(if let Some(member) = watched(name, counts_inputs) {
-        member
-    } else if names::is_nearly(name, "model") {
+    if let Some(member) = watched(name, counts_inputs) {
+        return Ok(Named::Member(member));
+    }
+    let readings = Readings::of(name);
+    Ok(Named::Member(if readings.may_be("model") {
         return Ok(Named::NearlyModel);
-    } else if let Some(further) = names::further_model(name) {
+    } else if let Some(further) = readings.further_model() {
         if further != names::EXTRA_BODY {
             return Ok(Named::Further(further));
         }
         WatchedMember::ExtraBody
-    } else if names::is_nearly(name, "stream") {
+    } else if readings.may_be("stream") {
         WatchedMember::Stream
     } else {
         WatchedMember::Other
     }))
+}
+
+#[cold]
+pub(super) fn too_many() -> GatewayError {
+    GatewayError::new(
+        Code::InvalidJson,
+        format!("The body has more than {MAX_MEMBERS} parameters."),
+    )
 }
 
 #[cold]

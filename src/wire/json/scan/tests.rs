@@ -1,4 +1,4 @@
-use super::members::MAX_NAME_BYTES;
+use super::members::{MAX_MEMBERS, MAX_NAME_BYTES};
 use super::*;
 use crate::test;
 use crate::wire::model_span::check_in_tests;
@@ -177,4 +177,35 @@ fn an_extra_body_by_another_name_is_looked_at_too() {
             assert_eq!(scanner.further_model(), want, "{name} {value}");
         }
     }
+}
+
+/// Each name is held against all that choose a model, however it is dressed: so there are not many, and long ones may be any.
+#[test]
+#[cfg(not(target_arch = "wasm32"))]
+fn names_without_end_cost_little() {
+    let long = "\u{301}".repeat(MAX_NAME_BYTES / 2);
+    let began = std::time::Instant::now();
+    for name in ["%", "\u{e9}", "A", "[", "x[%", "%e9", "-", &long] {
+        let members = format!("\"{name}\":0,").repeat(500_000 / name.len());
+        let further = |around: &str| {
+            let mut scanner = JsonScanner::new(false, check_in_tests);
+            scanner.push(around.replace("MEMBERS", &members).as_bytes())?;
+            scanner.finish()?;
+            Ok(scanner.further_model())
+        };
+        let error = further("{MEMBERS\"model\":\"m\"}").map_err(|error: GatewayError| error.code);
+        let want = if name == long { Code::DuplicateModel } else { Code::InvalidJson };
+        assert_eq!(error, Err(want), "{name:.9}");
+        let in_extra = further("{\"model\":\"m\",\"extra_body\":{MEMBERS\"a\":0}}");
+        assert_eq!(in_extra, Ok(Some("extra_body")), "{name:.9}");
+    }
+    // It was minutes.
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn members_are_counted() {
+    let body = |members: u32| format!("{{{}\"model\":\"m\"}}", "\"n\":1,".repeat(members as usize));
+    assert_eq!(model(&body(MAX_MEMBERS - 1)).unwrap(), "m");
+    assert_eq!(model(&body(MAX_MEMBERS)), Err(Code::InvalidJson));
 }

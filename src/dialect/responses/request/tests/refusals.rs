@@ -35,6 +35,22 @@ fn long_names_are_refused() {
     assert_eq!(refused(&tools(1, 513)).0, "tools[0].tools[0].name");
 }
 
+/// Further in, a name that is too long to be held against all others is left out.
+#[test]
+fn names_that_are_too_long_to_be_looked_at_are_left_out() {
+    for (name, stays) in [
+        ("x".repeat(4_096), true),
+        ("x".repeat(4_097), false),
+        ("\u{e9}".repeat(256), true),
+        ("\u{301}".repeat(1_000_000), false),
+    ] {
+        let request = json!({"model":"a","input":"x","tools":[{"type":"function","name":"f",name.clone():1}]});
+        let chat = convert(&request, &OPTIONS).unwrap();
+        assert_eq!(String::from_utf8(chat.body).unwrap().contains(&name), stays);
+        assert_eq!(chat.dropped.is_empty(), stays, "{:?}", chat.dropped);
+    }
+}
+
 #[test]
 fn items() {
     let call =
