@@ -18,6 +18,7 @@ fn options(stream: bool) -> MessageOptions {
         context: Rc::new(MessageContext { stream, ..MessageContext::default() }),
         id: "x".to_owned(),
         request_id: None,
+        provider: "p".into(),
         model: "m".to_owned(),
         response_model: None,
         max_answer_bytes: 4096,

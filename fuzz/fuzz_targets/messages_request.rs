@@ -11,6 +11,7 @@ fuzz_target!(|data: &[u8]| {
     for takes_all in [false, true] {
         let options = MessagesOptions {
             model: "m",
+            provider: "p",
             stream_usage: true,
             reasoning_field: takes_all.then_some("reasoning_content"),
             cache_control: takes_all,

@@ -28,6 +28,7 @@ fn options(stream: bool) -> ResponseOptions {
         sealer: None,
         id: "x".to_owned(),
         now: 1,
+        provider: "p".into(),
         model: "m".to_owned(),
         response_model: None,
         max_answer_bytes: 4096,

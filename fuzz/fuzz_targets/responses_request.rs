@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
         let sealer = Sealer::new(b"secret", "id");
         let options = ChatRequestOptions {
             model: "m",
+            provider: "p",
             stream_usage: true,
             reasoning_field,
             takes,

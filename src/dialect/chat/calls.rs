@@ -19,7 +19,7 @@ pub(crate) const NAMELESS: &str = "The upstream called a tool without saying whi
 #[derive(Debug, Default)]
 pub(crate) struct CallDelta<'a> {
     pub(crate) index: Option<u64>,
-    pub(crate) id: &'a [u8],
+    pub(crate) id: Cow<'a, [u8]>,
     pub(crate) name: &'a [u8],
     pub(crate) arguments: Cow<'a, [u8]>,
 }
@@ -39,7 +39,7 @@ impl CallNumbers {
             return self.by_index.get(&index).copied();
         }
         if !delta.id.is_empty() {
-            return self.by_id.get(delta.id).copied();
+            return self.by_id.get(&*delta.id).copied();
         }
         if delta.name.is_empty() { self.count.checked_sub(1) } else { None }
     }

@@ -7,6 +7,7 @@ use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
 use super::Answer;
+use super::attached::with_attached;
 use super::calls::{CallDelta, LEGACY};
 use super::memo::What;
 use super::text::escaped;
@@ -211,18 +212,23 @@ fn tool_call(call: &Value<'_>, position: usize, form: WholeOrDelta, answer: &mut
         return answer.invalid("The upstream's answer has a tool call that is no object.");
     }
     let mut delta = CallDelta::default();
-    let mut called = None;
+    let (mut called, mut attached) = (None, None);
     for (key, value) in call.members() {
         if key.is("index") {
             delta.index = whole_number(&value);
         } else if key.is("id") {
-            delta.id = value.inner();
+            delta.id = Cow::Borrowed(value.inner());
+        } else if key.is("extra_content") {
+            attached = Some(value).filter(|value| value.kind == Kind::BeginObject);
         } else if key.is("function") || key.is("custom") {
             called = Some(value).filter(|value| value.kind == Kind::BeginObject);
         }
     }
     if form == WholeOrDelta::Whole {
         delta.index = Some(position as u64);
+    }
+    if let Some(attached) = attached.filter(|_| !delta.id.is_empty()) {
+        delta.id = Cow::Owned(with_attached(&delta.id, &attached, answer.provider()));
     }
     // Some servers leave the function's own object out.
     function(called.as_ref().unwrap_or(call), delta, answer);

@@ -6,6 +6,7 @@
 //! decoded. [`params`] and [`mod@write`] hold what all requests are read and written with.
 
 pub(crate) mod arguments;
+pub(crate) mod attached;
 pub(crate) mod calls;
 pub(crate) mod count;
 pub(crate) mod memo;
@@ -67,6 +68,8 @@ impl Finish {
 pub(crate) trait Answer {
     /// What is known of the whole, to be filled in.
     fn head(&mut self) -> &mut ChatHead;
+    /// The name of the provider that answers.
+    fn provider(&self) -> &str;
     /// A chunk has come whose head is read.
     fn begin(&mut self);
     /// There is a choice, even if it says nothing.

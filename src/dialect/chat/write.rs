@@ -1,6 +1,7 @@
 //! The output buffer, the refusals and the list of what was left out: what all parts of the
 //! conversion write to.
 
+use super::attached::{Attached, CallId};
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
 use crate::wire::json::cursor::{Key, Value};
@@ -92,6 +93,29 @@ impl<'a> ChatRequestBody<'a> {
     /// A value of the request, as it stands there.
     pub(crate) fn value(&mut self, value: Value<'_>) {
         self.raw(value.raw());
+    }
+
+    /// A call's id as `provider` knows it, and what is attached to it.
+    pub(crate) fn call_id(&mut self, id: Value<'_>, provider: &str) -> Attached {
+        let CallId { id, attached } = CallId::read(id.inner(), provider);
+        self.raw(b"\"");
+        self.raw(id);
+        self.raw(b"\"");
+        attached
+    }
+
+    /// The members of a call of a function up to its name: `"id"`, what came with it, `"type"`.
+    pub(crate) fn call_head(&mut self, id: Value<'_>, provider: &str) {
+        self.raw(b"{\"id\":");
+        match self.call_id(id, provider) {
+            Attached::Nothing => {}
+            Attached::Object(attached) => {
+                self.name("extra_content");
+                self.raw(attached);
+            }
+            Attached::Foreign => self.dropped.add("extra_content"),
+        }
+        self.raw(br#","type":"function","function":{"name":"#);
     }
 
     /// `text` as a JSON string.

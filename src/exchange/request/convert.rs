@@ -60,6 +60,7 @@ impl<'a> Rewrite<'a> {
         let (provider, decision) = (self.provider, self.decision);
         responses::request::ChatRequestOptions {
             model: &self.target.model,
+            provider: &provider.name,
             stream_usage: provider.stream_usage,
             reasoning_field: provider.reasoning_field.as_deref(),
             takes: provider.takes,
@@ -106,6 +107,7 @@ fn messages_options<'a>(
 ) -> messages::request::MessagesOptions<'a> {
     messages::request::MessagesOptions {
         model,
+        provider: &provider.name,
         stream_usage: provider.stream_usage,
         reasoning_field: provider.reasoning_field.as_deref(),
         cache_control: provider.cache_control,

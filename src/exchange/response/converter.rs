@@ -20,6 +20,7 @@ impl AnswerOptions {
     pub(super) fn new(context: &ReaderContext<'_>, route: &SentRequest) -> Option<Self> {
         let max_answer_bytes = context.config.limits.max_answer_bytes;
         let model = route.model.to_string();
+        let provider = context.config.providers.get(route.provider)?.name.clone();
         match route.bridge.as_ref()? {
             Bridge::Responses { context: asked, id, sealer } => {
                 Some(Self::Responses(responses::answer::ResponseOptions {
@@ -27,6 +28,7 @@ impl AnswerOptions {
                     sealer: sealer.clone(),
                     id: id.clone(),
                     now: context.now,
+                    provider,
                     model,
                     response_model: context.response_model(route),
                     max_answer_bytes,
@@ -37,6 +39,7 @@ impl AnswerOptions {
                     context: asked.clone(),
                     id: id.clone(),
                     request_id: context.request_id.cloned(),
+                    provider,
                     model,
                     response_model: context.response_model(route),
                     max_answer_bytes,

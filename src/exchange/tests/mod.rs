@@ -1,6 +1,7 @@
 //! Exchanges between a client and an upstream, with a stand-in for the host: it holds, hands on and
 //! edits heads and bodies as Envoy does, and every step goes through it.
 
+mod attached;
 mod bridge;
 mod budget;
 mod counted;

@@ -171,6 +171,10 @@ impl Answer for MessageBuilder {
         &mut self.head
     }
 
+    fn provider(&self) -> &str {
+        &self.options.provider
+    }
+
     fn begin(&mut self) {
         if self.phase != Phase::Fresh {
             return;
@@ -257,7 +261,7 @@ impl Answer for MessageBuilder {
         };
         if !call.is_named {
             if call.id.is_empty() {
-                call.id = clean(delta.id);
+                call.id = clean(&delta.id);
             }
             // A name that comes again with every piece is not longer for it.
             add_name(&mut call.name, &clean(delta.name));

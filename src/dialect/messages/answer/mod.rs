@@ -35,6 +35,8 @@ pub struct MessageOptions {
     pub id: String,
     /// What error events name, where it is known.
     pub request_id: Option<Rc<str>>,
+    /// The name of the provider that answers.
+    pub provider: Rc<str>,
     /// `model` of the message where the upstream does not name one.
     pub model: String,
     /// Replaces the upstream's `model`.

@@ -11,6 +11,7 @@ use super::MessagesOptions;
 use super::blocks::{Content, ContentPart, Source};
 use super::tools::chat_name;
 use super::turns::{Assistant, ToolUseTurn, Turn, Turns, User};
+use crate::dialect::chat::attached::own_id;
 use crate::dialect::chat::write::ChatRequestBody;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::{Kind, string_end};
@@ -86,9 +87,7 @@ impl MessagesWriter<'_, '_> {
     }
 
     fn call(&mut self, call: &ToolUseTurn<'_>) {
-        self.out.raw(b"{\"id\":");
-        self.out.value(call.id);
-        self.out.raw(br#","type":"function","function":{"name":"#);
+        self.out.call_head(call.id, self.options.provider);
         self.out.string(&chat_name(&call.name));
         self.out.raw(br#","arguments":"#);
         match call.input {
@@ -119,7 +118,7 @@ impl MessagesWriter<'_, '_> {
                     ));
                 }
                 media.push(ContentPart::note(
-                    &[b"Output of the tool call ", result.id.inner(), b":"].concat(),
+                    &[b"Output of the tool call ", own_id(result.id.inner()), b":"].concat(),
                 ));
                 media.extend(others);
             }
@@ -136,7 +135,7 @@ impl MessagesWriter<'_, '_> {
             }
             self.open("tool");
             self.out.name("tool_call_id");
-            self.out.value(result.id);
+            let _attached = self.out.call_id(result.id, self.options.provider);
             let marked = result.content.is_list || result.mark.is_some();
             self.content(&texts, marked && !texts.is_empty());
             self.out.raw(b"}");

@@ -31,7 +31,7 @@ impl ResponseBuilder {
         match self.calls.slots.get_mut(slot) {
             Some(CallSlot::Awaited { id, name, early }) => {
                 if id.is_empty() {
-                    *id = clean(delta.id);
+                    *id = clean(&delta.id);
                 }
                 add_name(name, &clean(delta.name));
                 early.extend_from_slice(&delta.arguments);

@@ -48,6 +48,8 @@ pub struct ResponseOptions {
     /// Unix seconds of the request: when the answer was made, where the upstream does not say, and
     /// when it was completed, where that is later.
     pub now: u64,
+    /// The name of the provider that answers.
+    pub provider: Rc<str>,
     /// `model` of the Response where the upstream does not name one.
     pub model: String,
     /// Replaces the upstream's `model`.

@@ -15,6 +15,10 @@ impl Answer for ResponseBuilder {
         &mut self.head
     }
 
+    fn provider(&self) -> &str {
+        &self.options.provider
+    }
+
     fn begin(&mut self) {
         Self::begin(self);
     }

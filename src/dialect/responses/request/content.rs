@@ -1,5 +1,6 @@
 //! Content: a string or parts, of a message or of a tool's output.
 
+use crate::dialect::chat::attached::own_id;
 use crate::dialect::chat::write::{ChatRequestBody, Dropped, given, must_be, refuse};
 use crate::error::GatewayError;
 use crate::wire::json::cursor::Value;
@@ -326,7 +327,7 @@ fn write_note(note: GatewayNote<'_>, out: &mut ChatRequestBody<'_>) {
     match note {
         GatewayNote::OutputOf(id) => {
             out.raw(b"Output of the tool call ");
-            out.raw(id.inner());
+            out.raw(own_id(id.inner()));
         }
         GatewayNote::OutputUnasked { name: None, .. } => out.raw(b"Output of a tool"),
         GatewayNote::OutputUnasked { namespace, name: Some(name) } => {

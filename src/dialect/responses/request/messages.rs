@@ -266,9 +266,9 @@ impl<'a> MessageWriter<'_, '_, 'a> {
         self.out.name("tool_calls");
         self.out.raw(b"[");
         for (index, call) in calls.iter().filter_map(|&call| self.calls.get(call)).enumerate() {
-            self.out.raw(if index > 0 { &b",{\"id\":"[..] } else { b"{\"id\":" });
-            self.out.value(call.id);
-            self.out.raw(br#","type":"function","function":{"name":""#);
+            self.out.raw(if index > 0 { &b","[..] } else { b"" });
+            self.out.call_head(call.id, self.options.provider);
+            self.out.raw(b"\"");
             self.out.raw(self.names.chat(call.tool));
             self.out.raw(br#"","arguments":"#);
             if call.custom {
@@ -302,7 +302,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             }
             self.open("tool");
             self.out.name("tool_call_id");
-            self.out.value(call.id);
+            let _attached = self.out.call_id(call.id, self.options.provider);
             if has_media && parts.is_empty() {
                 self.out.raw(br#","content":"The output is in the user message that follows.""#);
             } else {

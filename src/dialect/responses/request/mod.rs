@@ -39,6 +39,8 @@ use crate::wire::json::tokenizer::Kind;
 pub struct ChatRequestOptions<'a> {
     /// The upstream's model id.
     pub model: &'a str,
+    /// The name of the provider that it is for.
+    pub provider: &'a str,
     /// Whether `stream_options.include_usage` may be asked of this server.
     pub stream_usage: bool,
     /// The member of an assistant message in which this server wants earlier reasoning back.

@@ -21,6 +21,7 @@ pub(super) fn options(stream: bool) -> MessageOptions {
         context: Rc::new(MessageContext { renamed, stream }),
         id: "x".to_owned(),
         request_id: Some("req-1".into()),
+        provider: "p".into(),
         model: "asked-model".to_owned(),
         response_model: None,
         max_answer_bytes: 1 << 20,

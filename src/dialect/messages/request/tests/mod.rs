@@ -14,6 +14,7 @@ use crate::wire::json::cursor;
 
 const OPTIONS: MessagesOptions<'static> = MessagesOptions {
     model: "m",
+    provider: "p",
     stream_usage: true,
     reasoning_field: None,
     cache_control: false,

@@ -48,6 +48,7 @@ pub(super) fn options(stream: bool) -> ResponseOptions {
         sealer: None,
         id: "x".to_owned(),
         now: 1_800_000_000,
+        provider: "p".into(),
         model: "asked-model".to_owned(),
         response_model: None,
         max_answer_bytes: 1 << 20,

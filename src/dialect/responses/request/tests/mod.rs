@@ -17,6 +17,7 @@ use crate::wire::json::cursor;
 
 const OPTIONS: ChatRequestOptions<'static> = ChatRequestOptions {
     model: "m",
+    provider: "p",
     stream_usage: true,
     reasoning_field: None,
     takes: Takes::DEFAULT,
