@@ -19,7 +19,7 @@ use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::shape::KnownAnswer;
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
-use crate::repair::{loose, native, proxied, rerank, transcription, usage};
+use crate::repair::{images, loose, native, proxied, rerank, transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -255,7 +255,11 @@ impl Json {
             };
         }
         let choices = self.peek.choices();
-        let is_read = route.operation == Operation::Rerank || is_split(choices, route);
+        let is_list = matches!(
+            route.operation,
+            Operation::Rerank | Operation::ImageGeneration | Operation::ImageEdit
+        );
+        let is_read = is_list || is_split(choices, route);
         if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
@@ -364,6 +368,13 @@ impl Json {
         if route.operation == Operation::Rerank {
             if let Some(repaired) = rerank::repaired(&json)? {
                 self.repairs.insert(Repair::Rerank);
+                json = repaired.into();
+            }
+            return Ok(json);
+        }
+        if matches!(route.operation, Operation::ImageGeneration | Operation::ImageEdit) {
+            if let Some(repaired) = images::repaired(&json, context.now)? {
+                self.repairs.insert(Repair::Wrapped);
                 json = repaired.into();
             }
             return Ok(json);
