@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, metered, pass};
 use super::head::{content_length, label};
+use super::speech;
 use super::stream::stream_kind;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
@@ -255,11 +256,14 @@ impl Json {
             };
         }
         let choices = self.peek.choices();
-        let is_list = matches!(
+        // Of these, more is asked than Peek looks at.
+        let is_read = matches!(
             route.operation,
-            Operation::Rerank | Operation::ImageGeneration | Operation::ImageEdit
-        );
-        let is_read = is_list || is_split(choices, route);
+            Operation::Rerank
+                | Operation::ImageGeneration
+                | Operation::ImageEdit
+                | Operation::Speech
+        ) || is_split(choices, route);
         if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
@@ -365,6 +369,9 @@ impl Json {
             json = read.into();
         }
         let is_json = is_json || json.starts_with(b"{") || json.starts_with(b"[");
+        if route.operation == Operation::Speech && speech::is_text(body) {
+            return Err(Box::new(speech::failure(&json)));
+        }
         if route.operation == Operation::Rerank {
             if let Some(repaired) = rerank::repaired(&json)? {
                 self.repairs.insert(Repair::Rerank);

@@ -12,7 +12,9 @@ use crate::repair::chat::RequestFacts;
 use crate::repair::drift::trim_drift;
 use crate::repair::error::{from_ok, from_words, no_answer};
 use crate::repair::mend::{Infinite, mend};
-use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind};
+use crate::repair::sse::{
+    Options, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, detect,
+};
 use crate::wire::json::cursor;
 use crate::wire::json::tokenizer::Kind;
 
@@ -118,19 +120,25 @@ impl Speech {
         let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
         let is_picture =
             matches!(self.operation, Operation::ImageGeneration | Operation::ImageEdit);
-        let parsed = cursor::parse(&said);
-        if is_picture && parsed.is_ok() && from_ok(self.operation, &said).is_none() {
+        if is_picture && cursor::parse(&said).is_ok() && from_ok(self.operation, &said).is_none() {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
-        BodyDecision::Fail(match parsed {
-            Ok(root) if root.kind == Kind::BeginObject => {
-                from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
-            }
-            Ok(root) if root.kind == Kind::BeginArray => {
-                from_ok(Operation::Rerank, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
-            }
-            _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
-        })
+        BodyDecision::Fail(failure(&said))
+    }
+}
+
+/// Whether a whole body in the place of audio is no audio but a text, events aside: no error has more bytes.
+pub(super) fn is_text(body: &[u8]) -> bool {
+    body.len() <= MAX_ERROR_BYTES && may_be_text(body) && detect(body) != StreamFormat::Sse
+}
+
+/// The error that a text is in the place of audio.
+pub(super) fn failure(said: &[u8]) -> ErrorAnswer {
+    let lacks = || no_answer(said, "no audio");
+    match cursor::parse(said).map(|root| root.kind) {
+        Ok(Kind::BeginObject) => from_ok(Operation::Speech, said).unwrap_or_else(lacks),
+        Ok(Kind::BeginArray) => from_ok(Operation::Rerank, said).unwrap_or_else(lacks),
+        _ => from_ok(Operation::Speech, said).unwrap_or_else(|| from_words(said)),
     }
 }
 

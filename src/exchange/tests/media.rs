@@ -137,3 +137,26 @@ fn images_leave_in_the_shape_that_clients_read() {
         assert_eq!(said["error"]["message"], message);
     }
 }
+
+#[test]
+fn speech_that_is_a_text_is_an_error_whatever_its_label() {
+    for (body, message) in [
+        (r#"{"status":"processing"}"#, "The upstream's answer has no audio."),
+        (r#"{"data":[{"audio":"ffd8"}]}"#, "The upstream's answer has no audio."),
+        ("{}", "The upstream's answer has no audio."),
+        (r#""The voice is unknown""#, "The voice is unknown"),
+        ("The voice is unknown", "The voice is unknown"),
+        ("[1]", "The upstream's answer has no audio."),
+    ] {
+        for label in
+            [None, Some("application/json"), Some("audio/mpeg"), Some("application/octet-stream")]
+        {
+            for size in [1, 7, 1_000] {
+                let host = answered(SPEECH, label, body.as_bytes(), size);
+                assert_eq!(get(&host.answer.head, ":status"), Some("502"), "{label:?} {body}");
+                let said: Value = serde_json::from_slice(&host.answer.body).unwrap();
+                assert_eq!(said["error"]["message"], message, "{label:?} {body}");
+            }
+        }
+    }
+}
