@@ -4,22 +4,17 @@
 use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, invalid};
-use super::json::{joined, may_be_text};
+use super::json::joined;
+use super::no_audio::{MAX_ERROR_BYTES, failure, may_be_text};
 use crate::error::ErrorAnswer;
 use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
 use crate::repair::chat::RequestFacts;
 use crate::repair::drift::trim_drift;
-use crate::repair::error::{from_ok, from_words, no_answer};
+use crate::repair::error::from_ok;
 use crate::repair::mend::{Infinite, mend};
-use crate::repair::sse::{
-    Options, SseNormalizer, StreamEnd, StreamFormat, StreamHead, StreamKind, detect,
-};
+use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind};
 use crate::wire::json::cursor;
-use crate::wire::json::tokenizer::Kind;
-
-/// No error has more bytes.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// An answer of bytes, as long as it may be an error.
 #[derive(Debug)]
@@ -124,21 +119,6 @@ impl Speech {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
         BodyDecision::Fail(failure(&said))
-    }
-}
-
-/// Whether a whole body in the place of audio is no audio but a text, events aside: no error has more bytes.
-pub(super) fn is_text(body: &[u8]) -> bool {
-    body.len() <= MAX_ERROR_BYTES && may_be_text(body) && detect(body) != StreamFormat::Sse
-}
-
-/// The error that a text is in the place of audio.
-pub(super) fn failure(said: &[u8]) -> ErrorAnswer {
-    let lacks = || no_answer(said, "no audio");
-    match cursor::parse(said).map(|root| root.kind) {
-        Ok(Kind::BeginObject) => from_ok(Operation::Speech, said).unwrap_or_else(lacks),
-        Ok(Kind::BeginArray) => from_ok(Operation::Rerank, said).unwrap_or_else(lacks),
-        _ => from_ok(Operation::Speech, said).unwrap_or_else(|| from_words(said)),
     }
 }
 
