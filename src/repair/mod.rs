@@ -9,6 +9,7 @@ pub mod chat;
 pub mod drift;
 pub mod embeddings;
 pub mod error;
+pub mod images;
 mod in_order;
 pub mod loose;
 pub mod mend;

@@ -61,7 +61,7 @@ impl ReaderContext<'_> {
         apply(json, &[Edit { span: message.span(), with }])
     }
 
-    /// A 401 or 403 for the credential that the gateway sent: nobody is to take it for a wrong virtual key.
+    /// A refusal of the credential that the gateway sent: nobody is to take it for a wrong virtual key.
     fn name_credential(&self, answer: &mut ErrorAnswer) -> bool {
         let provider = self.route.and_then(|route| self.config.providers.get(route.provider));
         provider.is_some_and(|provider| name_credential(provider, answer))
@@ -93,7 +93,7 @@ pub(in crate::exchange) fn conceal_models(
     conceal(&mut answer.error, &shown)
 }
 
-/// Says of a 401 or 403 whose credential `provider` refused. Whether it did.
+/// Says of a credential that was refused that it was `provider` who refused it. Whether it did.
 pub(in crate::exchange) fn name_credential(provider: &Provider, answer: &mut ErrorAnswer) -> bool {
     if provider.credential.is_none() || !refuses_credential(answer) {
         return false;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, hold, invalid, metered, pass};
 use super::head::{content_length, label};
+use super::no_audio::{self, may_be_text};
 use super::stream::stream_kind;
 use crate::error::ErrorAnswer;
 use crate::exchange::{BodyOut, SentRequest};
@@ -19,7 +20,7 @@ use crate::repair::mend::{Infinite, mend};
 use crate::repair::peek::{self, Peek};
 use crate::repair::shape::KnownAnswer;
 use crate::repair::sse::{StreamFormat, StreamKind, detect};
-use crate::repair::{loose, native, proxied, rerank, transcription, usage};
+use crate::repair::{images, loose, native, proxied, rerank, transcription, usage};
 use crate::telemetry::counters::{Repair, Repairs};
 use crate::telemetry::usage::Meter;
 use crate::wire::headers::HeaderEdit;
@@ -255,7 +256,14 @@ impl Json {
             };
         }
         let choices = self.peek.choices();
-        let is_read = route.operation == Operation::Rerank || is_split(choices, route);
+        // Of these, more is asked than Peek looks at.
+        let is_read = matches!(
+            route.operation,
+            Operation::Rerank
+                | Operation::ImageGeneration
+                | Operation::ImageEdit
+                | Operation::Speech
+        ) || is_split(choices, route);
         if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
@@ -361,9 +369,19 @@ impl Json {
             json = read.into();
         }
         let is_json = is_json || json.starts_with(b"{") || json.starts_with(b"[");
+        if route.operation == Operation::Speech && no_audio::is_text(body) {
+            return Err(Box::new(no_audio::failure(&json)));
+        }
         if route.operation == Operation::Rerank {
             if let Some(repaired) = rerank::repaired(&json)? {
                 self.repairs.insert(Repair::Rerank);
+                json = repaired.into();
+            }
+            return Ok(json);
+        }
+        if matches!(route.operation, Operation::ImageGeneration | Operation::ImageEdit) {
+            if let Some(repaired) = images::repaired(&json, context.now)? {
+                self.repairs.insert(Repair::Wrapped);
                 json = repaired.into();
             }
             return Ok(json);
@@ -419,22 +437,6 @@ pub(super) fn joined<'a>(collected: &mut Vec<u8>, bytes: &'a [u8]) -> Cow<'a, [u
     let mut collected = std::mem::take(collected);
     collected.extend_from_slice(bytes);
     Cow::Owned(collected)
-}
-
-/// Whether bytes may be the beginning of a text: UTF-8 without control characters. Every format of audio has
-/// others among its first bytes, and so have samples.
-pub(super) fn may_be_text(bytes: &[u8]) -> bool {
-    let is_control =
-        |byte: &u8| (*byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')) || *byte == 0x7f;
-    // The first bytes nearly always decide.
-    if bytes.iter().take(64).any(is_control) {
-        return false;
-    }
-    let is_utf8 = match std::str::from_utf8(bytes) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
-    };
-    is_utf8 && !bytes.iter().any(is_control)
 }
 
 /// Whether there are choices that nobody asked for: they may be parts of one.

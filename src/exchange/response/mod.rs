@@ -26,6 +26,7 @@ mod json;
 mod limit;
 mod metering;
 mod no_answer;
+mod no_audio;
 mod phase;
 mod reader;
 mod relayed;

@@ -4,20 +4,17 @@
 use std::borrow::Cow;
 
 use super::decision::{BodyDecision, ReaderContext, Rest, invalid};
-use super::json::{joined, may_be_text};
+use super::json::joined;
+use super::no_audio::{MAX_ERROR_BYTES, failure, may_be_text};
 use crate::error::ErrorAnswer;
 use crate::exchange::BodyOut;
 use crate::policy::operation::Operation;
 use crate::repair::chat::RequestFacts;
 use crate::repair::drift::trim_drift;
-use crate::repair::error::{from_ok, from_words, no_answer};
+use crate::repair::error::from_ok;
 use crate::repair::mend::{Infinite, mend};
 use crate::repair::sse::{Options, SseNormalizer, StreamEnd, StreamHead, StreamKind};
 use crate::wire::json::cursor;
-use crate::wire::json::tokenizer::Kind;
-
-/// No error has more bytes.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// An answer of bytes, as long as it may be an error.
 #[derive(Debug)]
@@ -118,19 +115,10 @@ impl Speech {
         let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
         let is_picture =
             matches!(self.operation, Operation::ImageGeneration | Operation::ImageEdit);
-        let parsed = cursor::parse(&said);
-        if is_picture && parsed.is_ok() && from_ok(self.operation, &said).is_none() {
+        if is_picture && cursor::parse(&said).is_ok() && from_ok(self.operation, &said).is_none() {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
-        BodyDecision::Fail(match parsed {
-            Ok(root) if root.kind == Kind::BeginObject => {
-                from_ok(Operation::Speech, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
-            }
-            Ok(root) if root.kind == Kind::BeginArray => {
-                from_ok(Operation::Rerank, &said).unwrap_or_else(|| no_answer(&said, "no audio"))
-            }
-            _ => from_ok(Operation::Speech, &said).unwrap_or_else(|| from_words(&said)),
-        })
+        BodyDecision::Fail(failure(&said))
     }
 }
 

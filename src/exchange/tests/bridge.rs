@@ -410,3 +410,69 @@ fn bodies_that_grow_past_the_limit_are_refused() {
     let host = send(&config, RESPONSES, &[], many);
     assert_eq!(host.refusal(), (413, "request_too_large".to_owned()));
 }
+
+/// The sources that Perplexity, xAI and GLM list beside the choices are the text's.
+#[test]
+fn sources_beside_the_choices_annotate_the_text() {
+    let named = r#""citations":["https://a","https://b"],"search_results":[{"title":"A","url":"https://a"},{"title":null,"url":"https://b"}]"#;
+    let bare = r#""citations":["https://a","https://b"]"#;
+    let linked =
+        r#""web_search":[{"title":"A","link":"https://a","refer":"ref_1"},{"link":"https://b"}]"#;
+    let inside = r#""search_info":{"search_results":[{"index":1,"title":"A","url":"https://a"},{"url":"https://b"}]}"#;
+    for (sources, title) in [(named, "A"), (bare, ""), (linked, "A"), (inside, "A")] {
+        let plain = format!(
+            r#"{{"id":"c","model":"m",{sources},"choices":[{{"index":0,"message":{{"role":"assistant","content":"x [1]"}},"finish_reason":"stop"}}]}}"#
+        );
+        let chunk = |delta: &str, reason: &str, sources: &str| {
+            format!(
+                "data: {{\"id\":\"c\",\"model\":\"m\"{sources},\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{reason}}}]}}\n\n"
+            )
+        };
+        let sources = format!(",{sources}");
+        let (first, more) = ("{\"content\":\"\"}", "{\"content\":\"x [1]\"}");
+        let each = [(first, "null"), (more, "null"), ("{}", "\"stop\"")]
+            .map(|(delta, reason)| chunk(delta, reason, &sources))
+            .concat();
+        let early = chunk(first, "null", &sources) + &chunk(more, "\"stop\"", "");
+        let late = chunk(more, "null", "")
+            + &chunk("{}", "\"stop\"", "")
+            + &format!("data: {{\"id\":\"c\",\"model\":\"m\"{sources},\"choices\":[]}}\n\n");
+        for (asked, head, body) in [
+            (PLAIN, &JSON, plain),
+            (STREAM, &SSE, each + "data: [DONE]\n\n"),
+            (STREAM, &SSE, early + "data: [DONE]\n\n"),
+            (STREAM, &SSE, late + "data: [DONE]\n\n"),
+        ] {
+            for size in [1, 9, 10_000] {
+                let host = answered(&config(), asked, head, &cut(body.as_bytes(), size));
+                let response = match asked {
+                    PLAIN => response(&host),
+                    _ => events(&host.answer.body).last().unwrap()["response"].clone(),
+                };
+                let text = &response["output"][0]["content"][0];
+                let one = |url: &str, title: &str| json!({"type": "url_citation", "start_index": 0, "end_index": 0, "title": title, "url": url});
+                assert_eq!(text["text"], "x [1]");
+                assert_eq!(
+                    text["annotations"],
+                    json!([one("https://a", title), one("https://b", "")]),
+                    "{size} {body}"
+                );
+            }
+            let asked = r#"{"model":"quick","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"stream":STREAM}"#;
+            let asked = asked.replace("STREAM", if head == &SSE { "true" } else { "false" });
+            let mut host = send(&config(), "/v1/messages", &[], &asked);
+            host.respond(&fields(head), &[body.as_bytes()], End::Alone);
+            let said = String::from_utf8(host.answer.body).unwrap();
+            assert_eq!(said.matches("web_search_result_location").count(), 2, "{said}");
+            assert_eq!(said.matches(r#""type":"text""#).count(), 1, "{said}");
+        }
+    }
+}
+
+#[test]
+fn sources_of_an_annotated_text_are_not_told_again() {
+    let chat = r#"{"id":"c","model":"m","citations":["https://a"],"choices":[{"index":0,"message":{"role":"assistant","content":"x","annotations":[{"type":"url_citation","url_citation":{"url":"https://a","title":"A","start_index":0,"end_index":1}}]},"finish_reason":"stop"}]}"#;
+    let host = answered(&config(), PLAIN, &JSON, &[chat.as_bytes()]);
+    let annotations = &response(&host)["output"][0]["content"][0]["annotations"];
+    assert_eq!(annotations.as_array().unwrap().len(), 1, "{annotations}");
+}

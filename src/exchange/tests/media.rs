@@ -101,3 +101,62 @@ fn an_error_behind_the_first_event_is_an_event() {
         }
     }
 }
+
+#[test]
+fn images_leave_in_the_shape_that_clients_read() {
+    let config = config();
+    let siliconflow =
+        r#"{"images":[{"url":"https://x/a.png"}],"timings":{"inference":0.4},"seed":7}"#;
+    let want = format!(
+        r#"{{"created":{NOW},"data":[{{"url":"https://x/a.png"}}],"timings":{{"inference":0.4}},"seed":7}}"#
+    );
+    for (json, want) in [
+        (siliconflow, &*want),
+        (
+            r#"{"created":1,"data":[{"url":"https://x/a.png"}]}"#,
+            r#"{"created":1,"data":[{"url":"https://x/a.png"}]}"#,
+        ),
+    ] {
+        for label in ["application/json", "text/plain; charset=utf-8"] {
+            for size in [1, 7, 1_000] {
+                let mut host = send(&config, IMAGE.0, &[], IMAGE.1);
+                let head = [(":status", "200"), ("content-type", label)];
+                host.respond(&fields(&head), &cut(json.as_bytes(), size), End::Alone);
+                assert_eq!(String::from_utf8_lossy(&host.answer.body), want, "{label} {size}");
+                assert_eq!(get(&host.answer.head, "content-type"), Some("application/json"));
+            }
+        }
+    }
+    for (json, message) in [
+        (r#"{"created":1,"data":null}"#, "The upstream's answer has no images."),
+        (r#"{"created":1,"data":[{"error":{"message":"It was filtered."}}]}"#, "It was filtered."),
+    ] {
+        let host = answered(IMAGE, Some("application/json"), json.as_bytes(), 9);
+        assert_eq!(get(&host.answer.head, ":status"), Some("502"), "{json}");
+        let said: Value = serde_json::from_slice(&host.answer.body).unwrap();
+        assert_eq!(said["error"]["message"], message);
+    }
+}
+
+#[test]
+fn speech_that_is_a_text_is_an_error_whatever_its_label() {
+    for (body, message) in [
+        (r#"{"status":"processing"}"#, "The upstream's answer has no audio."),
+        (r#"{"data":[{"audio":"ffd8"}]}"#, "The upstream's answer has no audio."),
+        ("{}", "The upstream's answer has no audio."),
+        (r#""The voice is unknown""#, "The voice is unknown"),
+        ("The voice is unknown", "The voice is unknown"),
+        ("[1]", "The upstream's answer has no audio."),
+    ] {
+        for label in
+            [None, Some("application/json"), Some("audio/mpeg"), Some("application/octet-stream")]
+        {
+            for size in [1, 7, 1_000] {
+                let host = answered(SPEECH, label, body.as_bytes(), size);
+                assert_eq!(get(&host.answer.head, ":status"), Some("502"), "{label:?} {body}");
+                let said: Value = serde_json::from_slice(&host.answer.body).unwrap();
+                assert_eq!(said["error"]["message"], message, "{label:?} {body}");
+            }
+        }
+    }
+}

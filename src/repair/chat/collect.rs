@@ -117,7 +117,7 @@ struct Collected {
 #[derive(Default)]
 struct CollectedChoice {
     texts: Members,
-    /// Other members of the deltas; the newest counts.
+    /// Other members of the deltas; the newest counts, and lists grow.
     others: Members,
     /// By their `index`.
     calls: InOrder<u64, CollectedCall>,
@@ -218,6 +218,18 @@ impl Collected {
     }
 }
 
+/// Adds what a delta has of a list (annotations, images, details of reasoning): further elements, or all of them so far.
+fn grow(list: &mut Vec<u8>, more: &Value<'_>) {
+    let all = more.raw().strip_suffix(b"]").unwrap_or_default().trim_ascii_end();
+    let known = list.strip_suffix(b"]").unwrap_or_default().trim_ascii_end();
+    let goes_on = |rest: &[u8]| matches!(rest.trim_ascii_start().first(), None | Some(b','));
+    if known.len() <= 1 || all.strip_prefix(known).is_some_and(goes_on) {
+        *list = more.raw().to_vec();
+    } else if more.elements().next().is_some() {
+        *list = [known, b",", all.get(1..).unwrap_or_default(), b"]"].concat();
+    }
+}
+
 impl CollectedChoice {
     fn delta(&mut self, delta: &Value<'_>) {
         for (key, value) in delta.members() {
@@ -227,6 +239,8 @@ impl CollectedChoice {
             } else if key.is("role") || value.is_null() {
             } else if value.kind == Kind::String {
                 self.texts.at(name()).extend_from_slice(value.inner());
+            } else if value.kind == Kind::BeginArray {
+                grow(self.others.at(name()), &value);
             } else {
                 *self.others.at(name()) = value.raw().to_vec();
             }

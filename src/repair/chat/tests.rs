@@ -539,6 +539,27 @@ fn a_stream_is_put_together() {
 }
 
 /// What a server cut is a bad answer, whatever the stream was to become.
+/// OpenRouter sends annotations and details of reasoning piece by piece, others all of them each time.
+#[test]
+fn lists_of_a_stream_grow() {
+    for (lists, want) in [
+        (&["[1]", "[2]"][..], "[1,2]"),
+        (&["[1]", "[1, 2]", "[1, 2, 3]"], "[1, 2, 3]"),
+        (&["[]", "[1]", "[]", "[12]"], "[1,12]"),
+        (&["[1]", "[1]", "null"], "[1]"),
+        (&[r#"[{"a":1}]"#, r#"[ {"a":2} ]"#], r#"[{"a":1},{"a":2}]"#),
+    ] {
+        let chunks = lists.iter().map(|list| {
+            format!(r#"data: {{"choices":[{{"index":0,"delta":{{"content":"x","annotations":{list}}}}}]}}"#)
+        });
+        let end = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+        let stream = chunks.chain([end.to_owned()]).collect::<Vec<_>>().join("\n\n");
+        let message = &chat(&stream).unwrap()["choices"][0]["message"];
+        let want: Value = serde_json::from_str(want).unwrap();
+        assert_eq!(message["annotations"], want, "{lists:?}");
+    }
+}
+
 #[test]
 fn a_cut_stream_that_nobody_asked_for() {
     let chunk = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;

@@ -40,15 +40,30 @@ const OTHER_GROUNDS: [&str; 31] = [
     "jwt",
 ];
 
-/// Whether a server refuses the credential that it was sent: every 401, and a 403 that gives no other ground. A web page
-/// is a proxy's or a firewall's, which never looked at a credential.
+/// What a 400 says that is about the key (Gemini, xAI). Each is a sentence about it, so that the words of a request that are
+/// repeated are seldom one.
+const REFUSALS: [&str; 8] = [
+    "api key not valid",
+    "api key not found",
+    "api key expired",
+    "api key is invalid",
+    "api key is not valid",
+    "invalid api key",
+    "incorrect api key",
+    "pass a valid api key",
+];
+
+/// Whether a server refuses the credential that it was sent: every 401, a 403 that gives no other ground, and a 400 that says
+/// so. A web page is a proxy's or a firewall's, which never looked at a credential.
 #[must_use]
 pub fn refuses_credential(answer: &ErrorAnswer) -> bool {
-    let says = |text: &str| {
+    let has = |text: &str, words: &[&str]| {
         let text = text.to_ascii_lowercase();
-        OTHER_GROUNDS.iter().any(|ground| text.contains(ground))
+        words.iter().any(|word| text.contains(word))
     };
+    let says = |text: &str| has(text, &OTHER_GROUNDS);
     match answer.status {
+        400 => has(&answer.error.message, &REFUSALS),
         401 => !answer.error.message.to_ascii_lowercase().starts_with("jwt "),
         403 => {
             !answer.is_page
@@ -126,6 +141,26 @@ mod tests {
                 true,
             ),
             (401, "<html><title>401 Authorization Required</title></html>", true),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+                true,
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"API key expired. Please renew the API key.","status":"INVALID_ARGUMENT"}}"#,
+                true,
+            ),
+            (
+                400,
+                r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai."}"#,
+                true,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid 'tools[0].function.name': 'get_api_key' is taken","param":"tools"}}"#,
+                false,
+            ),
             (402, "", false),
             (404, r#"{"error":{"message":"API key"}}"#, false),
         ] {

@@ -71,6 +71,10 @@ def good_answer(request: Recorded) -> Answer:
         return answer(embeddings())
     if path.endswith("/rerank"):
         return answer({"results": [{"index": 0, "relevance_score": 0.5}]})
+    if "/audio/speech" in path:
+        return answer(b"\xff\xfb\x90\x00" * 64, content_type="audio/mpeg")
+    if "/images/" in path:
+        return answer({"created": 1, "data": [{"url": "https://x.test/a.png"}]})
     if "/audio/" in path:
         return answer({"text": TEXT})
     if path.endswith("/models"):
