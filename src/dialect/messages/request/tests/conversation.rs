@@ -215,6 +215,9 @@ fn inputs_are_compact_and_otherwise_stay_as_they_are() {
         (r#"{"b":1e400,"a":" "}"#, r#"{"b":1e400,"a":" "}"#),
         (r#""{\"a\": 1}""#, r#"{"a": 1}"#),
         (r#""""#, "{}"),
+        (r#"" null\n""#, "{}"),
+        (r#""{\"a\": \"\u00e9""#, r#"{"invalid_arguments":"{\"a\": \"\u00e9"}"#),
+        (r#""[1]""#, r#"{"invalid_arguments":"[1]"}"#),
     ] {
         let body = format!(
             r#"{{"model":"a","max_tokens":1,"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"f","input":{input}}}]}},{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t"}}]}}]}}"#
