@@ -388,6 +388,32 @@ fn thinking_goes_where_the_server_wants_it() {
 }
 
 #[test]
+fn thinking_in_a_message_of_its_own_belongs_to_what_it_led_to() {
+    let thinks = |text: &str| assistant(json!([{"type": "thinking", "thinking": text}]));
+    let options = MessagesOptions { reasoning_field: Some("reasoning"), ..OPTIONS };
+    let got = messages_with(
+        &json!([
+            user("a".into()),
+            thinks("lost"),
+            user("b".into()),
+            thinks("one"),
+            assistant("".into()),
+            assistant(json!([{"type": "thinking", "thinking": "two"}, tool_use("t")])),
+            user(json!([result("t", "r".into())])),
+        ]),
+        &options,
+    );
+    assert_eq!(
+        got,
+        json!([
+            user("a\n\nb".into()),
+            {"role": "assistant", "content": null, "reasoning": "one\n\ntwo", "tool_calls": [call("t")]},
+            {"role": "tool", "tool_call_id": "t", "content": "r"},
+        ])
+    );
+}
+
+#[test]
 fn a_prefill_stays_last_byte_for_byte() {
     let said = json!({"messages": [user("a".into()), assistant("{ \"x\":  ".into())]});
     let (chat, _) = with(&said, &OPTIONS);
