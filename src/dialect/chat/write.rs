@@ -4,7 +4,8 @@
 use super::attached::{Attached, CallId};
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
-use crate::wire::json::cursor::{Key, Value};
+use crate::wire::json::cursor::{self, Key, Value};
+use crate::wire::json::tokenizer::Kind;
 use crate::wire::json::{JsonError, string};
 use crate::wire::names::variant_of;
 
@@ -12,6 +13,8 @@ use crate::wire::names::variant_of;
 const MAX_DROPPED: usize = 32;
 /// Bytes of one name in [`Dropped`].
 const MAX_DROPPED_NAME: usize = 64;
+/// Longer arguments are not looked at: no model writes so many, and they would be held once more.
+const MAX_ARGUMENTS: usize = 1 << 20;
 
 /// A refusal of `param`, a path such as `input[3].type`.
 ///
@@ -180,6 +183,24 @@ impl<'a> ChatRequestBody<'a> {
         }
     }
 
+    /// The arguments of a call in the history, a string. Models write them, and servers read them as JSON before they show
+    /// them to the model: vLLM, llama.cpp, SGLang and Ollama refuse the whole conversation for what is no object in them, and
+    /// the client sends it again with every turn. So it goes inside of one: the model sees what it wrote.
+    pub(crate) fn arguments(&mut self, text: Value<'_>) {
+        if text.raw().len() > MAX_ARGUMENTS {
+            return self.value(text);
+        }
+        match text.as_str().as_deref().map(str::trim_ascii) {
+            Some("" | "null") => self.raw(br#""{}""#),
+            Some(json) if cursor::parse(json.as_bytes()).is_ok_and(is_object) => self.value(text),
+            _ => {
+                self.raw(br#""{\"invalid_arguments\":"#);
+                self.escaped(text.raw());
+                self.raw(br#"}""#);
+            }
+        }
+    }
+
     /// A string literal as text inside of a string: what is escaped in it is escaped once more.
     pub(crate) fn escaped(&mut self, literal: &[u8]) {
         let mut rest = literal;
@@ -192,6 +213,10 @@ impl<'a> ChatRequestBody<'a> {
         }
         self.raw(rest);
     }
+}
+
+fn is_object(value: Value<'_>) -> bool {
+    value.kind == Kind::BeginObject
 }
 
 /// Names of what has no form in the chat request: once each, in order, fit for a header.

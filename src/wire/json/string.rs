@@ -7,38 +7,48 @@ use std::borrow::Cow;
 #[must_use]
 pub fn decode(inner: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(inner).ok()?;
-    if super::tokenizer::plain_run(inner) == inner.len() {
+    let mut plain = super::tokenizer::plain_run(inner);
+    if plain == inner.len() {
         return Some(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
+    let mut rest = text;
+    loop {
+        let (head, tail) = rest.split_at_checked(plain)?;
+        out.push_str(head);
+        let mut chars = tail.chars();
+        match chars.next() {
+            None => return Some(Cow::Owned(out)),
+            Some('\\') => out.push(escape(&mut chars)?),
+            Some(c) => out.push(c),
         }
-        out.push(match chars.next()? {
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'u' => {
-                let high = hex4(&mut chars)?;
-                if (0xD800..0xDC00).contains(&high) {
-                    (chars.next()? == '\\' && chars.next()? == 'u').then_some(())?;
-                    let low = hex4(&mut chars)?;
-                    (0xDC00..0xE000).contains(&low).then_some(())?;
-                    char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?
-                } else {
-                    char::from_u32(high)?
-                }
-            }
-            c @ ('"' | '\\' | '/') => c,
-            _ => return None,
-        });
+        rest = chars.as_str();
+        plain = super::tokenizer::plain_run(rest.as_bytes());
     }
-    Some(Cow::Owned(out))
+}
+
+/// What an escape stands for, behind its `\`.
+fn escape(chars: &mut std::str::Chars<'_>) -> Option<char> {
+    Some(match chars.next()? {
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => {
+            let high = hex4(chars)?;
+            if (0xD800..0xDC00).contains(&high) {
+                (chars.next()? == '\\' && chars.next()? == 'u').then_some(())?;
+                let low = hex4(chars)?;
+                (0xDC00..0xE000).contains(&low).then_some(())?;
+                char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?
+            } else {
+                char::from_u32(high)?
+            }
+        }
+        c @ ('"' | '\\' | '/') => c,
+        _ => return None,
+    })
 }
 
 fn hex4(chars: &mut std::str::Chars<'_>) -> Option<u32> {

@@ -103,7 +103,8 @@ MESSAGES = {
     ),
     "arguments that are no JSON": (
         [user("a"), called("c1", "oops {"), output("c1", "bad")],
-        [user("a"), assistant(None, ("c1", "f", "oops {")), tool("c1", "bad")],
+        [user("a"), assistant(None, ("c1", "f", '{"invalid_arguments":"oops {"}')),
+         tool("c1", "bad")],
     ),
 }  # fmt: skip
 

@@ -91,15 +91,12 @@ impl MessagesWriter<'_, '_> {
         self.out.string(&chat_name(&call.name));
         self.out.raw(br#","arguments":"#);
         match call.input {
-            Some(input) if input.kind == Kind::String && !input.inner().is_empty() => {
-                self.out.value(input);
-            }
+            Some(input) if input.kind == Kind::String => self.out.arguments(input),
             Some(input) if input.kind == Kind::BeginObject => {
                 self.out.raw(b"\"");
                 self.out.escaped(&compact(input.raw()));
                 self.out.raw(b"\"");
             }
-            // Servers read arguments as JSON before they show them to the model.
             _ => self.out.raw(br#""{}""#),
         }
         self.out.raw(b"}}");

@@ -97,6 +97,7 @@ pub(super) fn read<'a>(
         turns: Turns { system, list: Vec::new() },
         system_anywhere: options.takes.system_anywhere,
         left_out: HashSet::new(),
+        thought: Vec::new(),
         dropped,
     };
     for (index, message) in messages.iter().enumerate() {
@@ -150,6 +151,8 @@ struct TurnReader<'a, 'd> {
     system_anywhere: bool,
     /// Calls that were left out (those of a server's own tools), by id: a result of one goes with it.
     left_out: HashSet<Cow<'a, str>>,
+    /// Thinking in a message of its own, which waits for what it led to.
+    thought: Vec<Value<'a>>,
     dropped: &'d mut Dropped,
 }
 
@@ -213,7 +216,8 @@ impl<'a> TurnReader<'a, '_> {
     }
 
     fn assistant(&mut self, content: Value<'a>, at: BlockPath) -> Result<(), GatewayError> {
-        let mut turn = Assistant::default();
+        let thinking = std::mem::take(&mut self.thought);
+        let mut turn = Assistant { thinking, ..Assistant::default() };
         if content.kind == Kind::String {
             turn.content.push_text(Cow::Borrowed(content.inner()), None, true);
         } else {
@@ -244,6 +248,7 @@ impl<'a> TurnReader<'a, '_> {
             }
         }
         if turn.content.is_empty() && turn.calls.is_empty() {
+            self.thought = turn.thinking;
             return Ok(());
         }
         match self.turns.list.last_mut() {
@@ -297,6 +302,7 @@ impl<'a> TurnReader<'a, '_> {
 
     /// Adds to the user's turn that is open, or to a new one.
     fn say(&mut self, results: Vec<ToolResult<'a>>, is_system: bool, content: Content<'a>) {
+        self.thought.clear();
         let list = &mut self.turns.list;
         if !matches!(list.last(), Some(Turn::User(_))) {
             list.push(Turn::User(User::default()));

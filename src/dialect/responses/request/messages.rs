@@ -275,11 +275,8 @@ impl<'a> MessageWriter<'_, '_, 'a> {
                 self.out.raw(br#""{\"input\":"#);
                 self.out.escaped(call.payload.raw());
                 self.out.raw(br#"}""#);
-            } else if call.payload.inner().is_empty() {
-                // Servers read arguments as JSON before they show them to the model.
-                self.out.raw(br#""{}""#);
             } else {
-                self.out.value(call.payload);
+                self.out.arguments(call.payload);
             }
             self.out.raw(b"}}");
         }

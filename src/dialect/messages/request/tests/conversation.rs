@@ -215,6 +215,9 @@ fn inputs_are_compact_and_otherwise_stay_as_they_are() {
         (r#"{"b":1e400,"a":" "}"#, r#"{"b":1e400,"a":" "}"#),
         (r#""{\"a\": 1}""#, r#"{"a": 1}"#),
         (r#""""#, "{}"),
+        (r#"" null\n""#, "{}"),
+        (r#""{\"a\": \"\u00e9""#, r#"{"invalid_arguments":"{\"a\": \"\u00e9"}"#),
+        (r#""[1]""#, r#"{"invalid_arguments":"[1]"}"#),
     ] {
         let body = format!(
             r#"{{"model":"a","max_tokens":1,"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"f","input":{input}}}]}},{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t"}}]}}]}}"#
@@ -381,6 +384,32 @@ fn thinking_goes_where_the_server_wants_it() {
     assert_eq!(
         messages_with(&said, &options)[1],
         json!({"role": "assistant", "content": "b", "reasoning_content": "one\n\ntwo"})
+    );
+}
+
+#[test]
+fn thinking_in_a_message_of_its_own_belongs_to_what_it_led_to() {
+    let thinks = |text: &str| assistant(json!([{"type": "thinking", "thinking": text}]));
+    let options = MessagesOptions { reasoning_field: Some("reasoning"), ..OPTIONS };
+    let got = messages_with(
+        &json!([
+            user("a".into()),
+            thinks("lost"),
+            user("b".into()),
+            thinks("one"),
+            assistant("".into()),
+            assistant(json!([{"type": "thinking", "thinking": "two"}, tool_use("t")])),
+            user(json!([result("t", "r".into())])),
+        ]),
+        &options,
+    );
+    assert_eq!(
+        got,
+        json!([
+            user("a\n\nb".into()),
+            {"role": "assistant", "content": null, "reasoning": "one\n\ntwo", "tool_calls": [call("t")]},
+            {"role": "tool", "tool_call_id": "t", "content": "r"},
+        ])
     );
 }
 

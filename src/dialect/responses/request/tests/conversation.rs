@@ -379,6 +379,39 @@ fn custom_calls_carry_their_text_as_an_argument() {
 }
 
 #[test]
+fn arguments_that_are_no_object_go_inside_of_one() {
+    let mut deep = "[".repeat(600);
+    deep.insert_str(0, "{\"a\":");
+    for arguments in [
+        "{\"cmd\": \"ls",
+        "{\"a\": \"say \"hi\"\"}",
+        "{\"a\": 1} {\"a\": 2}",
+        "{\"a\": \"x\ny\"}",
+        "[1]",
+        "\"text\"",
+        "rm -rf \u{1}\\",
+        &deep,
+    ] {
+        let got = messages(&json!([call("c", "f", arguments), output("c", "no JSON")]));
+        let sent = got[0]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
+        let sent: Value = serde_json::from_str(sent).unwrap();
+        assert_eq!(sent, json!({"invalid_arguments": arguments}));
+    }
+    let long = "x".repeat(1 << 20);
+    for (arguments, want) in [
+        (&*long, &*long),
+        (" {\"a\" : 1}\n", " {\"a\" : 1}\n"),
+        ("{\"a\":\"\\u00e9\\n\"}", "{\"a\":\"\\u00e9\\n\"}"),
+        ("", "{}"),
+        (" \n", "{}"),
+        ("null", "{}"),
+    ] {
+        let got = messages(&json!([call("c", "f", arguments), output("c", "r")]));
+        assert_eq!(got[0]["tool_calls"][0]["function"]["arguments"], want);
+    }
+}
+
+#[test]
 fn images_of_a_tool_follow_in_a_user_message() {
     let image = json!({"type": "input_image", "image_url": "data:x"});
     let url = json!({"type": "image_url", "image_url": {"url": "data:x"}});
