@@ -20,6 +20,8 @@ pub struct Visible {
     /// the square of their number.
     held: OnceCell<Slices>,
     held_size: usize,
+    /// Another size was seen than what this stream's hooks have held back.
+    is_changed: bool,
     came: Slices,
     came_size: usize,
     /// What has come stands behind what is held, in one buffer.
@@ -51,20 +53,22 @@ impl Visible {
             came_part,
             held: held_slices,
             held_size: held,
+            is_changed: false,
             came,
             came_size,
             is_one_buffer,
         }
     }
 
-    /// In the hook of trailers: `held` bytes, and no more, have been held back.
+    /// In the hook of trailers, where Envoy shows what is held: `held` bytes, unless another filter has changed it.
     pub fn at_trailers(filter: Filter, held_part: Part, held: usize) -> Self {
         let slices = filter.slices(held_part);
         Self {
             filter,
             held_part,
             came_part: held_part,
-            held_size: held,
+            held_size: size_of(&slices),
+            is_changed: size_of(&slices) != held,
             held: OnceCell::from(slices),
             came: Slices::default(),
             came_size: 0,
@@ -74,7 +78,8 @@ impl Visible {
 
     /// Whether Envoy holds what this stream's hooks have held back, and nothing else.
     pub fn is_as_held(&self) -> bool {
-        self.held_size == 0 || size_of(self.held_slices()) == self.held_size
+        !self.is_changed
+            && (self.held_size == 0 || size_of(self.held_slices()) == self.held_size)
     }
 
     fn held_slices(&self) -> &[Slice<'static>] {
