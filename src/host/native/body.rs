@@ -78,8 +78,7 @@ impl Visible {
 
     /// Whether Envoy holds what this stream's hooks have held back, and nothing else.
     pub fn is_as_held(&self) -> bool {
-        !self.is_changed
-            && (self.held_size == 0 || size_of(self.held_slices()) == self.held_size)
+        !self.is_changed && (self.held_size == 0 || size_of(self.held_slices()) == self.held_size)
     }
 
     fn held_slices(&self) -> &[Slice<'static>] {

@@ -11,7 +11,10 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -115,6 +118,39 @@ def leave_second_position(config: dict) -> None:
 @pytest.mark.parametrize("path", [MAIN, *EXAMPLES, OBSERVABILITY], ids=name_of)
 def test_is_valid(path: Path, tmp_path: Path) -> None:
     expect_valid(path.read_text(), tmp_path)
+
+
+def test_an_envoy_without_memory_says_so(tmp_path: Path) -> None:
+    """Envoy refuses what comes before it runs out, in OpenAI's shape."""
+    text = MAIN.read_text().replace(MODULE, str(FILTER_WASM))
+    for old, new in ((r"max_heap_size_bytes: \d+", "max_heap_size_bytes: 1"), (r"port_value: (9901|10000)\b", "port_value: 0")):
+        assert re.search(old, text)
+        text = re.sub(old, new, text)
+    (tmp_path / "envoy.yaml").write_text(text)
+    environment = os.environ | {name: f"value-of-{name}" for name in env_names(load(text))}
+    command = [ENVOY_BIN, "--disable-hot-restart", "-c", tmp_path / "envoy.yaml", "--admin-address-path", tmp_path / "admin"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(tmp_path / "log").open("w")) as envoy:
+        try:
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "admin").is_file() or "overload_actions" not in admin(tmp_path, "/stats?filter=^overload.*active"):
+                assert envoy.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
+                time.sleep(0.1)
+            while (told := admin(tmp_path, "/stats?filter=^overload.*active")).count(": 1\n") < 3:
+                assert time.monotonic() < deadline, told
+                time.sleep(0.1)
+            (listener,) = json.loads(admin(tmp_path, "/listeners?format=json"))["listener_statuses"]
+            port = listener["local_address"]["socket_address"]["port_value"]
+            with pytest.raises(HTTPError) as refused:
+                urlopen(f"http://127.0.0.1:{port}/v1/models")
+            assert (refused.value.status, refused.value.headers["retry-after"]) == (503, "1")
+            assert json.load(refused.value)["error"]["code"] == "overloaded"
+        finally:
+            envoy.kill()
+
+
+def admin(folder: Path, path: str) -> str:
+    with urlopen(f"http://{(folder / 'admin').read_text()}{path}") as reply:
+        return reply.read().decode()
 
 
 def test_providers_that_are_commented_out_are_valid(tmp_path: Path) -> None:
