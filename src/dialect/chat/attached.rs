@@ -80,6 +80,7 @@ fn of_provider(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test;
 
     fn attach(id: &str, object: &str, provider: &str) -> Vec<u8> {
         with_attached(id.as_bytes(), &cursor::parse(object.as_bytes()).unwrap(), provider)
