@@ -6,12 +6,12 @@ use std::ops::Range;
 use crate::wire::json::cursor::Value;
 use crate::wire::json::tokenizer::Kind;
 
+use super::Answer;
 use super::attached::with_attached;
 use super::calls::{CallDelta, LEGACY};
 use super::memo::What;
 use super::text::escaped;
 use super::values::{is_told, whole_number};
-use super::{Answer, Sources};
 
 /// How deep text is looked for inside of reasoning and content that are no strings.
 const MAX_NESTING: u8 = 4;
@@ -71,7 +71,6 @@ pub(crate) fn read(
         content(&told, logprobs, !others, answer);
     }
     for annotation in elements(found.annotations) {
-        answer.head().sources = Sources::Told;
         answer.annotation(&annotation);
     }
     if let Some(refusal) = found.refusal.filter(|refusal| refusal.kind == Kind::String) {

@@ -13,7 +13,6 @@ pub(crate) mod memo;
 pub(crate) mod message;
 pub(crate) mod params;
 pub(crate) mod read;
-mod sources;
 pub(crate) mod stream;
 pub(crate) mod text;
 pub(crate) mod usage;
@@ -37,22 +36,6 @@ pub(crate) struct ChatHead {
     /// A JSON string, quotes included.
     pub(crate) service_tier: Option<Vec<u8>>,
     pub(crate) usage: Option<Usage>,
-    pub(crate) sources: Sources,
-}
-
-/// The sources that some servers list beside the choices. Most of them repeat the list with every chunk.
-#[derive(Debug)]
-pub(crate) enum Sources {
-    /// They wait for the end of the text: a JSON list, or nothing.
-    Waiting(Vec<u8>),
-    /// The text has its annotations.
-    Told,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        Self::Waiting(Vec::new())
-    }
 }
 
 /// Why an answer ended, also by other servers' names.

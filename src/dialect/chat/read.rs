@@ -11,7 +11,7 @@ use super::memo::What;
 use super::message::{self, WholeOrDelta};
 use super::usage::Usage;
 use super::values::{is_filled, is_told, whole_number};
-use super::{Answer, Finish, sources};
+use super::{Answer, Finish};
 
 /// The members of a chat completion, or of a chunk, that matter.
 #[derive(Default)]
@@ -22,7 +22,6 @@ struct ChatMembers<'a> {
     choices: Option<Value<'a>>,
     usage: Option<Value<'a>>,
     error: Option<Value<'a>>,
-    sources: Option<Value<'a>>,
 }
 
 impl<'a> ChatMembers<'a> {
@@ -36,7 +35,7 @@ impl<'a> ChatMembers<'a> {
                 b"choices" => this.choices = Some(value),
                 b"usage" => this.usage = Some(value),
                 b"error" => this.error = Some(value).filter(is_told),
-                name => this.sources = sources::listed(name, &value).or(this.sources),
+                _ => {}
             }
         }
         this
@@ -52,9 +51,6 @@ impl<'a> ChatMembers<'a> {
             head.service_tier = Some(tier.raw().to_vec());
         }
         head.usage = self.usage.as_ref().and_then(Usage::read).or(head.usage);
-        if let Some(listed) = self.sources {
-            head.sources.keep(&listed);
-        }
     }
 }
 
@@ -104,7 +100,6 @@ impl<'a> ChoiceMembers<'a> {
 
     fn finish(&self, answer: &mut impl Answer) {
         if let Some(reason) = self.finish_reason {
-            sources::tell(answer);
             let reason = reason.as_str().unwrap_or_default();
             answer.finish(Finish::read(&reason), self.stop);
         }
@@ -128,12 +123,7 @@ pub(crate) fn chunk(payload: &[u8], answer: &mut impl Answer) -> Option<(Range<u
     root.head(answer);
     answer.begin();
     let (mut told, mut count) = (None, 0);
-    let choices = root.choices.filter(|choices| choices.elements().next().is_some());
-    if choices.is_none() {
-        // What comes behind the choices: xAI lists its sources there.
-        sources::tell(answer);
-    }
-    for (position, choice) in choices?.elements().enumerate() {
+    for (position, choice) in root.choices?.elements().enumerate() {
         count += 1;
         if choice.kind != Kind::BeginObject {
             continue;
