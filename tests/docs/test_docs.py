@@ -244,6 +244,10 @@ def test_the_config_map_has_what_the_example_has() -> None:
         (listener,) = (one for one in config["static_resources"]["listeners"] if one["name"] == "gateway")
         return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
+    # How much memory there is, the container says.
+    for config in (here, example):
+        heap, *_ = config["overload_manager"]["resource_monitors"]
+        assert heap["typed_config"].pop("max_heap_size_bytes") > 1 << 30
     for same in ("stats_config", "overload_manager"):
         assert here[same] == example[same]
     ours, theirs = manager(here), manager(example)

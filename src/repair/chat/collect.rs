@@ -226,7 +226,11 @@ fn grow(list: &mut Vec<u8>, more: &Value<'_>) {
     if known.len() <= 1 || all.strip_prefix(known).is_some_and(goes_on) {
         *list = more.raw().to_vec();
     } else if more.elements().next().is_some() {
-        *list = [known, b",", all.get(1..).unwrap_or_default(), b"]"].concat();
+        // In place: a list may come in a hundred thousand pieces.
+        list.truncate(known.len());
+        list.push(b',');
+        list.extend_from_slice(all.get(1..).unwrap_or_default());
+        list.push(b']');
     }
 }
 

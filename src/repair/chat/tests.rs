@@ -538,7 +538,6 @@ fn a_stream_is_put_together() {
     assert_eq!(text.unwrap()["choices"][0]["text"], "ab");
 }
 
-/// What a server cut is a bad answer, whatever the stream was to become.
 /// OpenRouter sends annotations and details of reasoning piece by piece, others all of them each time.
 #[test]
 fn lists_of_a_stream_grow() {
@@ -560,6 +559,7 @@ fn lists_of_a_stream_grow() {
     }
 }
 
+/// What a server cut is a bad answer, whatever the stream was to become.
 #[test]
 fn a_cut_stream_that_nobody_asked_for() {
     let chunk = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
