@@ -194,7 +194,7 @@ impl ClientHead {
     ) -> Result<Self, GatewayError> {
         let cache = fields.cache_mode(config, &key)?;
         let declared = fields.check_limits(config)?;
-        if target.query.is_some_and(|query| parameters(query).nth(MAX_PARAMETERS).is_some()) {
+        if target.query.is_some_and(|query| has_many_names(query.as_bytes())) {
             return Err(GatewayError::new(
                 Code::UnsupportedParameter,
                 format!("The query has more than {MAX_PARAMETERS} parameters."),
@@ -356,18 +356,30 @@ pub(super) fn under_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]>
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
+/// Where some server may cut a query.
+fn parts(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#'))
+}
+
+/// Whether more names than [`MAX_PARAMETERS`] may be read in a query.
+fn has_many_names(query: &[u8]) -> bool {
+    parts(query).nth(MAX_PARAMETERS).is_some()
+}
+
 /// Whether a query string has a parameter by which some server may choose the model: there are servers that let it override
 /// the body (LiteLLM). A name that is not UTF-8 can be read as any, and so can one in what is escaped more often than anybody
 /// decodes. Some decode before they cut.
 fn names_model(query: &str) -> bool {
     let names = |query: &[u8]| {
-        query.split(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')).any(|parameter| {
-            let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
-            let readings = Readings::of(name);
-            readings.may_be("model")
-                || readings.known_further_model().is_some()
-                || std::str::from_utf8(&percent::decode(name)).is_err()
-        })
+        // Decoded, there may be more of them.
+        has_many_names(query)
+            || parts(query).any(|parameter| {
+                let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
+                let readings = Readings::of(name);
+                readings.may_be("model")
+                    || readings.known_further_model().is_some()
+                    || std::str::from_utf8(&percent::decode(name)).is_err()
+            })
     };
     names(query.as_bytes())
         || (query.contains('%')

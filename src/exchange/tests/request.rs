@@ -221,6 +221,8 @@ fn nothing_may_lie_outside() {
 fn refusals_at_the_head() {
     let config = config();
     let many = &*format!("{CHAT}?{}", "%&".repeat(1_000));
+    let cut_elsewhere = &*format!("{CHAT}?{}", "a?".repeat(1_000));
+    let escaped = &*format!("{CHAT}?{}", "a%26".repeat(1_000));
     let of_models = &*format!("/v1/models?{}", "a=1;".repeat(1_000));
     for (path, more, want) in [
         (CHAT, vec![("authorization", "Bearer nobody")], (401, "invalid_api_key")),
@@ -233,6 +235,8 @@ fn refusals_at_the_head() {
         ("/v1/nothing", vec![], (404, "unknown_url")),
         ("/v1/chat/completions?model=x", vec![], (400, "duplicate_model")),
         (many, vec![], (400, "unsupported_parameter")),
+        (cut_elsewhere, vec![], (400, "unsupported_parameter")),
+        (escaped, vec![], (400, "duplicate_model")),
         (of_models, vec![(":method", "GET")], (400, "unsupported_parameter")),
         ("/v1/files", vec![], (400, "unsupported_operation")),
         ("/v1/audio/translations", vec![], (400, "invalid_multipart")),
