@@ -1,7 +1,7 @@
 //! The output buffer, the refusals and the list of what was left out: what all parts of the
 //! conversion write to.
 
-use super::attached::{Attached, CallId};
+use super::attached::{Attached, CallId, own_id};
 use crate::error::{Code, GatewayError};
 use crate::policy::Takes;
 use crate::wire::json::cursor::{self, Key, Value};
@@ -98,19 +98,20 @@ impl<'a> ChatRequestBody<'a> {
         self.raw(value.raw());
     }
 
-    /// A call's id as `provider` knows it, and what is attached to it.
-    pub(crate) fn call_id(&mut self, id: Value<'_>, provider: &str) -> Attached {
-        let CallId { id, attached } = CallId::read(id.inner(), provider);
+    /// A call's id as its server knows it.
+    pub(crate) fn call_id(&mut self, id: Value<'_>) {
         self.raw(b"\"");
-        self.raw(id);
+        self.raw(own_id(id.inner()));
         self.raw(b"\"");
-        attached
     }
 
     /// The members of a call of a function up to its name: `"id"`, what came with it, `"type"`.
     pub(crate) fn call_head(&mut self, id: Value<'_>, provider: &str) {
-        self.raw(b"{\"id\":");
-        match self.call_id(id, provider) {
+        let CallId { id, attached } = CallId::read(id.inner(), provider);
+        self.raw(b"{\"id\":\"");
+        self.raw(id);
+        self.raw(b"\"");
+        match attached {
             Attached::Nothing => {}
             Attached::Object(attached) => {
                 self.name("extra_content");

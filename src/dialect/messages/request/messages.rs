@@ -132,7 +132,7 @@ impl MessagesWriter<'_, '_> {
             }
             self.open("tool");
             self.out.name("tool_call_id");
-            let _attached = self.out.call_id(result.id, self.options.provider);
+            self.out.call_id(result.id);
             let marked = result.content.is_list || result.mark.is_some();
             self.content(&texts, marked && !texts.is_empty());
             self.out.raw(b"}");

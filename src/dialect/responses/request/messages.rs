@@ -299,7 +299,7 @@ impl<'a> MessageWriter<'_, '_, 'a> {
             }
             self.open("tool");
             self.out.name("tool_call_id");
-            let _attached = self.out.call_id(call.id, self.options.provider);
+            self.out.call_id(call.id);
             if has_media && parts.is_empty() {
                 self.out.raw(br#","content":"The output is in the user message that follows.""#);
             } else {
