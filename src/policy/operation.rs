@@ -76,6 +76,12 @@ impl Operation {
         Self::Batches,
     ];
 
+    /// Whether images are what it answers.
+    #[must_use]
+    pub const fn makes_images(self) -> bool {
+        matches!(self, Self::ImageGeneration | Self::ImageEdit)
+    }
+
     /// The name used in configuration and messages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

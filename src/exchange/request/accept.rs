@@ -88,8 +88,7 @@ impl Exchange {
 
     /// Looks at the clock where an answer may have to say when it was made.
     pub(super) fn read_clock(&mut self, operation: Operation, around: &dyn Surroundings) {
-        let is_image = matches!(operation, Operation::ImageGeneration | Operation::ImageEdit);
-        if is_image || operation.offered_as() == Operation::Responses {
+        if operation.makes_images() || operation.offered_as() == Operation::Responses {
             self.now = around.now();
         }
     }

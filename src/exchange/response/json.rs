@@ -257,13 +257,9 @@ impl Json {
         }
         let choices = self.peek.choices();
         // Of these, more is asked than Peek looks at.
-        let is_read = matches!(
-            route.operation,
-            Operation::Rerank
-                | Operation::ImageGeneration
-                | Operation::ImageEdit
-                | Operation::Speech
-        ) || is_split(choices, route);
+        let is_read = matches!(route.operation, Operation::Rerank | Operation::Speech)
+            || route.operation.makes_images()
+            || is_split(choices, route);
         if self.peek.is_all_good(body)
             && !is_read
             && context.config.response_model == ResponseModel::Upstream
@@ -379,7 +375,7 @@ impl Json {
             }
             return Ok(json);
         }
-        if matches!(route.operation, Operation::ImageGeneration | Operation::ImageEdit) {
+        if route.operation.makes_images() {
             if let Some(repaired) = images::repaired(&json, context.now)? {
                 self.repairs.insert(Repair::Wrapped);
                 json = repaired.into();

@@ -113,9 +113,10 @@ impl Speech {
         }
         let said = body.get(trim_drift(&body)).unwrap_or_default();
         let said = mend(said, Infinite::Null).map_or(Cow::Borrowed(said), Cow::Owned);
-        let is_picture =
-            matches!(self.operation, Operation::ImageGeneration | Operation::ImageEdit);
-        if is_picture && cursor::parse(&said).is_ok() && from_ok(self.operation, &said).is_none() {
+        if self.operation.makes_images()
+            && cursor::parse(&said).is_ok()
+            && from_ok(self.operation, &said).is_none()
+        {
             return BodyDecision::Pass { edits: Vec::new(), body: BodyOut::Same, rest: Rest::Pass };
         }
         BodyDecision::Fail(failure(&said))

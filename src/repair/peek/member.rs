@@ -56,10 +56,6 @@ pub(super) fn is_transcript(operation: Operation) -> bool {
     matches!(operation, Operation::Transcriptions | Operation::Translations)
 }
 
-fn is_image(operation: Operation) -> bool {
-    matches!(operation, Operation::ImageGeneration | Operation::ImageEdit)
-}
-
 /// The meaning of a top-level name (quotes included) in an answer to `operation`. A name spelled with
 /// escapes means nothing here, so it proves nothing good.
 pub(super) fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
@@ -68,11 +64,11 @@ pub(super) fn top_name(raw: &[u8], operation: Operation) -> AnswerMember {
         // They are no answer to anything else, and may be broken off.
         b"\"choices\"" => AnswerMember::Other,
         b"\"usage\"" => AnswerMember::Usage,
-        // A chat answer has choices, and nothing else is one.
         // Images have their own list, and are read where it is missing.
-        b"\"results\"" | b"\"output\"" | b"\"models\"" if is_image(operation) => {
+        b"\"results\"" | b"\"output\"" | b"\"models\"" if operation.makes_images() => {
             AnswerMember::Other
         }
+        // A chat answer has choices, and nothing else is one.
         b"\"results\"" | b"\"data\"" | b"\"output\"" | b"\"models\""
             if !is_chat(operation) && !is_transcript(operation) =>
         {
